@@ -1,0 +1,52 @@
+# `make` alone lists what can be made. Every target sets up its own environment first.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow check fix ablations table6 golden gallery clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+# compiled bytecode: importing torch and lightning takes 8 s with it and 20 s without
+$(STAMP): pyproject.toml requirements.txt
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet uv
+	$(RUN) -m uv pip install --quiet --python $(RUN) --compile-bytecode --constraint requirements.txt --editable '.[dev]'
+	touch $@
+
+setup: $(STAMP) ## make .venv with pinned versions (any other target does it too)
+
+demo: $(STAMP) ## compare FPN, PANet and GF-FPN on small simulated data (two CPU cores: about a quarter of an hour)
+	$(RUN) train.py experiments=demo
+
+test: $(STAMP) ## the tests: no GPU, network or download
+	$(RUN) -m pytest -m "not slow"
+
+test-slow: $(STAMP) ## the tests that train for minutes
+	$(RUN) -m pytest -m slow
+
+check: $(STAMP) ## format, lint and types
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+fix: $(STAMP) ## format, and repair what lint can repair
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+ablations: table6 ## the paper's Table 6: star against add, with and without the residual
+
+table6: $(STAMP)
+	$(RUN) train.py experiments=table6
+
+golden: $(STAMP) ## rewrite the recorded parameter and operation counts; read the diff
+	$(RUN) tests/golden.py
+
+gallery: $(STAMP) ## pictures of the simulated data, to runs/gallery
+	$(RUN) -m gffpn.data.simulator.gallery runs/gallery
+
+clean: ## delete the environment and the caches, never runs/
+	rm -rf $(VENV) cache .mypy_cache .ruff_cache .pytest_cache

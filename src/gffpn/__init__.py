@@ -1,0 +1,1 @@
+"""gffpn: a fair comparison of feature-pyramid necks for small-defect detection."""

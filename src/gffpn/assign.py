@@ -1,0 +1,140 @@
+"""Which prediction answers for which ground truth: pure functions, batched, of static shape (no device sync).
+
+Ground truths come padded: boxes (N, M, 4) xyxy pixels, `valid` (N, M) false on the padding.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gffpn.boxes import centres, sides
+
+RESCUE_ROUNDS = 3
+"""Ground truths of one image that are left without a point and want the same one are served one a round."""
+
+
+class AnchorMatches(NamedTuple):
+    """Predictions that answer for a ground truth, each (P,), P = N x M x A x 3; ignore those not `valid`."""
+
+    target: Tensor
+    """int64, position of the ground truth in the flattened (N x M)."""
+    image: Tensor
+    anchor: Tensor
+    row: Tensor
+    column: Tensor
+    valid: Tensor
+    """bool; where false the other fields are within bounds and mean nothing."""
+
+
+def match_anchors(
+    boxes: Tensor, valid: Tensor, anchors: Tensor, *, stride: int, grid: tuple[int, int], max_ratio: float
+) -> AnchorMatches:
+    """Anchors (A, 2) of one level, in pixels, that fit the boxes, in the cells that answer for them.
+
+    An anchor fits if neither side differs by `max_ratio` times or more. A box goes to its centre's cell and to the
+    nearer horizontal and the nearer vertical neighbour, as far as the grid (H, W) reaches (YOLOv5's rule).
+    """
+    images, count = valid.shape
+    width, height = sides(boxes)
+    size = torch.stack((width, height), -1).clamp_min(0)[:, :, None, :]
+    ratio = torch.maximum(size / anchors, anchors / size).amax(-1)
+    fits = (ratio < max_ratio) & valid[:, :, None]
+
+    rows, columns = grid
+    centre_x, centre_y = centres(boxes)
+    column, column_beside = _cell_and_neighbour(centre_x / stride, columns)
+    row, row_beside = _cell_and_neighbour(centre_y / stride, rows)
+    cell_column = torch.stack((column, column_beside, column), -1)
+    cell_row = torch.stack((row, row, row_beside), -1)
+    inside = (cell_column >= 0) & (cell_column < columns) & (cell_row >= 0) & (cell_row < rows)
+
+    shape = (images, count, len(anchors), 3)
+    numbers = torch.arange(images * count, device=boxes.device)
+    target = numbers.view(images, count, 1, 1).expand(shape)
+    anchor = torch.arange(len(anchors), device=boxes.device).view(1, 1, -1, 1).expand(shape)
+    return AnchorMatches(
+        target=target.flatten(),
+        image=(target // count).flatten(),
+        anchor=anchor.flatten(),
+        row=cell_row.clamp(0, rows - 1)[:, :, None, :].expand(shape).flatten(),
+        column=cell_column.clamp(0, columns - 1)[:, :, None, :].expand(shape).flatten(),
+        valid=(fits[..., None] & inside[:, :, None, :]).flatten(),
+    )
+
+
+def _cell_and_neighbour(position: Tensor, cells: int) -> tuple[Tensor, Tensor]:
+    """The cell that holds a position (in cells), and the cell beside it that is nearer; that may lie outside."""
+    cell = position.floor().clamp(0, cells - 1)
+    beside = torch.where(position - cell < 0.5, cell - 1, cell + 1)
+    return cell.long(), beside.long()
+
+
+def candidate_points(points: Tensor, boxes: Tensor, valid: Tensor, *, min_side: float) -> Tensor:
+    """Whether point a of (A, 2) may answer for ground truth m: it lies strictly within the box, (N, M, A) bool.
+
+    Sides under `min_side` pixels are widened to it about the centre, so that a tiny box has candidates too: a
+    `min_side` of two strides holds at least one point of that grid whatever the box's position.
+    """
+    centre_x, centre_y = centres(boxes)
+    width, height = sides(boxes)
+    beside_x = (points[:, 0] - centre_x[..., None]).abs() < width[..., None].clamp_min(min_side) / 2
+    beside_y = (points[:, 1] - centre_y[..., None]).abs() < height[..., None].clamp_min(min_side) / 2
+    return beside_x & beside_y & valid[..., None]
+
+
+class TaskAlignment(NamedTuple):
+    """What each point answers for, each (N, A)."""
+
+    target: Tensor
+    """int64, position of the ground truth in its image; 0 where there is none."""
+    weight: Tensor
+    """Target score, 0..1; 0 where there is none."""
+    positive: Tensor
+    """bool."""
+
+
+def align_tasks(
+    scores: Tensor, overlaps: Tensor, candidates: Tensor, *, topk: int, alpha: float, beta: float
+) -> TaskAlignment:
+    """Task-aligned assignment (Feng et al., TOOD, arXiv 2108.07755, section 3.2), all arguments (N, M, A).
+
+    Alignment is `scores`^alpha x `overlaps`^beta, with the score of the ground truth's class. Each ground truth
+    takes its `topk` best candidates; a point wanted by several goes to the one that it overlaps most. The target
+    score is the alignment, scaled so that a ground truth's best point gets its largest overlap.
+
+    Deviation: a ground truth that loses all its points takes its best candidate that is no other's best point.
+    """
+    alignment = scores.pow(alpha) * overlaps.pow(beta)
+    order = alignment.masked_fill(~candidates, -1)
+    best = order.topk(min(topk, order.shape[-1]), dim=-1).indices
+    wanted = torch.zeros_like(candidates).scatter(-1, best, True) & candidates
+    owned = _give_to_largest(wanted, overlaps)
+    for _ in range(RESCUE_ROUNDS):
+        owned = _rescue(owned, order, overlaps, candidates)
+
+    best_alignment = (alignment * owned).amax(-1, keepdim=True)
+    best_overlap = (overlaps * owned).amax(-1, keepdim=True)
+    tiny = torch.finfo(alignment.dtype).tiny
+    weight = alignment / best_alignment.clamp_min(tiny) * best_overlap * owned
+    return TaskAlignment(target=owned.int().argmax(1), weight=weight.amax(1), positive=owned.any(1))
+
+
+def _give_to_largest(wanted: Tensor, overlaps: Tensor) -> Tensor:
+    """Of the ground truths (axis 1) that want a point, the one of largest overlap keeps it; the first of equals."""
+    winner = overlaps.masked_fill(~wanted, -1).argmax(1, keepdim=True)
+    return torch.zeros_like(wanted).scatter(1, winner, True) & wanted
+
+
+def _rescue(owned: Tensor, order: Tensor, overlaps: Tensor, candidates: Tensor) -> Tensor:
+    """One round: ground truths without a point take their best candidate that is not the best of its owner.
+
+    No owner can lose its last point, so what one round gives, the next cannot take.
+    """
+    favourite = order.masked_fill(~owned, -2).argmax(-1, keepdim=True)
+    kept = (torch.zeros_like(owned).scatter(-1, favourite, True) & owned).any(1, keepdim=True)
+    orphan = ~owned.any(-1, keepdim=True)
+    free = candidates & ~kept & orphan
+    choice = order.masked_fill(~free, -2).argmax(-1, keepdim=True)
+    claimed = _give_to_largest(torch.zeros_like(owned).scatter(-1, choice, True) & free, overlaps)
+    return (owned & ~claimed.any(1, keepdim=True)) | claimed

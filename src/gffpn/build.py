@@ -1,0 +1,194 @@
+"""The composition root: configuration to objects. The only place that instantiates."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import CSVLogger, Logger
+from omegaconf import DictConfig, OmegaConf
+
+from gffpn.callbacks.console import EpochLines
+from gffpn.callbacks.ema import RampedEMA
+from gffpn.callbacks.pictures import Pictures
+from gffpn.callbacks.telemetry import AttentionTelemetry
+from gffpn.data.datamodule import DetectionData
+from gffpn.data.index import DataIndex
+from gffpn.detector import Detector
+from gffpn.optim import Recipe
+from gffpn.streams import torch_stream
+from gffpn.suite.folder import RunFolder
+from gffpn.task import DetectionTask
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+def compose_config(overrides: Sequence[str]) -> DictConfig:
+    """The configuration that `python train.py OVERRIDES...` would run, without running it."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("train", list(overrides), return_hydra_config=True)
+    # compose() leaves out what the hydra resolver needs
+    OmegaConf.set_readonly(config.hydra, False)
+    config.hydra.runtime.config_dir = str(CONF)
+    HydraConfig.instance().set_config(config)
+    return config
+
+
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """A configuration as plain values, without Hydra's own part."""
+    plain = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    plain._set_parent(config._get_parent())
+    return dict(OmegaConf.to_container(plain, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
+
+
+def image_size(config: DictConfig) -> tuple[int, int]:
+    """`image_size: N` or `[H, W]` as (H, W)."""
+    value = OmegaConf.to_container(config.image_size) if OmegaConf.is_list(config.image_size) else config.image_size
+    sides = tuple(value) if isinstance(value, list) else (value, value)
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise ValueError(f"image_size: got {value!r}, expected a number of pixels or [height, width]")
+    return sides
+
+
+def build_index(config: DictConfig) -> DataIndex:
+    """Read (or, for simulated data, make) the data set."""
+    source = instantiate(config.data, Path(config.paths.cache), image_size(config), _convert_="all")
+    index: DataIndex = source.index()
+    return index
+
+
+def build_data(config: DictConfig, index: DataIndex) -> DetectionData:
+    """The data module over an index."""
+    return DetectionData(
+        index,
+        image_size=image_size(config),
+        batch_size=config.batch_size,
+        workers=config.loader.workers,
+        seed=config.seed,
+        augment=instantiate(config.augment, _convert_="all"),
+        max_epochs=config.trainer.max_epochs,
+        cache=config.loader.cache,
+        cache_dir=Path(config.paths.cache),
+    )
+
+
+def build_detector(config: DictConfig, num_classes: int) -> Detector:
+    """Backbone, neck and head, each initialised from its own random stream: equal seeds give equal backbones."""
+    with torch_stream(config.seed, "backbone"):
+        backbone = instantiate(config.backbone, _convert_="all")
+    with torch_stream(config.seed, "neck"):
+        neck = instantiate(config.neck, backbone.out_levels, _convert_="all")
+    with torch_stream(config.seed, "head"):
+        head = instantiate(config.head.network, neck.out_levels, num_classes, _convert_="all")
+    return Detector(backbone, neck, head)
+
+
+def build_recipe(config: DictConfig) -> Recipe:
+    """The optimiser's recipe."""
+    recipe: Recipe = instantiate(config.optim, _convert_="all")
+    return recipe
+
+
+def build_task(config: DictConfig, data: DetectionData) -> DetectionTask:
+    """The detector with its loss and decoding; the head has seen the training boxes if it asks for them."""
+    detector = build_detector(config, len(data.index.classes))
+    fit_to = getattr(detector.head, "fit_to", None)
+    if fit_to is not None:
+        fit_to(data.boxes_wh())
+    return DetectionTask(
+        detector,
+        instantiate(config.head.loss, detector.head, _convert_="all"),
+        instantiate(config.head.decode, detector.head, _convert_="all"),
+        build_recipe(config),
+        classes=data.index.classes,
+        channels_last=config.trainer.channels_last,
+    )
+
+
+def build_trainer(config: DictConfig, folder: RunFolder, loggers: Sequence[Logger]) -> L.Trainer:
+    """The trainer that fits."""
+    recipe = build_recipe(config)
+    best = ModelCheckpoint(
+        folder.checkpoints, "best", monitor="val/mAP50", mode="max", enable_version_counter=False
+    )
+    # after best, so that it carries best's state; at the end of validation, so that a run resumes after it
+    last = ModelCheckpoint(
+        folder.checkpoints, "last", enable_version_counter=False, save_on_train_epoch_end=False
+    )
+    average = [RampedEMA(recipe.ema_decay)] if recipe.ema_decay is not None else []
+    telling = [EpochLines(), AttentionTelemetry(), *_tellers(config, folder)]
+    return L.Trainer(
+        **_engine(config),
+        max_epochs=config.trainer.max_epochs,
+        gradient_clip_val=recipe.gradient_clip,
+        logger=list(loggers),
+        callbacks=[*average, *telling, best, last],
+        limit_train_batches=config.trainer.limit_train_batches,
+        limit_val_batches=config.trainer.limit_eval_batches,
+        check_val_every_n_epoch=config.trainer.check_val_every_n_epoch,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        enable_model_summary=False,
+    )
+
+
+def build_tester(config: DictConfig, folder: RunFolder, loggers: Sequence[Logger]) -> L.Trainer:
+    """A fresh trainer for the test: the one that fitted would test the raw weights (no EMA callback here)."""
+    return L.Trainer(
+        **_engine(config),
+        logger=list(loggers),
+        callbacks=_tellers(config, folder),
+        limit_test_batches=config.trainer.limit_eval_batches,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )
+
+
+def _engine(config: DictConfig) -> dict[str, Any]:
+    trainer = config.trainer
+    return {
+        "accelerator": trainer.accelerator,
+        "devices": trainer.devices,
+        "num_nodes": trainer.num_nodes,
+        "precision": precision(trainer.precision, trainer.accelerator),
+        "deterministic": trainer.deterministic,
+        "use_distributed_sampler": False,  # the data module shards by itself, without counting an image twice
+        "enable_progress_bar": _watched(),
+    }
+
+
+def precision(asked: str, accelerator: str) -> str:
+    """`auto` is bf16 where the machine multiplies it in hardware, else fp32."""
+    if asked != "auto":
+        return asked
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    # emulated bf16 is 300 times slower than fp32 on a CPU without these instructions
+    capable = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16-mixed" if capable else "32-true"
+
+
+def _watched() -> bool:
+    return os.isatty(1)
+
+
+def _tellers(config: DictConfig, folder: RunFolder) -> list[Callback]:
+    bar: list[Callback] = [RichProgressBar(leave=False)] if _watched() else []
+    return [*bar, Pictures(folder.path / "pictures", count=config.logger.pictures)]
+
+
+def build_loggers(config: DictConfig, folder: RunFolder, *, group: str) -> list[Logger]:
+    """CSV always, one folder an attempt (the logger deletes the file that it resumes); W&B as configured."""
+    attempts = len(list((folder.path / "logs").glob("attempt_*")))
+    loggers: list[Logger] = [CSVLogger(folder.path, name="logs", version=f"attempt_{attempts}")]
+    if config.logger.wandb != "off":
+        from gffpn.suite.tracking import wandb_logger
+
+        loggers.append(wandb_logger(config.logger, folder, config=resolved(config), group=group))
+    return loggers

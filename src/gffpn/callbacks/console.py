@@ -1,0 +1,50 @@
+"""One printed line an epoch: what a log file or a pipe shows of a long run."""
+
+import time
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+
+
+class EpochLines(Callback):
+    """Prints loss, val mAP50, speed and the time that is left; keeps the training time over resumptions."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._epoch_start = 0.0
+        self._images = 0
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: D102
+        self._epoch_start = time.monotonic()
+        self._images = 0
+
+    def on_train_batch_end(  # noqa: D102
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._images += len(batch["images"])
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """An epoch ends with its validation."""
+        spent = time.monotonic() - self._epoch_start
+        self.seconds += spent
+        self._epoch_start = time.monotonic()
+        if not trainer.is_global_zero:
+            return
+        metrics = trainer.callback_metrics
+        done, total = trainer.current_epoch + 1, trainer.max_epochs or 0
+        rate = self._images * trainer.world_size / spent
+        left = self.seconds / done * (total - done) / 60
+        print(
+            f"epoch {done}/{total}  train loss {float(metrics.get('train/loss', float('nan'))):.3f}  "
+            f"val loss {float(metrics.get('val/loss', float('nan'))):.3f}  "
+            f"val mAP50 {100 * float(metrics.get('val/mAP50', float('nan'))):.1f} %  "
+            f"{rate:.1f} images/s  {spent:.0f} s, {left:.1f} min left",
+            flush=True,
+        )
+
+    def state_dict(self) -> dict[str, Any]:  # noqa: D102
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # noqa: D102
+        self.seconds = state_dict["seconds"]

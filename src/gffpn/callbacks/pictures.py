@@ -1,0 +1,119 @@
+"""Some evaluated images with their boxes: a PNG in the run's folder, and W&B's own overlays."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import WandbLogger
+from PIL import Image
+from torch import Tensor
+from torchvision.utils import draw_bounding_boxes, make_grid
+
+# a picture shows what the detector would report, not the tail that average precision wants
+SHOWN_SCORE = 0.25
+COLUMNS = 4
+
+
+class Pictures(Callback):
+    """Draws the first images of val (each epoch, to `val.png`) and of test (`test.png`).
+
+    Ground truth is green, detections (score 0.25 and up) are orange.
+    """
+
+    def __init__(self, folder: Path, *, count: int) -> None:
+        self.folder = folder
+        self.count = count
+        self._kept: list[tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]] = []
+
+    def on_validation_batch_end(  # noqa: D102
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any, **__: Any
+    ) -> None:
+        self._keep(outputs, batch)
+
+    def on_test_batch_end(  # noqa: D102
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any, **__: Any
+    ) -> None:
+        self._keep(outputs, batch)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: D102
+        self._show(trainer, "val", to_wandb=trainer.current_epoch + 1 == trainer.max_epochs)
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: D102
+        self._show(trainer, "test", to_wandb=True)
+
+    def _keep(self, outputs: Any, batch: Any) -> None:
+        wanted = self.count - len(self._kept)
+        if wanted > 0:
+            rows = zip(batch["images"], batch["targets"], outputs["detections"], strict=True)
+            self._kept.extend(list(rows)[:wanted])
+
+    def _show(self, trainer: L.Trainer, split: str, *, to_wandb: bool) -> None:
+        kept, self._kept = self._kept, []
+        if not kept or not trainer.is_global_zero:
+            return
+        classes = trainer.datamodule.index.classes  # type: ignore[attr-defined]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        grid = make_grid([drawn(*row, classes) for row in kept], nrow=COLUMNS, padding=4)
+        Image.fromarray(grid.permute(1, 2, 0).numpy()).save(self.folder / f"{split}.png")
+        for logger in trainer.loggers:
+            if to_wandb and isinstance(logger, WandbLogger):
+                logger.log_image(
+                    f"{split}/pictures",
+                    [image.cpu().permute(1, 2, 0).numpy() for image, _, _ in kept],
+                    boxes=[overlay(target, found, classes) for _, target, found in kept],
+                )
+
+
+def drawn(
+    image: Tensor, target: dict[str, Tensor], found: dict[str, Tensor], classes: Sequence[str]
+) -> Tensor:
+    """A uint8 (3, H, W) image with its boxes drawn in."""
+    shown = found["scores"] >= SHOWN_SCORE
+    labels = [
+        f"{classes[label]} {score:.2f}"
+        for label, score in zip(found["labels"][shown].tolist(), found["scores"][shown].tolist(), strict=True)
+    ]
+    picture = image.cpu()
+    truth = [classes[label] for label in target["labels"].tolist()]
+    for boxes, names, colour in ((target["boxes"], truth, "lime"), (found["boxes"][shown], labels, "orange")):
+        if len(boxes):
+            whole = boxes.float().cpu()
+            # a border stands outside the object that it marks
+            whole = torch.cat([whole[:, :2] - 1, whole[:, 2:] + 1], dim=1)
+            picture = draw_bounding_boxes(picture, whole, names, colors=colour)
+    return picture
+
+
+def overlay(target: dict[str, Tensor], found: dict[str, Tensor], classes: Sequence[str]) -> dict[str, Any]:
+    """Ground truth and detections in the form of `wandb.Image(boxes=...)`."""
+    names = dict(enumerate(classes))
+    shown = found["scores"] >= SHOWN_SCORE
+    return {
+        "truth": {"box_data": _box_data(target["boxes"], target["labels"], None, names), "class_labels": names},
+        "detections": {
+            "box_data": _box_data(
+                found["boxes"][shown], found["labels"][shown], found["scores"][shown], names
+            ),
+            "class_labels": names,
+        },
+    }
+
+
+def _box_data(
+    boxes: Tensor, labels: Tensor, scores: Tensor | None, names: dict[int, str]
+) -> list[dict[str, Any]]:
+    rows = []
+    for position, (box, label) in enumerate(zip(boxes.float().tolist(), labels.tolist(), strict=True)):
+        row: dict[str, Any] = {
+            "position": dict(zip(("minX", "minY", "maxX", "maxY"), box, strict=True)),
+            "domain": "pixel",
+            "class_id": label,
+            "box_caption": names[label],
+        }
+        if scores is not None:
+            row["scores"] = {"score": float(scores[position])}
+        rows.append(row)
+    return rows

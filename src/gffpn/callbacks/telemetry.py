@@ -1,0 +1,47 @@
+"""What the attention of GF-FPN does while it trains: it starts close to uniform, which starves LSAM of gradient."""
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
+
+from gffpn.layers.lpam import LPAM
+
+
+class AttentionTelemetry(Callback):
+    """Logs, for the first validation batch, each LPAM's row entropy (1: uniform) and effective rank of A X.
+
+    Keys: `attention/<module>/row_entropy` and `attention/<module>/effective_rank`. Without an LPAM: nothing.
+    """
+
+    def __init__(self) -> None:
+        self._hooks: list[torch.utils.hooks.RemovableHandle] = []
+        self._seen: dict[str, Tensor] = {}
+
+    def on_validation_batch_start(  # noqa: D102
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: object, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        if batch_idx == 0:
+            for name, module in pl_module.named_modules():
+                if isinstance(module, LPAM):
+                    self._hooks.append(module.register_forward_hook(self._keeper(name)))
+
+    def _keeper(self, name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            self._seen[name] = inputs[0].detach()
+
+        return keep
+
+    def on_validation_batch_end(  # noqa: D102
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object, **__: object
+    ) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        modules = dict(pl_module.named_modules())
+        for name, features in self._seen.items():
+            lpam = modules[name]
+            assert isinstance(lpam, LPAM)
+            inside = lpam.inspect(features.float())
+            pl_module.log(f"attention/{name}/row_entropy", inside.row_entropy.mean(), sync_dist=True)
+            pl_module.log(f"attention/{name}/effective_rank", inside.effective_rank.mean(), sync_dist=True)
+        self._hooks, self._seen = [], {}

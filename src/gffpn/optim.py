@@ -1,0 +1,89 @@
+"""Optimiser, learning-rate schedule, and what belongs to a recipe beside them."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+ParamGroups = list[dict[str, object]]
+
+
+def decay_groups(module: nn.Module, weight_decay: float) -> ParamGroups:
+    """Weight matrices and kernels decay; norms, biases and fusion scalars (fewer than 2 axes) do not."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def _adamw(groups: Iterable[dict[str, object]], recipe: "Recipe") -> torch.optim.Optimizer:
+    return torch.optim.AdamW(list(groups), lr=recipe.lr, betas=(recipe.momentum, 0.999), foreach=True)
+
+
+def _sgd(groups: Iterable[dict[str, object]], recipe: "Recipe") -> torch.optim.Optimizer:
+    nesterov = recipe.momentum > 0
+    return torch.optim.SGD(
+        list(groups), lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov, foreach=True
+    )
+
+
+OPTIMIZERS = {"adamw": _adamw, "sgd": _sgd}
+
+# progress in 0..1 after the warm-up -> share of the way from the full rate down to the final one
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "cosine": lambda progress: (1 - math.cos(math.pi * progress)) / 2,
+    "linear": lambda progress: progress,
+    "constant": lambda progress: 0.0,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How weights are updated.
+
+    `lr` is the peak rate, reached linearly over `warmup_epochs` and brought down to `lr * final_lr` by `schedule`.
+    `momentum` is Nesterov momentum for sgd and beta1 for adamw. `gradient_clip` bounds the gradient's norm and
+    `ema_decay` is the weight average's decay after its ramp; both are off when null.
+    """
+
+    optimizer: str
+    lr: float
+    momentum: float
+    weight_decay: float
+    schedule: str
+    warmup_epochs: float
+    final_lr: float
+    gradient_clip: float | None
+    ema_decay: float | None
+
+    def __post_init__(self) -> None:
+        for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"optim.{name}: got {getattr(self, name)!r}, expected one of {list(choices)}")
+        if not self.lr > 0:
+            raise ValueError(f"optim.lr: got {self.lr}, expected a rate above 0")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(f"optim.ema_decay: got {self.ema_decay}, expected null or a value between 0 and 1")
+
+    def factor(self, step: int, *, steps_per_epoch: int, total_steps: int) -> float:
+        """What the peak rate is multiplied with at a step (0 is the first)."""
+        warmup_steps = min(self.warmup_epochs * steps_per_epoch, total_steps / 2)
+        if step + 1 < warmup_steps:
+            return (step + 1) / warmup_steps
+        progress = min(1.0, (step + 1 - warmup_steps) / max(1.0, total_steps - warmup_steps))
+        return 1 - (1 - self.final_lr) * SCHEDULES[self.schedule](progress)
+
+    def build(
+        self, module: nn.Module, *, steps_per_epoch: int, total_steps: int
+    ) -> tuple[torch.optim.Optimizer, LambdaLR]:
+        """The optimiser over a module's parameters and its schedule, to be stepped after every step."""
+        optimizer = OPTIMIZERS[self.optimizer](decay_groups(module, self.weight_decay), self)
+
+        def factor(step: int) -> float:
+            return self.factor(step, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
+
+        return optimizer, LambdaLR(optimizer, factor)

@@ -1,0 +1,69 @@
+"""The contract between backbone, neck and head.
+
+Shape letters, used in every docstring of the package:
+N images, C channels, H W cells (or pixels of an image), A anchors or points, K classes, M boxes.
+
+A level is known by its stride, never by its position in a list. Lists are finest level first, always.
+Feature i of a stage has shape (N, channels_i, ceil(H / stride_i), ceil(W / stride_i)) for an (N, 3, H, W) image.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from torch import Tensor
+
+
+class Level(NamedTuple):
+    """What a stage promises about one of its feature maps."""
+
+    channels: int
+    stride: int
+    """Input pixels a cell: stride 8 is C3 of a backbone, P3 of a neck."""
+
+
+Levels = tuple[Level, ...]
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """Images (N, 3, H, W), values in 0..1, to a list of feature maps, finest first."""
+
+    out_levels: Levels
+
+    def __call__(self, images: Tensor) -> list[Tensor]: ...
+
+
+@runtime_checkable
+class Neck(Protocol):
+    """Feature maps to feature maps. Built as `Neck(in_levels, *, ...)`."""
+
+    in_strides: tuple[int, ...]
+    """Strides of the levels that the neck reads; it leaves the others of its input alone."""
+    out_levels: Levels
+
+    def __call__(self, features: list[Tensor]) -> list[Tensor]: ...
+
+
+@runtime_checkable
+class Head(Protocol):
+    """Feature maps to raw predictions, one tensor a level. Built as `Head(in_levels, num_classes, *, ...)`."""
+
+    in_levels: Levels
+    num_classes: int
+
+    def __call__(self, features: list[Tensor]) -> list[Tensor]: ...
+
+
+def levels_at(levels: Iterable[Level], strides: Iterable[int], *, reader: str) -> Levels:
+    """The levels with the given strides, in that order.
+
+    Raises ValueError, naming `reader`, if one is missing.
+    """
+    by_stride = {level.stride: level for level in levels}
+    missing = [stride for stride in strides if stride not in by_stride]
+    if missing:
+        raise ValueError(
+            f"{reader} reads strides {list(strides)}, got levels with strides {sorted(by_stride)}: "
+            f"{missing} missing"
+        )
+    return tuple(by_stride[stride] for stride in strides)

@@ -1,0 +1,110 @@
+"""The LightningModule: a step, what it logs, its optimiser. It knows the trainer and nothing of the configuration."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from gffpn.detector import Detector
+from gffpn.metrics import DetectionMetric
+from gffpn.optim import Recipe
+
+Batch = dict[str, Any]
+Target = dict[str, Tensor]
+Detection = dict[str, Tensor]
+LossFunction = Callable[[list[Tensor], list[Target], tuple[int, int]], dict[str, Tensor]]
+DecodeFunction = Callable[[list[Tensor], tuple[int, int]], list[Detection]]
+
+
+class DetectionTask(L.LightningModule):
+    """Trains and scores a detector.
+
+    Batches are dicts: `images` uint8 (N, 3, H, W), `targets` a list of N dicts, `lost_boxes` a count.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        loss: LossFunction,
+        decode: DecodeFunction,
+        recipe: Recipe,
+        *,
+        classes: tuple[str, ...],
+        channels_last: bool,
+    ) -> None:
+        super().__init__()
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.detector = detector.to(memory_format=self.memory_format)
+        self.loss = loss
+        self.decode = decode
+        self.recipe = recipe
+        self.val_metric = DetectionMetric(classes)
+        self.test_metric = DetectionMetric(classes)
+
+    def images(self, batch: Batch) -> Tensor:
+        """The batch's images as the detector takes them: float, 0..1."""
+        images = cast(Tensor, batch["images"])
+        return images.to(dtype=torch.float32, memory_format=self.memory_format).div_(255)
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:  # noqa: D102
+        images = self.images(batch)
+        parts = self.loss(self.detector(images), batch["targets"], size_of(images))
+        total = torch.stack(list(parts.values())).sum()
+        count = len(images)
+        self.log("train/loss", total, prog_bar=True, on_step=False, on_epoch=True, batch_size=count)
+        for name, value in parts.items():
+            self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=count)
+        self.log(
+            "train/lost_boxes",
+            float(batch["lost_boxes"]),
+            on_step=False,
+            on_epoch=True,
+            reduce_fx="sum",
+            batch_size=count,
+        )
+        return total
+
+    def validation_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:  # noqa: D102
+        images = self.images(batch)
+        raw = self.detector(images)
+        parts = self.loss(raw, batch["targets"], size_of(images))
+        count = len(images)
+        # gloo and nccl both reduce these once an epoch
+        self.log("val/loss", torch.stack(list(parts.values())).sum(), batch_size=count, sync_dist=True)
+        for name, value in parts.items():
+            self.log(f"val/{name}", value, batch_size=count, sync_dist=True)
+        detections = self.decode(raw, size_of(images))
+        self.val_metric.update(detections, batch["targets"])
+        return {"detections": detections}
+
+    def on_validation_epoch_end(self) -> None:  # noqa: D102
+        self._log_metric("val", self.val_metric)
+
+    def test_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:  # noqa: D102
+        images = self.images(batch)
+        detections = self.decode(self.detector(images), size_of(images))
+        self.test_metric.update(detections, batch["targets"])
+        return {"detections": detections}
+
+    def on_test_epoch_end(self) -> None:  # noqa: D102
+        self._log_metric("test", self.test_metric)
+
+    def _log_metric(self, split: str, metric: DetectionMetric) -> None:
+        # the metric has gathered over the ranks itself
+        self.log_dict({f"{split}/{name}": value for name, value in metric.compute().items()})
+        metric.reset()
+
+    def configure_optimizers(self) -> Any:  # noqa: D102
+        epochs = self.trainer.max_epochs or 1
+        total = int(self.trainer.estimated_stepping_batches)
+        optimizer, schedule = self.recipe.build(
+            self.detector, steps_per_epoch=max(1, total // epochs), total_steps=total
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def size_of(images: Tensor) -> tuple[int, int]:
+    """(H, W) of a batch of images."""
+    return images.shape[-2], images.shape[-1]

@@ -1,0 +1,148 @@
+"""Run identity, folders, sweeps' records and tables."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gffpn.suite.folder import RunFolder, write_atomically
+from gffpn.suite.identity import determining, run_name
+from gffpn.suite.sweep import sweep_name
+from gffpn.suite.table import caption, cells, markdown, write_tables
+
+CONFIG = {
+    "choice": {"neck": "fpn", "backbone": "cspdarknet", "head": "tal", "data": "voc", "ablation": None},
+    "size": {"name": "n"},
+    "seed": 0,
+    "image_size": 320,
+    "neck": {"_target_": "gffpn.necks.fpn.FPN", "depth": 0.33},
+    "data": {"root": "/a", "classes": None},
+    "loader": {"workers": 2},
+    "trainer": {"max_epochs": 3, "devices": 1},
+    "paths": {"runs": "runs"},
+}
+
+
+def with_value(dotted: str, value: object) -> dict:
+    changed = json.loads(json.dumps(CONFIG))
+    *parents, last = dotted.split(".")
+    node = changed
+    for parent in parents:
+        node = node[parent]
+    node[last] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("data.root", "/b"), ("loader.workers", 0), ("trainer.devices", 4), ("paths.runs", "x"), ("name", "y")],
+)
+def test_what_does_not_determine_a_result_does_not_name_it(key: str, value: object) -> None:
+    assert run_name(with_value(key, value), "d") == run_name(CONFIG, "d")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("seed", 1), ("trainer.max_epochs", 4), ("neck.depth", 1.0), ("image_size", [320, 640])]
+)
+def test_what_determines_a_result_names_it(key: str, value: object) -> None:
+    assert run_name(with_value(key, value), "d") != run_name(CONFIG, "d")
+
+
+def test_the_data_names_a_run() -> None:
+    assert run_name(CONFIG, "one") != run_name(CONFIG, "two")
+
+
+def test_determining_leaves_its_argument_alone() -> None:
+    before = json.dumps(CONFIG)
+    determining(CONFIG)
+    assert json.dumps(CONFIG) == before
+
+
+def test_names_are_readable() -> None:
+    assert run_name(CONFIG, "d").startswith("fpn_cspdarknet-n_tal_voc_320_s0_")
+    assert run_name(with_value("image_size", [320, 640]), "d").startswith("fpn_cspdarknet-n_tal_voc_320x640_s0_")
+
+
+def test_a_folder_is_finished_when_its_metrics_are_there(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert folder.status == "missing"
+    write_atomically(folder.config, "a: 1")
+    assert folder.status == "interrupted"
+    write_atomically(folder.traceback, "Traceback")
+    assert folder.status == "failed"
+    folder.finish({"test/mAP50": 0.5})
+    assert folder.status == "finished"
+    assert folder.read_metrics() == {"test/mAP50": 0.5}
+    assert not folder.traceback.exists()
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    write_atomically(path, "old")
+    with pytest.raises(TypeError):
+        write_atomically(path, None)  # type: ignore[arg-type]
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_metrics_hold_no_nan(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        RunFolder(tmp_path).finish({"test/mAP50": float("nan")})
+
+
+def test_sweep_names() -> None:
+    assert sweep_name(["neck=fpn,panet,gffpn", "paths.runs=/x"]) == "neck-fpn-panet-gffpn"
+    assert sweep_name(["experiments=table6"]) == "table6"
+    assert sweep_name(["neck=fpn"], "mine") == "mine"
+    long = sweep_name(["neck=" + ",".join(f"neck{i}" for i in range(30))])
+    assert len(long) < 70
+    assert long != sweep_name(["neck=" + ",".join(f"neck{i}" for i in range(31))])
+
+
+def row(neck: str, **more: object) -> dict:
+    figures = {
+        "test/mAP50": 0.5,
+        "test/mAP50_95": 0.25,
+        "test/AP_0_8": None,
+        "test/n_0_8": 0,
+        "test/AP_8_16": 0.1,
+        "test/n_8_16": 12,
+        "params_m": 1.234,
+        "device": "cpu",
+        "threads": 2,
+        "commit": "abc",
+        "data_fingerprint": "f",
+        "data": "tinyindus_sim",
+        "simulated": True,
+        "image_size": "320",
+    }
+    return {"overrides": [f"neck={neck}", "seed=0"], "run": neck, "status": "finished", **figures, **more}
+
+
+def test_a_table_shows_what_varies_and_percent() -> None:
+    headers, body = cells([row("fpn"), row("panet")])
+    assert headers[:3] == ["neck", "mAP50", "mAP50_95"]
+    assert "8-16 (n=12)" in headers
+    assert body[1][:4] == ["panet", "50.0", "25.0", "n/a"]
+
+
+def test_a_missing_row_says_so() -> None:
+    _, body = cells([row("fpn"), {"overrides": ["neck=panet", "seed=0"], "run": "x", "status": "failed"}])
+    assert body[1][:2] == ["panet", "failed"]
+
+
+def test_a_caption_tells_simulated_data_and_mixed_devices() -> None:
+    told = "\n".join(caption([row("fpn"), row("panet", device="gpu", dirty=True)]))
+    assert "SIMULATED" in told
+    assert "different devices: cpu, gpu" in told
+    assert "uncommitted" in told
+    assert "commits" not in "\n".join(caption([row("fpn"), row("panet")]))
+
+
+def test_tables_are_written_with_every_figure(tmp_path: Path) -> None:
+    rows = [row("fpn"), {"overrides": ["neck=panet"], "run": "x", "status": "failed"}]
+    write_tables(tmp_path, rows)
+    lines = (tmp_path / "results.csv").read_text().splitlines()
+    assert len(lines) == 3
+    assert "test/mAP50" in lines[0]
+    assert (tmp_path / "results.md").read_text() == markdown(rows)
