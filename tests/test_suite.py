@@ -42,7 +42,8 @@ def test_what_does_not_determine_a_result_does_not_name_it(key: str, value: obje
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("seed", 1), ("trainer.max_epochs", 4), ("neck.depth", 1.0), ("image_size", [320, 640])]
+    ("key", "value"),
+    [("seed", 1), ("trainer.max_epochs", 4), ("neck.depth", 1.0), ("image_size", [320, 640])],
 )
 def test_what_determines_a_result_names_it(key: str, value: object) -> None:
     assert run_name(with_value(key, value), "d") != run_name(CONFIG, "d")
@@ -60,7 +61,9 @@ def test_determining_leaves_its_argument_alone() -> None:
 
 def test_names_are_readable() -> None:
     assert run_name(CONFIG, "d").startswith("fpn_cspdarknet-n_tal_voc_320_s0_")
-    assert run_name(with_value("image_size", [320, 640]), "d").startswith("fpn_cspdarknet-n_tal_voc_320x640_s0_")
+    assert run_name(with_value("image_size", [320, 640]), "d").startswith(
+        "fpn_cspdarknet-n_tal_voc_320x640_s0_"
+    )
 
 
 def test_a_folder_is_finished_when_its_metrics_are_there(tmp_path: Path) -> None:

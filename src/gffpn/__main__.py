@@ -1,6 +1,7 @@
 """`python -m gffpn VERB`: what can be asked without training."""
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ def cost_verb(arguments: argparse.Namespace) -> None:
     from gffpn.suite.identity import image_size_word
 
     config = compose_config(arguments.overrides)
-    price = cost(build_detector(config, arguments.classes), image_size(config))
+    price = dataclasses.asdict(cost(build_detector(config, arguments.classes), image_size(config)))
     told = {
         "neck": config.choice.neck,
         "backbone": config.choice.backbone,
@@ -40,7 +41,9 @@ def parser() -> argparse.ArgumentParser:
         "One JSON object stands on the last line.",
         epilog="example: python -m gffpn cost neck=gffpn head=yolov5 size=l image_size=640",
     )
-    verb.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for train.py: neck=panet size=l ...")
+    verb.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="as for train.py: neck=panet size=l ..."
+    )
     verb.add_argument("--classes", type=int, default=9, help="number of classes (default: 9, TinyIndus)")
     verb.add_argument("--json", action="store_true", help="print the JSON line only")
     verb.set_defaults(act=cost_verb)
@@ -49,7 +52,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a verb; a wrong value is one line on standard error."""
-    arguments = parser().parse_intermixed_args(argv)
+    # overrides may stand before and after options; argparse takes one run of them only
+    arguments, rest = parser().parse_known_args(argv)
+    if unknown := [word for word in rest if word.startswith("-")]:
+        parser().error(f"unrecognized arguments: {' '.join(unknown)}")
+    arguments.overrides += rest
     try:
         arguments.act(arguments)
     except ValueError as error:

@@ -32,8 +32,9 @@ def match_anchors(
 ) -> AnchorMatches:
     """Anchors (A, 2) of one level, in pixels, that fit the boxes, in the cells that answer for them.
 
-    An anchor fits if neither side differs by `max_ratio` times or more. A box goes to its centre's cell and to the
-    nearer horizontal and the nearer vertical neighbour, as far as the grid (H, W) reaches (YOLOv5's rule).
+    An anchor fits if neither side differs by `max_ratio` times or more. A box goes to its centre's cell and
+    to the nearer horizontal and the nearer vertical neighbour, as far as the grid (H, W) reaches (YOLOv5's
+    rule).
     """
     images, count = valid.shape
     width, height = sides(boxes)
@@ -64,17 +65,17 @@ def match_anchors(
 
 
 def _cell_and_neighbour(position: Tensor, cells: int) -> tuple[Tensor, Tensor]:
-    """The cell that holds a position (in cells), and the cell beside it that is nearer; that may lie outside."""
+    """The cell that holds a position (in cells), and the nearer cell beside it, which may lie outside."""
     cell = position.floor().clamp(0, cells - 1)
     beside = torch.where(position - cell < 0.5, cell - 1, cell + 1)
     return cell.long(), beside.long()
 
 
 def candidate_points(points: Tensor, boxes: Tensor, valid: Tensor, *, min_side: float) -> Tensor:
-    """Whether point a of (A, 2) may answer for ground truth m: it lies strictly within the box, (N, M, A) bool.
+    """Whether points (A, 2) may answer for a ground truth: they lie strictly within its box, (N, M, A) bool.
 
     Sides under `min_side` pixels are widened to it about the centre, so that a tiny box has candidates too: a
-    `min_side` of two strides holds at least one point of that grid whatever the box's position.
+    `min_side` of two strides holds a point of that grid wherever the box lies.
     """
     centre_x, centre_y = centres(boxes)
     width, height = sides(boxes)
@@ -99,11 +100,11 @@ def align_tasks(
 ) -> TaskAlignment:
     """Task-aligned assignment (Feng et al., TOOD, arXiv 2108.07755, section 3.2), all arguments (N, M, A).
 
-    Alignment is `scores`^alpha x `overlaps`^beta, with the score of the ground truth's class. Each ground truth
-    takes its `topk` best candidates; a point wanted by several goes to the one that it overlaps most. The target
-    score is the alignment, scaled so that a ground truth's best point gets its largest overlap.
+    Alignment is `scores`^alpha x `overlaps`^beta, with the score of the ground truth's class. Each ground
+    truth takes its `topk` best candidates; a point wanted by several goes to the one that it overlaps most.
+    The target score is the alignment, scaled so that a ground truth's best point gets its largest overlap.
 
-    Deviation: a ground truth that loses all its points takes its best candidate that is no other's best point.
+    Deviation: a ground truth that loses all its points takes its best candidate that is no other's best.
     """
     alignment = scores.pow(alpha) * overlaps.pow(beta)
     order = alignment.masked_fill(~candidates, -1)
@@ -117,12 +118,12 @@ def align_tasks(
     best_overlap = (overlaps * owned).amax(-1, keepdim=True)
     tiny = torch.finfo(alignment.dtype).tiny
     weight = alignment / best_alignment.clamp_min(tiny) * best_overlap * owned
-    return TaskAlignment(target=owned.int().argmax(1), weight=weight.amax(1), positive=owned.any(1))
+    return TaskAlignment(target=owned.byte().max(1).indices, weight=weight.amax(1), positive=owned.any(1))
 
 
 def _give_to_largest(wanted: Tensor, overlaps: Tensor) -> Tensor:
-    """Of the ground truths (axis 1) that want a point, the one of largest overlap keeps it; the first of equals."""
-    winner = overlaps.masked_fill(~wanted, -1).argmax(1, keepdim=True)
+    """Of those that want a point, the ground truth of largest overlap gets it, the first of equals."""
+    winner = overlaps.masked_fill(~wanted, -1).max(1, keepdim=True).indices
     return torch.zeros_like(wanted).scatter(1, winner, True) & wanted
 
 
@@ -131,10 +132,10 @@ def _rescue(owned: Tensor, order: Tensor, overlaps: Tensor, candidates: Tensor) 
 
     No owner can lose its last point, so what one round gives, the next cannot take.
     """
-    favourite = order.masked_fill(~owned, -2).argmax(-1, keepdim=True)
+    favourite = order.masked_fill(~owned, -2).max(-1, keepdim=True).indices
     kept = (torch.zeros_like(owned).scatter(-1, favourite, True) & owned).any(1, keepdim=True)
     orphan = ~owned.any(-1, keepdim=True)
     free = candidates & ~kept & orphan
-    choice = order.masked_fill(~free, -2).argmax(-1, keepdim=True)
+    choice = order.masked_fill(~free, -2).max(-1, keepdim=True).indices
     claimed = _give_to_largest(torch.zeros_like(owned).scatter(-1, choice, True) & free, overlaps)
     return (owned & ~claimed.any(1, keepdim=True)) | claimed

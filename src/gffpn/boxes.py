@@ -1,9 +1,9 @@
 """Overlap of boxes: IoU and its relatives.
 
-Boxes are (..., 4) xyxy in absolute pixels with x1 <= x2 and y1 <= y2. Every measure broadcasts over the leading
-axes, and in float32 its value and its gradient are finite for boxes of zero area too, which is why
-torchvision's `box_iou` and `complete_box_iou_loss` (0 / 0 there) are not used. Clipping, suppression and
-conversion between formats are torchvision.ops.
+Boxes are (..., 4) xyxy in absolute pixels with x1 <= x2 and y1 <= y2. Every measure broadcasts over the
+leading axes. In float32 its value and its gradient are finite for boxes of zero area too, where
+torchvision's `box_iou` and `complete_box_iou_loss` give 0 / 0. Clipping and suppression are
+torchvision.ops.
 """
 
 import math
@@ -77,10 +77,9 @@ def ciou(a: Tensor, b: Tensor) -> Tensor:
 def nwd(a: Tensor, b: Tensor, constant: float = NWD_CONSTANT) -> Tensor:
     """Normalised Gaussian Wasserstein distance, 0..1 (Wang et al., arXiv 2110.13389, equations 4 and 5).
 
-    exp(-W / constant), where W is the Euclidean distance of the two boxes' (cx, cy, w / 2, h / 2).
+    exp(-W / constant), where W is the Euclidean distance of the two boxes' (cx, cy, w / 2, h / 2); in
+    corners, W^2 is half the squared distance.
     """
-    (ax, ay), (bx, by) = centres(a), centres(b)
-    (aw, ah), (bw, bh) = sides(a), sides(b)
-    squared = (ax - bx).square() + (ay - by).square() + ((aw - bw).square() + (ah - bh).square()) / 4
+    squared = (a - b).square().sum(-1) / 2
     # the root's slope is unbounded at 0: below 1e-6 px the distance is held, and passes no gradient
     return torch.exp(-squared.clamp_min(1e-12).sqrt() / constant)

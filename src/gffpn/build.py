@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from gffpn.callbacks.console import EpochLines
@@ -27,15 +28,13 @@ from gffpn.suite.folder import RunFolder
 from gffpn.task import DetectionTask
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
+OmegaConf.register_new_resolver("conf_dir", lambda: str(CONF))
 
 
 def compose_config(overrides: Sequence[str]) -> DictConfig:
     """The configuration that `python train.py OVERRIDES...` would run, without running it."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("train", list(overrides), return_hydra_config=True)
-    # compose() leaves out what the hydra resolver needs
-    OmegaConf.set_readonly(config.hydra, False)
-    config.hydra.runtime.config_dir = str(CONF)
     HydraConfig.instance().set_config(config)
     return config
 
@@ -49,7 +48,11 @@ def resolved(config: DictConfig) -> dict[str, Any]:
 
 def image_size(config: DictConfig) -> tuple[int, int]:
     """`image_size: N` or `[H, W]` as (H, W)."""
-    value = OmegaConf.to_container(config.image_size) if OmegaConf.is_list(config.image_size) else config.image_size
+    value = (
+        OmegaConf.to_container(config.image_size)
+        if OmegaConf.is_list(config.image_size)
+        else config.image_size
+    )
     sides = tuple(value) if isinstance(value, list) else (value, value)
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
         raise ValueError(f"image_size: got {value!r}, expected a number of pixels or [height, width]")
@@ -79,7 +82,7 @@ def build_data(config: DictConfig, index: DataIndex) -> DetectionData:
 
 
 def build_detector(config: DictConfig, num_classes: int) -> Detector:
-    """Backbone, neck and head, each initialised from its own random stream: equal seeds give equal backbones."""
+    """Backbone, neck and head, each from its own random stream: equal seeds give equal backbones."""
     with torch_stream(config.seed, "backbone"):
         backbone = instantiate(config.backbone, _convert_="all")
     with torch_stream(config.seed, "neck"):
@@ -187,7 +190,7 @@ def build_loggers(config: DictConfig, folder: RunFolder, *, group: str) -> list[
     """CSV always, one folder an attempt (the logger deletes the file that it resumes); W&B as configured."""
     attempts = len(list((folder.path / "logs").glob("attempt_*")))
     loggers: list[Logger] = [CSVLogger(folder.path, name="logs", version=f"attempt_{attempts}")]
-    if config.logger.wandb != "off":
+    if config.logger.wandb != "off" and getattr(rank_zero_only, "rank", 0) == 0:
         from gffpn.suite.tracking import wandb_logger
 
         loggers.append(wandb_logger(config.logger, folder, config=resolved(config), group=group))

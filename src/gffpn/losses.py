@@ -16,7 +16,7 @@ def ciou_loss(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def alpha_iou_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """Alpha-CIoU of (M, 4) with (M, 4): (M,) (He et al., arXiv 2110.13675, equation 5): each term of CIoU cubed."""
+    """Alpha-CIoU of (M, 4) with (M, 4): (M,), each term of CIoU cubed (He et al., arXiv 2110.13675)."""
     overlap, distance, aspect = (term.pow(ALPHA_IOU_POWER) for term in ciou_terms(predicted, target))
     return 1 - overlap + distance + aspect
 
@@ -28,13 +28,6 @@ def nwd_loss(predicted: Tensor, target: Tensor) -> Tensor:
 
 BOX_LOSSES: dict[str, Overlap] = {"ciou": ciou_loss, "alpha_iou": alpha_iou_loss, "nwd": nwd_loss}
 """Name to function: predicted (M, 4), target (M, 4), xyxy pixels, to (M,)."""
-
-
-def find_box_loss(name: str) -> Overlap:
-    """The box loss of that name. Raises ValueError if there is none."""
-    if name not in BOX_LOSSES:
-        raise ValueError(f"box_loss: got {name!r}, expected one of {sorted(BOX_LOSSES)}")
-    return BOX_LOSSES[name]
 
 
 def distribution_focal_loss(logits: Tensor, target: Tensor) -> Tensor:

@@ -45,9 +45,9 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 class Recipe:
     """How weights are updated.
 
-    `lr` is the peak rate, reached linearly over `warmup_epochs` and brought down to `lr * final_lr` by `schedule`.
-    `momentum` is Nesterov momentum for sgd and beta1 for adamw. `gradient_clip` bounds the gradient's norm and
-    `ema_decay` is the weight average's decay after its ramp; both are off when null.
+    `lr` is the peak rate, reached linearly over `warmup_epochs`, brought down to `lr * final_lr` by
+    `schedule`. `momentum` is Nesterov momentum for sgd and beta1 for adamw. `gradient_clip` bounds the norm of
+    the gradient, `ema_decay` is the weight average's decay after its ramp; both are off when null.
     """
 
     optimizer: str
@@ -63,11 +63,15 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
             if getattr(self, name) not in choices:
-                raise ValueError(f"optim.{name}: got {getattr(self, name)!r}, expected one of {list(choices)}")
+                raise ValueError(
+                    f"optim.{name}: got {getattr(self, name)!r}, expected one of {list(choices)}"
+                )
         if not self.lr > 0:
             raise ValueError(f"optim.lr: got {self.lr}, expected a rate above 0")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
-            raise ValueError(f"optim.ema_decay: got {self.ema_decay}, expected null or a value between 0 and 1")
+            raise ValueError(
+                f"optim.ema_decay: got {self.ema_decay}, expected null or a value between 0 and 1"
+            )
 
     def factor(self, step: int, *, steps_per_epoch: int, total_steps: int) -> float:
         """What the peak rate is multiplied with at a step (0 is the first)."""

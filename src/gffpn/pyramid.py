@@ -4,7 +4,7 @@ Shape letters, used in every docstring of the package:
 N images, C channels, H W cells (or pixels of an image), A anchors or points, K classes, M boxes.
 
 A level is known by its stride, never by its position in a list. Lists are finest level first, always.
-Feature i of a stage has shape (N, channels_i, ceil(H / stride_i), ceil(W / stride_i)) for an (N, 3, H, W) image.
+Feature i of a stage is (N, channels_i, ceil(H / stride_i), ceil(W / stride_i)) for images (N, 3, H, W).
 """
 
 from collections.abc import Iterable
@@ -46,7 +46,7 @@ class Neck(Protocol):
 
 @runtime_checkable
 class Head(Protocol):
-    """Feature maps to raw predictions, one tensor a level. Built as `Head(in_levels, num_classes, *, ...)`."""
+    """Feature maps to raw predictions, a tensor a level. Built as `Head(in_levels, num_classes, *, ...)`."""
 
     in_levels: Levels
     num_classes: int

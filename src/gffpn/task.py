@@ -1,4 +1,4 @@
-"""The LightningModule: a step, what it logs, its optimiser. It knows the trainer and nothing of the configuration."""
+"""The LightningModule: a step, what it logs, its optimiser. It knows nothing of the configuration."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gffpn.detector import Detector
-from gffpn.metrics import DetectionMetric
+from gffpn.metrics.detection import DetectionMetric
 from gffpn.optim import Recipe
 
 Batch = dict[str, Any]
@@ -48,7 +48,7 @@ class DetectionTask(L.LightningModule):
         images = cast(Tensor, batch["images"])
         return images.to(dtype=torch.float32, memory_format=self.memory_format).div_(255)
 
-    def training_step(self, batch: Batch, batch_index: int) -> Tensor:  # noqa: D102
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         images = self.images(batch)
         parts = self.loss(self.detector(images), batch["targets"], size_of(images))
         total = torch.stack(list(parts.values())).sum()
@@ -66,7 +66,7 @@ class DetectionTask(L.LightningModule):
         )
         return total
 
-    def validation_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:  # noqa: D102
+    def validation_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:
         images = self.images(batch)
         raw = self.detector(images)
         parts = self.loss(raw, batch["targets"], size_of(images))
@@ -79,16 +79,16 @@ class DetectionTask(L.LightningModule):
         self.val_metric.update(detections, batch["targets"])
         return {"detections": detections}
 
-    def on_validation_epoch_end(self) -> None:  # noqa: D102
+    def on_validation_epoch_end(self) -> None:
         self._log_metric("val", self.val_metric)
 
-    def test_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:  # noqa: D102
+    def test_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:
         images = self.images(batch)
         detections = self.decode(self.detector(images), size_of(images))
         self.test_metric.update(detections, batch["targets"])
         return {"detections": detections}
 
-    def on_test_epoch_end(self) -> None:  # noqa: D102
+    def on_test_epoch_end(self) -> None:
         self._log_metric("test", self.test_metric)
 
     def _log_metric(self, split: str, metric: DetectionMetric) -> None:
@@ -96,7 +96,7 @@ class DetectionTask(L.LightningModule):
         self.log_dict({f"{split}/{name}": value for name, value in metric.compute().items()})
         metric.reset()
 
-    def configure_optimizers(self) -> Any:  # noqa: D102
+    def configure_optimizers(self) -> Any:
         epochs = self.trainer.max_epochs or 1
         total = int(self.trainer.estimated_stepping_batches)
         optimizer, schedule = self.recipe.build(

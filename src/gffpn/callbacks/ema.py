@@ -15,7 +15,8 @@ def ramped(decay: float, updates: int) -> float:
 class RampedEMA(WeightAveraging):
     """Averages weights and buffers after every step; validation and best.ckpt see the average.
 
-    Lightning tests the raw weights on the trainer that has just fitted: test with a fresh Trainer from best.ckpt.
+    Lightning tests the raw weights on the trainer that has just fitted: test with a fresh
+    Trainer from best.ckpt.
     """
 
     def __init__(self, decay: float) -> None:

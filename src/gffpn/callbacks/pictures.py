@@ -28,20 +28,20 @@ class Pictures(Callback):
         self.count = count
         self._kept: list[tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]] = []
 
-    def on_validation_batch_end(  # noqa: D102
+    def on_validation_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any, **__: Any
     ) -> None:
         self._keep(outputs, batch)
 
-    def on_test_batch_end(  # noqa: D102
+    def on_test_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any, **__: Any
     ) -> None:
         self._keep(outputs, batch)
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: D102
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._show(trainer, "val", to_wandb=trainer.current_epoch + 1 == trainer.max_epochs)
 
-    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: D102
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._show(trainer, "test", to_wandb=True)
 
     def _keep(self, outputs: Any, batch: Any) -> None:
@@ -92,7 +92,10 @@ def overlay(target: dict[str, Tensor], found: dict[str, Tensor], classes: Sequen
     names = dict(enumerate(classes))
     shown = found["scores"] >= SHOWN_SCORE
     return {
-        "truth": {"box_data": _box_data(target["boxes"], target["labels"], None, names), "class_labels": names},
+        "truth": {
+            "box_data": _box_data(target["boxes"], target["labels"], None, names),
+            "class_labels": names,
+        },
         "detections": {
             "box_data": _box_data(
                 found["boxes"][shown], found["labels"][shown], found["scores"][shown], names

@@ -1,4 +1,4 @@
-"""What the attention of GF-FPN does while it trains: it starts close to uniform, which starves LSAM of gradient."""
+"""What the attention of GF-FPN does while it trains: it starts near uniform, which starves LSAM."""
 
 import lightning as L
 import torch
@@ -18,8 +18,13 @@ class AttentionTelemetry(Callback):
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
         self._seen: dict[str, Tensor] = {}
 
-    def on_validation_batch_start(  # noqa: D102
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: object, batch_idx: int, dataloader_idx: int = 0
+    def on_validation_batch_start(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         if batch_idx == 0:
             for name, module in pl_module.named_modules():
@@ -32,7 +37,7 @@ class AttentionTelemetry(Callback):
 
         return keep
 
-    def on_validation_batch_end(  # noqa: D102
+    def on_validation_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object, **__: object
     ) -> None:
         for hook in self._hooks:

@@ -31,7 +31,7 @@ class SweepCallback(Callback):
     Launchers may run the jobs in other processes, so each job leaves a small record in the sweep's folder.
     """
 
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: D102
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         overrides = [str(o) for o in config.hydra.overrides.task]
         folder = Path(config.paths.runs) / "sweeps" / sweep_name(overrides, config.name)
         for stale in (folder / "jobs").glob("*.json"):
@@ -41,7 +41,7 @@ class SweepCallback(Callback):
             # every launcher composes its jobs from these overrides
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
 
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: D102
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         folder = Path(config.hydra.sweep.dir)
         jobs = read_jobs(folder)
         rows = []
@@ -57,7 +57,9 @@ class SweepCallback(Callback):
             where = Path(row["run"]) / "traceback.txt" if row["run"] else row["fault"]
             print(f"FAILED: {' '.join(row['overrides'])}: {where}")
         if failed:
-            print(f"{len(failed)} of {len(rows)} runs failed. The same command again runs only what is missing.")
+            print(
+                f"{len(failed)} of {len(rows)} runs failed. The same command again runs only what is missing."
+            )
             raise SystemExit(1)
 
 

@@ -79,14 +79,14 @@ def _header(name: str, key: str, finished: Sequence[Row]) -> str:
 
 
 def caption(rows: Sequence[Row]) -> list[str]:
-    """What a reader must know before believing the table: data, device, and what differs between rows unasked."""
+    """What a reader must know to believe the table: data, device, and what differs between rows unasked."""
     finished = [row for row in rows if row["status"] == "finished"]
     if not finished:
         return []
     first = finished[0]
     lines = [
-        f"{first['data']}{' (SIMULATED data)' if first.get('simulated') else ''}, test split, percent, one row a run; "
-        f"AP by side in pixels of the network input ({first['image_size']}).",
+        f"{first['data']}{' (SIMULATED data)' if first.get('simulated') else ''}, test split, percent, "
+        f"one row a run; AP by side in pixels of the network input ({first['image_size']}).",
         f"GFLOPs: 2 x MAC. FPS: batch 1 on {first['device']}, {first['threads']} threads; "
         "net = forward alone, all = with decoding and NMS.",
     ]
@@ -117,8 +117,10 @@ def write_tables(folder: Path, rows: Sequence[Row]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    return " ".join(value) if isinstance(value, list) and all(isinstance(v, str) for v in value) else (
-        json.dumps(value) if isinstance(value, list | dict) else value
+    return (
+        " ".join(value)
+        if isinstance(value, list) and all(isinstance(v, str) for v in value)
+        else (json.dumps(value) if isinstance(value, list | dict) else value)
     )
 
 
@@ -127,7 +129,10 @@ def markdown(rows: Sequence[Row]) -> str:
     headers, body = cells(rows)
     lines = [headers, ["---"] * len(headers), *body]
     return "\n".join(
-        ["| " + " | ".join(line) + " |" for line in lines] + [""] + [f"{line}  " for line in caption(rows)] + [""]
+        ["| " + " | ".join(line) + " |" for line in lines]
+        + [""]
+        + [f"{line}  " for line in caption(rows)]
+        + [""]
     )
 
 

@@ -1,6 +1,5 @@
 """Weights & Biases: online with an account, offline by itself without one."""
 
-import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,6 @@ from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig
 
 from gffpn.suite.folder import RunFolder
-
-log = logging.getLogger(__name__)
 
 MODES = ("auto", "online", "offline", "off")
 
@@ -24,17 +21,7 @@ def wandb_mode(asked: str) -> str:
         return os.environ["WANDB_MODE"]
     if asked != "auto":
         return asked
-    has_key = bool(os.environ.get("WANDB_API_KEY")) or _key_in_netrc()
-    return "online" if has_key else "offline"
-
-
-def _key_in_netrc() -> bool:
-    import netrc
-
-    try:
-        return any("wandb" in host for host in netrc.netrc().hosts)
-    except (OSError, netrc.NetrcParseError):
-        return False
+    return "online" if wandb.login(prompt=False) else "offline"
 
 
 def wandb_logger(
@@ -45,21 +32,25 @@ def wandb_logger(
     directory = folder.path / "wandb"
     directory.mkdir(parents=True, exist_ok=True)
     if mode == "offline":
-        log.info("W&B runs offline (no account found). To upload: wandb sync %s", directory / "wandb" / "offline-run-*")
+        print(
+            f"W&B is offline; to upload this run: wandb sync {directory / 'wandb' / 'offline-run-*'}",
+            flush=True,
+        )
     name = folder.path.name
-    return WandbLogger(
+    run = wandb.init(
         name=name,
         id=name.rsplit("_", 1)[-1],
-        save_dir=directory,
+        dir=directory,
         project=settings.project,
         entity=settings.entity,
         group=group,
         tags=[*settings.tags, config["choice"]["neck"], config["choice"]["data"]],
         config=config,
-        offline=mode != "online",
+        mode="online" if mode == "online" else "offline",
         resume="allow" if mode == "online" else None,
         settings=wandb.Settings(silent=True, console="off"),
     )
+    return WandbLogger(experiment=run)
 
 
 def finish() -> None:

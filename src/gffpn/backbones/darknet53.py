@@ -1,0 +1,55 @@
+"""Darknet-53.
+
+Redmon and Farhadi: YOLOv3, An Incremental Improvement (2018), table 1, without the classifier.
+
+Deviations: SiLU in place of leaky ReLU and the batch-norm constants of the lineage, so that it differs from
+cspdarknet in its structure alone; depth and width multiples.
+"""
+
+from torch import Tensor, nn
+
+from gffpn.layers.conv import ConvBNAct, scaled_width
+from gffpn.layers.csp import Bottleneck, scaled_depth
+from gffpn.pyramid import Level
+
+STEM_CHANNELS = 32
+# stride: channels, residual blocks
+STAGES = {2: (64, 1), 4: (128, 2), 8: (256, 8), 16: (512, 8), 32: (1024, 4)}
+FINEST_STRIDE = 4
+
+
+class Darknet53(nn.Module):
+    """3x3 stem, then for each stride a stride-2 3x3 and residual blocks (1x1 to half, 3x3 back); no SPP.
+
+    Images (N, 3, H, W), values in 0..1, to C2..C5. depth and width: multiples of the blocks and the channels.
+    """
+
+    def __init__(self, *, depth: float, width: float) -> None:
+        super().__init__()
+        channels = scaled_width(STEM_CHANNELS, width)
+        self.stem = ConvBNAct(3, channels, 3)
+        self.stages = nn.ModuleList()
+        levels = []
+        for stride, (full_channels, blocks) in STAGES.items():
+            out_channels = scaled_width(full_channels, width)
+            self.stages.append(
+                nn.Sequential(
+                    ConvBNAct(channels, out_channels, 3, 2),
+                    *(
+                        Bottleneck(out_channels, out_channels // 2, shortcut=True)
+                        for _ in range(scaled_depth(blocks, depth))
+                    ),
+                )
+            )
+            levels.append(Level(out_channels, stride))
+            channels = out_channels
+        self.out_levels = tuple(level for level in levels if level.stride >= FINEST_STRIDE)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Feature maps of strides 4, 8, 16, 32."""
+        x = self.stem(images)
+        features = []
+        for stage in self.stages:
+            x = stage(x)
+            features.append(x)
+        return features[-len(self.out_levels) :]

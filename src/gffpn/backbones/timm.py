@@ -1,0 +1,93 @@
+"""Any timm model that gives feature maps."""
+
+import difflib
+import math
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gffpn.pyramid import Level
+
+STRIDES = (4, 8, 16, 32)
+CHECK_SIZE = (96, 128)  # pixels; multiples of 32 with several cells of stride 32
+
+
+class TimmBackbone(nn.Module):
+    """The maps of strides 4 to 32 that timm's model `name` has.
+
+    Images (N, 3, H, W), values in 0..1, are normalised by the model's own mean and standard deviation. Sizes
+    that the coarsest stride does not divide are padded at the right and the bottom with the mean colour; maps
+    are cut to ceil(size / stride).
+
+    Raises ValueError for a name that timm does not know and for a model that does not give such maps at any
+    image size; RuntimeError if `pretrained` weights cannot be had.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, *, name: str, pretrained: bool) -> None:
+        super().__init__()
+        body = create(name, pretrained=pretrained)
+        self.body: nn.Module = body
+        strides = body.feature_info.reduction()
+        self._positions = [i for i, stride in enumerate(strides) if stride in STRIDES]
+        self.out_levels = tuple(Level(body.feature_info.channels()[i], strides[i]) for i in self._positions)
+        if len({level.stride for level in self.out_levels}) != max(1, len(self.out_levels)):
+            raise ValueError(f"{name} has maps of strides {strides}, expected one a stride, among {STRIDES}")
+        for key in ("mean", "std"):
+            values = torch.tensor(body.pretrained_cfg[key]).view(1, 3, 1, 1)
+            self.register_buffer(key, values, persistent=False)
+        self._channels_last = self._gives_channels_last(name)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """The maps of `out_levels`."""
+        height, width = images.shape[-2:]
+        coarsest = self.out_levels[-1].stride
+        x = (images - self.mean) / self.std
+        if height % coarsest or width % coarsest:
+            x = functional.pad(x, (0, -width % coarsest, 0, -height % coarsest))
+        maps = self.body(x)
+        features = []
+        for i, (_, stride) in zip(self._positions, self.out_levels, strict=True):
+            y = maps[i].permute(0, 3, 1, 2) if self._channels_last else maps[i]
+            features.append(y[..., : math.ceil(height / stride), : math.ceil(width / stride)])
+        return features
+
+    @torch.no_grad()
+    def _gives_channels_last(self, name: str) -> bool:
+        """Runs the model once and holds it to its promise: timm states a map's size within one cell only."""
+        height, width = CHECK_SIZE
+        self.body.eval()
+        try:
+            maps = self.body(torch.zeros(1, 3, height, width))
+        except (AssertionError, RuntimeError) as error:
+            raise ValueError(f"{name} does not run at {height} x {width} pixels: {error}") from error
+        self.body.train()
+        got = [tuple(maps[i].shape[1:]) for i in self._positions]
+        promised = [(channels, height // stride, width // stride) for channels, stride in self.out_levels]
+        if got == [(h, w, c) for c, h, w in promised]:
+            return True
+        if got != promised:
+            raise ValueError(f"{name} gives maps of shapes {got} at {height} x {width}, expected {promised}")
+        return False
+
+
+def create(name: str, *, pretrained: bool) -> Any:
+    """timm's model as a feature extractor; errors as `TimmBackbone` states them."""
+    known = [*timm.list_models(), *timm.list_models(include_tags=True)]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=5)
+        raise ValueError(f"name: got {name!r}, which timm {timm.__version__} does not know; near it: {near}")
+    if not pretrained:
+        return timm.create_model(name, features_only=True)
+    try:
+        return timm.create_model(name, features_only=True, pretrained=True)
+    except Exception as error:  # what a download raises comes from several libraries and shares no base
+        raise RuntimeError(
+            f"no pretrained weights for {name}: {error}. Set backbone.pretrained=false, or fetch them once "
+            f"with a network: python -c 'import timm; timm.create_model(\"{name}\", pretrained=True)'"
+        ) from error

@@ -1,0 +1,225 @@
+"""What a detector costs: parameters, FLOPs, time."""
+
+import copy
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+COUNTING_RULE = "2 x multiply-accumulates of convolutions and matrix products, batch 1, eval mode"
+
+# operators of aten that only move, fill or look up values
+_MOVES = """
+    arange cat clone constant_pad_nd copy empty empty_like empty_strided fill full full_like gather index
+    index_select lift_fresh new_empty new_full new_ones new_zeros ones ones_like reflection_pad2d repeat
+    replication_pad2d roll scalar_tensor stack upsample_nearest2d zero zeros zeros_like _to_copy _unsafe_view
+"""
+
+
+@dataclass(frozen=True)
+class FlopCount:
+    """FLOPs of one forward pass by `COUNTING_RULE`."""
+
+    total: int
+    by_op: Mapping[str, int]
+    uncounted: tuple[str, ...]
+    """Operators that computed something and have no formula; they count as 0."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of a detector at one image size; parts sum to the whole."""
+
+    image_size: tuple[int, int]
+    params: int
+    params_backbone: int
+    params_neck: int
+    params_head: int
+    params_m: float
+    gflops: float
+    gflops_backbone: float
+    gflops_neck: float
+    gflops_head: float
+    uncounted: tuple[str, ...]
+    rule: str = COUNTING_RULE
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Wall time of a call over n rounds."""
+
+    median_ms: float
+    p95_ms: float
+    n: int
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Parameters, trainable or not, a shared one once; buffers are none."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def count_flops(module: nn.Module, *inputs: Tensor | list[Tensor]) -> FlopCount:
+    """FLOPs of `module(*inputs)`, counted on a copy in eval mode; module and random state stay as they are.
+
+    Counted on the meta device, which computes nothing; on the CPU where the forward looks at values.
+    """
+    return _count(module, inputs)[0]
+
+
+def cost(detector: nn.Module, image_size: tuple[int, int]) -> Cost:
+    """Cost of a detector with the stages `backbone`, `neck` and `head`, for one (3, height, width) image."""
+    value: Any = torch.empty(1, 3, *image_size, device="meta")
+    params, flops, uncounted = {}, {}, set[str]()
+    for name in ("backbone", "neck", "head"):
+        stage = detector.get_submodule(name)
+        count, value = _count(stage, (value,))
+        params[name], flops[name] = count_parameters(stage), count.total
+        uncounted.update(count.uncounted)
+    return Cost(
+        image_size=image_size,
+        params=count_parameters(detector),
+        params_backbone=params["backbone"],
+        params_neck=params["neck"],
+        params_head=params["head"],
+        params_m=count_parameters(detector) / 1e6,
+        gflops=sum(flops.values()) / 1e9,
+        gflops_backbone=flops["backbone"] / 1e9,
+        gflops_neck=flops["neck"] / 1e9,
+        gflops_head=flops["head"] / 1e9,
+        uncounted=tuple(sorted(uncounted)),
+    )
+
+
+class _Uncounted(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes operators that compute but have no FLOP formula."""
+
+    def __init__(self, formulas: Mapping[Any, Any]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.formulas = formulas
+        self.moves = {f"aten.{name}" for name in _MOVES.split()}
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = str(func.overloadpacket).removesuffix("_")
+        output = func(*args, **(kwargs or {}))
+        # some operators tell a fact about tensors, as promote_types does
+        computes = isinstance(output, Tensor | tuple | list) and not func.is_view
+        if computes and func.overloadpacket not in self.formulas and name not in self.moves:
+            self.names.add(name)
+        return output
+
+
+def _count(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[FlopCount, Any]:
+    """The count and the output of `module(*inputs)`."""
+    try:
+        return _count_on("meta", module, inputs)
+    except RuntimeError:
+        # the meta device has no values to look at; any other fault shows again on the CPU
+        return _count_on("cpu", module, inputs)
+
+
+def _count_on(device: str, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[FlopCount, Any]:
+    twin = copy.deepcopy(module).to(device).eval()
+    counter = FlopCounterMode(display=False)
+    spy = _Uncounted(counter.flop_registry)
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), counter, spy:
+        output = twin(*(_moved(value, device) for value in inputs))
+    by_op = {str(op): flops for op, flops in counter.get_flop_counts().get("Global", {}).items()}
+    return FlopCount(sum(by_op.values()), by_op, tuple(sorted(spy.names))), output
+
+
+def _moved(value: Tensor | list[Tensor], device: str) -> Tensor | list[Tensor]:
+    if isinstance(value, list):
+        return [_moved(item, device) for item in value]  # type: ignore[misc]
+    return torch.zeros_like(value, device=device) if value.is_meta else value.to(device)
+
+
+def latency(
+    call: Callable[[], object],
+    *,
+    device: torch.device,
+    warmup: int = 3,
+    rounds: int = 10,
+    budget_s: float = 1.0,
+) -> Latency:
+    """Time `call`, which works on `device`: at least `rounds` rounds, and more until `budget_s` is spent."""
+    wait = _synchronizer(device)
+    for _ in range(warmup):
+        call()
+    wait()
+    times: list[float] = []
+    while len(times) < rounds or sum(times) < budget_s:
+        start = time.perf_counter()
+        call()
+        wait()
+        times.append(time.perf_counter() - start)
+    milliseconds = 1e3 * np.array(times)
+    return Latency(float(np.median(milliseconds)), float(np.quantile(milliseconds, 0.95)), len(times))
+
+
+def fps(
+    detector: nn.Module,
+    decode: Callable[[list[Tensor]], object],
+    image_size: tuple[int, int],
+    *,
+    device: torch.device,
+    channels_last: bool = False,
+    rounds: int = 10,
+    budget_s: float = 1.0,
+) -> dict[str, Any]:
+    """Images a second at batch 1: the forward pass alone, and with `decode` (scores, NMS) after it.
+
+    A copy of the detector is timed on a fixed random image that already lies on `device`. NMS takes longer
+    the more boxes pass the score threshold, so the end-to-end figures belong to these weights.
+    """
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    image = torch.rand(1, 3, *image_size, generator=torch.Generator().manual_seed(0))
+    twin = copy.deepcopy(detector).to(device).to(memory_format=layout).eval()
+    dtype = next(twin.parameters()).dtype
+    image = image.to(device=device, dtype=dtype, memory_format=layout)
+    with torch.inference_mode():
+        forward = latency(lambda: twin(image), device=device, rounds=rounds, budget_s=budget_s)
+        whole = latency(lambda: decode(twin(image)), device=device, rounds=rounds, budget_s=budget_s)
+    return {
+        "fps_forward": 1e3 / forward.median_ms,
+        "fps_end_to_end": 1e3 / whole.median_ms,
+        "latency_forward_ms": forward.median_ms,
+        "latency_forward_p95_ms": forward.p95_ms,
+        "latency_end_to_end_ms": whole.median_ms,
+        "latency_end_to_end_p95_ms": whole.p95_ms,
+        "rounds_forward": forward.n,
+        "rounds_end_to_end": whole.n,
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "dtype": str(dtype).removeprefix("torch."),
+        "channels_last": channels_last,
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's or the processor's model, as a table's footnote needs it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(models), platform.processor() or platform.machine())
+
+
+def _synchronizer(device: torch.device) -> Callable[[], None]:
+    synchronizers: dict[str, Callable[[], None]] = {
+        "cpu": lambda: None,
+        "cuda": lambda: torch.cuda.synchronize(device),
+        "mps": torch.mps.synchronize,
+    }
+    if device.type not in synchronizers:
+        raise ValueError(f"device: got {device.type!r}, expected one of {list(synchronizers)}")
+    return synchronizers[device.type]

@@ -1,0 +1,189 @@
+"""Decoded, letterboxed images, kept so that no epoch and no run of a sweep decodes an image again."""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from gffpn.data.images import read_image
+from gffpn.data.index import DataError, ImageRecord
+from gffpn.data.mosaic import GREY
+from gffpn.data.transforms import Letterbox
+
+log = logging.getLogger(__name__)
+
+MODES = ("disk", "ram", "none")
+Reader = Callable[[Path], NDArray[np.uint8]]
+
+
+class ImageCache:
+    """The images of one split as uint8 (3, H, W) arrays, by position; read-only.
+
+    mode "disk": one memory-mapped file in a folder named after `folder`, size and files; built once, shared
+    by all processes and runs. "ram": one array in memory. "none": decoded at each read. A disk that cannot
+    hold the file turns "disk" into "none", with a warning.
+
+    Raises ValueError for another mode, DataError if a file is not the image that its record promises.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[ImageRecord],
+        folder: Path,
+        *,
+        image_size: tuple[int, int],
+        mode: str = "disk",
+        read: Reader = read_image,
+    ) -> None:
+        if mode not in MODES:
+            raise ValueError(f"cache: got {mode!r}, expected one of {list(MODES)}")
+        self.records = records
+        self.image_size = image_size
+        self.read = read
+        self.mode = mode
+        self.folder = folder.with_name(
+            f"{folder.name}-{image_size[0]}x{image_size[1]}-{source_digest(records)}"
+        )
+        self._pixels: NDArray[np.uint8] | None = None
+        if mode == "ram":
+            self._pixels = np.empty((len(records), 3, *image_size), np.uint8)
+            for number, pixels in enumerate(self._decoded()):
+                self._pixels[number] = pixels
+            self._pixels.flags.writeable = False
+        elif mode == "disk":
+            self._pixels = self._open()
+            if self._pixels is None:
+                self._build_on_disk()
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, number: int) -> NDArray[np.uint8]:
+        if self._pixels is None:
+            return self._letterboxed(number)
+        pixels: NDArray[np.uint8] = self._pixels[number]
+        return pixels
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a memory map would be pickled with all its bytes, where workers are spawned and not forked
+        return self.__dict__ | ({"_pixels": None} if self.mode == "disk" else {})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        if self.mode == "disk":
+            self._pixels = self._open()
+
+    @property
+    def file(self) -> Path:
+        """Where mode "disk" keeps the pixels; images.json beside it, written last, tells its length."""
+        return self.folder / "images.npy"
+
+    def _open(self) -> NDArray[np.uint8] | None:
+        """The mapped file, if it is there and whole."""
+        try:
+            whole = json.loads(self.file.with_suffix(".json").read_text()) == self._facts()
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+        if not whole:
+            return None
+        return np.asarray(np.load(self.file, mmap_mode="r"), np.uint8)
+
+    def _facts(self) -> dict[str, Any]:
+        return {"shape": [len(self), 3, *self.image_size], "bytes": self.file.stat().st_size}
+
+    def _build_on_disk(self) -> None:
+        try:
+            with _locked(self.folder):
+                # another run may have built it while this one waited
+                if self._open() is None:
+                    self._write()
+            self._pixels = self._open()
+        except OSError as error:
+            self.mode = "none"
+            log.warning(
+                "no image cache in %s (%s): images are decoded at each read, which is slow. "
+                "Choose another cache folder, or cache=ram.",
+                self.folder,
+                error,
+            )
+
+    def _write(self) -> None:
+        """Through a file object: where a disk runs full, writing to a memory map would kill the process."""
+        log.info("caching %d images in %s", len(self), self.folder)
+        needed = len(self) * 3 * self.image_size[0] * self.image_size[1]
+        free = shutil.disk_usage(self.folder).free
+        if free < needed:
+            raise OSError(f"{needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free")
+        part = self.file.with_suffix(".part")
+        try:
+            with part.open("wb") as stream:
+                self._write_pixels(stream)
+            part.replace(self.file)
+            part.write_text(json.dumps(self._facts()))
+            part.replace(self.file.with_suffix(".json"))
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _write_pixels(self, stream: BinaryIO) -> None:
+        shape = (len(self), 3, *self.image_size)
+        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for pixels in self._decoded():
+            stream.write(pixels.tobytes())
+        stream.flush()
+        os.fsync(stream.fileno())
+
+    def _decoded(self) -> Iterator[NDArray[np.uint8]]:
+        """All images in order; PIL decodes and resizes without the interpreter's lock."""
+        threads = min(8, os.cpu_count() or 1)
+        ahead = 4 * threads  # images in memory at a time
+        starts = range(0, len(self), ahead)
+        console = Console(stderr=True)
+        quiet = not console.is_terminal  # a log file would get empty lines
+        with ThreadPoolExecutor(threads) as pool:
+            for start in track(starts, "Caching images", console=console, transient=True, disable=quiet):
+                yield from pool.map(self._letterboxed, range(start, min(start + ahead, len(self))))
+
+    def _letterboxed(self, number: int) -> NDArray[np.uint8]:
+        record = self.records[number]
+        pixels = self.read(record.path)
+        if pixels.shape != (record.height, record.width, 3):
+            raise DataError(
+                f"{record.path}: got an image of shape {pixels.shape}, "
+                f"expected {(record.height, record.width, 3)}"
+            )
+        fit = Letterbox.fit((record.height, record.width), self.image_size)
+        resized = Image.fromarray(pixels).resize((fit.width, fit.height), Image.Resampling.BILINEAR)
+        canvas = np.full((3, *self.image_size), GREY, np.uint8)
+        canvas[:, : fit.height, : fit.width] = np.asarray(resized).transpose(2, 0, 1)
+        return canvas
+
+
+def source_digest(records: Sequence[ImageRecord]) -> str:
+    """8 hex digits over the files' places, sizes and times: an index knows the boxes, not the pixels."""
+    digest = hashlib.sha256()
+    for record in records:
+        facts = os.stat(record.path)
+        digest.update(f"{os.path.abspath(record.path)} {facts.st_size} {facts.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:8]
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time, over all that share the folder; the lock falls with the process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

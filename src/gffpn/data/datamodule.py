@@ -1,0 +1,149 @@
+"""From a data index to the batches that Lightning asks for."""
+
+import sys
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from gffpn.data.cache import MODES, ImageCache
+from gffpn.data.dataset import DetectionDataset, Item, collate
+from gffpn.data.index import SPLITS, DataIndex
+from gffpn.data.sampler import EpochSampler
+from gffpn.data.transforms import Augment, Letterbox
+from gffpn.streams import derive_seed
+
+STAGE_SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ()}
+
+
+class DetectionData(L.LightningDataModule):
+    """Train, val and test batches (see `Batch`): with one seed they are the same for every network.
+
+    image_size (H, W). batch_size is per device; eval_batch_size is the same if None. workers: processes a
+    loader has; their number changes no batch. max_epochs tells the augmentation when the last epochs begin.
+    cache: see `ImageCache`. drop_last leaves out a last training batch that is not full.
+
+    The sampler shards over devices by itself: the Trainer needs `use_distributed_sampler=False`.
+
+    Raises ValueError for numbers that are not positive, an unknown cache mode, or a batch that is never full.
+    """
+
+    def __init__(
+        self,
+        index: DataIndex,
+        *,
+        image_size: tuple[int, int],
+        batch_size: int,
+        workers: int,
+        seed: int,
+        augment: Augment,
+        max_epochs: int,
+        cache: str,
+        cache_dir: Path,
+        eval_batch_size: int | None = None,
+        drop_last: bool = False,
+    ) -> None:
+        super().__init__()
+        eval_batch_size = batch_size if eval_batch_size is None else eval_batch_size
+        if min(*image_size, batch_size, eval_batch_size) < 1 or workers < 0:
+            raise ValueError(
+                f"data: got image_size={image_size}, batch_size={batch_size}, workers={workers}, "
+                f"eval_batch_size={eval_batch_size}, expected 1 or more of each, workers 0 or more"
+            )
+        if cache not in MODES:
+            raise ValueError(f"cache: got {cache!r}, expected one of {list(MODES)}")
+        self.index = index
+        self.fingerprint = index.fingerprint
+        self.image_size = image_size
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.workers = workers
+        self.seed = seed
+        self.augment = augment
+        self.max_epochs = max_epochs
+        self.cache = cache
+        self.cache_dir = cache_dir
+        self.drop_last = drop_last
+        self.caches: dict[str, ImageCache] = {}
+        self.datasets: dict[str, DetectionDataset] = {}
+
+    def prepare_data(self) -> None:
+        """Build the disk cache in one process a machine, before the others look for it."""
+        if self.cache == "disk":
+            for split in SPLITS:
+                self._images(split)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the splits that the stage needs; None: all."""
+        for split in SPLITS if stage is None else STAGE_SPLITS[stage]:
+            if split not in self.datasets:
+                train = split == "train"
+                self.datasets[split] = DetectionDataset(
+                    self.index.splits[split],
+                    self._images(split),
+                    image_size=self.image_size,
+                    seed=self.seed,
+                    augment=self.augment if train else None,
+                    max_epochs=self.max_epochs,
+                )
+
+    def _images(self, split: str) -> ImageCache:
+        if split not in self.caches:
+            folder = self.cache_dir / f"{self.fingerprint}-{split}"
+            self.caches[split] = ImageCache(
+                self.index.splits[split], folder, image_size=self.image_size, mode=self.cache
+            )
+        return self.caches[split]
+
+    def train_dataloader(self) -> DataLoader[Item]:
+        """Shuffled and augmented."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> DataLoader[Item]:
+        """In order, each image once."""
+        return self._loader("val")
+
+    def test_dataloader(self) -> DataLoader[Item]:
+        """In order, each image once."""
+        return self._loader("test")
+
+    def _loader(self, split: str) -> DataLoader[Item]:
+        train = split == "train"
+        dataset = self.datasets[split]
+        trainer = self.trainer
+        sampler = EpochSampler(
+            len(dataset),
+            seed=self.seed,
+            shuffle=train,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+        )
+        batch_size = self.batch_size if train else self.eval_batch_size
+        if train and self.drop_last and len(sampler) < batch_size:
+            raise ValueError(f"drop_last: {len(sampler)} images a device never fill a batch of {batch_size}")
+        # forked workers start in milliseconds, others import torch again (8 s); macOS cannot fork safely
+        context = "fork" if self.workers and sys.platform == "linux" else None
+        return DataLoader(
+            dataset,
+            batch_size,
+            sampler=sampler,
+            num_workers=self.workers,
+            collate_fn=collate,
+            pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
+            drop_last=train and self.drop_last,
+            multiprocessing_context=context,
+            persistent_workers=self.workers > 0,
+            # a loader without a generator draws a number from the global one at each epoch's start
+            generator=torch.Generator().manual_seed(derive_seed(self.seed, "loader", split)),
+        )
+
+    def boxes_wh(self) -> Tensor:
+        """Width and height of every training box in network pixels, before augmentation; float32 (M, 2)."""
+        sizes = [np.zeros((0, 2), np.float32)]
+        for record in self.index.splits["train"]:
+            boxes = Letterbox.fit((record.height, record.width), self.image_size).to_network(record.boxes)
+            sizes.append(boxes[:, 2:] - boxes[:, :2])
+        return torch.from_numpy(np.concatenate(sizes))

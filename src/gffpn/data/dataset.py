@@ -1,0 +1,153 @@
+"""A split as a dataset of (image, target), and how samples become a batch."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from gffpn.data.index import ImageRecord
+from gffpn.data.mosaic import Source
+from gffpn.data.transforms import Augment, Letterbox
+from gffpn.streams import numpy_stream
+
+
+class Images(Protocol):
+    """Letterboxed images by position, uint8 (3, H, W)."""
+
+    def __getitem__(self, number: int, /) -> NDArray[np.uint8]: ...
+
+
+class Target(TypedDict):
+    """The ground truth of one image."""
+
+    boxes: Tensor
+    """float32 (M, 4) xyxy in network pixels"""
+    labels: Tensor
+    """int64 (M,)"""
+    image_index: int
+    """Position in the split; of the first image, where several were mixed."""
+    scale: float
+    """Network pixels a native pixel, before augmentation: in evaluation, `boxes / scale` are native."""
+    lost_boxes: int
+    """Boxes that augmentation cut away or shrank too far."""
+
+
+Item = tuple[Tensor, Target]
+
+
+class Batch(TypedDict):
+    """What a data loader gives."""
+
+    images: Tensor
+    """uint8 (N, 3, H, W)"""
+    targets: list[Target]
+    lost_boxes: int
+    """Sum over the targets."""
+
+
+class DetectionDataset(Dataset[Item]):
+    """`dataset[epoch, position]`: with augmentation it depends on these two and the seed alone.
+
+    Without augmentation the epoch does not matter. Any process and any order give the same sample.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[ImageRecord],
+        images: Images,
+        *,
+        image_size: tuple[int, int],
+        seed: int = 0,
+        augment: Augment | None = None,
+        max_epochs: int = 1,
+    ) -> None:
+        self.records = records
+        self.images = images
+        self.image_size = image_size
+        self.seed = seed
+        self.augment = augment
+        self.max_epochs = max_epochs
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def letterbox(self, position: int) -> Letterbox:
+        """How the image at this position was fitted to the network's input."""
+        record = self.records[position]
+        return Letterbox.fit((record.height, record.width), self.image_size)
+
+    def source(self, position: int) -> Source:
+        """The image without padding and its boxes, in network pixels."""
+        fit = self.letterbox(position)
+        pixels = self.images[position][:, : fit.height, : fit.width]
+        return Source(pixels, fit.to_network(self.records[position].boxes), self.records[position].labels)
+
+    def __getitem__(self, key: tuple[int, int]) -> Item:
+        epoch, position = key
+        scale = self.letterbox(position).scale
+        if self.augment is None:
+            record = self.records[position]
+            boxes = self.letterbox(position).to_network(record.boxes)
+            # a copy, as the cache may be read-only
+            image = torch.from_numpy(self.images[position].copy())
+            return image, _target(boxes, record.labels, position, scale, lost_boxes=0)
+        sample = self.augment(
+            self.source,
+            position,
+            count=len(self),
+            image_size=self.image_size,
+            epochs_left=self.max_epochs - epoch,
+            rng=numpy_stream(self.seed, "image", epoch, position),
+        )
+        target = _target(sample.boxes, sample.labels, position, scale, lost_boxes=sample.lost_boxes)
+        return sample.image, target
+
+
+def _target(
+    boxes: NDArray[np.float32], labels: NDArray[np.int64], position: int, scale: float, *, lost_boxes: int
+) -> Target:
+    return {
+        "boxes": torch.from_numpy(boxes.astype(np.float32)).reshape(-1, 4),
+        "labels": torch.from_numpy(labels.astype(np.int64)),
+        "image_index": position,
+        "scale": scale,
+        "lost_boxes": lost_boxes,
+    }
+
+
+class Targets(list[Target]):
+    """A list of targets that goes from a worker to the main process as two arrays and arrives as a list.
+
+    Tensors travel as open files, two an image: a large batch would run into the limit of open files.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        boxes = torch.cat([target["boxes"] for target in self]).numpy()
+        labels = torch.cat([target["labels"] for target in self]).numpy()
+        ends = np.cumsum([len(target["labels"]) for target in self])
+        facts = [(target["image_index"], target["scale"], target["lost_boxes"]) for target in self]
+        return _unpacked, (boxes, labels, ends, facts)
+
+
+def _unpacked(
+    boxes: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    facts: list[tuple[int, float, int]],
+) -> list[Target]:
+    parts = zip(np.split(boxes, ends[:-1]), np.split(labels, ends[:-1]), facts, strict=True)
+    return [_target(box, label, index, scale, lost_boxes=lost) for box, label, (index, scale, lost) in parts]
+
+
+def collate(samples: Sequence[Item]) -> Batch:
+    """Stack images, list targets, sum lost boxes."""
+    images, targets = zip(*samples, strict=True)
+    return {
+        "images": torch.stack(images),
+        "targets": Targets(targets),
+        "lost_boxes": sum(target["lost_boxes"] for target in targets),
+    }

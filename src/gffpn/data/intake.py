@@ -1,0 +1,190 @@
+"""From what an annotation file says to checked records: what every reader does alike."""
+
+import logging
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from gffpn.data.faults import ON_ERROR, Faults, Kind
+from gffpn.data.images import image_size
+from gffpn.data.index import SPLITS, DataError, DataIndex, ImageRecord
+from gffpn.data.root import Root
+from gffpn.data.splits import Partition
+
+logger = logging.getLogger(__name__)
+
+Box = tuple[float, float, float, float]
+
+TOLERANCE = 1.0
+"""Pixels by which a box may leave its image and is clipped: 0-based and 1-based files differ by one."""
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What a file says of one image."""
+
+    image: str
+    """Path below the root."""
+    source: str
+    """The file that says so, for messages."""
+    size: tuple[int, int] | None
+    """Height and width as annotated, if they are."""
+    boxes: Sequence[Box]
+    """xyxy in pixels, or in fractions of the image's sides if `relative`."""
+    names: Sequence[str]
+    """The class of each box."""
+    relative: bool = False
+
+
+class Intake:
+    """Checks annotations against their images and builds the index.
+
+    `root` is the data set's folder. With `on_error` "raise" all faults are refused together; with "skip" each
+    is logged, a bad box is dropped alone, and an image with any other fault as a whole. `group_pattern` is a
+    regular expression: what its first group finds in a file's stem names the image's group. Raises ValueError
+    for other values.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str | None,
+        classes: Sequence[str] | None,
+        partition: Partition,
+        group_pattern: str | None,
+        on_error: str,
+    ) -> None:
+        if on_error not in ON_ERROR:
+            raise ValueError(f"on_error: got {on_error!r}, expected one of {list(ON_ERROR)}")
+        if classes is not None and (not classes or len(set(classes)) < len(classes)):
+            raise ValueError(f"classes: got {list(classes)}, expected different names, or null")
+        self.classes = None if classes is None else tuple(classes)
+        self.partition = partition
+        self._root = root
+        self._on_error = on_error
+        self._group = None if group_pattern is None else _pattern(group_pattern)
+
+    def open(self, holds: str) -> tuple[Root, Faults]:
+        """The root, which should contain what `holds` tells, and an empty list of faults."""
+        root = Root(self._root, holds)
+        return root, Faults(root.path, self._on_error)
+
+    def index(
+        self,
+        root: Root,
+        annotated: Mapping[str, Sequence[Annotation]],
+        classes: Sequence[str],
+        faults: Faults,
+    ) -> DataIndex:
+        """Check everything, draw the splits that are missing, and settle the faults."""
+        if not classes or len(set(classes)) < len(classes):
+            faults.add(Kind.CLASSES, f"{list(classes)}: expected one class or more, each named once")
+        labels = {name: label for label, name in enumerate(classes)}
+        parts: dict[str, list[ImageRecord]] = {}
+        for split, annotations in annotated.items():
+            records = (self._record(root, annotation, labels, faults) for annotation in annotations)
+            parts[split] = [record for record in records if record is not None]
+        splits = self.partition.complete(parts, faults)
+        faults.settle()
+        _log(root, splits, classes)
+        return DataIndex(tuple(classes), splits)
+
+    def _record(
+        self, root: Root, annotation: Annotation, labels: Mapping[str, int], faults: Faults
+    ) -> ImageRecord | None:
+        path = root.inside(annotation.image)
+        if path is None:
+            faults.add(Kind.OUTSIDE_ROOT, f"{annotation.source}: {annotation.image}")
+            return None
+        if not path.is_file():
+            faults.add(Kind.MISSING_IMAGE, f"{annotation.source}: {annotation.image}: no such file")
+            return None
+        try:
+            height, width = image_size(path)
+        except DataError as error:
+            faults.add(Kind.UNREADABLE_IMAGE, str(error))
+            return None
+        if annotation.size not in (None, (height, width)):
+            faults.add(
+                Kind.WRONG_SIZE,
+                f"{annotation.source}: (height, width) {annotation.size}, the image has {(height, width)}"
+                " after its EXIF rotation",
+            )
+            return None
+        boxes = list(_boxes(annotation, height, width, labels, faults))
+        found = list(dict.fromkeys(boxes))
+        faults.count("exact duplicates of boxes dropped", len(boxes) - len(found))
+        stem = PurePosixPath(annotation.image).stem
+        match = self._group.search(stem) if self._group else None
+        return ImageRecord(
+            path=path,
+            name=str(PurePosixPath(annotation.image)),
+            height=height,
+            width=width,
+            boxes=np.array([box for box, _ in found], np.float32).reshape(-1, 4),
+            labels=np.array([label for _, label in found], np.int64),
+            group=match[1] if match else "",
+        )
+
+
+def _boxes(
+    annotation: Annotation, height: int, width: int, labels: Mapping[str, int], faults: Faults
+) -> Iterator[tuple[Box, int]]:
+    scale = (width, height) * 2 if annotation.relative else (1, 1, 1, 1)
+    expected = {
+        Kind.NOT_FINITE: "four finite numbers",
+        Kind.EMPTY_BOX: "x1 < x2 and y1 < y2",
+        Kind.BOX_OUTSIDE: f"0 <= x <= {width} and 0 <= y <= {height}",
+    }
+    for raw, name in zip(annotation.boxes, annotation.names, strict=True):
+        x1, y1, x2, y2 = (value * side for value, side in zip(raw, scale, strict=True))
+        box = _clipped((x1, y1, x2, y2), height, width)
+        if name in labels and not isinstance(box, Kind):
+            if box != (x1, y1, x2, y2):
+                faults.count(f"boxes clipped that left their image by at most {TOLERANCE:g} px")
+            yield box, labels[name]
+            continue
+        where = f"{annotation.source}: {name} ({x1:g}, {y1:g}, {x2:g}, {y2:g}) px"
+        if name not in labels:
+            faults.add(Kind.UNKNOWN_CLASS, f"{where}: expected one of {list(labels)}")
+        if isinstance(box, Kind):
+            faults.add(box, f"{where}: expected {expected[box]}")
+
+
+def _clipped(box: Box, height: int, width: int) -> Box | Kind:
+    if not all(map(math.isfinite, box)):
+        return Kind.NOT_FINITE
+    x1, y1, x2, y2 = box
+    if x2 <= x1 or y2 <= y1:
+        return Kind.EMPTY_BOX
+    left = min(x1, y1) < -TOLERANCE or x2 > width + TOLERANCE or y2 > height + TOLERANCE
+    if left or min(x2, y2) <= 0 or x1 >= width or y1 >= height:
+        return Kind.BOX_OUTSIDE
+    x1, y1, x2, y2 = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
+    # records hold float32, in which a sliver may have no width
+    narrow = np.float32(x1) >= np.float32(x2) or np.float32(y1) >= np.float32(y2)
+    return Kind.EMPTY_BOX if narrow else (x1, y1, x2, y2)
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise ValueError(f"group_pattern: got {text!r}, expected a regular expression: {error}") from error
+    if pattern.groups < 1:
+        raise ValueError(f"group_pattern: got {text!r}, expected a group in round brackets")
+    return pattern
+
+
+def _log(root: Root, splits: Mapping[str, Sequence[ImageRecord]], classes: Sequence[str]) -> None:
+    for split in SPLITS:
+        labels = np.concatenate([record.labels for record in splits[split]])
+        boxes = np.bincount(labels, minlength=len(classes)).tolist()
+        logger.info("%s: %s has %d images, %d boxes", root.path, split, len(splits[split]), len(labels))
+        absent = [name for name, number in zip(classes, boxes, strict=True) if number == 0]
+        if absent:
+            logger.warning("%s: %s has no box of %s", root.path, split, ", ".join(absent))

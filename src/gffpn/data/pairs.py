@@ -1,0 +1,107 @@
+"""Image folders beside folders of annotation files with the same stems."""
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from gffpn.data.faults import Faults, Kind
+from gffpn.data.images import SUFFIXES
+from gffpn.data.index import SPLITS
+from gffpn.data.root import Root, below, contents
+from gffpn.data.splits import Partition
+
+Place = str | Mapping[str, str]
+
+
+class Pair(NamedTuple):
+    """An image and the file that annotates it; both names are below the root."""
+
+    image: str
+    annotation: str | None
+
+
+def places(images: Place, annotations: Place) -> dict[str, tuple[str, str]]:
+    """Split -> where its images and its annotations lie, below the root.
+
+    Without a mapping there is one place, called train until splits are drawn from it. Raises ValueError for a
+    mapping that lacks train, names another split or differs from the other one in its splits.
+    """
+    mappings = [value for value in (images, annotations) if not isinstance(value, str)]
+    for mapping in mappings:
+        if "train" not in mapping or not set(mapping) <= set(SPLITS) or set(mapping) != set(mappings[0]):
+            raise ValueError(f"got the splits {list(mapping)}, expected train and any of {list(SPLITS[1:])}")
+    splits = [split for split in SPLITS if split in mappings[0]] if mappings else ["train"]
+
+    def of(value: Place, split: str) -> str:
+        return value if isinstance(value, str) else value[split]
+
+    return {split: (of(images, split), of(annotations, split)) for split in splits}
+
+
+def pair_up(
+    root: Root, where: Mapping[str, tuple[str, str]], suffix: str, partition: Partition, faults: Faults
+) -> dict[str, list[Pair]]:
+    """Each split's images with their annotation files; stops at a missing folder.
+
+    Without split lists, an annotation file that belongs to no image is a fault.
+    """
+    pairs = {split: _paired(root, place, suffix, faults) for split, place in where.items()}
+    if not all(pairs.values()):
+        faults.settle()
+    if partition.has_lists:
+        return partition.select(root, pairs, faults)
+    _refuse_orphans(root, pairs, suffix, faults)
+    return pairs
+
+
+def read_annotation(root: Root, pair: Pair, faults: Faults) -> str | None:
+    """The text of a pair's annotation file, in UTF-8; None and a fault where there is none."""
+    if pair.annotation is None:
+        faults.add(Kind.MISSING_ANNOTATION, f"{pair.image}: no annotation file of the same stem")
+        return None
+    path = root.inside(pair.annotation)
+    if path is None:
+        faults.add(Kind.OUTSIDE_ROOT, pair.annotation)
+        return None
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        faults.add(Kind.UNREADABLE_ANNOTATION, f"{pair.annotation}: {error}")
+        return None
+
+
+def _refuse_orphans(root: Root, pairs: Mapping[str, list[Pair]], suffix: str, faults: Faults) -> None:
+    claimed = {pair.annotation for found in pairs.values() for pair in found if pair.annotation}
+    for folder in sorted({os.path.dirname(name) for name in claimed}):
+        files = {below(folder, name) for name in _files(root.path / folder, {suffix})}
+        # labelImg leaves its class names beside the labels
+        for orphan in sorted(files - claimed - {below(folder, "classes.txt")}):
+            faults.add(Kind.MISSING_IMAGE, f"{orphan}: no image of that name ({' '.join(sorted(SUFFIXES))})")
+
+
+def _paired(root: Root, place: tuple[str, str], suffix: str, faults: Faults) -> list[Pair]:
+    images, annotations = place
+    image_folder, annotation_folder = root.folder(images, faults), root.folder(annotations, faults)
+    if image_folder is None or annotation_folder is None:
+        return []
+    files = {os.path.splitext(name)[0]: name for name in _files(annotation_folder, {suffix})}
+    pairs: dict[str, Pair] = {}
+    for name in sorted(_files(image_folder, SUFFIXES)):
+        stem = os.path.splitext(name)[0]
+        image = below(images, name)
+        if stem in pairs:
+            faults.add(Kind.DUPLICATE, f"{pairs[stem].image} and {image} would share one annotation")
+        else:
+            pairs[stem] = Pair(image, below(annotations, files[stem]) if stem in files else None)
+    if not pairs:
+        expected = " ".join(sorted(SUFFIXES))
+        faults.add(Kind.MISSING_FOLDER, f"{images}: no image ({expected}); {contents(image_folder)}")
+    return list(pairs.values())
+
+
+def _files(folder: Path, suffixes: Collection[str]) -> Iterator[str]:
+    for entry in os.scandir(folder):
+        # a leading dot marks what a file system or an archive put there
+        if os.path.splitext(entry.name)[1].lower() in suffixes and not entry.name.startswith("."):
+            yield entry.name

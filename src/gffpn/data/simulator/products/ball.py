@@ -1,0 +1,122 @@
+"""Glass balls in the wells of a tray."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.random import Generator
+
+from gffpn.data.simulator import shapes
+from gffpn.data.simulator.fields import Fields, Pose, Window
+from gffpn.data.simulator.light import Material
+from gffpn.data.simulator.parts import Assembly, Draws, Part, Site, put, scatter_dust
+from gffpn.data.simulator.shapes import Array
+from gffpn.data.simulator.texture import clouds
+
+TINTS = (
+    (0.020, 0.008, 0.012),
+    (0.030, 0.020, 0.010),
+    (0.16, 0.05, 0.12),
+    (0.20, 0.10, 0.03),
+    (0.06, 0.11, 0.24),
+)
+
+
+def _glass(x: Array, y: Array, px: float) -> Fields:
+    r2 = x * x + y * y
+    z = np.sqrt(np.maximum(1.0 - r2, 0.0))
+    cover = shapes.coverage(np.sqrt(r2) - 1.0, px)
+    return Fields(cover, 2.0 * z, z.copy(), np.zeros_like(z), np.zeros_like(z))
+
+
+def _lattice(count: int, width: int, height: int) -> tuple[list[tuple[float, float]], float]:
+    """`count` or more places of a staggered lattice over the picture, and its pitch."""
+    pitch = float(np.sqrt(width * height / count))
+    while True:
+        rows, columns = int(height / (0.9 * pitch)), int(width / pitch - 0.25)
+        if rows * columns >= count:
+            break
+        pitch *= 0.98
+    top, left = (height - (rows - 1) * 0.9 * pitch) / 2, (width - (columns - 0.5) * pitch) / 2
+    places = [
+        (left + (c + 0.5 * (r % 2)) * pitch, top + r * 0.9 * pitch)
+        for r in range(rows)
+        for c in range(columns)
+    ]
+    return places, pitch
+
+
+class Balls:
+    """6 to 20 balls of one kind."""
+
+    def __init__(self, draws: Draws) -> None:
+        height, width = draws.window.shape
+        count = int(draws.product.integers(6, 21))
+        tint = np.array(TINTS[int(draws.product.choice(5, p=[0.4, 0.2, 0.15, 0.12, 0.13]))])
+        tint = tint * draws.nuisance.uniform(0.7, 1.3)
+        material = Material(
+            absorption=(float(tint[0]), float(tint[1]), float(tint[2])), aperture=2.3, gloss=1.1
+        )
+        shade = float(draws.nuisance.uniform(0.55, 0.95))
+        ground = Fields.empty(draws.window)
+        self.assembly = Assembly(ground, (shade, shade, shade * float(draws.nuisance.uniform(0.94, 1.06))))
+        ground.height += 0.05 * clouds(draws.nuisance, draws.window.shape, (60, 60))
+        places, pitch = _lattice(count, width, height)
+        unit = pitch * float(draws.nuisance.uniform(0.34, 0.40))
+        keep = set(draws.product.permutation(len(places))[:count].tolist())
+        for k, (x, y) in enumerate(places):
+            self._well(draws, Pose(x, y, 0.0, unit * 1.10))
+            if k not in keep:
+                continue
+            jitter = draws.nuisance.uniform(-0.06, 0.06, 2) * unit
+            pose = Pose(
+                float(x + jitter[0]),
+                float(y + jitter[1]),
+                0.0,
+                float(unit * draws.nuisance.uniform(0.97, 1.0)),
+            )
+            self._shadow(draws, pose)
+            window = Window.around(pose.x, pose.y, pose.unit + 2, pose.unit + 2, draws.window)
+            px, py = pose.local(window)
+            self.assembly.parts.append(Part(window, pose, material, _glass(px, py, 1 / pose.unit)))
+        scatter_dust(ground, draws)
+        self._lookalikes(draws)
+
+    def _well(self, draws: Draws, pose: Pose) -> None:
+        """A dished well of the tray, its lip catching the light."""
+        window = Window.around(pose.x, pose.y, 1.3 * pose.unit, 1.3 * pose.unit, draws.window)
+        x, y = pose.local(window)
+        lip = np.hypot(x, y) - 1.0
+        view = self.assembly.ground.view(window.slices())
+        view.height += 0.35 * pose.unit * 0.06 * (shapes.ridge(lip, 0.07) - 0.7 * shapes.soft(lip, 0.25))
+        view.density += 0.10 * shapes.soft(lip, 0.05)
+
+    def _shadow(self, draws: Draws, pose: Pose) -> None:
+        """Contact shadow, and the light that the ball gathers behind itself."""
+        window = Window.around(pose.x, pose.y, 2.0 * pose.unit, 2.0 * pose.unit, draws.window)
+        x, y = pose.local(window)
+        lx, ly = np.float32(draws.light.x), np.float32(draws.light.y)
+        shadow = shapes.soft(np.hypot(x + 0.22 * lx, y + 0.22 * ly) - 1.0, 0.14)
+        focus = shapes.ridge(np.hypot(x + 0.55 * lx, y + 0.55 * ly), 0.32)
+        view = self.assembly.ground.view(window.slices())
+        view.density += 0.38 * shadow - 0.62 * focus
+
+    def _lookalikes(self, draws: Draws) -> None:
+        """Reflections of small lamps: bright points at the same place on all balls."""
+        rng = draws.lookalike
+        for _ in range(int(rng.integers(1, 4)) if draws.occurs(0.6) else 0):
+            way, far = float(rng.uniform(-np.pi, np.pi)), float(rng.uniform(0.15, 0.75))
+            side, strength = float(rng.uniform(6, 11)), float(rng.uniform(0.7, 1.2))
+            shape_at = far * np.cos(way), far * np.sin(way)
+            lamp = draws.mark("pit", 0.0, 0.0, side, 0.0, strength)
+            for part in self.assembly.parts:
+                mx, my = part.pose.image(float(shape_at[0]), float(shape_at[1]))
+                put(part, replace(lamp, x=mx, y=my))
+
+    def site(self, name: str, rng: Generator) -> Site:
+        """Anywhere on a ball but its very edge."""
+        k = int(rng.integers(len(self.assembly.parts)))
+        u, v = (float(q) for q in rng.random(2))
+        far = 0.80 * np.sqrt(u)
+        part = self.assembly.parts[k]
+        px, py = part.pose.image(float(far * np.cos(2 * np.pi * v)), float(far * np.sin(2 * np.pi * v)))
+        return Site(k, px, py, 0.0, "pit")

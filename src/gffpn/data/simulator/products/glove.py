@@ -1,0 +1,144 @@
+"""A disposable medical glove, laid flat on a belt."""
+
+import numpy as np
+from numpy.random import Generator
+
+from gffpn.data.simulator import shapes
+from gffpn.data.simulator.fields import Fields, Pose
+from gffpn.data.simulator.light import Material
+from gffpn.data.simulator.parts import Assembly, Draws, Part, Site, put, scatter_dust
+from gffpn.data.simulator.shapes import Array
+from gffpn.data.simulator.texture import clouds
+
+COLOURS = ((0.42, 0.62, 0.86), (0.93, 0.91, 0.84), (0.60, 0.55, 0.82), (0.90, 0.92, 0.95), (0.45, 0.72, 0.66))
+FINGERS = (
+    # root x, root y, angle from straight up, length, root radius, tip radius; unit: half the palm's width
+    (-0.74, -0.80, -0.22, 1.15, 0.235, 0.185),
+    (-0.27, -0.98, -0.07, 1.55, 0.255, 0.195),
+    (0.24, -0.98, 0.07, 1.68, 0.260, 0.200),
+    (0.72, -0.86, 0.20, 1.45, 0.255, 0.190),
+    (0.72, 0.45, 0.80, 1.35, 0.320, 0.215),
+)
+CUFF = 1.95
+
+
+class Glove:
+    """One glove."""
+
+    def __init__(self, draws: Draws) -> None:
+        height, width = draws.window.shape
+        colour = COLOURS[int(draws.product.integers(len(COLOURS)))]
+        self.mirror = 1.0 if draws.product.random() < 0.5 else -1.0
+        self.spread = draws.product.uniform(-0.07, 0.07, len(FINGERS))
+        self.stretch = draws.product.uniform(0.92, 1.08, len(FINGERS))
+        material = Material((0.0, 0.0, 0.0), colour, gloss=0.10, clear=0.05)
+        ground = Fields.empty(draws.window)
+        self.assembly = Assembly(ground, self._belt(ground, draws))
+        turn = float(draws.nuisance.uniform(-0.45, 0.45) + np.pi * draws.nuisance.integers(2))
+        unit = min(height, width) / 5.3 * float(draws.nuisance.uniform(0.92, 1.10))
+        shift = draws.nuisance.uniform(-0.05, 0.05, 2)
+        away = Pose(0.0, 0.0, turn, unit).image(0.0, 0.42)
+        pose = Pose(
+            float(width * (0.5 + shift[0]) + away[0]), float(height * (0.5 + shift[1]) + away[1]), turn, unit
+        )
+        x, y = pose.local(draws.window)
+        sdf, dome = self._outline(x * self.mirror, y)
+        fields = Fields.empty(draws.window)
+        fields.cover += shapes.coverage(sdf, 1 / unit)
+        fields.height += 0.30 * dome
+        fields.albedo += 0.85 * (1.0 + 0.02 * clouds(draws.product, draws.window.shape, (9, 9)))
+        self._cuff(fields, y)
+        self._shadow(ground, sdf, unit, draws)
+        self.assembly.parts.append(Part(draws.window, pose, material, fields))
+        scatter_dust(ground, draws)
+        self._folds(fields, draws)
+        self._lookalikes(fields, x, y, draws)
+
+    def _belt(self, ground: Fields, draws: Draws) -> tuple[float, float, float]:
+        """A woven belt, dark or light."""
+        shade = float(draws.nuisance.uniform(0.18, 0.80))
+        x, y = draws.window.centres()
+        pitch, turn = float(draws.nuisance.uniform(5, 9)) * draws.px, float(draws.nuisance.uniform(0, 1.5))
+        c, s = float(np.cos(turn)) * 2 * np.pi / pitch, float(np.sin(turn)) * 2 * np.pi / pitch
+        ground.density += 0.05 * np.sin(x * c + y * s) * np.sin(y * c - x * s)
+        ground.density += 0.05 * clouds(draws.nuisance, draws.window.shape, (30, 30))
+        return shade, shade * 1.02, shade * float(draws.nuisance.uniform(0.95, 1.15))
+
+    def _outline(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """Signed distance of the glove, and its surface 0..1: each finger a dome of its own."""
+        palm = shapes.box(x, y - 0.25, 0.98, 1.25, 0.42)
+        sleeve = shapes.box(x, y - 1.35, 0.86 + 0.05 * (y - 1.3), CUFF - 1.35, 0.04)
+        sdf = shapes.melt(palm, sleeve, 0.15)
+        flat = np.maximum(0.85 * shapes.rounding(palm, 0.50), 0.62 * shapes.rounding(np.abs(x) - 0.92, 0.55))
+        hollow = -flat * shapes.soft(sdf, 0.02)
+        for k, (rx, ry, angle, length, root, tip) in enumerate(FINGERS):
+            way = angle + float(self.spread[k])
+            reach = length * float(self.stretch[k])
+            ends = (rx, ry), (rx + reach * float(np.sin(way)), ry - reach * float(np.cos(way)))
+            distance, place = shapes.segment(x, y, *ends)
+            finger = distance - (root + (tip - root) * place)
+            sdf = shapes.melt(sdf, finger, 0.10)
+            hollow = shapes.melt(hollow, -0.80 * shapes.rounding(finger, 0.25), 0.22)
+        return sdf, -hollow
+
+    def _cuff(self, fields: Fields, y: Array) -> None:
+        """The rolled bead at the glove's end."""
+        fields.height += 0.06 * shapes.ridge(y - (CUFF - 0.05), 0.045)
+
+    def _shadow(self, ground: Fields, sdf: Array, unit: float, draws: Draws) -> None:
+        """Soft shadow on the belt, away from the light."""
+        height, width = sdf.shape
+        dx, dy = (round(0.07 * unit * way) for way in (draws.light.x, draws.light.y))
+        rows = np.clip(np.arange(height) + dy, 0, height - 1)
+        columns = np.clip(np.arange(width) + dx, 0, width - 1)
+        ground.density += 0.7 * shapes.soft(sdf[rows[:, None], columns], 0.12)
+
+    def _folds(self, fields: Fields, draws: Draws) -> None:
+        """The skin's broad unevenness, part of every glove."""
+        shape = draws.window.shape
+        fields.height += 0.020 * clouds(draws.product, shape, (7, 7)) + 0.005 * clouds(
+            draws.product, shape, (22, 22)
+        )
+
+    def _lookalikes(self, fields: Fields, x: Array, y: Array, draws: Draws) -> None:
+        rng = draws.lookalike
+        for _ in range(rng.poisson(7.0 * draws.dials.lookalike_density)):
+            self._wrinkle(fields, x, y, rng)
+        if draws.occurs(0.6):
+            self._grip(draws)
+
+    def _wrinkle(self, fields: Fields, x: Array, y: Array, rng: Generator) -> None:
+        """A fold: long, bent, fading out, narrower than it is long by far."""
+        cx, cy = float(rng.uniform(-0.9, 0.9)), float(rng.uniform(-2.2, 1.9))
+        way, long = float(rng.uniform(-0.7, 0.7)), float(rng.uniform(0.4, 1.1))
+        bend, width = float(rng.uniform(-0.5, 0.5)), float(rng.uniform(0.02, 0.05))
+        c, s = float(np.cos(way)), float(np.sin(way))
+        u, v = (x - cx) * c + (y - cy) * s, (y - cy) * c - (x - cx) * s
+        fields.height += (0.9 * width) * shapes.ridge(v - bend * u * u, width) * shapes.ridge(u, long * 0.6)
+
+    def _grip(self, draws: Draws) -> None:
+        """Grip dots: a lattice on the palm and the fingers."""
+        rng = draws.lookalike
+        part = self.assembly.parts[0]
+        pitch, size = float(rng.uniform(0.18, 0.26)), float(rng.uniform(7, 12))
+        strength = float(rng.uniform(0.3, 0.7))
+        for gy in np.arange(-0.75, 1.1, pitch):
+            for gx in np.arange(-0.7, 0.71, pitch):
+                mx, my = part.pose.image(float(gx), float(gy))
+                put(part, draws.mark("dot", mx, my, size, 0.0, strength))
+
+    def site(self, name: str, rng: Generator) -> Site:
+        """Palm, sleeve or a finger."""
+        u, v, w, turn, kind = (float(q) for q in rng.random(5))
+        pose = self.assembly.parts[0].pose
+        if u < 0.5:
+            x, y = (2 * v - 1) * 0.72, -0.7 + w * 2.3
+        else:
+            k = min(int((u - 0.5) * 2 * len(FINGERS)), len(FINGERS) - 1)
+            rx, ry, angle, length, root, _ = FINGERS[k]
+            way, reach = angle + float(self.spread[k]), length * float(self.stretch[k]) * (0.2 + 0.75 * w)
+            x = rx + reach * float(np.sin(way)) + (2 * v - 1) * 0.4 * root
+            y = ry - reach * float(np.cos(way))
+        px, py = pose.image(self.mirror * x, y)
+        primitive = "hole" if kind < 0.4 else ("tear" if kind < 0.75 else "thin")
+        return Site(0, px, py, np.pi * turn, primitive)

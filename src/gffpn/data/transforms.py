@@ -1,0 +1,153 @@
+"""Train-time augmentation, and the letterbox that takes every image to the network's size."""
+
+from collections.abc import Callable
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gffpn.data.mosaic import BoxRule, Sample, Source, blank, four_around, paste, span
+
+LUMA = torch.tensor([0.299, 0.587, 0.114])
+"""Grey value of an RGB pixel, ITU-R BT.601."""
+
+
+class Letterbox(NamedTuple):
+    """How an image fits the network's input: its aspect kept, at the top left, grey to the right and below.
+
+    At the top left so that a box goes back to native pixels with the scale alone.
+    """
+
+    scale: float
+    """Network pixels a native pixel; above 1 for an image that is smaller than the input."""
+    height: int
+    width: int
+    """Network pixels that the image covers; the rest is padding."""
+
+    @classmethod
+    def fit(cls, native_size: tuple[int, int], image_size: tuple[int, int]) -> Self:
+        """Both sizes (height, width)."""
+        scale = min(image_size[0] / native_size[0], image_size[1] / native_size[1])
+        height, width = (max(1, round(side * scale)) for side in native_size)
+        return cls(scale, height, width)
+
+    def to_network(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Boxes (M, 4) from native to network pixels."""
+        return np.asarray(boxes * np.float32(self.scale))
+
+    def to_native(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Boxes (M, 4) from network to native pixels."""
+        return np.asarray(boxes / np.float32(self.scale))
+
+
+class Augment:
+    """Random zoom, shift, mosaic, flips and colour; without rotation or shear, so that boxes stay tight.
+
+    mosaic: probability that a sample shows four images; mosaic_off_epochs: the last epochs, without it.
+    scale: range of the zoom. translate: largest shift, as a share of the size (mosaic tiles lie anywhere).
+    hflip, vflip: probabilities. brightness, contrast, saturation: x gives a factor from 1 - x to 1 + x.
+    min_box_px, min_visible: see `BoxRule`; what it drops is counted.
+
+    Raises ValueError for a value out of its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        mosaic: float = 0.0,
+        mosaic_off_epochs: int = 0,
+        scale: tuple[float, float] = (1.0, 1.0),
+        translate: float = 0.0,
+        hflip: float = 0.0,
+        vflip: float = 0.0,
+        brightness: float = 0.0,
+        contrast: float = 0.0,
+        saturation: float = 0.0,
+        min_box_px: float = 2.0,
+        min_visible: float = 0.1,
+    ) -> None:
+        shares = {
+            "mosaic": mosaic,
+            "translate": translate,
+            "hflip": hflip,
+            "vflip": vflip,
+            "brightness": brightness,
+            "contrast": contrast,
+            "saturation": saturation,
+            "min_visible": min_visible,
+        }
+        for name, value in shares.items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"augment.{name}: got {value}, expected a number from 0 to 1")
+        if mosaic_off_epochs < 0 or min_box_px < 0:
+            raise ValueError(
+                f"augment: got mosaic_off_epochs={mosaic_off_epochs}, min_box_px={min_box_px}, expected >= 0"
+            )
+        if len(scale) != 2 or not 0 < scale[0] <= scale[1]:
+            raise ValueError(f"augment.scale: got {list(scale)}, expected [low, high] with 0 < low <= high")
+        self.mosaic = mosaic
+        self.mosaic_off_epochs = mosaic_off_epochs
+        self.scale = (scale[0], scale[1])
+        self.translate = translate
+        self.flips = ((hflip, 2), (vflip, 1))
+        self.colour = (brightness, contrast, saturation)
+        self.rule = BoxRule(min_box_px, min_visible)
+
+    def __call__(
+        self,
+        read: Callable[[int], Source],
+        index: int,
+        *,
+        count: int,
+        image_size: tuple[int, int],
+        epochs_left: int,
+        rng: np.random.Generator,
+    ) -> Sample:
+        """The augmented sample `index` of `count`; `epochs_left` counts the running epoch."""
+        if rng.uniform() < self.mosaic and epochs_left > self.mosaic_off_epochs:
+            others = rng.integers(count, size=3).tolist()
+            sources = [read(number) for number in (index, *others)]
+            order = rng.permutation(4)
+            sample = four_around([sources[k] for k in order], image_size, self.scale, self.rule, rng)
+        else:
+            sample = self._zoomed(read(index), image_size, rng)
+        for probability, axis in self.flips:
+            if rng.uniform() < probability:
+                sample = flipped(sample, axis)
+        factors = [rng.uniform(1 - spread, 1 + spread) for spread in self.colour]
+        return sample._replace(image=recoloured(sample.image, *factors)) if any(self.colour) else sample
+
+    def _zoomed(self, source: Source, size: tuple[int, int], rng: np.random.Generator) -> Sample:
+        """Zoom about the canvas's centre, then shift."""
+        zoom = rng.uniform(*self.scale)
+        shifts = rng.uniform(-self.translate, self.translate, 2)
+        rows, columns = (
+            span(length, zoom, side / 2 * (1 - zoom) + side * shift, (0, side))
+            for length, side, shift in zip(source.pixels.shape[1:], size, shifts.tolist(), strict=True)
+        )
+        return paste(blank(size), source, rows, columns, self.rule)
+
+
+def flipped(sample: Sample, axis: int) -> Sample:
+    """Mirror along axis 1 (upside down) or 2 (left to right) of the image."""
+    side = sample.image.shape[axis]
+    near, far = (0, 2) if axis == 2 else (1, 3)
+    boxes = sample.boxes.copy()
+    boxes[:, near], boxes[:, far] = side - sample.boxes[:, far], side - sample.boxes[:, near]
+    return sample._replace(image=sample.image.flip(axis), boxes=boxes)
+
+
+def recoloured(image: Tensor, brightness: float, contrast: float, saturation: float) -> Tensor:
+    """Scale the values, then their distance to the mean grey, then that to the pixel's own; uint8 (3, H, W).
+
+    All three are linear, so they are one matrix, and values are cut to 0..255 once, at the end.
+    """
+    pixels = image.reshape(3, -1).float()
+    gain = brightness * contrast
+    matrix = gain * (saturation * torch.eye(3) + (1 - saturation) * LUMA.expand(3, 3))
+    offset = (1 - contrast) * brightness * (LUMA @ pixels.mean(1))
+    half = 0.5  # the cast to uint8 cuts off
+    mixed = torch.addmm((offset + half).expand(3, 1), matrix, pixels)
+    return mixed.clamp_(0, 255).to(torch.uint8).view_as(image)

@@ -1,0 +1,118 @@
+"""Pascal VOC: one XML file an image.
+
+Source: Everingham and others, "The PASCAL Visual Object Classes Challenge 2012: Development Kit", section
+"Annotation files"; NEU-DET keeps to it.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from gffpn.data.faults import Faults, Kind
+from gffpn.data.index import DataIndex
+from gffpn.data.intake import Annotation, Box, Intake
+from gffpn.data.pairs import Pair, Place, pair_up, places, read_annotation
+from gffpn.data.root import Root
+from gffpn.data.splits import Partition
+
+# What to add to xmin, ymin, xmax, ymax so that they become edges, a whole image being (0, 0, width, height).
+# VOC counts pixels from 1 and names the first and the last one: NEU-DET's 4,189 boxes reach from 1 to 200
+# in images of 200 x 200, and 493 begin in column 1, so they are edges only after -1, -1, 0, 0.
+CORNERS: Mapping[str, Box] = {
+    "pixels_from_1": (-1, -1, 0, 0),
+    "pixels_from_0": (0, 0, 1, 1),
+    "edges": (0, 0, 0, 0),
+}
+
+
+class VOC:
+    """Images in one folder, XML files of the same stems in another.
+
+    `images` and `annotations` are folders below `root`, or mappings from split to folder. `corners` tells
+    what a box's numbers are: "pixels_from_1" (the standard), "pixels_from_0" or "edges". Objects marked
+    difficult or truncated are kept. Without `classes`, they are the sorted names of all annotations. The
+    other arguments: `Intake`, `Partition`. Raises ValueError here and DataError in `index`.
+    """
+
+    def __init__(
+        self,
+        _cache_dir: Path,
+        _image_size: tuple[int, int],
+        *,
+        root: str | None,
+        images: Place,
+        annotations: Place,
+        classes: Sequence[str] | None,
+        corners: str,
+        splits: str | None,
+        fractions: Sequence[float],
+        split_seed: int,
+        group_pattern: str | None,
+        on_error: str,
+    ) -> None:
+        if corners not in CORNERS:
+            raise ValueError(f"corners: got {corners!r}, expected one of {list(CORNERS)}")
+        self._places = places(images, annotations)
+        self._shift = CORNERS[corners]
+        self._intake = Intake(
+            root=root,
+            classes=classes,
+            partition=Partition(splits, fractions, split_seed, self._places),
+            group_pattern=group_pattern,
+            on_error=on_error,
+        )
+
+    def index(self) -> DataIndex:
+        """Read and check the whole set; each call reads anew."""
+        images, annotations = self._places["train"]
+        root, faults = self._intake.open(f"{images} and {annotations}")
+        pairs = pair_up(root, self._places, ".xml", self._intake.partition, faults)
+        annotated = {
+            split: [a for pair in found if (a := self._read(root, pair, faults)) is not None]
+            for split, found in pairs.items()
+        }
+        names = {name for found in annotated.values() for annotation in found for name in annotation.names}
+        return self._intake.index(root, annotated, self._intake.classes or sorted(names), faults)
+
+    def _read(self, root: Root, pair: Pair, faults: Faults) -> Annotation | None:
+        text = read_annotation(root, pair, faults)
+        if text is None or pair.annotation is None:
+            return None
+        try:
+            return self._parse(pair.image, pair.annotation, text)
+        except (ValueError, OverflowError, ElementTree.ParseError) as error:
+            faults.add(Kind.UNREADABLE_ANNOTATION, f"{pair.annotation}: {error}")
+            return None
+
+    def _parse(self, image: str, source: str, text: str) -> Annotation:
+        if "<!DOCTYPE" in text:  # declares entities, which can grow without bound
+            raise ValueError("has a DOCTYPE, expected plain XML")
+        tree = ElementTree.fromstring(text)
+        if tree.tag != "annotation":
+            raise ValueError(f"begins with <{tree.tag}>, expected <annotation>")
+        boxes: list[Box] = []
+        names: list[str] = []
+        for thing in tree.iterfind("object"):
+            x1, y1, x2, y2 = (_number(thing, f"bndbox/{key}") for key in ("xmin", "ymin", "xmax", "ymax"))
+            left, top, right, bottom = self._shift
+            boxes.append((x1 + left, y1 + top, x2 + right, y2 + bottom))
+            names.append(_text(thing, "name"))
+        size = None
+        if tree.find("size") is not None:
+            size = int(_number(tree, "size/height")), int(_number(tree, "size/width"))
+        return Annotation(image, source, size, boxes, names)
+
+
+def _text(element: ElementTree.Element, path: str) -> str:
+    text = (element.findtext(path) or "").strip()
+    if not text:
+        raise ValueError(f"<{element.tag}> without {path}")
+    return text
+
+
+def _number(element: ElementTree.Element, path: str) -> float:
+    text = _text(element, path)
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{path} is {text!r}, expected a number") from None

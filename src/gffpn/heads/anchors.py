@@ -1,0 +1,60 @@
+"""Anchor boxes for `yolov5`: the published defaults, and a fit to a data set's boxes."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.cluster.vq import kmeans
+from torch import Tensor
+
+ANCHORS_PER_LEVEL = 3
+COCO_ANCHORS = (
+    ((10, 13), (16, 30), (33, 23)),
+    ((30, 61), (62, 45), (59, 119)),
+    ((116, 90), (156, 198), (373, 326)),
+)
+"""YOLOv5's defaults (they are YOLOv3's): width, height in pixels for strides 8, 16 and 32."""
+RESTARTS = 20
+SPREAD = 0.25
+"""Standard deviation, in log pixels, of the noise that tells apart boxes of too few different sizes."""
+
+
+def default_anchors(strides: tuple[int, ...]) -> Tensor:
+    """(L, 3, 2) pixels for levels of these strides; others than 8, 16, 32 scale the nearest one's."""
+    published = dict(zip((8, 16, 32), COCO_ANCHORS, strict=True))
+    rows = []
+    for stride in strides:
+        nearest = min(published, key=lambda known: abs(np.log2(known / stride)))
+        rows.append(torch.tensor(published[nearest], dtype=torch.float32) * (stride / nearest))
+    return torch.stack(rows)
+
+
+def fit_anchors(boxes_wh: Tensor, count: int, *, seed: int = 0) -> Tensor | None:
+    """`count` anchors (count, 2) by rising area, fitted to boxes (M, 2) in pixels; None if M is smaller.
+
+    k-means on log sizes: there the Euclidean distance measures the ratios of the sides, which is what the
+    matching rule looks at. Boxes without extent are left out. The same boxes and seed give the same anchors.
+    """
+    sizes = boxes_wh.detach().cpu().double().numpy()
+    sizes = sizes[np.isfinite(sizes).all(1) & (sizes > 0).all(1)]
+    if len(sizes) < count:
+        return None
+    logs = np.log(sizes)
+    # k-means returns fewer codes than asked for when there are too few different sizes
+    codes = _cluster(logs, count, seed)
+    if len(codes) < count:
+        noise = np.random.default_rng(seed).normal(0, SPREAD, (len(logs) * count, 2))
+        codes = _cluster(np.tile(logs, (count, 1)) + noise, count, seed)
+    anchors = np.exp(codes)
+    by_area = np.argsort(anchors.prod(1))
+    return torch.from_numpy(anchors[by_area]).float()
+
+
+def _cluster(logs: NDArray[np.float64], count: int, seed: int) -> NDArray[np.float64]:
+    codes: NDArray[np.float64] = kmeans(logs, count, iter=RESTARTS, rng=np.random.default_rng(seed))[0]
+    return codes
+
+
+def fitness(anchors: Tensor, boxes_wh: Tensor) -> float:
+    """How well anchors (A, 2) fit boxes (M, 2), 0..1: the best anchor's worse side ratio, mean over boxes."""
+    ratio = boxes_wh[:, None] / anchors[None]
+    return float(torch.minimum(ratio, 1 / ratio).amin(-1).amax(-1).mean())

@@ -1,0 +1,235 @@
+"""A light decoupled, anchor-free head trained by task alignment: its network, its loss and its decoding.
+
+Sources: Feng et al., TOOD (arXiv 2108.07755): task-aligned assignment and the soft classification target;
+Li et al., Generalized Focal Loss (arXiv 2006.04388): a side's distance as a distribution over bins.
+
+Deviations: plain convolution towers in place of TOOD's task-interactive ones; binary cross entropy in place
+of its focal form; a tiny box's candidate region is widened, and the bins reach below 0, so that a cell
+centre outside a tiny box can still tell that box exactly; the assignment takes the larger of IoU and NWD,
+since an untrained prediction overlaps a tiny box so little that IoU alone leaves it almost without weight.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gffpn.assign import TaskAlignment, align_tasks, candidate_points
+from gffpn.boxes import Overlap, iou, nwd, pairwise
+from gffpn.heads.points import boxes_from_distances, distances_from_boxes, grid_points
+from gffpn.heads.postprocess import Decode
+from gffpn.heads.prediction import logits_of_mean, prediction_conv
+from gffpn.heads.targets import pad_targets
+from gffpn.layers.choice import choose
+from gffpn.layers.conv import ConvBNAct
+from gffpn.losses import BOX_LOSSES, distribution_focal_loss
+from gffpn.pyramid import Levels
+
+
+def _larger(a: Tensor, b: Tensor) -> Tensor:
+    return torch.maximum(iou(a, b), nwd(a, b))
+
+
+OVERLAPS: dict[str, Overlap] = {"iou": iou, "nwd": nwd, "larger": _larger}
+
+
+class TALHead(nn.Module):
+    """Feature maps to (N, 4 x reg_max + K, H, W) a level: bins of left, top, right, bottom; class logits.
+
+    Bin j of a side stands for a distance of `min_distance` + j cells from the cell's centre to that side.
+    `box_channels` and `class_channels` are the towers' widths: null takes max(4 x reg_max, finest channels
+    / 2) and max(32, finest channels). Before training, sides lie `start_distance` cells from the centre,
+    and the class scores expect `objects_per_image` in a 640 x 640 image on each level.
+    """
+
+    def __init__(
+        self,
+        in_levels: Levels,
+        num_classes: int,
+        *,
+        reg_max: int = 16,
+        min_distance: float = -1.0,
+        box_channels: int | None = None,
+        class_channels: int | None = None,
+        start_distance: float = 0.5,
+        objects_per_image: float = 5,
+    ) -> None:
+        super().__init__()
+        if reg_max < 2:
+            raise ValueError(f"reg_max: got {reg_max}, expected 2 or more")
+        if not min_distance < start_distance < min_distance + reg_max - 1:
+            raise ValueError(
+                f"start_distance: got {start_distance}, expected a value within the bins' range, "
+                f"{min_distance} to {min_distance + reg_max - 1}"
+            )
+        self.in_levels = in_levels
+        self.num_classes = num_classes
+        self.strides = tuple(level.stride for level in in_levels)
+        self.reg_max = reg_max
+        self.min_distance = min_distance
+        finest = in_levels[0].channels
+        box_width = box_channels or max(4 * reg_max, finest // 2)
+        class_width = class_channels or max(32, finest)
+        distances = logits_of_mean(start_distance - min_distance, reg_max).repeat(4)
+        self.box_towers = nn.ModuleList()
+        self.class_towers = nn.ModuleList()
+        for level in in_levels:
+            self.box_towers.append(_box_tower(level.channels, box_width, distances))
+            odds = objects_per_image / num_classes / (640 / level.stride) ** 2
+            classes = torch.full((num_classes,), math.log(odds))
+            self.class_towers.append(_class_tower(level.channels, class_width, classes))
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """Logits (N, 4 x reg_max + K, H, W) of each level."""
+        return [
+            torch.cat((box_tower(feature), class_tower(feature)), 1)
+            for box_tower, class_tower, feature in zip(
+                self.box_towers, self.class_towers, features, strict=True
+            )
+        ]
+
+    def distances(self, box_logits: Tensor) -> Tensor:
+        """Expected distances (..., 4), in cells, of box logits (..., 4 x reg_max)."""
+        probability = self.side_logits(box_logits).softmax(-1)
+        # no matrix product: autocast would take it to half precision
+        mean_bin = (probability * torch.arange(self.reg_max, device=box_logits.device)).sum(-1)
+        return mean_bin + self.min_distance
+
+    def side_logits(self, box_logits: Tensor) -> Tensor:
+        """(..., 4 x reg_max) -> (..., 4, reg_max)."""
+        return box_logits.reshape(*box_logits.shape[:-1], 4, self.reg_max)
+
+
+def _box_tower(in_channels: int, hidden_channels: int, start: Tensor) -> nn.Sequential:
+    return nn.Sequential(
+        ConvBNAct(in_channels, hidden_channels, 3),
+        ConvBNAct(hidden_channels, hidden_channels, 3),
+        prediction_conv(hidden_channels, start),
+    )
+
+
+def _separable(in_channels: int, out_channels: int) -> nn.Sequential:
+    depthwise = nn.Conv2d(in_channels, in_channels, 3, padding=1, groups=in_channels, bias=False)
+    return nn.Sequential(depthwise, ConvBNAct(in_channels, out_channels))
+
+
+def _class_tower(in_channels: int, hidden_channels: int, start: Tensor) -> nn.Sequential:
+    return nn.Sequential(
+        _separable(in_channels, hidden_channels),
+        _separable(hidden_channels, hidden_channels),
+        prediction_conv(hidden_channels, start),
+    )
+
+
+def _grids(raw: list[Tensor]) -> list[tuple[int, int]]:
+    return [(level.shape[-2], level.shape[-1]) for level in raw]
+
+
+def _flatten(raw: list[Tensor], head: TALHead) -> tuple[Tensor, Tensor]:
+    """Box logits (N, A, 4 x reg_max) and class logits (N, A, K) of all levels, float32, cells row by row."""
+    flat = torch.cat([level.permute(0, 2, 3, 1).flatten(1, 2) for level in raw], 1).float()
+    return flat[..., : 4 * head.reg_max], flat[..., 4 * head.reg_max :]
+
+
+class TALLoss:
+    """Box, class and distribution focal loss, divided by the batch's sum of target scores (at least 1).
+
+    Box and distribution losses are weighted by the target score. `min_side` is the side, in pixels, to which
+    a smaller box's candidate region is widened; null takes two cells of the finest level. `overlap` is what
+    the assignment measures a predicted box by.
+    """
+
+    def __init__(
+        self,
+        head: TALHead,
+        *,
+        box_loss: str = "ciou",
+        overlap: str = "larger",
+        topk: int = 10,
+        alpha: float = 0.5,
+        beta: float = 6.0,
+        min_side: float | None = None,
+        box_weight: float = 7.5,
+        class_weight: float = 0.5,
+        dfl_weight: float = 1.5,
+    ) -> None:
+        if topk < 1:
+            raise ValueError(f"topk: got {topk}, expected 1 or more")
+        self.head = head
+        self.box_loss = choose("box_loss", box_loss, BOX_LOSSES)
+        self.overlap = choose("overlap", overlap, OVERLAPS)
+        self.topk = topk
+        self.alpha = alpha
+        self.beta = beta
+        self.min_side = 2.0 * min(head.strides) if min_side is None else min_side
+        self.box_weight = box_weight
+        self.class_weight = class_weight
+        self.dfl_weight = dfl_weight
+
+    def __call__(
+        self, raw: list[Tensor], targets: list[dict[str, Tensor]], image_size: tuple[int, int]
+    ) -> dict[str, Tensor]:
+        """Weighted scalars `box`, `class` and `dfl`, to be summed. `image_size` plays no part.
+
+        `targets`: for each image `boxes` (M, 4) xyxy pixels and `labels` (M,), M may be 0.
+        """
+        boxes, labels, valid = pad_targets(targets, raw[0].device)
+        points, strides = grid_points(_grids(raw), self.head.strides, raw[0].device)
+        box_logits, class_logits = _flatten(raw, self.head)
+        candidates = candidate_points(points, boxes, valid, min_side=self.min_side)
+        assigned = self._assign(box_logits, class_logits, points, strides, boxes, labels, candidates)
+
+        goal = (
+            F.one_hot(labels.gather(1, assigned.target), self.head.num_classes) * assigned.weight[..., None]
+        )
+        total = assigned.weight.sum().clamp_min(1)
+        classes = F.binary_cross_entropy_with_logits(class_logits, goal, reduction="sum") / total
+
+        # only points that a ground truth can own, a number known without asking the device
+        count = min(len(points), self.topk * boxes.shape[1])
+        weight, chosen = assigned.weight.topk(count, dim=1, sorted=False)
+        image = torch.arange(len(boxes), device=chosen.device)[:, None]
+        true_boxes = boxes[image, assigned.target[image, chosen]]
+        box, dfl = self._box_losses(box_logits[image, chosen], points[chosen], strides[chosen], true_boxes)
+        return {
+            "box": self.box_weight * (box * weight).sum() / total,
+            "class": self.class_weight * classes,
+            "dfl": self.dfl_weight * (dfl * weight).sum() / total,
+        }
+
+    @torch.no_grad()
+    def _assign(
+        self,
+        box_logits: Tensor,
+        class_logits: Tensor,
+        points: Tensor,
+        strides: Tensor,
+        boxes: Tensor,
+        labels: Tensor,
+        candidates: Tensor,
+    ) -> TaskAlignment:
+        predicted = boxes_from_distances(points, self.head.distances(box_logits) * strides)
+        of_label = labels[..., None].expand_as(candidates)
+        scores = class_logits.sigmoid().transpose(1, 2).gather(1, of_label)
+        overlaps = pairwise(self.overlap, boxes, predicted)
+        return align_tasks(scores, overlaps, candidates, topk=self.topk, alpha=self.alpha, beta=self.beta)
+
+    def _box_losses(
+        self, box_logits: Tensor, points: Tensor, strides: Tensor, true_boxes: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Box loss and distribution focal loss, (N, P) each."""
+        predicted = boxes_from_distances(points, self.head.distances(box_logits) * strides)
+        bins = distances_from_boxes(points, true_boxes) / strides - self.head.min_distance
+        dfl = distribution_focal_loss(self.head.side_logits(box_logits), bins).mean(-1)
+        return self.box_loss(predicted, true_boxes), dfl
+
+
+class TALDecode(Decode[TALHead]):
+    """Raw predictions to detections: expected distances, class scores, then class-wise suppression."""
+
+    def predict(self, raw: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Every point's box and class scores."""
+        points, strides = grid_points(_grids(raw), self.head.strides, raw[0].device)
+        box_logits, class_logits = _flatten(raw, self.head)
+        return boxes_from_distances(points, self.head.distances(box_logits) * strides), class_logits.sigmoid()

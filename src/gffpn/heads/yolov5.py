@@ -1,0 +1,193 @@
+"""The coupled, anchor-based head of YOLOv5 (version 6), as publicly described: network, loss and decoding.
+
+There is no paper. A level's prediction has, for each of 3 anchors, 4 box logits, objectness and K class
+logits; xy = (2 sigmoid - 0.5 + cell) x stride; wh = (2 sigmoid)^2 x anchor.
+"""
+
+import logging
+import math
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gffpn.assign import AnchorMatches, match_anchors
+from gffpn.boxes import ciou
+from gffpn.heads.anchors import ANCHORS_PER_LEVEL, default_anchors, fit_anchors, fitness
+from gffpn.heads.postprocess import Decode
+from gffpn.heads.prediction import prediction_conv
+from gffpn.heads.targets import PaddedTargets, pad_targets
+from gffpn.layers.choice import choose
+from gffpn.losses import BOX_LOSSES
+from gffpn.pyramid import Levels
+
+log = logging.getLogger(__name__)
+
+REFERENCE_SIZE = 640
+"""Pixels: the image size for which the bias start and the objectness weight are stated."""
+
+OBJECTNESS_BALANCE: Mapping[int, float] = {4: 4.0, 8: 4.0, 16: 1.0, 32: 0.4, 64: 0.1}
+"""Weight of a level's objectness by its stride. 8, 16 and 32 are YOLOv5's, 4 and 64 ours."""
+
+
+class YOLOv5Head(nn.Module):
+    """Feature maps to (N, 3 x (5 + K), H, W) a level, by one 1x1 convolution with bias each.
+
+    Before training, objectness expects `objects_per_image` in a 640 x 640 image on each level, and a class
+    score is about `class_prior` / K.
+    """
+
+    anchors: Tensor
+    """(L, 3, 2) width and height in input pixels: COCO's until `fit_to` is called."""
+
+    def __init__(
+        self, in_levels: Levels, num_classes: int, *, objects_per_image: float = 8, class_prior: float = 0.6
+    ) -> None:
+        super().__init__()
+        self.in_levels = in_levels
+        self.num_classes = num_classes
+        self.strides = tuple(level.stride for level in in_levels)
+        self.predictions = nn.ModuleList()
+        for level in in_levels:
+            start = torch.zeros(ANCHORS_PER_LEVEL, 5 + num_classes)
+            start[:, 4] = math.log(objects_per_image / (REFERENCE_SIZE / level.stride) ** 2)
+            start[:, 5:] = math.log(class_prior / (num_classes - 0.99999))
+            self.predictions.append(prediction_conv(level.channels, start.flatten()))
+        self.register_buffer("anchors", default_anchors(self.strides))
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """Logits (N, 3 x (5 + K), H, W) of each level."""
+        return [conv(feature) for conv, feature in zip(self.predictions, features, strict=True)]
+
+    def fit_to(self, boxes_wh: Tensor) -> None:
+        """Fit the anchors to boxes (M, 2), width and height in input pixels; with too few boxes they stay."""
+        anchors = fit_anchors(boxes_wh, self.anchors[..., 0].numel())
+        if anchors is None:
+            log.warning(
+                "anchors stay as they are: got %d boxes, %d with an extent are needed to fit them",
+                len(boxes_wh),
+                self.anchors[..., 0].numel(),
+            )
+            return
+        self.anchors.copy_(anchors.view_as(self.anchors))
+        log.info("anchors fitted to %d boxes, fitness %.3f", len(boxes_wh), fitness(anchors, boxes_wh.cpu()))
+
+
+def _split_anchors(level: Tensor) -> Tensor:
+    """(N, 3 x (5 + K), H, W) -> float32 (N, H, W, 3, 5 + K); no copy if channels come last."""
+    images, _, rows, columns = level.shape
+    return level.permute(0, 2, 3, 1).reshape(images, rows, columns, ANCHORS_PER_LEVEL, -1).float()
+
+
+def _decode(logits: Tensor, cells: Tensor, anchors: Tensor, stride: int) -> Tensor:
+    """Boxes (..., 4) from box logits (..., 4), cells (..., 2) as column, row, and anchors (..., 2)."""
+    scores = logits.sigmoid()
+    centre = (2 * scores[..., :2] - 0.5 + cells) * stride
+    half = (2 * scores[..., 2:]).square() * anchors / 2
+    return torch.cat((centre - half, centre + half), -1)
+
+
+class YOLOv5Loss:
+    """Box, objectness and class loss, each times the batch size.
+
+    A level's box loss is the mean over its matches, its class loss too (over the classes as well), its
+    objectness loss the mean over all its predictions with max(CIoU, 0) as the target. The levels are
+    summed; the weights are stated for 3 of them and scaled for other numbers. A single class is not learnt:
+    objectness says it all.
+    """
+
+    def __init__(
+        self,
+        head: YOLOv5Head,
+        *,
+        box_loss: str = "ciou",
+        box_weight: float = 0.05,
+        objectness_weight: float = 1.0,
+        class_weight: float = 0.5,
+        objectness_size_scaling: bool = True,
+        objectness_balance: Mapping[int, float] = OBJECTNESS_BALANCE,
+        max_ratio: float = 4.0,
+    ) -> None:
+        self.head = head
+        self.box_loss = choose("box_loss", box_loss, BOX_LOSSES)
+        self.box_weight = box_weight
+        self.objectness_weight = objectness_weight
+        self.class_weight = class_weight
+        self.objectness_size_scaling = objectness_size_scaling
+        self.max_ratio = max_ratio
+        missing = sorted(set(head.strides) - set(objectness_balance))
+        if missing:
+            raise ValueError(
+                f"objectness_balance: got strides {list(objectness_balance)}, expected {missing} too"
+            )
+        self.balance = objectness_balance
+
+    def __call__(
+        self, raw: list[Tensor], targets: list[dict[str, Tensor]], image_size: tuple[int, int]
+    ) -> dict[str, Tensor]:
+        """Weighted scalars `box`, `objectness` and `class`, to be summed.
+
+        `targets`: for each image `boxes` (M, 4) xyxy pixels and `labels` (M,), M may be 0.
+        """
+        padded = pad_targets(targets, raw[0].device)
+        parts = [self._level(index, _split_anchors(level), padded) for index, level in enumerate(raw)]
+        box, objectness, classes = (torch.stack(part).sum() for part in zip(*parts, strict=True))
+        scale = len(targets) * 3 / len(raw)
+        size = image_size[0] * image_size[1] / REFERENCE_SIZE**2 if self.objectness_size_scaling else 1.0
+        return {
+            "box": self.box_weight * scale * box,
+            "objectness": self.objectness_weight * size * scale * objectness,
+            "class": self.class_weight * self.head.num_classes / 80 * scale * classes,
+        }
+
+    def _level(self, index: int, predictions: Tensor, padded: PaddedTargets) -> tuple[Tensor, Tensor, Tensor]:
+        stride, anchors = self.head.strides[index], self.head.anchors[index]
+        rows, columns = predictions.shape[1:3]
+        matches = match_anchors(
+            padded.boxes,
+            padded.valid,
+            anchors,
+            stride=stride,
+            grid=(rows, columns),
+            max_ratio=self.max_ratio,
+        )
+        cell = ((matches.image * rows + matches.row) * columns + matches.column) * len(
+            anchors
+        ) + matches.anchor
+        flat = predictions.flatten(0, 3)
+        matched = flat[cell]
+        cells = torch.stack((matches.column, matches.row), -1)
+        boxes = _decode(matched[:, :4], cells, anchors[matches.anchor], stride)
+        true_boxes = padded.boxes.flatten(0, 1)[matches.target]
+        weight = matches.valid / matches.valid.sum().clamp_min(1)
+
+        box = (self.box_loss(boxes, true_boxes) * weight).sum()
+        overlap = ciou(boxes, true_boxes).detach().clamp_min(0) * matches.valid
+        goal = torch.zeros_like(flat[:, 4]).scatter_reduce(0, cell, overlap, "amax")
+        objectness = F.binary_cross_entropy_with_logits(flat[:, 4], goal) * self.balance[stride]
+        return box, objectness, self._class_loss(matched[:, 5:], padded.labels, matches, weight)
+
+    def _class_loss(self, logits: Tensor, labels: Tensor, matches: AnchorMatches, weight: Tensor) -> Tensor:
+        if self.head.num_classes == 1:
+            return logits.sum() * 0
+        goal = F.one_hot(labels.flatten()[matches.target], self.head.num_classes).to(logits)
+        loss = F.binary_cross_entropy_with_logits(logits, goal, reduction="none").mean(-1)
+        return (loss * weight).sum()
+
+
+class YOLOv5Decode(Decode[YOLOv5Head]):
+    """Raw predictions to detections: score = objectness x class score, then class-wise suppression."""
+
+    def predict(self, raw: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Every anchor's box and scores."""
+        boxes, scores = [], []
+        for level, stride, anchors in zip(raw, self.head.strides, self.head.anchors, strict=True):
+            logits = _split_anchors(level)
+            rows, columns = logits.shape[1:3]
+            y = torch.arange(rows, device=level.device)
+            x = torch.arange(columns, device=level.device)
+            cells = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)[:, :, None]
+            boxes.append(_decode(logits[..., :4], cells, anchors, stride).flatten(1, 3))
+            scores.append((logits[..., 4:5].sigmoid() * logits[..., 5:].sigmoid()).flatten(1, 3))
+        return torch.cat(boxes, 1), torch.cat(scores, 1)

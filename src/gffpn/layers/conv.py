@@ -1,0 +1,48 @@
+"""Convolution, batch normalisation, activation: the unit that the cspdarknet lineage is made of."""
+
+import math
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from gffpn.layers.choice import choose
+
+
+def batch_norm(channels: int) -> nn.BatchNorm2d:
+    """Batch normalisation with the lineage's constants, eps 1e-3 and momentum 0.03."""
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.03)
+
+
+NORMS: dict[str, Callable[[int], nn.Module]] = {"none": nn.Identity, "batch": batch_norm}
+
+
+def optional_norm(norm: str, channels: int) -> nn.Module:
+    """A norm for `channels` channels: `none`, the identity; `batch`, `batch_norm`."""
+    return choose("norm", norm, NORMS)(channels)
+
+
+def scaled_width(channels: int, width: float) -> int:
+    """`channels` times the width multiple, up to the next multiple of 8."""
+    if not width > 0:
+        raise ValueError(f"width: got {width!r}, expected a multiple > 0")
+    return math.ceil(channels * width / 8) * 8
+
+
+class ConvBNAct(nn.Module):
+    """SiLU(BN(conv(x))), convolution without bias.
+
+    (N, C_in, H, W) to (N, C_out, ceil(H / stride), ceil(W / stride)) for odd kernels; an even kernel gives
+    the floor.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 1, stride: int = 1) -> None:
+        super().__init__()
+        padding = (kernel_size - 1) // 2
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)
+        self.norm = batch_norm(out_channels)
+        self.act = nn.SiLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve, normalise, activate."""
+        y: Tensor = self.act(self.norm(self.conv(x)))
+        return y

@@ -1,0 +1,71 @@
+"""Blocks of the cspdarknet lineage (YOLOv5 v6 as publicly described): bottleneck, C3, SPPF."""
+
+import torch
+from torch import Tensor, nn
+
+from gffpn.layers.conv import ConvBNAct
+
+
+def scaled_depth(blocks: int, depth: float) -> int:
+    """`blocks` times the depth multiple, rounded, at least 1."""
+    if not depth > 0:
+        raise ValueError(f"depth: got {depth!r}, expected a multiple > 0")
+    return max(1, round(blocks * depth))
+
+
+class Bottleneck(nn.Module):
+    """1x1 to `hidden_channels`, 3x3 back to `channels`; with `shortcut`, plus the input."""
+
+    def __init__(self, channels: int, hidden_channels: int, *, shortcut: bool) -> None:
+        super().__init__()
+        self.reduce = ConvBNAct(channels, hidden_channels)
+        self.expand = ConvBNAct(hidden_channels, channels, 3)
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape."""
+        y: Tensor = self.expand(self.reduce(x))
+        return x + y if self.shortcut else y
+
+
+class C3(nn.Module):
+    """Half of the output's width through `repeats` bottlenecks, half past them; a 1x1 merges the two.
+
+    (N, C_in, H, W) to (N, C_out, H, W).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, repeats: int, *, shortcut: bool = False) -> None:
+        super().__init__()
+        hidden_channels = out_channels // 2
+        self.main = ConvBNAct(in_channels, hidden_channels)
+        self.blocks = nn.Sequential(
+            *(Bottleneck(hidden_channels, hidden_channels, shortcut=shortcut) for _ in range(repeats))
+        )
+        self.side = ConvBNAct(in_channels, hidden_channels)
+        self.merge = ConvBNAct(2 * hidden_channels, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Main and side branch, concatenated in that order, merged."""
+        y: Tensor = self.merge(torch.cat((self.blocks(self.main(x)), self.side(x)), dim=1))
+        return y
+
+
+class SPPF(nn.Module):
+    """Three chained 5x5 max-pools (windows of 5, 9 and 13 cells) beside the input, at half its width.
+
+    (N, C, H, W) to the same shape.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.reduce = ConvBNAct(channels, channels // 2)
+        self.pool = nn.MaxPool2d(5, stride=1, padding=2)
+        self.merge = ConvBNAct(4 * (channels // 2), channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool thrice, merge the four."""
+        maps = [self.reduce(x)]
+        for _ in range(3):
+            maps.append(self.pool(maps[-1]))
+        y: Tensor = self.merge(torch.cat(maps, dim=1))
+        return y

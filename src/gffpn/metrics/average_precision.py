@@ -1,0 +1,115 @@
+"""Average precision from matches: COCO's, with images weighted or not, and the rule of the paper's tables."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gffpn.metrics.matching import FALSE, TRUE, Floats, Ints, Matches
+
+_RECALLS: Floats = np.linspace(0.0, 1.0, 101)
+_IOU_50 = 0
+
+
+def average_precision(matches: Matches, weights: Floats | Ints | None = None, *, size: str = "all") -> Floats:
+    """COCO's average precision (K, T) in one size range; NaN where a class has no object there.
+
+    `weights` (N,) says how often each image counts: integers give what repeating the images would give (but
+    for the order of equal scores), None and ones what pycocotools gives. Raises ValueError for an unknown
+    `size`.
+    """
+    weights = np.ones(len(matches.image_index)) if weights is None else weights
+    at = _range_position(matches, size)
+    objects = np.bincount(
+        matches.object_label,
+        weights=weights[matches.object_image] * matches.object_inside[at],
+        minlength=matches.num_classes,
+    )
+    result = np.full((matches.num_classes, matches.outcome.shape[1]), np.nan)
+    for label, span in _class_spans(matches):
+        if objects[label] > 0:
+            recall, precision = _curve(
+                matches.outcome[at, :, span], weights[matches.image[span]], float(objects[label])
+            )
+            # recalls that are never reached have precision 0
+            padded = np.pad(precision, ((0, 0), (0, 1)))
+            result[label] = [
+                row[np.searchsorted(reached, _RECALLS)].mean()
+                for row, reached in zip(padded, recall, strict=True)
+            ]
+    return result
+
+
+def paper_average_precision(matches: Matches) -> Floats:
+    """AP50 (K,) as the paper's tables have it; NaN where a class has no object.
+
+    The precision envelope runs from (recall 0, precision 1) to (1, 0); it is interpolated linearly at 101
+    recalls and integrated by trapezoids: a perfect detector gets 0.995. A class without detections gets 0.
+
+    Source: the public description of the YOLOv5 evaluator. Deviation: detections are matched by COCO's rule.
+    """
+    objects = np.bincount(matches.object_label, minlength=matches.num_classes)
+    result = np.where(objects > 0, 0.0, np.nan)
+    for label, span in _class_spans(matches):
+        outcome = matches.outcome[0, _IOU_50 : _IOU_50 + 1, span]
+        if objects[label] and outcome.size:
+            recall, precision = _curve(outcome, np.ones(outcome.shape[1]), float(objects[label]))
+            recalls = np.concatenate([[0.0], recall[0], [1.0]])
+            envelope = np.concatenate([[1.0], precision[0], [0.0]])
+            result[label] = np.trapezoid(np.interp(_RECALLS, recalls, envelope), _RECALLS)
+    return result
+
+
+def object_counts(matches: Matches, *, size: str = "all") -> Ints:
+    """Objects (K,) of each class in one size range. Raises ValueError for an unknown `size`."""
+    inside = matches.object_inside[_range_position(matches, size)]
+    return np.bincount(matches.object_label[inside], minlength=matches.num_classes)
+
+
+def summarize(matches: Matches, classes: Sequence[str]) -> dict[str, float]:
+    """The figures of metrics.json, 0..1.
+
+    Keys: mAP50, mAP50_95, AP50_paper, AP50/<class>, AP50_paper/<class>; AP_<bin> and n_<bin> for each bin.
+    Every key is always there; what has no object is NaN, and means leave out classes without objects.
+    AP_<bin> is the mean over classes and over IoU .50:.95, as COCO's AP for small objects; n_<bin> counts
+    objects.
+    """
+    overall, paper = average_precision(matches), paper_average_precision(matches)
+    figures = {
+        "mAP50": _mean(overall[:, _IOU_50]),
+        "mAP50_95": _mean(overall),
+        "AP50_paper": _mean(paper),
+    }
+    for label, name in enumerate(classes):
+        figures[f"AP50/{name}"] = float(overall[label, _IOU_50])
+        figures[f"AP50_paper/{name}"] = float(paper[label])
+    for size in matches.ranges[1:]:
+        figures[f"AP_{size}"] = _mean(average_precision(matches, size=size))
+        figures[f"n_{size}"] = int(object_counts(matches, size=size).sum())
+    return figures
+
+
+def _range_position(matches: Matches, size: str) -> int:
+    if size not in matches.ranges:
+        raise ValueError(f"size: got {size!r}, expected one of {list(matches.ranges)}")
+    return matches.ranges.index(size)
+
+
+def _class_spans(matches: Matches) -> Iterator[tuple[int, slice]]:
+    bounds = np.searchsorted(matches.label, np.arange(matches.num_classes + 1))
+    for label in range(matches.num_classes):
+        yield label, slice(bounds[label], bounds[label + 1])
+
+
+def _curve(outcome: NDArray[np.int8], weights: Floats | Ints, objects: float) -> tuple[Floats, Floats]:
+    """Recall and precision envelope (T, D) after each detection of one class; `outcome` is (T, D)."""
+    true = np.cumsum((outcome == TRUE) * weights, axis=1, dtype=np.float64)
+    false = np.cumsum((outcome == FALSE) * weights, axis=1, dtype=np.float64)
+    precision = true / (true + false + np.spacing(1))
+    envelope: Floats = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    return true / objects, envelope
+
+
+def _mean(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")

@@ -1,0 +1,115 @@
+"""Detection metrics that gather over ranks; the figures themselves are numpy, in average_precision.py."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+from gffpn.metrics.average_precision import summarize
+from gffpn.metrics.matching import Boxes, Floats, Ints, Matches, match, size_ranges
+
+
+class DetectionMetric(Metric):
+    """COCO average precision, over all objects and by size, and AP50 by the paper's rule.
+
+    Raises ValueError unless `size_edges` (pixels) are positive and rise and `max_detections` is positive;
+    `max_detections` holds for each image and class, as in pycocotools.
+    """
+
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+
+    # one row an image that was seen: index, number of detections, number of objects
+    visits: list[Tensor]
+    scales: list[Tensor]
+    boxes: list[Tensor]
+    scores: list[Tensor]
+    labels: list[Tensor]
+    object_boxes: list[Tensor]
+    object_labels: list[Tensor]
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        *,
+        size_edges: Sequence[float] = (8, 16, 32, 96),
+        max_detections: int = 100,
+    ) -> None:
+        super().__init__()
+        if max_detections < 1:
+            raise ValueError(f"max_detections: got {max_detections}, expected at least 1")
+        self.classes = tuple(classes)
+        self.ranges = size_ranges(size_edges)
+        self.max_detections = max_detections
+        for state in (
+            "visits",
+            "scales",
+            "boxes",
+            "scores",
+            "labels",
+            "object_boxes",
+            "object_labels",
+        ):
+            self.add_state(state, default=[], dist_reduce_fx="cat")
+
+    def update(
+        self, detections: Sequence[Mapping[str, Tensor]], targets: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Add the images of a batch, at least one.
+
+        Detections: `boxes` (M, 4) in network pixels, `scores` (M,), `labels` (M,). Targets: `boxes`,
+        `labels`, `image_index` (one image of the data set), `scale` (network pixels per native pixel).
+        """
+        rows = [
+            (int(target["image_index"]), len(detection["boxes"]), len(target["boxes"]))
+            for detection, target in zip(detections, targets, strict=True)
+        ]
+        self.visits.append(torch.tensor(rows, device=self.device))
+        self.scales.append(torch.tensor([float(target["scale"]) for target in targets], device=self.device))
+        self.boxes.append(torch.cat([detection["boxes"] for detection in detections]).float())
+        self.scores.append(torch.cat([detection["scores"] for detection in detections]).float())
+        self.labels.append(torch.cat([detection["labels"] for detection in detections]))
+        self.object_boxes.append(torch.cat([target["boxes"] for target in targets]).float())
+        self.object_labels.append(torch.cat([target["labels"] for target in targets]))
+
+    def compute(self) -> dict[str, float]:
+        """The figures of `summarize`; NaN for what has no object."""
+        return summarize(self.matches(), self.classes)
+
+    def matches(self) -> Matches:
+        """The matches of this process's images; inside `sync_context()` those of all processes.
+
+        An image that was seen twice (a distributed sampler pads) counts once.
+        """
+        visits = _numpy(self.visits).astype(np.int64)
+        image_index, first = np.unique(visits[:, 0], return_index=True)
+        position = np.full(len(visits), -1)
+        position[first] = np.arange(len(first))
+        image = np.repeat(position, visits[:, 1])
+        seen = image >= 0
+        return match(
+            _select(image, self.labels, self.boxes),
+            _numpy(self.scores).astype(np.float64)[seen],
+            _select(np.repeat(position, visits[:, 2]), self.object_labels, self.object_boxes),
+            image_index=image_index,
+            scales=_numpy(self.scales).astype(np.float64)[first],
+            num_classes=len(self.classes),
+            ranges=self.ranges,
+            max_detections=self.max_detections,
+        )
+
+
+def _numpy(state: list[Tensor]) -> Floats | Ints:
+    array: Floats | Ints = dim_zero_cat(state).detach().cpu().numpy()
+    return array
+
+
+def _select(image: Ints, labels: list[Tensor], boxes: list[Tensor]) -> Boxes:
+    """The boxes of images that count: those with a position."""
+    seen = image >= 0
+    return Boxes(image[seen], _numpy(labels).astype(np.int64)[seen], _numpy(boxes).astype(np.float64)[seen])

@@ -1,0 +1,222 @@
+"""Detections matched to objects: once per run, kept as arrays that can be re-weighted by image counts.
+
+The matching is COCO's: within an image and a class, in the order of falling scores, each detection takes the
+free object of largest IoU at or above the threshold, an object inside the size range before one outside it.
+What falls outside the range is ignored: objects, the detections matched to them, and unmatched detections.
+Because an object inside is preferred, every size range has its own matches.
+
+Source: the bounding-box evaluation of pycocotools, `COCOeval`, without crowds.
+Deviations: its size ranges are closed on both sides, so that a box of exactly 32 x 32 counts as small and as
+medium; ours are half-open and count each box once. Area is width x height.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+IOU_THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)
+TRUE, FALSE, IGNORED = 1, 0, -1
+
+# 1/1000 px: coordinates are float32 and rescaled, and noise must not decide which bin a 32 px box is in
+_SIDE_DECIMALS = 3
+_BLOCK = 65536
+
+
+class SizeRange(NamedTuple):
+    """Boxes with low <= side < high, side = sqrt(width * height)."""
+
+    name: str
+    low: float
+    high: float
+    native: bool
+    """Side in pixels of the image file, instead of pixels of the network's input."""
+
+
+class Boxes(NamedTuple):
+    """M boxes of all images, in any order of images."""
+
+    image: Ints
+    """(M,) position of the image, 0..N-1."""
+    label: Ints
+    """(M,) 0..K-1."""
+    xyxy: Floats
+    """(M, 4) network pixels."""
+
+
+class Matches(NamedTuple):
+    """What average precision needs of N images: D detections, M objects, R size ranges, T IoU thresholds.
+
+    Detections are ordered by label, falling score, image.
+    """
+
+    image_index: Ints
+    """(N,) the data set's index of each image; every other field names an image by its position here."""
+    num_classes: int
+    ranges: tuple[str, ...]
+    """(R,) names of the size ranges; the first is "all"."""
+    image: Ints
+    label: Ints
+    score: Floats
+    outcome: NDArray[np.int8]
+    """(R, T, D) TRUE, FALSE or IGNORED."""
+    object_image: Ints
+    object_label: Ints
+    object_inside: NDArray[np.bool_]
+    """(R, M) the object counts in this size range."""
+
+
+def size_ranges(edges: Sequence[float]) -> tuple[SizeRange, ...]:
+    """The range "all", then the bins between 0, the edges and infinity: in network pixels, in native pixels.
+
+    Raises ValueError unless the edges are positive and rise.
+    """
+    if not edges or edges[0] <= 0 or any(low >= high for low, high in pairwise(edges)):
+        raise ValueError(f"size_edges: got {list(edges)}, expected rising positive sides in pixels")
+    lows, highs = (0.0, *edges), (*edges, np.inf)
+    bins = [
+        (f"{low:g}_{'up' if np.isinf(high) else f'{high:g}'}", low, high)
+        for low, high in zip(lows, highs, strict=True)
+    ]
+    return (
+        SizeRange("all", 0.0, np.inf, False),
+        *(SizeRange(name, low, high, False) for name, low, high in bins),
+        *(SizeRange(f"native_{name}", low, high, True) for name, low, high in bins),
+    )
+
+
+def match(
+    detections: Boxes,
+    scores: Floats,
+    objects: Boxes,
+    *,
+    image_index: Ints,
+    scales: Floats,
+    num_classes: int,
+    ranges: Sequence[SizeRange],
+    max_detections: int,
+) -> Matches:
+    """Match every image and class, at every IoU threshold and in every size range.
+
+    `scores` (D,) belong to `detections`; `scales` (N,) are network pixels per native pixel. Of an image and
+    class the `max_detections` highest scores are kept; ties keep their order.
+    """
+    order = np.lexsort((-scores, detections.image, detections.label))
+    group = (detections.label * len(image_index) + detections.image)[order]
+    kept = order[_rank(group) < max_detections]
+    detections = Boxes(detections.image[kept], detections.label[kept], detections.xyxy[kept])
+    scores = scores[kept]
+
+    object_inside = _inside(objects, scales, ranges)
+    outside = np.where(_inside(detections, scales, ranges), FALSE, IGNORED).astype(np.int8)
+    outcome = np.repeat(outside[:, None, :], len(IOU_THRESHOLDS), axis=1)
+    _assign(outcome, detections, objects, object_inside, len(image_index))
+
+    final = np.lexsort((detections.image, -scores, detections.label))
+    return Matches(
+        image_index=image_index,
+        num_classes=num_classes,
+        ranges=tuple(size_range.name for size_range in ranges),
+        image=detections.image[final],
+        label=detections.label[final],
+        score=scores[final],
+        outcome=outcome[:, :, final],
+        object_image=objects.image,
+        object_label=objects.label,
+        object_inside=object_inside,
+    )
+
+
+def _rank(sorted_keys: Ints) -> Ints:
+    """How many equal keys stand before each key."""
+    return np.arange(len(sorted_keys)) - np.searchsorted(sorted_keys, sorted_keys, side="left")
+
+
+def _area(xyxy: Floats) -> Floats:
+    area: Floats = (xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1])
+    return area
+
+
+def _inside(boxes: Boxes, scales: Floats, ranges: Sequence[SizeRange]) -> NDArray[np.bool_]:
+    """(R, M)."""
+    side = np.sqrt(_area(boxes.xyxy))
+    sides = {False: side.round(_SIDE_DECIMALS), True: (side / scales[boxes.image]).round(_SIDE_DECIMALS)}
+    return np.stack([(r.low <= sides[r.native]) & (sides[r.native] < r.high) for r in ranges])
+
+
+def _assign(
+    outcome: NDArray[np.int8],
+    detections: Boxes,
+    objects: Boxes,
+    object_inside: NDArray[np.bool_],
+    num_images: int,
+) -> None:
+    """Write the matches into `outcome` (R, T, D); the detections are ordered by group, falling score.
+
+    Only detections that overlap an object can match. Round k matches the k-th of them in all groups at once.
+    """
+    group = detections.label * num_images + detections.image
+    pair_detection, pair_object, pair_iou = _overlaps(
+        group, detections.xyxy, objects.label * num_images + objects.image, objects.xyxy
+    )
+    if not pair_detection.size:
+        return
+    rows, first, count = np.unique(pair_detection, return_index=True, return_counts=True)
+    slot = np.arange(len(pair_detection)) - np.repeat(first, count)
+    row = np.repeat(np.arange(len(rows)), count)
+    candidates = np.zeros((len(rows), count.max()), dtype=np.int64)
+    ious = np.full(candidates.shape, -1.0)
+    candidates[row, slot], ious[row, slot] = pair_object, pair_iou
+
+    rank = _rank(group[rows])
+    rounds = np.split(np.argsort(rank, kind="stable"), np.cumsum(np.bincount(rank))[:-1])
+    for inside, result in zip(object_inside, outcome, strict=True):
+        # below every IoU of an object inside, and exact: IoU lies in 0.5..1 here
+        preference = np.where(inside[candidates], ious, ious - 1.0)
+        taken = np.zeros((len(IOU_THRESHOLDS), len(inside)), dtype=np.bool_)
+        for members in rounds:
+            free = ~taken[:, candidates[members]] & (ious[members] >= IOU_THRESHOLDS[:, None, None])
+            best = np.where(free, preference[members], -np.inf).argmax(axis=-1)
+            threshold, member = np.nonzero(free.any(axis=-1))
+            chosen = candidates[members[member], best[threshold, member]]
+            taken[threshold, chosen] = True
+            result[threshold, rows[members[member]]] = np.where(inside[chosen], TRUE, IGNORED)
+
+
+def _overlaps(
+    detection_group: Ints, detection_xyxy: Floats, object_group: Ints, object_xyxy: Floats
+) -> tuple[Ints, Ints, Floats]:
+    """Pairs (detection, object, IoU) of one group with IoU at or above the lowest threshold.
+
+    Ordered by detection; the objects of one detection last first, because COCO gives equal IoUs to the last.
+    """
+    order = np.argsort(object_group, kind="stable")
+    sorted_group = object_group[order]
+    parts: list[tuple[Ints, Ints, Floats]] = []
+    for start in range(0, len(detection_group), _BLOCK):
+        groups = detection_group[start : start + _BLOCK]
+        end = np.searchsorted(sorted_group, groups, side="right")
+        count = end - np.searchsorted(sorted_group, groups, side="left")
+        offset = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        detection = start + np.repeat(np.arange(len(groups)), count)
+        obj = order[np.repeat(end, count) - 1 - offset]
+        iou = _paired_iou(detection_xyxy[detection], object_xyxy[obj])
+        near = iou >= IOU_THRESHOLDS[0]
+        parts.append((detection[near], obj[near], iou[near]))
+    empty = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+    detections, objects, ious = zip(empty, *parts, strict=True)
+    return np.concatenate(detections), np.concatenate(objects), np.concatenate(ious)
+
+
+def _paired_iou(a: Floats, b: Floats) -> Floats:
+    """IoU (P,) of boxes (P, 4) taken in pairs."""
+    size = np.maximum(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0.0)
+    intersection = size[:, 0] * size[:, 1]
+    union = _area(a) + _area(b) - intersection
+    iou: Floats = np.divide(intersection, union, out=np.zeros_like(union), where=intersection > 0)
+    return iou

@@ -1,0 +1,140 @@
+"""conf/ and experiments/ hold together, and with the code."""
+
+import inspect
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra.utils import get_class
+from omegaconf import OmegaConf
+
+from gffpn.build import CONF, build_detector, build_recipe, compose_config, image_size, resolved
+from gffpn.suite.identity import run_name
+
+GROUPS = ["size", "backbone", "neck", "head", "data", "augment", "optim", "trainer", "logger", "scale"]
+CHOICES = [f"{group}={path.stem}" for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+EXPERIMENTS = sorted((CONF / "experiments").glob("*.yaml"))
+
+
+def nodes_with_target(path: Path) -> Iterator[tuple[str, dict]]:
+    def walk(node: object, where: str) -> Iterator[tuple[str, dict]]:
+        if isinstance(node, dict):
+            if "_target_" in node:
+                yield where, node
+            for key, value in node.items():
+                yield from walk(value, f"{where}.{key}")
+
+    yield from walk(yaml.safe_load(path.read_text()), path.stem)
+
+
+TARGETS = [
+    pytest.param(node, id=where)
+    for group in GROUPS
+    for path in sorted((CONF / group).glob("*.yaml"))
+    for where, node in nodes_with_target(path)
+]
+
+
+@pytest.mark.parametrize("node", TARGETS)
+def test_yaml_lists_every_argument(node: dict) -> None:
+    parameters = inspect.signature(get_class(node["_target_"])).parameters.values()
+    keyword_only = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert not [p for p in parameters if p.kind is p.VAR_KEYWORD]
+    assert set(node) - {"_target_", "_partial_"} == keyword_only
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_composes_and_resolves(choice: str) -> None:
+    plain = resolved(compose_config([choice]))
+    assert "hydra" not in plain
+    assert run_name(plain, "data")
+
+
+def test_a_wrong_name_or_key_is_an_error() -> None:
+    with pytest.raises(Exception, match="fnp"):
+        compose_config(["neck=fnp"])
+    with pytest.raises(Exception, match="fues"):
+        compose_config(["neck=gffpn", "neck.fues=add"])
+
+
+def test_paper_scale_is_the_papers_protocol() -> None:
+    config = compose_config(["scale=paper"])
+    protocol = (config.size.name, config.head.network._target_, config.image_size, config.batch_size)
+    assert protocol == ("l", "gffpn.heads.yolov5.YOLOv5Head", 640, 8)
+    recipe = build_recipe(config)
+    assert (config.trainer.max_epochs, recipe.optimizer, recipe.lr) == (100, "sgd", 0.001)
+    assert compose_config(["scale=paper", "size=n"]).size.name == "n"
+
+
+@pytest.mark.parametrize(("written", "meant"), [("320", (320, 320)), ("[320, 640]", (320, 640))])
+def test_image_size_is_height_and_width(written: str, meant: tuple[int, int]) -> None:
+    assert image_size(compose_config([f"image_size={written}"])) == meant
+
+
+@pytest.mark.parametrize("written", ["0", "[1, 2, 3]", "big", "1.5"])
+def test_a_wrong_image_size_is_refused(written: str) -> None:
+    with pytest.raises(ValueError, match="image_size: got"):
+        image_size(compose_config([f"image_size={written}"]))
+
+
+def rows_of(experiment: Path) -> list[list[str]]:
+    params = OmegaConf.load(experiment).hydra.sweeper.params
+    axes = [[f"{key}={value}" for value in str(values).split(",")] for key, values in params.items()]
+    return [list(row) for row in itertools.product(*axes)]
+
+
+def differences(one: dict, other: dict, where: str = "") -> set[str]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = set(one) | set(other)
+        return set().union(*(differences(one.get(k), other.get(k), f"{where}.{k}") for k in keys))
+    return {where[1:]} if one != other else set()
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda path: path.stem)
+def test_an_experiment_varies_what_it_says_and_nothing_else(experiment: Path) -> None:
+    """No row repeats another, and rows differ in the varied groups (and what an ablation sets) only."""
+    rows = rows_of(experiment)
+    plains = [resolved(compose_config([f"experiments={experiment.stem}", *row])) for row in rows]
+    assert len({run_name(plain, "data") for plain in plains}) == len(rows)
+    swept = {setting.split("=")[0].split(".")[0] for row in rows for setting in row}
+    allowed = swept | ({"neck"} if "ablation" in swept else set())
+    for plain in plains[1:]:
+        changed = {key.split(".")[0] for key in differences(plains[0], plain)} - {"choice"}
+        assert changed <= allowed
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda path: path.stem)
+def test_an_experiment_says_what_it_asks(experiment: Path) -> None:
+    asked = OmegaConf.load(experiment).experiment
+    assert asked.claim
+    assert asked.command == f"python train.py experiments={experiment.stem}"
+    assert asked.primary_endpoint.startswith("test/")
+
+
+def test_no_ablation_is_a_no_op() -> None:
+    """Rows of Table 6 differ in parameters or in output."""
+    import torch
+
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    outputs = []
+    for path in sorted((CONF / "ablation").glob("*.yaml")):
+        detector = build_detector(compose_config(["neck=gffpn", f"ablation={path.stem}"]), 9).eval()
+        with torch.no_grad():
+            outputs.append(torch.cat([raw.flatten() for raw in detector(images)]))
+    for one, other in itertools.combinations(outputs, 2):
+        assert one.shape != other.shape or not torch.equal(one, other)
+
+
+def test_equal_seeds_give_equal_backbones_and_heads_whatever_the_neck() -> None:
+    import torch
+
+    one, other = (build_detector(compose_config([f"neck={neck}", "seed=3"]), 9) for neck in ("fpn", "gffpn"))
+    for first, second in ((one.backbone, other.backbone), (one.head, other.head)):
+        states = first.state_dict(), second.state_dict()
+        assert states[0].keys() == states[1].keys()
+        assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+    changed = build_detector(compose_config(["neck=fpn", "seed=4"]), 9)
+    key = next(iter(one.backbone.state_dict()))
+    assert not torch.equal(one.backbone.state_dict()[key], changed.backbone.state_dict()[key])

@@ -1,0 +1,173 @@
+"""Are parameters, FLOPs and times what they are said to be, and is the detector left as it was?"""
+
+import time
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gffpn.cost import COUNTING_RULE, cost, count_flops, count_parameters, device_name, fps, latency
+
+CPU = torch.device("cpu")
+
+
+class Pair(nn.Module):
+    """Two maps from one, for a backbone; the neck and the head keep the number of maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, stride=2, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(4)
+        self.down = nn.Conv2d(4, 6, 3, stride=2, padding=1)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        first = nn.functional.silu(self.norm(self.stem(images)))
+        return [first, self.down(first)]
+
+
+class PerLevel(nn.Module):
+    def __init__(self, widths: list[int], out: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(width, out, 1) for width in widths)
+        self.drop = nn.Dropout()
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        return [self.drop(conv(feature)) for conv, feature in zip(self.convs, features, strict=True)]
+
+
+class Toy(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone, self.neck, self.head = Pair(), PerLevel([4, 6], 5), PerLevel([5, 5], 2)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        levels: list[Tensor] = self.head(self.neck(self.backbone(images)))
+        return levels
+
+
+class Peeking(nn.Module):
+    """Looks at a value, which the meta device does not have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.once = nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.once(x)
+        return self.once(y) if x.sum() > 0 else y
+
+
+def test_flops_of_a_convolution_by_hand() -> None:
+    conv = nn.Conv2d(8, 16, 3, stride=2, padding=1, groups=4)
+    # 10 x 10 to 5 x 5; each of 16 outputs sums 3 x 3 cells of 8 / 4 channels
+    assert count_flops(conv, torch.zeros(1, 8, 10, 10)).total == 2 * 5 * 5 * 16 * 9 * 2
+    assert count_parameters(conv) == 16 * 9 * 2 + 16
+
+
+def test_flops_of_matrix_products_by_hand() -> None:
+    class Product(nn.Module):
+        def forward(self, a: Tensor, b: Tensor) -> Tensor:
+            return (a @ b).softmax(-1)
+
+    flops = count_flops(Product(), torch.zeros(3, 4, 5), torch.zeros(3, 5, 6))
+    assert flops.total == 2 * 3 * 4 * 5 * 6
+    assert flops.by_op == {"aten.bmm": flops.total}
+    assert flops.uncounted == ("aten._softmax",)
+    assert count_flops(nn.Linear(5, 7), torch.zeros(2, 5)).total == 2 * 2 * 5 * 7
+
+
+def test_moving_values_is_not_arithmetic() -> None:
+    class Moves(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            up = nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")
+            parts = nn.functional.pad(up, (1, 1)).flatten(2).transpose(1, 2).contiguous().chunk(2, 1)
+            return torch.cat(parts, dim=1).to(torch.promote_types(x.dtype, torch.float64))
+
+    assert count_flops(Moves(), torch.ones(1, 2, 4, 4)).uncounted == ()
+    # in place or not, it is one operator
+    assert count_flops(nn.SiLU(inplace=True), torch.ones(2)).uncounted == ("aten.silu",)
+
+
+def test_a_shared_parameter_counts_once() -> None:
+    layer = nn.Linear(3, 3)
+    assert count_parameters(nn.Sequential(layer, layer)) == 12
+
+
+def test_a_module_that_looks_at_values_is_counted_on_the_cpu() -> None:
+    assert count_flops(Peeking(), torch.ones(1, 2)).total == 2 * (2 * 2 * 2)
+    assert count_flops(Peeking(), -torch.ones(1, 2)).total == 2 * 2 * 2
+
+
+def test_a_fault_of_the_module_is_not_hidden() -> None:
+    with pytest.raises(RuntimeError, match="channels"):
+        count_flops(nn.Conv2d(3, 4, 1), torch.zeros(1, 2, 5, 5))
+
+
+def test_cost_by_hand_and_as_the_sum_of_its_parts() -> None:
+    detector = Toy()
+    result = cost(detector, (16, 24))
+    # the stem gives 8 x 12, the second map is 4 x 6
+    backbone = 2 * (8 * 12 * 4 * 27 + 4 * 6 * 6 * 36)
+    neck, head = 2 * (8 * 12 * 4 * 5 + 4 * 6 * 6 * 5), 2 * (8 * 12 + 4 * 6) * 5 * 2
+    parts = (result.gflops_backbone, result.gflops_neck, result.gflops_head)
+    assert parts == pytest.approx((backbone / 1e9, neck / 1e9, head / 1e9), rel=1e-12)
+    assert result.gflops == pytest.approx(sum(parts), rel=1e-12)
+    whole = count_flops(detector, torch.zeros(1, 3, 16, 24))
+    assert whole.total == backbone + neck + head
+    assert result.params_backbone == 108 + 8 + 6 * 4 * 9 + 6
+    assert result.params_neck == 4 * 5 + 5 + 6 * 5 + 5
+    assert result.params_head == 2 * (5 * 2 + 2)
+    assert result.params == result.params_backbone + result.params_neck + result.params_head
+    assert result.params_m == result.params / 1e6
+    assert result.uncounted == whole.uncounted
+    assert "aten.silu" in result.uncounted
+    assert (result.rule, result.image_size) == (COUNTING_RULE, (16, 24))
+
+
+def test_counting_and_timing_leave_the_detector_and_the_random_state_alone() -> None:
+    detector = Toy().train()
+    detector.head.eval()
+    modes = [module.training for module in detector.modules()]
+    values = {name: value.clone() for name, value in detector.state_dict().items()}
+    random = torch.get_rng_state()
+    cost(detector, (16, 16))
+    count_flops(detector, torch.rand(1, 3, 16, 16, generator=torch.Generator()))
+    fps(detector, lambda raw: raw, (16, 16), device=CPU, channels_last=True, rounds=1, budget_s=0.0)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert [module.training for module in detector.modules()] == modes
+    for name, value in detector.state_dict().items():
+        assert torch.equal(value, values[name])
+        assert value.is_contiguous()
+
+
+def test_latency_takes_at_least_the_rounds_and_spends_the_budget() -> None:
+    calls: list[float] = []
+
+    def nap() -> None:
+        calls.append(time.perf_counter())
+        time.sleep(0.002)
+
+    short = latency(nap, device=CPU, warmup=2, rounds=4, budget_s=0.0)
+    assert (short.n, len(calls)) == (4, 6)
+    assert 2.0 <= short.median_ms <= short.p95_ms
+    assert latency(nap, device=CPU, rounds=1, budget_s=0.05).n > 1
+
+
+def test_fps_tells_forward_from_end_to_end() -> None:
+    def slow_decode(raw: list[Tensor]) -> int:
+        time.sleep(0.02)
+        return len(raw)
+
+    figures = fps(Toy(), slow_decode, (16, 24), device=CPU, rounds=5, budget_s=0.0)
+    assert figures["latency_end_to_end_ms"] >= 20 > figures["latency_forward_ms"]
+    assert figures["fps_forward"] == pytest.approx(1e3 / figures["latency_forward_ms"])
+    assert figures["fps_end_to_end"] == pytest.approx(1e3 / figures["latency_end_to_end_ms"])
+    assert figures["rounds_forward"] == figures["rounds_end_to_end"] == 5
+    assert (figures["dtype"], figures["threads"]) == ("float32", torch.get_num_threads())
+    assert figures["device"] == device_name(CPU)
+    assert figures["device"]
+
+
+def test_an_unknown_device_is_told() -> None:
+    with pytest.raises(ValueError, match="device: got 'meta', expected one of"):
+        latency(lambda: None, device=torch.device("meta"))

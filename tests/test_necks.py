@@ -1,0 +1,285 @@
+"""Every neck of conf/neck/: a new file there is covered without an edit here."""
+
+import inspect
+import json
+import math
+
+import pytest
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import get_class
+from torch import Tensor, nn
+
+from gffpn.backbones.cspdarknet import CSPDarknet
+from gffpn.pyramid import Level, Levels, Neck
+from golden import CONF, LEVELS, NECKS, RECORD, build, count, count_neck, load
+
+PYRAMIDS = {
+    "cspdarknet": (Level(32, 4), Level(64, 8), Level(128, 16), Level(256, 32)),
+    "resnet": (Level(64, 4), Level(128, 8), Level(256, 16), Level(512, 32)),
+    "uneven": (Level(24, 4), Level(40, 8), Level(112, 16), Level(320, 32)),
+    "no_stride_4": (Level(64, 8), Level(128, 16), Level(256, 32)),
+}
+SIZES = [(64, 96), (90, 122), (33, 47), (32, 32)]
+
+
+def features_of(levels: Levels, size: tuple[int, int], *, images: int = 2) -> list[Tensor]:
+    height, width = size
+    generator = torch.Generator().manual_seed(0)
+    return [
+        torch.randn(
+            images, channels, math.ceil(height / stride), math.ceil(width / stride), generator=generator
+        )
+        for channels, stride in levels
+    ]
+
+
+def outputs_or_refusal(neck: nn.Module, features: list[Tensor]) -> list[Tensor] | str:
+    """A neck may refuse a size with words; any other error is a bug."""
+    try:
+        return neck(features)
+    except ValueError as refusal:
+        return str(refusal)
+
+
+def neck_or_refusal(name: str, levels: Levels) -> nn.Module | str:
+    try:
+        return build("neck", name, levels).eval()
+    except InstantiationException as error:
+        if not isinstance(error.__cause__, ValueError):
+            raise
+        return str(error.__cause__)
+
+
+@pytest.fixture(scope="module", params=NECKS)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def neck(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    return build("neck", name, PYRAMIDS["cspdarknet"]).eval()
+
+
+@pytest.mark.parametrize("pyramid", PYRAMIDS)
+def test_promised_shapes_or_a_clear_error(name: str, pyramid: str) -> None:
+    levels = PYRAMIDS[pyramid]
+    neck = neck_or_refusal(name, levels)
+    if isinstance(neck, str):
+        assert pyramid == "no_stride_4"
+        assert "[4] missing" in neck
+        return
+    assert isinstance(neck, Neck)
+    assert set(neck.in_strides) <= {level.stride for level in levels}
+    strides = [level.stride for level in neck.out_levels]
+    assert strides == sorted(strides)
+    for size in SIZES:
+        outputs = outputs_or_refusal(neck, features_of(levels, size))
+        if isinstance(outputs, str):
+            assert size != (64, 96)
+            assert "got" in outputs
+            continue
+        assert [tuple(output.shape) for output in outputs] == [
+            (2, channels, math.ceil(size[0] / stride), math.ceil(size[1] / stride))
+            for channels, stride in neck.out_levels
+        ]
+
+
+def test_inputs_are_left_alone(neck: nn.Module) -> None:
+    features = features_of(PYRAMIDS["cspdarknet"], (64, 96))
+    given, before = list(features), [feature.clone() for feature in features]
+    neck(features)
+    assert all(now is then for now, then in zip(features, given, strict=True))
+    assert all(torch.equal(now, then) for now, then in zip(features, before, strict=True))
+
+
+def test_gradients_reach_every_parameter_and_every_level_it_reads(name: str) -> None:
+    torch.manual_seed(0)
+    levels = PYRAMIDS["cspdarknet"]
+    neck = build("neck", name, levels).train()
+    features = [feature.requires_grad_() for feature in features_of(levels, (64, 96))]
+    sum((output * torch.randn_like(output)).sum() for output in neck(features)).backward()
+    dead = [key for key, p in neck.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert not dead
+    for feature, level in zip(features, levels, strict=True):
+        reached = feature.grad is not None and bool(feature.grad.abs().sum() > 0)
+        assert reached == (level.stride in neck.in_strides), level
+
+
+def test_in_eval_mode_batch_mates_do_not_matter(neck: nn.Module) -> None:
+    features = features_of(PYRAMIDS["cspdarknet"], (64, 96), images=3)
+    alone = neck([feature[1:2] for feature in features])
+    for together, own in zip(neck(features), alone, strict=True):
+        torch.testing.assert_close(together[1:2], own, atol=1e-5, rtol=1e-5)
+
+
+def test_state_dict_round_trip(name: str, neck: nn.Module) -> None:
+    other = build("neck", name, PYRAMIDS["cspdarknet"]).eval()
+    other.load_state_dict(neck.state_dict(), strict=True)
+    features = features_of(PYRAMIDS["cspdarknet"], (64, 64))
+    for a, b in zip(neck(features), other(features), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_channels_last_survives(neck: nn.Module) -> None:
+    features = features_of(PYRAMIDS["cspdarknet"], (64, 96))
+    expected = neck(features)
+    in_format = [feature.contiguous(memory_format=torch.channels_last) for feature in features]
+    for output, plain in zip(neck(in_format), expected, strict=True):
+        assert output.is_contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(output, plain, atol=1e-4, rtol=1e-4)
+
+
+def test_counts_are_the_recorded_ones(name: str) -> None:
+    record = json.loads(RECORD.read_text())
+    assert name in record, f"{name} is not in {RECORD.name}: run `make golden` and read the diff"
+    assert count_neck(name) == record[name]
+
+
+def test_the_record_holds_no_neck_that_is_gone() -> None:
+    assert set(json.loads(RECORD.read_text())) <= set(NECKS)
+
+
+def test_yaml_lists_every_argument_with_its_default(name: str) -> None:
+    config = load("neck", name, size="n")
+    arguments = inspect.signature(get_class(config.pop("_target_"))).parameters.values()
+    keyword_only = {argument.name: argument.default for argument in arguments if argument.kind == 3}
+    assert set(config) - {"_partial_"} == set(keyword_only)
+    given = {key: default for key, default in keyword_only.items() if default is not inspect.Parameter.empty}
+    assert {key: config[key] for key in given} == given
+
+
+CHOICES = [
+    (name, key)
+    for name in NECKS
+    for key, value in load("neck", name, size="n").items()
+    if isinstance(value, str | bool) and not key.startswith("_")
+]
+
+
+@pytest.mark.parametrize(("name", "key"), CHOICES)
+def test_a_nonsense_choice_is_a_value_error(name: str, key: str) -> None:
+    config = load("neck", name, size="n", **{key: "nonsense"})
+    kind = get_class(config.pop("_target_"))
+    with pytest.raises(ValueError, match="got 'nonsense', expected one of"):
+        kind(PYRAMIDS["cspdarknet"], **config)
+
+
+@pytest.mark.parametrize("value", [0, -1])
+def test_numbers_that_cannot_be_are_value_errors(value: int) -> None:
+    config = load("neck", "gffpn", size="n")
+    kind = get_class(config.pop("_target_"))
+    for key in ("depth", "dim"):
+        with pytest.raises(ValueError, match=f"{key}: got {value}, expected"):
+            kind(PYRAMIDS["cspdarknet"], **{**config, key: value})
+
+
+# GF-FPN's own arguments
+
+VARIANTS = {
+    "fusion": ["add"],
+    "residual": [False, "concat"],
+    "gate": ["none"],
+    "guide": ["pyramid"],
+    "short": ["lsam"],
+    "downsample": ["avg", "stride"],
+    "norm": ["batch"],
+    "mix": ["attend_plus_input", "identity"],
+    "projection": ["per_channel"],
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(key, value) for key, values in VARIANTS.items() for value in values]
+)
+@pytest.mark.parametrize("pyramid", ["cspdarknet", "no_stride_4"])
+def test_every_variant_of_gffpn_runs_learns_and_differs(key: str, value: object, pyramid: str) -> None:
+    levels = PYRAMIDS[pyramid]
+    features = features_of(levels, (74, 90))
+    torch.manual_seed(0)
+    plain = build("neck", "gffpn", levels)
+    torch.manual_seed(0)
+    variant = build("neck", "gffpn", levels, **{key: value})
+    weights = plain.state_dict()
+    shared = {k: v for k, v in variant.state_dict().items() if k in weights and weights[k].shape == v.shape}
+    variant.load_state_dict({**variant.state_dict(), **{k: weights[k] for k in shared}})
+    outputs = variant(features)
+    assert [output.shape for output in outputs] == [output.shape for output in plain(features)]
+    assert not all(torch.equal(a, b) for a, b in zip(outputs, plain(features), strict=True))
+    sum((output * torch.randn_like(output)).sum() for output in outputs).backward()
+    assert not [k for k, p in variant.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+
+
+def test_the_guide_is_the_guided_level_or_the_pyramids() -> None:
+    for guide in ("cascade", "pyramid"):
+        neck = build("neck", "gffpn", PYRAMIDS["cspdarknet"], guide=guide).eval()
+        seen: list[Tensor] = []
+        for stage in neck.guided:
+            stage.register_forward_pre_hook(lambda module, inputs, seen=seen: seen.append(inputs[0]))
+        fused: list[Tensor] = []
+        neck.top_down.register_forward_hook(lambda module, inputs, output, fused=fused: fused.extend(output))
+        outputs = neck(features_of(PYRAMIDS["cspdarknet"], (64, 64)))
+        assert seen[0] is fused[0]
+        assert seen[1] is (outputs[0] if guide == "cascade" else fused[1])
+
+
+def test_without_stride_4_the_finest_level_passes_through() -> None:
+    neck = build("neck", "gffpn", PYRAMIDS["no_stride_4"]).eval()
+    features = features_of(PYRAMIDS["no_stride_4"], (64, 64))
+    assert neck.in_strides == (8, 16, 32)
+    torch.testing.assert_close(neck(features)[0], neck.top_down(features)[0])
+
+
+def test_a_missing_level_is_named() -> None:
+    for name in NECKS:
+        config = load("neck", name, size="n")
+        kind = get_class(config.pop("_target_"))
+        with pytest.raises(ValueError, match="8, 16"):
+            kind((Level(64, 4), Level(128, 32)), **config)
+
+
+# The paper's table 5: backbone, neck and, a level, one 1x1 convolution to 3 x (5 + 9) channels; size l, 640
+# pixels. The paper has 40.7, 46.2 and 41.7 M parameters.
+
+TABLE_5 = {"fpn": (40_735_230, 98.54), "panet": (46_181_374, 107.77), "gffpn": (41_670_784, 107.71)}
+
+
+class Whole(nn.Module):
+    def __init__(self, neck: str, **changes: object) -> None:
+        super().__init__()
+        self.backbone = CSPDarknet(depth=1.0, width=1.0)
+        self.neck = build("neck", neck, self.backbone.out_levels, size="l", **changes)
+        self.head = nn.ModuleList(nn.Conv2d(channels, 42, 1) for channels, _ in self.neck.out_levels)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return [conv(p) for conv, p in zip(self.head, self.neck(self.backbone(images)), strict=True)]
+
+
+def count_whole(neck: str, **changes: object) -> dict[str, int]:
+    return count(lambda: Whole(neck, **changes), lambda: torch.empty(1, 3, 640, 640))
+
+
+@pytest.mark.parametrize("neck", TABLE_5)
+def test_counts_of_the_papers_detectors(neck: str) -> None:
+    params, gflops = TABLE_5[neck]
+    counted = count_whole(neck)
+    assert counted["params"] == params
+    assert round(counted["flops"] / 1e9, 2) == gflops
+
+
+def test_what_the_guided_pass_costs() -> None:
+    fpn, printed = count_whole("fpn")["flops"], count_whole("gffpn")["flops"]
+    assert round((printed - fpn) / 1e9, 2) == 9.17
+    assert round((count_whole("gffpn", product="cheapest")["flops"] - fpn) / 1e9, 2) == 8.82
+    without_attention = count_whole("gffpn", mix="identity")["flops"]
+    assert round((without_attention - fpn) / 1e9, 2) == 8.49
+    concatenated = count_whole("gffpn", residual="concat")["flops"]
+    assert round((concatenated - printed) / 1e9, 1) == 5.0
+    assert round(count_whole("gffpn", short="lsam")["params"] / 1e6, 2) == 42.36
+
+
+def test_levels_of_the_record_are_the_backbones() -> None:
+    with torch.device("meta"):
+        assert CSPDarknet(depth=1.0, width=1.0).out_levels == LEVELS
+    assert sorted(path.stem for path in (CONF / "neck").glob("*.yaml")) == NECKS

@@ -1,0 +1,265 @@
+"""Is each fault of a data set refused by its name and its file, and dropped where that is asked for?"""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from gffpn.data.index import DataError
+from tiny_sets import coco, coco_content, voc, write_sets, xml, yolo
+
+GOOD = [("dent", 5, 5, 25, 45)]
+B_XML = xml((50, 50), GOOD)
+BOMB = '<!DOCTYPE a [<!ENTITY b "boom"><!ENTITY c "&b;&b;&b;">]>' + B_XML
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_sets(tmp_path / "set")
+
+
+def b_xml(text: str) -> Callable[[Path], object]:
+    return lambda root: (root / "xml" / "b.xml").write_text(text)
+
+
+def b_txt(text: str) -> Callable[[Path], object]:
+    return lambda root: (root / "labels" / "b.txt").write_text(text)
+
+
+def val_list(text: str) -> Callable[[Path], object]:
+    return lambda root: (root / "splits" / "val.txt").write_text(text)
+
+
+def image_links_outside(root: Path) -> None:
+    outside = root.parent / "outside.png"
+    (root / "images" / "b.png").rename(outside)
+    (root / "images" / "b.png").symlink_to(outside)
+
+
+def annotation_links_outside(root: Path) -> None:
+    outside = root.parent / "outside.xml"
+    (root / "xml" / "b.xml").rename(outside)
+    (root / "xml" / "b.xml").symlink_to(outside)
+
+
+def content(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    def write(root: Path) -> None:
+        whole = coco_content()
+        change(whole)
+        (root / "all.json").write_text(json.dumps(whole))
+
+    return write
+
+
+def b_image(**values: Any) -> Callable[[Path], None]:
+    return content(lambda whole: whole["images"][1].update(values))
+
+
+def b_box(**values: Any) -> Callable[[Path], None]:
+    return content(lambda whole: whole["annotations"][2].update(values))
+
+
+FORGIVABLE = [
+    # reader, what is done to image b, kind, what else the message says
+    (
+        voc,
+        b_xml(xml((50, 50), [("dent", 5, 5, 52, 45)])),
+        "box outside its image",
+        r"xml/b.xml: dent \(5, 5, 52",
+    ),
+    (voc, b_xml(xml((50, 50), [("dent", -2, 5, 25, 45)])), "box outside its image", "0 <= x <= 50"),
+    (voc, b_xml(xml((50, 50), [("dent", 5, 5, 5, 45)])), "box without area", "xml/b.xml"),
+    (voc, b_xml(xml((50, 50), [("dent", 25, 5, 5, 45)])), "box without area", "x1 < x2"),
+    (voc, b_xml(B_XML.replace("<xmin>6", "<xmin>nan")), "box that is not finite", "xml/b.xml"),
+    (voc, b_xml(B_XML.replace("<xmin>6", "<xmin>six")), "unreadable annotation", "'six', expected a number"),
+    (voc, b_xml(B_XML.replace("bndbox", "box")), "unreadable annotation", "<object> without bndbox/xmin"),
+    (voc, b_xml(B_XML[:-9]), "unreadable annotation", "xml/b.xml"),
+    (voc, b_xml("<html/>"), "unreadable annotation", "begins with <html>, expected <annotation>"),
+    (voc, b_xml(BOMB), "unreadable annotation", "has a DOCTYPE"),
+    (
+        voc,
+        lambda root: (root / "xml/b.xml").write_bytes(B_XML.encode("utf-16")),
+        "unreadable annotation",
+        "utf-8",
+    ),
+    (voc, b_xml(xml((50, 51), GOOD)), "annotated size differs", r"\(50, 51\), the image has \(50, 50\)"),
+    (voc, lambda root: (root / "xml/b.xml").unlink(), "missing annotation", "images/b.png"),
+    (voc, annotation_links_outside, "path that leaves the root", "xml/b.xml"),
+    (voc, image_links_outside, "path that leaves the root", "images/b.png"),
+    (voc, lambda root: (root / "images/b.png").write_text("x"), "unreadable image", "images/b.png"),
+    (voc, lambda root: (root / "images/b.png").unlink(), "missing image", "val.txt, line 1: b"),
+    (voc, val_list("b\n../b\n"), "path that leaves the root", "val.txt, line 2"),
+    (voc, val_list("b\n/etc/b\n"), "path that leaves the root", "line 2: /etc/b"),
+    (voc, val_list("b\nC:\\b.png\n"), "path that leaves the root", "line 2"),
+    (voc, val_list("b\nb.png\n"), "duplicate", "images/b.png: twice in val"),
+    (voc, val_list("b\nc\n"), "image in two splits", "images/c.png: in val and in test"),
+    (
+        voc,
+        lambda root: shutil.copy(root / "images/b.png", root / "images/b.jpg"),
+        "duplicate",
+        "images/b.jpg and images/b.png would share one annotation",
+    ),
+    (yolo, b_txt("2 0.5 0.5 0.1 0.1"), "unknown class", "line 1: class 2, expected 0 to 1"),
+    (yolo, b_txt("0 0.5 0.5 0.1 nan"), "box that is not finite", "labels/b.txt"),
+    (yolo, b_txt("0 0.5 0.5 0.1 -0.1"), "box without area", "labels/b.txt"),
+    (yolo, b_txt("0 25 25 10 10"), "box outside its image", "labels/b.txt"),
+    (yolo, b_txt("0 0.1 0.1 0.2 0.1 0.2 0.2"), "unreadable annotation", "expected 'class cx cy w h'"),
+    (yolo, lambda root: (root / "labels/b.txt").unlink(), "missing annotation", "images/b.png"),
+    (coco, b_image(file_name="../images/b.png"), "path that leaves the root", "all.json"),
+    (coco, b_image(file_name="/etc/b.png"), "path that leaves the root", "/etc/b.png"),
+    (coco, lambda root: (root / "images/b.png").unlink(), "missing image", "images/b.png: no such file"),
+    (coco, b_image(file_name="a.png", height=40, width=60), "duplicate", "a.png has the ids 10 and 11"),
+    (coco, b_image(id=10), "duplicate", r"images\[1\] has the id 10 of another"),
+    (coco, b_image(height=51), "annotated size differs", "all.json: b.png"),
+    (coco, b_image(width="50"), "unreadable annotation", r"images\[1\] has no width \(int\)"),
+    (coco, b_box(id=100), "duplicate", r"annotations\[2\] has the id 100 of another"),
+    (coco, b_box(image_id=77), "missing image", "no image has the id 77"),
+    (coco, b_box(category_id=77), "unknown class", "no category has the id 77"),
+    (coco, b_box(bbox=[1, 2, 3]), "unreadable annotation", "annotation 102: bbox is not"),
+    (coco, b_box(bbox=[1, 2, 10**400, 3]), "unreadable annotation", "annotation 102"),
+    (coco, b_box(bbox=[1, 2, float("inf"), 3]), "box that is not finite", "all.json: b.png"),
+    (coco, b_box(bbox=[1, 2, 3, 0]), "box without area", "all.json: b.png"),
+    (coco, b_box(bbox=[1, 2, 300, 3]), "box outside its image", "all.json: b.png"),
+]
+
+
+@pytest.mark.parametrize(("reader", "spoil", "kind", "what"), FORGIVABLE)
+def test_a_fault_is_refused_by_name_or_dropped(
+    root: Path,
+    caplog: pytest.LogCaptureFixture,
+    reader: Callable[..., Any],
+    spoil: Callable[[Path], object],
+    kind: str,
+    what: str,
+) -> None:
+    # a fourth image keeps the validation split from running empty
+    Image.new("RGB", (50, 50)).save(root / "images" / "spare.png")
+    (root / "xml" / "spare.xml").write_text(xml((50, 50), GOOD))
+    (root / "labels" / "spare.txt").write_text("0 0.5 0.5 0.5 0.5")
+    spoil(root)
+    if reader is coco:
+        whole = json.loads((root / "all.json").read_text())
+        whole["images"].append({"id": 99, "file_name": "spare.png", "height": 50, "width": 50})
+        (root / "all.json").write_text(json.dumps(whole))
+    with (root / "splits" / "val.txt").open("a") as file:
+        file.write("spare\n")
+    with pytest.raises(DataError, match=kind) as refusal:
+        reader(root).index()
+    assert refusal.match(what)
+    assert "data.on_error=skip" in str(refusal.value)
+    caplog.set_level(logging.WARNING)
+    index = reader(root, on_error="skip").index()
+    assert "images/spare.png" in {record.name for record in index.splits["val"]}
+    assert f"dropped, {kind}" in caplog.text
+
+
+def broken(name: str, text: str) -> Callable[[Path], object]:
+    return lambda root: (root / name).write_text(text)
+
+
+FATAL = [
+    (
+        voc,
+        lambda root: shutil.rmtree(root / "xml"),
+        "xml: no such folder; .* holds the folders images, labels",
+    ),
+    (coco, lambda root: shutil.rmtree(root / "images"), "images: no such folder"),
+    (coco, lambda root: (root / "all.json").unlink(), "all.json: no such file"),
+    (coco, broken("all.json", "{"), "unreadable file"),
+    (coco, broken("all.json", "[" * 100_000), "unreadable file"),
+    (coco, broken("all.json", '{"images": []}'), "no list 'annotations'"),
+    (coco, content(lambda whole: whole["categories"][0].update(name="dent")), "each named once"),
+    (yolo, lambda root: (root / "data.yaml").unlink(), "holds no data.yaml"),
+    (yolo, broken("data.yaml", "names: 3"), "expected a list `names`"),
+    (yolo, broken("data.yaml", "names: {1: dent, 2: scratch}"), "expected a list `names`"),
+    (yolo, broken("data.yaml", "names: !!python/object/apply:os.getcwd []"), "expected a list `names`"),
+    (voc, lambda root: shutil.rmtree(root / "splits"), "train.txt: no such list"),
+    (voc, val_list("\n"), r"empty split.*\n.*val: no image \(train 1, val 0, test 1\)"),
+]
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+@pytest.mark.parametrize(("reader", "spoil", "what"), FATAL)
+def test_a_set_that_cannot_be_read_is_refused_always(
+    root: Path, reader: Callable[..., Any], spoil: Callable[[Path], object], what: str, on_error: str
+) -> None:
+    spoil(root)
+    with pytest.raises(DataError, match=what):
+        reader(root, on_error=on_error).index()
+
+
+def test_all_faults_stand_in_one_message_and_long_lists_are_cut(root: Path) -> None:
+    (root / "xml" / "b.xml").write_text(xml((50, 50), [("dent", 5, 5, 99 + n, 45) for n in range(30)]))
+    (root / "xml" / "a.xml").unlink()
+    with pytest.raises(DataError) as refusal:
+        voc(root).index()
+    text = str(refusal.value)
+    assert "32 faults" in text  # and train is empty
+    assert "missing annotation (1):" in text
+    assert "box outside its image (30):" in text
+    assert "... and 24 more" in text
+    assert len(text.splitlines()) < 20
+
+
+def test_annotation_without_image_is_a_fault_unless_lists_leave_it_out(root: Path) -> None:
+    (root / "xml" / "z.xml").write_text(B_XML)
+    assert len(voc(root).index().splits["train"]) == 1
+    with pytest.raises(DataError, match=r"xml/z\.xml: no image of that name"):
+        voc(root, splits=None).index()
+
+
+def test_too_few_images_for_three_splits_are_an_empty_split(root: Path) -> None:
+    with pytest.raises(DataError, match="empty split"):
+        voc(root, splits=None, fractions=[0.98, 0.01, 0.01]).index()
+
+
+def test_categories_must_agree_across_files(root: Path) -> None:
+    for split, stem in {"train": "a", "val": "b", "test": "c"}.items():
+        (root / f"{split}.json").write_text(json.dumps(coco_content(stem)))
+    other = coco_content("c")
+    other["categories"][0]["name"] = "hole"
+    (root / "test.json").write_text(json.dumps(other))
+    files = {"train": "train.json", "val": "val.json", "test": "test.json"}
+    with pytest.raises(DataError, match=r"test\.json: category 7 is 'hole' here, 'scratch' elsewhere"):
+        coco(root, annotations=files, splits=None).index()
+
+
+def test_root_unset_or_missing_says_what_it_should_be(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"data.root is not set: give the folder that holds images and xml, e\.g\."
+    ):
+        voc(None).index()
+    (tmp_path / "here").mkdir()
+    with pytest.raises(DataError, match=r"there: no such folder; .* holds the folders here"):
+        voc(tmp_path / "there").index()
+    with pytest.raises(DataError, match=r"leads out of data\.root"):
+        voc(tmp_path, images="../images").index()
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"on_error": "ignore"}, r"got 'ignore', expected one of \['raise', 'skip'\]"),
+        ({"corners": "centre"}, "got 'centre', expected one of"),
+        ({"fractions": [0.8, 0.2]}, "expected three positive numbers"),
+        ({"fractions": [0.8, 0.1, 0.2]}, "that sum to 1"),
+        ({"classes": ["x", "x"]}, "expected different names"),
+        ({"group_pattern": "("}, "expected a regular expression"),
+        ({"group_pattern": "a.*"}, "expected a group in round brackets"),
+        ({"images": {"val": "x"}}, r"got the splits \['val'\], expected train"),
+        ({"images": {"train": "x", "test": "y"}}, "splits: got 'splits', expected null"),
+    ],
+)
+def test_wrong_arguments_are_refused_at_construction(changes: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        voc("anywhere", **changes)
+
+
+def test_yolo_refuses_an_unknown_answer_for_unlabelled_images(root: Path) -> None:
+    with pytest.raises(ValueError, match="got 'maybe', expected one of"):
+        yolo(root, unlabelled="maybe")

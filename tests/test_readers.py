@@ -1,0 +1,256 @@
+"""Do the readers give the same boxes whatever the form, and are splits fair and always the same?"""
+
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gffpn.data.images import image_size, read_image
+from gffpn.data.index import SPLITS, DataError, ImageRecord
+from gffpn.data.splits import draw
+from tiny_sets import CLASSES, IMAGES, SPLIT_OF, coco, coco_content, voc, write_sets, xml, yolo
+
+LISTS = Path(__file__).parents[1] / "conf" / "data" / "splits" / "neu_det"
+READERS = pytest.mark.parametrize("reader", [voc, coco, yolo])
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_sets(tmp_path / "set")
+
+
+@READERS
+def test_three_forms_give_equal_records(root: Path, reader: Callable[..., Any]) -> None:
+    index = reader(root).index()
+    assert index.classes == CLASSES
+    for split, stem in SPLIT_OF.items():
+        (record,) = index.splits[split]
+        size, boxes = IMAGES[stem]
+        assert (record.name, (record.height, record.width)) == (f"images/{stem}.png", size)
+        assert record.path.is_file()
+        np.testing.assert_allclose(record.boxes, [box[1:] for box in boxes], atol=1e-5)
+        assert record.labels.tolist() == [CLASSES.index(box[0]) for box in boxes]
+        assert (record.boxes.dtype, record.labels.dtype) == (np.float32, np.int64)
+
+
+def test_forms_agree_to_the_bit_on_the_fingerprint(root: Path) -> None:
+    assert voc(root).index().fingerprint == coco(root).index().fingerprint
+
+
+@pytest.mark.parametrize(
+    ("corners", "expected"),
+    [("pixels_from_1", [9, 19, 30, 40]), ("pixels_from_0", [10, 20, 31, 41]), ("edges", [10, 20, 30, 40])],
+)
+def test_voc_corners(root: Path, corners: str, expected: list[float]) -> None:
+    (root / "xml" / "b.xml").write_text(xml((50, 50), [("dent", 9, 19, 30, 40)]))  # writes 10 20 30 40
+    assert voc(root, corners=corners).index().splits["val"][0].boxes.tolist() == [expected]
+
+
+def test_given_classes_set_the_order(root: Path) -> None:
+    for reader in (voc, coco):
+        index = reader(root, classes=["scratch", "dent"]).index()
+        assert (index.classes, index.splits["val"][0].labels.tolist()) == (("scratch", "dent"), [1])
+    assert yolo(root, classes=["x", "y"]).index().classes == ("x", "y")
+
+
+def test_boxes_one_pixel_outside_are_clipped_and_duplicates_dropped(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    boxes = [("dent", -1, 0, 20, 51), ("dent", -1, 0, 20, 51), ("scratch", -1, 0, 20, 51)]
+    (root / "xml" / "b.xml").write_text(xml((50, 50), boxes))
+    (record,) = voc(root).index().splits["val"]
+    assert record.boxes.tolist() == [[0, 0, 20, 50]] * 2
+    assert record.labels.tolist() == [0, 1]
+    assert "exact duplicates of boxes dropped: 1" in caplog.text
+    assert "boxes clipped that left their image by at most 1 px: 3" in caplog.text
+
+
+def test_coco_crowds_are_dropped(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    content = coco_content()
+    content["annotations"][0].update(iscrowd=1, bbox=[0, 0, 999, 999])
+    (root / "all.json").write_text(json.dumps(content))
+    assert coco(root).index().splits["train"][0].labels.tolist() == [0]
+    assert "crowd annotations dropped: 1" in caplog.text
+
+
+def test_splits_that_lie_apart(root: Path) -> None:
+    expected = voc(root).index()
+    for split, stem in SPLIT_OF.items():
+        (root / f"{split}.json").write_text(json.dumps(coco_content(stem)))
+        for folder in ("images", "xml", "labels"):
+            (root / f"{folder}_{split}").mkdir()
+            (source,) = (root / folder).glob(f"{stem}.*")
+            source.rename(root / f"{folder}_{split}" / source.name)
+    apart = {kind: {split: f"{kind}_{split}" for split in SPLITS} for kind in ("images", "xml", "labels")}
+    files = {split: f"{split}.json" for split in SPLITS}
+    for index in (
+        voc(root, images=apart["images"], annotations=apart["xml"], splits=None).index(),
+        coco(root, images=apart["images"], annotations=files, splits=None).index(),
+        yolo(root, images=apart["images"], labels=apart["labels"], splits=None).index(),
+    ):
+        for split in SPLITS:
+            assert index.splits[split][0].name == f"images_{split}/{SPLIT_OF[split]}.png"
+            np.testing.assert_allclose(
+                index.splits[split][0].boxes, expected.splits[split][0].boxes, atol=1e-5
+            )
+
+
+def test_a_missing_list_is_drawn_from_train(root: Path) -> None:
+    (root / "splits" / "val.txt").unlink()
+    (root / "splits" / "train.txt").write_text("./images/a.png\nb.png\n")
+    index = voc(root, fractions=[0.5, 0.4, 0.1]).index()
+    assert {split: len(records) for split, records in index.splits.items()} == dict.fromkeys(SPLITS, 1)
+    assert index.splits["test"][0].name == "images/c.png"
+
+
+def test_yolo_background_and_class_list_beside_labels(root: Path) -> None:
+    (root / "labels" / "b.txt").unlink()
+    (root / "labels" / "classes.txt").write_text("dent\nscratch\n")
+    (record,) = yolo(root, unlabelled="background").index().splits["val"]
+    assert (record.boxes.shape, record.labels.shape) == ((0, 4), (0,))
+
+
+def test_groups_come_from_the_file_name(root: Path) -> None:
+    assert voc(root, group_pattern="^(.)").index().splits["test"][0].group == "c"
+    assert voc(root, group_pattern="^(z)").index().splits["test"][0].group == ""
+
+
+def record(name: str, labels: list[int], group: str = "") -> ImageRecord:
+    boxes = np.tile(np.array([0, 0, 8, 8], np.float32), (len(labels), 1))
+    return ImageRecord(Path(name), name, 8, 8, boxes, np.array(labels, np.int64), group)
+
+
+FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
+
+
+def test_draw_is_stratified_disjoint_covering_and_blind_to_order() -> None:
+    # 200 x class 0, 80 x class 1, 20 x class 2 together with class 0, 30 without objects
+    records = [record(f"{i}", [0]) for i in range(180)] + [record(f"b{i}", [1, 1]) for i in range(80)]
+    records += [record(f"c{i}", [2, 0]) for i in range(20)] + [record(f"d{i}", []) for i in range(30)]
+    drawn = draw(records, FRACTIONS, 0)
+    assert sorted(r.name for part in drawn.values() for r in part) == sorted(r.name for r in records)
+    for label, expected in {0: (160, 20, 20), 1: (64, 8, 8), 2: (16, 2, 2)}.items():
+        found = tuple(sum(label in r.labels for r in drawn[split]) for split in SPLITS)
+        assert found == expected
+    assert tuple(len(drawn[split]) for split in SPLITS) == (248, 31, 31)
+    again, other = draw(records[::-1], FRACTIONS, 0), draw(records, FRACTIONS, 1)
+    names = {split: {r.name for r in part} for split, part in drawn.items()}
+    assert names == {split: {r.name for r in part} for split, part in again.items()}
+    assert names != {split: {r.name for r in part} for split, part in other.items()}
+
+
+def test_draw_is_the_same_on_every_machine() -> None:
+    drawn = draw([record(f"{i}", [i % 2]) for i in range(20)], FRACTIONS, 0)
+    assert sorted(r.name for r in drawn["val"]) == ["16", "5"]
+    assert sorted(r.name for r in drawn["test"]) == ["12", "19"]
+
+
+def test_draw_keeps_groups_together() -> None:
+    records = [record(f"{plate}_{i}", [plate % 2], f"plate{plate}") for plate in range(40) for i in range(5)]
+    drawn = draw(records, FRACTIONS, 0)
+    homes = {r.group: split for split, part in drawn.items() for r in part}
+    assert all(homes[r.group] == split for split, part in drawn.items() for r in part)
+    assert Counter(homes.values()) == {"train": 32, "val": 4, "test": 4}
+
+
+def test_committed_neu_det_lists_are_disjoint() -> None:
+    lists = {split: (LISTS / f"{split}.txt").read_text().split() for split in SPLITS}
+    assert {split: len(stems) for split, stems in lists.items()} == {"train": 1440, "val": 180, "test": 180}
+    assert len({stem for stems in lists.values() for stem in stems}) == 1800
+    for split, number in {"train": 240, "val": 30, "test": 30}.items():
+        assert set(Counter(stem.rsplit("_", 1)[0] for stem in lists[split]).values()) == {number}
+
+
+@pytest.mark.skipif("NEU_DET" not in os.environ, reason="NEU_DET does not name the folder of NEU-DET")
+def test_real_neu_det() -> None:
+    index = voc(os.environ["NEU_DET"], images="IMAGES", annotations="ANNOTATIONS", splits=str(LISTS)).index()
+    boxes = np.concatenate([r.boxes for part in index.splits.values() for r in part])
+    labels = np.concatenate([r.labels for part in index.splits.values() for r in part])
+    assert {split: len(part) for split, part in index.splits.items()} == {
+        "train": 1440,
+        "val": 180,
+        "test": 180,
+    }
+    # 4,189 boxes less 3 exact duplicates
+    counts = dict(zip(index.classes, np.bincount(labels).tolist(), strict=True))
+    assert counts == {
+        "crazing": 688,
+        "inclusion": 1010,
+        "patches": 880,
+        "pitted_surface": 432,
+        "rolled-in_scale": 628,
+        "scratches": 548,
+    }
+    assert (boxes.min(), boxes.max()) == (0, 200)
+
+
+@pytest.mark.parametrize(
+    ("mode", "pixel", "rgb"),
+    [
+        ("L", 70, (70, 70, 70)),
+        ("1", 1, (255, 255, 255)),
+        ("RGBA", (10, 20, 30, 0), (10, 20, 30)),
+        ("LA", (70, 9), (70, 70, 70)),
+        ("I;16", 65535, (255, 255, 255)),
+        ("I;16", 257 * 40 + 128, (40, 40, 40)),
+        ("I;16", 257 * 40 + 129, (41, 41, 41)),
+    ],
+)
+def test_modes_become_rgb(tmp_path: Path, mode: str, pixel: Any, rgb: tuple[int, int, int]) -> None:
+    Image.new(mode, (5, 3), pixel).save(tmp_path / "x.png")
+    image = read_image(tmp_path / "x.png")
+    assert (image.shape, str(image.dtype), tuple(image[0, 0])) == ((3, 5, 3), "uint8", rgb)
+
+
+def test_palette_and_cmyk(tmp_path: Path) -> None:
+    palette = Image.new("RGB", (4, 2), (200, 0, 0)).quantize(2)
+    palette.save(tmp_path / "p.png", transparency=b"\x00\x80")
+    assert read_image(tmp_path / "p.png")[0, 0].tolist() == [200, 0, 0]
+    Image.new("CMYK", (4, 2), (0, 255, 255, 0)).save(tmp_path / "c.tif")
+    assert read_image(tmp_path / "c.tif")[0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation_counts_in_header_and_pixels(tmp_path: Path, suffix: str, orientation: int) -> None:
+    image = Image.new("RGB", (32, 16))
+    image.paste((255, 255, 255), (0, 0, 16, 8))  # stored top left
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / f"x.{suffix}", exif=exif)
+    pixels = read_image(tmp_path / f"x.{suffix}")
+    assert pixels.shape[:2] == image_size(tmp_path / f"x.{suffix}") == ((16, 32), (32, 16))[orientation > 4]
+    # EXIF 2.3, table of orientations: where the stored top left corner is seen
+    row, column = {1: (0, 0), 2: (0, 1), 3: (1, 1), 4: (1, 0), 5: (0, 0), 6: (0, 1), 7: (1, 1), 8: (1, 0)}[
+        orientation
+    ]
+    height, width = pixels.shape[:2]
+    quarter = [
+        [pixels[height // 4, width // 4], pixels[height // 4, 3 * width // 4]],
+        [pixels[3 * height // 4, width // 4], pixels[3 * height // 4, 3 * width // 4]],
+    ]
+    assert [[int(q.mean() > 128) for q in line] for line in quarter] == [
+        [int((r, c) == (row, column)) for c in range(2)] for r in range(2)
+    ]
+
+
+def test_truncated_float_and_non_images_are_refused_by_name(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "cut.png")
+    data = (tmp_path / "cut.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(data[: len(data) // 2])
+    assert image_size(tmp_path / "cut.png") == (64, 64)
+    Image.new("F", (4, 4), 0.5).save(tmp_path / "float.tif")
+    (tmp_path / "text.jpg").write_text("no image")
+    for name in ("cut.png", "float.tif", "text.jpg"):
+        with pytest.raises(DataError, match=name):
+            read_image(tmp_path / name)
