@@ -1,7 +1,57 @@
-"""What several test files need: tiny data sets on disk."""
+"""What several test files need: few threads, and a detector data set of a few kilobytes."""
 
 import os
+from pathlib import Path
 
-# the tests are small: threads cost more than they give
+# set before torch is imported: small tensors, and other processes beside
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("WANDB_MODE", "offline")
+os.environ["WANDB_MODE"] = "offline"
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SIDE = 64
+COUNTS = {"train": 8, "val": 4, "test": 4}
+
+
+@pytest.fixture(scope="session")
+def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A YOLO data set of dark and bright squares on grey, 64 x 64 pixels, with split lists."""
+    root = tmp_path_factory.mktemp("squares")
+    for folder in ("images", "labels", "splits"):
+        (root / folder).mkdir()
+    generator = np.random.default_rng(0)
+    number = 0
+    for split, count in COUNTS.items():
+        stems = [f"{split}{k}" for k in range(count)]
+        (root / "splits" / f"{split}.txt").write_text("\n".join(stems) + "\n")
+        for stem in stems:
+            pixels = generator.normal(128, 4, (SIDE, SIDE, 3))
+            side, label = 12 + 4 * (number % 3), number % 2
+            left, top = generator.integers(0, SIDE - side, 2)
+            pixels[top : top + side, left : left + side] = (20, 230)[label]
+            Image.fromarray(pixels.astype(np.uint8)).save(root / "images" / f"{stem}.png")
+            middle = ((left + side / 2) / SIDE, (top + side / 2) / SIDE)
+            line = f"{label} {middle[0]} {middle[1]} {side / SIDE} {side / SIDE}"
+            (root / "labels" / f"{stem}.txt").write_text(line + "\n")
+            number += 1
+    return root
+
+
+@pytest.fixture
+def tiny(squares: Path, tmp_path: Path) -> list[str]:
+    """Overrides of a run that takes seconds, in folders of its own."""
+    return [
+        "data=yolo",
+        f"data.root={squares}",
+        f"data.splits={squares}/splits",
+        "data.classes=[dark,bright]",
+        f"image_size={SIDE}",
+        "batch_size=4",
+        "trainer.max_epochs=2",
+        "loader.workers=0",
+        "logger.pictures=4",
+        f"paths.runs={tmp_path}/runs",
+        f"paths.cache={tmp_path}/cache",
+    ]

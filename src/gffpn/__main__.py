@@ -11,10 +11,10 @@ def cost_verb(arguments: argparse.Namespace) -> None:
     """Parameters and GFLOPs of the detector that the overrides choose."""
     from gffpn.build import build_detector, compose_config, image_size
     from gffpn.cost import cost
-    from gffpn.suite.identity import image_size_word
 
     config = compose_config(arguments.overrides)
-    price = dataclasses.asdict(cost(build_detector(config, arguments.classes), image_size(config)))
+    height, width = image_size(config)
+    price = dataclasses.asdict(cost(build_detector(config, arguments.classes), (height, width)))
     told = {
         "neck": config.choice.neck,
         "backbone": config.choice.backbone,
@@ -22,7 +22,7 @@ def cost_verb(arguments: argparse.Namespace) -> None:
         "size": config.size.name,
         "classes": arguments.classes,
         **price,
-        "image_size": image_size_word(list(image_size(config))),
+        "image_size": height if height == width else [height, width],
     }
     if not arguments.json:
         for key, value in told.items():

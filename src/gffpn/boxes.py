@@ -48,7 +48,7 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def ciou_terms(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The three terms of Complete IoU (Zheng et al., arXiv 1911.08287, equations 7 to 11).
+    """The three terms of Complete IoU (Zheng et al., arXiv 1911.08287).
 
     Returns IoU, the squared centre distance over the squared diagonal of the enclosing box, and the weighted
     difference of aspect ratios; the weight passes no gradient, as in the paper.
@@ -75,7 +75,7 @@ def ciou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def nwd(a: Tensor, b: Tensor, constant: float = NWD_CONSTANT) -> Tensor:
-    """Normalised Gaussian Wasserstein distance, 0..1 (Wang et al., arXiv 2110.13389, equations 4 and 5).
+    """Normalised Gaussian Wasserstein distance, 0..1 (Wang et al., arXiv 2110.13389).
 
     exp(-W / constant), where W is the Euclidean distance of the two boxes' (cx, cy, w / 2, h / 2); in
     corners, W^2 is half the squared distance.

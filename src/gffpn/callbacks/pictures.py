@@ -39,7 +39,8 @@ class Pictures(Callback):
         self._keep(outputs, batch)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._show(trainer, "val", to_wandb=trainer.current_epoch + 1 == trainer.max_epochs)
+        next_time = trainer.current_epoch + (trainer.check_val_every_n_epoch or 1)
+        self._show(trainer, "val", to_wandb=next_time >= (trainer.max_epochs or 1))
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._show(trainer, "test", to_wandb=True)
@@ -63,7 +64,7 @@ class Pictures(Callback):
                 logger.log_image(
                     f"{split}/pictures",
                     [image.cpu().permute(1, 2, 0).numpy() for image, _, _ in kept],
-                    boxes=[overlay(target, found, classes) for _, target, found in kept],
+                    boxes=[overlay(*row, classes) for row in kept],
                 )
 
 
@@ -87,19 +88,23 @@ def drawn(
     return picture
 
 
-def overlay(target: dict[str, Tensor], found: dict[str, Tensor], classes: Sequence[str]) -> dict[str, Any]:
-    """Ground truth and detections in the form of `wandb.Image(boxes=...)`."""
+def overlay(
+    image: Tensor, target: dict[str, Tensor], found: dict[str, Tensor], classes: Sequence[str]
+) -> dict[str, Any]:
+    """Ground truth and detections on a (3, H, W) image, in the form of `wandb.Image(boxes=...)`."""
     names = dict(enumerate(classes))
+    height, width = image.shape[-2:]
+    # W&B takes whole pixels or fractions of a side; a small box needs the fractions
+    sides = torch.tensor([width, height, width, height])
+    truth, boxes = target["boxes"].float().cpu() / sides, found["boxes"].float().cpu() / sides
     shown = found["scores"] >= SHOWN_SCORE
     return {
         "truth": {
-            "box_data": _box_data(target["boxes"], target["labels"], None, names),
+            "box_data": _box_data(truth, target["labels"], None, names),
             "class_labels": names,
         },
         "detections": {
-            "box_data": _box_data(
-                found["boxes"][shown], found["labels"][shown], found["scores"][shown], names
-            ),
+            "box_data": _box_data(boxes[shown.cpu()], found["labels"][shown], found["scores"][shown], names),
             "class_labels": names,
         },
     }
@@ -109,10 +114,9 @@ def _box_data(
     boxes: Tensor, labels: Tensor, scores: Tensor | None, names: dict[int, str]
 ) -> list[dict[str, Any]]:
     rows = []
-    for position, (box, label) in enumerate(zip(boxes.float().tolist(), labels.tolist(), strict=True)):
+    for position, (box, label) in enumerate(zip(boxes.tolist(), labels.tolist(), strict=True)):
         row: dict[str, Any] = {
             "position": dict(zip(("minX", "minY", "maxX", "maxY"), box, strict=True)),
-            "domain": "pixel",
             "class_id": label,
             "box_caption": names[label],
         }

@@ -1,5 +1,7 @@
 """What the attention of GF-FPN does while it trains: it starts near uniform, which starves LSAM."""
 
+import math
+
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -9,7 +11,7 @@ from gffpn.layers.lpam import LPAM
 
 
 class AttentionTelemetry(Callback):
-    """Logs, for the first validation batch, each LPAM's row entropy (1: uniform) and effective rank of A X.
+    """Logs, for the first validation batch, each LPAM's row entropy over log C (1: uniform) and the rank of A X.
 
     Keys: `attention/<module>/row_entropy` and `attention/<module>/effective_rank`. Without an LPAM: nothing.
     """
@@ -29,7 +31,8 @@ class AttentionTelemetry(Callback):
         if batch_idx == 0:
             for name, module in pl_module.named_modules():
                 if isinstance(module, LPAM):
-                    self._hooks.append(module.register_forward_hook(self._keeper(name)))
+                    # a guided stage calls LPAM's two parts by itself; both ways begin with LSAM
+                    self._hooks.append(module.lsam.register_forward_hook(self._keeper(name)))
 
     def _keeper(self, name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
         def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -46,7 +49,11 @@ class AttentionTelemetry(Callback):
         for name, features in self._seen.items():
             lpam = modules[name]
             assert isinstance(lpam, LPAM)
-            inside = lpam.inspect(features.float())
-            pl_module.log(f"attention/{name}/row_entropy", inside.row_entropy.mean(), sync_dist=True)
-            pl_module.log(f"attention/{name}/effective_rank", inside.effective_rank.mean(), sync_dist=True)
+            inside, count = lpam.inspect(features.float()), len(features)
+            figures = {
+                "row_entropy": inside.row_entropy.mean() / math.log(inside.attention.shape[-1]),
+                "effective_rank": inside.effective_rank.mean(),
+            }
+            for figure, value in figures.items():
+                pl_module.log(f"attention/{name}/{figure}", value, batch_size=count, sync_dist=True)
         self._hooks, self._seen = [], {}

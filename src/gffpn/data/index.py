@@ -38,11 +38,13 @@ class DataIndex:
 
     classes: tuple[str, ...]
     splits: Mapping[str, tuple[ImageRecord, ...]]
+    origin: str = ""
+    """Names how the pixels came about where that is known (a simulator's version and dials); else empty."""
 
     @property
     def fingerprint(self) -> str:
-        """12 hex digits over classes, splits, names, sizes and boxes (not over the folder it lies in)."""
-        digest = hashlib.sha256("\n".join(self.classes).encode())
+        """12 hex digits over all but the folder that the set lies in (and, with no `origin`, the pixels)."""
+        digest = hashlib.sha256("\n".join([self.origin, *self.classes]).encode())
         for split, records in sorted(self.splits.items()):
             digest.update(f"\n{split} {len(records)}\n".encode())
             for record in records:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 def prediction_conv(in_channels: int, start: Tensor) -> nn.Conv2d:
     """1x1 convolution to len(start) channels whose bias, the prediction of an untrained head, is `start`."""
     conv = nn.Conv2d(in_channels, len(start), 1)
-    conv.bias = nn.Parameter(start)
+    conv.bias = nn.Parameter(start.clone())  # levels share `start`, and must not share the parameter
     return conv
 
 

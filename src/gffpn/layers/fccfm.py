@@ -15,6 +15,7 @@ computes (W A) X where that costs less: the same function, but not the operation
 """
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +58,12 @@ PROJECTIONS = {"shared": SharedProjection, "per_channel": ChannelProjection}
 MIXES = {"attend": (True, False), "attend_plus_input": (True, True), "identity": (False, False)}
 
 
+def without_autocast(device: str) -> AbstractContextManager[object]:
+    """No autocast inside; nothing to switch off where there is none (the meta device, which counts)."""
+    available = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if available else nullcontext()
+
+
 class ChannelCorrelation(nn.Module):
     """A = softmax(Q^T K / sqrt d): (N, C, H, W) to (N, C, C), fp32 at least, rows sum to 1."""
 
@@ -72,7 +79,7 @@ class ChannelCorrelation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Row c: how much channel c takes from each channel."""
         dtype = torch.promote_types(x.dtype, torch.float32)
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x.device.type):
             mean = x.mean(dim=(2, 3), dtype=dtype)
             descriptors = torch.stack((mean, x.amax(dim=(2, 3)).to(dtype)), dim=-1)
             query, key = self.query(descriptors), self.key(descriptors)

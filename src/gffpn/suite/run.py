@@ -136,7 +136,7 @@ def fit_and_test(config: DictConfig, index: DataIndex, folder: RunFolder, *, gro
 
             tracking.finish()
     return {
-        **{key: _none_if_nan(value) for key, value in figures.items()},
+        **{key: _as_json(key, value) for key, value in figures.items()},
         **price,
         "minutes": trained_minutes(trainer),
     }
@@ -161,5 +161,8 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _none_if_nan(value: float) -> float | None:
-    return None if value != value else value
+def _as_json(key: str, value: float) -> float | int | None:
+    """Loggers take floats: counts (`n_8_16`) become whole again, and what has no object becomes null."""
+    if value != value:
+        return None
+    return int(value) if key.rpartition("/")[2].startswith("n_") else value

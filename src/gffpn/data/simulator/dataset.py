@@ -120,7 +120,7 @@ def read_index(folder: Path) -> DataIndex:
         for annotation in document["annotations"]:
             found[annotation["image_id"]].append(annotation)
         splits[split] = tuple(_record(folder, image, found[image["id"]]) for image in document["images"])
-    return DataIndex(CLASS_NAMES, splits)
+    return DataIndex(CLASS_NAMES, splits, origin=folder.name)
 
 
 def _record(folder: Path, image: Mapping[str, Any], annotations: list[dict[str, Any]]) -> ImageRecord:

@@ -1,0 +1,78 @@
+"""The notebook runs from top to bottom, with runs and without, and is committed clean."""
+
+import json
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from fake_runs import finished_run
+
+NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "results.ipynb"
+FIGURES_A_SET = 4
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A kernel of this very interpreter, whatever kernels the machine has; it writes to `tmp_path` only."""
+    spec = tmp_path / "jupyter" / "kernels" / "python3" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec.write_text(json.dumps({"argv": argv, "display_name": "tests", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+    return spec.parent.name
+
+
+def outputs(kernel: str, folder: Path) -> list[nbformat.NotebookNode]:
+    """What the cells put out, run in `folder`; a cell that raises raises here."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+    resources = {"metadata": {"path": str(folder)}}
+    NotebookClient(notebook, kernel_name=kernel, timeout=120, resources=resources).execute()
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+def printed(found: list[nbformat.NotebookNode]) -> str:
+    assert not [output.text for output in found if output.get("name") == "stderr"]
+    return "\n".join(output.get("text", "") or output.data.get("text/markdown", "") for output in found)
+
+
+def test_it_shows_finished_runs(tmp_path: Path, kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = tmp_path / "runs"
+    finished_run(runs, "fpn", mAP50=0.5)
+    finished_run(runs, "fpn", mAP50=0.54, seed=1)
+    finished_run(runs, "gffpn", mAP50=0.625, ablation="star")
+    finished_run(runs, "fpn", mAP50=0.7, data="neu_det", epochs=1)
+    monkeypatch.setenv("GFFPN_RUNS", str(runs))
+    found = outputs(kernel, tmp_path)
+    text = printed(found)
+    assert "4 finished runs" in text
+    assert "tinyindus_sim at 320 px, SIMULATED data\n  arms (runs): fpn (2), gffpn, star (1)" in text
+    assert "neu_det at 320 px\n  arms (runs): fpn (1)" in text
+    assert "| gffpn, star | 0 | 62.5 | 31.2 | n/a |" in text
+    figures = [output for output in found if "image/png" in output.get("data", {})]
+    assert len(figures) == 2 * FIGURES_A_SET
+
+
+def test_without_runs_it_says_what_to_run(
+    tmp_path: Path, kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GFFPN_RUNS", str(tmp_path / "none"))
+    found = outputs(kernel, tmp_path)
+    text = printed(found)
+    assert text.startswith("0 finished runs")
+    assert "make demo" in text
+    assert len(found) == 1
+
+
+def test_it_is_committed_without_outputs() -> None:
+    notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+    nbformat.validate(notebook)
+    ids = [cell.id for cell in notebook.cells]
+    assert len(set(ids)) == len(ids)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not [cell.id for cell in code if cell.outputs or cell.execution_count is not None]

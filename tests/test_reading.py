@@ -1,0 +1,79 @@
+"""Runs and their curves, read back from a folder."""
+
+import math
+from pathlib import Path
+
+import yaml
+
+from fake_runs import finished_run, write_log
+from gffpn.suite.reading import classes, curves, finished_runs, size_bins, unfinished_runs
+
+
+def test_finished_runs_are_those_with_metrics(tmp_path: Path) -> None:
+    finished_run(tmp_path, "panet", mAP50=0.25)
+    finished_run(tmp_path, "fpn")
+    (tmp_path / "gffpn_s0").mkdir()
+    (tmp_path / "gffpn_s0" / "config.yaml").write_text("seed: 0")
+    (tmp_path / "sweeps" / "table6").mkdir(parents=True)
+    rows = finished_runs(tmp_path)
+    assert [row["run"] for row in rows] == ["fpn_plain_tinyindus_sim_s0", "panet_plain_tinyindus_sim_s0"]
+    assert rows[1]["test/mAP50"] == 0.25
+    assert unfinished_runs(tmp_path) == ["gffpn_s0"]
+
+
+def test_no_folder_holds_no_runs(tmp_path: Path) -> None:
+    assert finished_runs(tmp_path / "none") == []
+    assert unfinished_runs(tmp_path / "none") == []
+    assert curves(tmp_path / "none") == {}
+
+
+def test_an_arm_is_a_configuration_without_its_seed(tmp_path: Path) -> None:
+    finished_run(tmp_path, "fpn", seed=0)
+    moved = finished_run(tmp_path, "fpn", seed=1)
+    config = yaml.safe_load((moved / "config.yaml").read_text())
+    (moved / "config.yaml").write_text(yaml.safe_dump({**config, "paths": {"runs": "/elsewhere"}}))
+    changed = finished_run(tmp_path, "fpn", seed=2)
+    (changed / "config.yaml").write_text(yaml.safe_dump({**config, "neck": {"fusion": "add"}}))
+    first, second, third = (row["arm"] for row in finished_runs(tmp_path))
+    assert first == second
+    assert third != first
+
+
+def test_curves_hold_each_epoch_once(tmp_path: Path) -> None:
+    write_log(
+        tmp_path,
+        attempt=0,
+        rows=[
+            {"epoch": 0, "step": 9, "val/loss": 3.0, "val/AP_0_8": "nan"},
+            {"epoch": 0, "step": 9, "train/loss": 4.0},
+            {"epoch": 1, "step": 19, "val/loss": 2.5},
+            {"epoch": 0, "step": 0, "test/mAP50": 0.5},
+            {"step": 4, "model/gflops": 3.5},
+        ],
+    )
+    found = curves(tmp_path)
+    assert list(found) == ["train/loss", "val/AP_0_8", "val/loss"]
+    assert found["val/loss"] == [(0, 3.0), (1, 2.5)]
+    assert found["train/loss"] == [(0, 4.0)]
+    assert math.isnan(found["val/AP_0_8"][0][1])
+
+
+def test_a_later_attempt_overrides_an_epoch(tmp_path: Path) -> None:
+    for attempt, logged in {0: {0: 9.0, 1: 8.0}, 2: {1: 2.0}, 10: {1: 10.0, 2: 7.0}}.items():
+        rows: list[dict[str, object]] = [{"epoch": e, "val/loss": loss} for e, loss in logged.items()]
+        write_log(tmp_path, attempt=attempt, rows=rows)
+    assert curves(tmp_path) == {"val/loss": [(0, 9.0), (1, 10.0), (2, 7.0)]}
+
+
+def test_a_line_that_was_cut_off_counts_as_far_as_it_goes(tmp_path: Path) -> None:
+    write_log(tmp_path, attempt=0, rows=[{"epoch": 0, "val/loss": 3.0, "val/mAP50": 0.1}])
+    with (tmp_path / "logs/attempt_0/metrics.csv").open("a") as file:
+        file.write("1,2.5")
+    assert curves(tmp_path) == {"val/loss": [(0, 3.0), (1, 2.5)], "val/mAP50": [(0, 0.1)]}
+
+
+def test_classes_and_sizes_come_from_the_figures(tmp_path: Path) -> None:
+    finished_run(tmp_path, "fpn", classes=("scratch", "dent"))
+    rows = finished_runs(tmp_path)
+    assert classes(rows) == ["scratch", "dent"]
+    assert size_bins(rows) == ["0_8", "8_16", "16_32", "32_96", "96_up"]

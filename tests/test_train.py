@@ -1,0 +1,207 @@
+"""Whole runs at toy scale: what a run leaves, resuming, failing, and sweeps as a user starts them."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from gffpn.build import compose_config
+from gffpn.callbacks.console import EpochLines
+from gffpn.suite.folder import RunFolder
+from gffpn.suite.run import run
+from gffpn.task import DetectionTask
+
+ROOT = Path(__file__).parents[1]
+# differs between two runs of the same thing
+TIMES = ("minutes", "fps_", "latency_", "rounds_")
+
+
+def run_tiny(overrides: list[str]) -> RunFolder:
+    config = compose_config(overrides)
+    run(config)
+    (folder,) = {path.parent for path in Path(config.paths.runs).glob("*/config.yaml")}
+    return RunFolder(folder)
+
+
+def figures(folder: RunFolder) -> dict[str, Any]:
+    return {k: v for k, v in folder.read_metrics().items() if not k.startswith(TIMES)}
+
+
+@pytest.fixture
+def fail_in_epoch(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Makes the next fit raise when it begins an epoch."""
+    whole = EpochLines.on_train_epoch_start
+
+    def arrange(epoch: int) -> None:
+        def start(self: EpochLines, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+            if trainer.current_epoch == epoch:
+                monkeypatch.setattr(EpochLines, "on_train_epoch_start", whole)
+                raise RuntimeError("the machine is on fire")
+            whole(self, trainer, pl_module)
+
+        monkeypatch.setattr(EpochLines, "on_train_epoch_start", start)
+
+    return arrange
+
+
+@pytest.mark.parametrize("head", ["tal", "yolov5"])
+def test_a_run_leaves_what_others_rely_on(tiny: list[str], head: str, capsys: pytest.CaptureFixture) -> None:
+    folder = run_tiny([*tiny, "neck=gffpn", f"head={head}"])
+    metrics = folder.read_metrics()
+    for key in ("test/mAP50", "test/mAP50_95", "test/AP50/dark", "test/AP50/bright", "test/AP50_paper"):
+        assert 0 <= metrics[key] <= 1
+    assert metrics["test/n_8_16"] + metrics["test/n_16_32"] == 4
+    assert metrics["test/AP_0_8"] is None
+    assert (metrics["neck"], metrics["seed"], metrics["image_size"]) == ("gffpn", 0, "64")
+    assert metrics["params"] == metrics["params_backbone"] + metrics["params_neck"] + metrics["params_head"]
+    assert metrics["gflops"] > 0
+    assert metrics["fps_end_to_end"] > 0
+    assert metrics["simulated"] is False
+    assert OmegaConf.load(folder.config).neck.fusion == "star"
+    assert {path.name for path in folder.checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert {path.name for path in (folder.path / "pictures").iterdir()} == {"val.png", "test.png"}
+    (log,) = (folder.path / "logs").glob("attempt_*/metrics.csv")
+    columns = set(log.read_text().splitlines()[0].split(","))
+    assert {"train/loss", "val/loss", "val/mAP50", "val/mAP50_95", "val/AP50/dark", "val/AP_8_16"} <= columns
+    assert any(column.startswith("attention/") for column in columns)
+    assert "epoch 2/2" in capsys.readouterr().out
+
+
+def test_a_finished_run_is_skipped(tiny: list[str], capsys: pytest.CaptureFixture) -> None:
+    folder = run_tiny([*tiny, "neck=fpn"])
+    before = folder.metrics.stat().st_mtime_ns
+    run_tiny([*tiny, "neck=fpn", "loader.workers=1"])
+    assert folder.metrics.stat().st_mtime_ns == before
+    assert "Already finished" in capsys.readouterr().out
+
+
+def test_the_tested_weights_are_the_averaged_ones(tiny: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    tested: dict[str, torch.Tensor] = {}
+
+    def keep(task: DetectionTask) -> None:
+        tested.update({key: value.clone() for key, value in task.state_dict().items()})
+
+    monkeypatch.setattr(DetectionTask, "on_test_start", keep)
+    folder = run_tiny([*tiny, "neck=fpn"])
+    checkpoint = torch.load(folder.checkpoints / "best.ckpt", weights_only=True)
+    averaged, raw = checkpoint["state_dict"], checkpoint["current_model_state"]
+    assert not [key for key in averaged if not torch.equal(tested[key], averaged[key])]
+    assert any(not torch.equal(tested[key], raw[key]) for key in raw)
+
+
+def test_a_resumed_run_ends_bit_equal(
+    tiny: list[str], tmp_path: Path, fail_in_epoch: Callable[[int], None]
+) -> None:
+    overrides = [*tiny, "neck=gffpn", "trainer.max_epochs=3"]
+    uninterrupted = run_tiny([*overrides, f"paths.runs={tmp_path}/whole"])
+    fail_in_epoch(1)
+    with pytest.raises(RuntimeError, match="on fire"):
+        run_tiny(overrides)
+    (path,) = (tmp_path / "runs").glob("*")
+    assert RunFolder(path).status == "failed"
+    assert "the machine is on fire" in RunFolder(path).traceback.read_text()
+    resumed = run_tiny(overrides)
+    assert resumed.path.name == uninterrupted.path.name
+    assert figures(resumed) == figures(uninterrupted)
+    one, other = (
+        torch.load(folder.checkpoints / "last.ckpt", weights_only=True) for folder in (resumed, uninterrupted)
+    )
+    for part in ("state_dict", "current_model_state"):
+        assert all(torch.equal(one[part][key], other[part][key]) for key in other[part])
+    assert len(list((resumed.path / "logs").glob("attempt_*"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("neck.fusion=multiply", "expected one of ['star', 'add']"),
+        ("data.root=/nowhere", "/nowhere"),
+        ("optim.lr=-1", "optim.lr: got -1"),
+        ("logger.wandb=maybe", "expected one of"),
+    ],
+)
+def test_a_wrong_value_is_one_line(
+    tiny: list[str], override: str, told: str, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(SystemExit):
+        run(compose_config([*tiny, "neck=gffpn", override]))
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ERROR")]
+    assert told in line
+
+
+def test_images_without_objects_train(tiny: list[str], squares: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    for folder in ("images", "labels", "splits"):
+        (empty / folder).mkdir(parents=True)
+        for path in (squares / folder).iterdir():
+            content = (
+                b"" if folder == "labels" and path.stem.startswith(("train", "val")) else path.read_bytes()
+            )
+            (empty / folder / path.name).write_bytes(content)
+    overrides = [*tiny, f"data.root={empty}", f"data.splits={empty}/splits", "neck=fpn"]
+    assert run_tiny(overrides).status == "finished"
+
+
+def sweep(overrides: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "train.py", "-m", *overrides],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_a_sweep_goes_on_after_a_failure_and_repeats_only_what_is_missing(
+    tiny: list[str], tmp_path: Path
+) -> None:
+    overrides = [*tiny, "neck=fpn", "trainer.max_epochs=1", "optim.lr=0.002,-1,0.001", "logger.wandb=off"]
+    first = sweep([*overrides, "name=broken"])
+    assert first.returncode == 1, first.stderr
+    folder = tmp_path / "runs" / "sweeps" / "broken"
+    rows = list(csv.DictReader((folder / "results.csv").read_text().splitlines()))
+    assert [row["status"] for row in rows] == ["finished", "failed", "finished"]
+    assert rows[0]["test/mAP50"]
+    failed = RunFolder(Path(rows[1]["run"]))
+    assert "optim.lr: got -1" in failed.traceback.read_text()
+    assert str(failed.traceback) in first.stdout
+    assert "1 of 3 runs failed" in first.stdout
+    assert "| failed |" in (folder / "results.md").read_text()
+    second = sweep([*overrides, "name=broken"])
+    assert second.returncode == 1
+    assert second.stdout.count("Already finished, skipped") == 2
+
+
+def test_the_cost_verb_ends_in_one_json_object() -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "gffpn",
+            "cost",
+            "neck=gffpn",
+            "--json",
+            "head=yolov5",
+            "size=l",
+            "image_size=640",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (told["neck"], told["backbone"], told["params"]) == ("gffpn", "cspdarknet", 41_670_784)
+    assert round(told["gflops"], 2) == 107.71
+    assert told["image_size"] == 640
