@@ -138,3 +138,12 @@ def test_equal_seeds_give_equal_backbones_and_heads_whatever_the_neck() -> None:
     changed = build_detector(compose_config(["neck=fpn", "seed=4"]), 9)
     key = next(iter(one.backbone.state_dict()))
     assert not torch.equal(one.backbone.state_dict()[key], changed.backbone.state_dict()[key])
+
+
+@pytest.mark.parametrize("head", sorted(path.stem for path in (CONF / "head").glob("*.yaml")))
+@pytest.mark.parametrize("neck", sorted(path.stem for path in (CONF / "neck").glob("*.yaml")))
+def test_every_parameter_has_its_own_memory(neck: str, head: str) -> None:
+    """Two parameters on one storage would be stepped and averaged twice."""
+    detector = build_detector(compose_config([f"neck={neck}", f"head={head}"]), 9)
+    places = [parameter.untyped_storage().data_ptr() for parameter in detector.parameters()]
+    assert len(set(places)) == len(places)

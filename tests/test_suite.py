@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from gffpn.suite.folder import RunFolder, write_atomically
 from gffpn.suite.identity import determining, run_name
+from gffpn.suite.paper import FIGURES, paper_mAP50
 from gffpn.suite.sweep import sweep_name
 from gffpn.suite.table import caption, cells, markdown, write_tables
 
@@ -149,3 +151,28 @@ def test_tables_are_written_with_every_figure(tmp_path: Path) -> None:
     assert len(lines) == 3
     assert "test/mAP50" in lines[0]
     assert (tmp_path / "results.md").read_text() == markdown(rows)
+
+
+def test_the_papers_figure_stands_beside_the_run_that_it_belongs_to() -> None:
+    run = {"neck": "gffpn", "ablation": "add", "backbone": "cspdarknet"}
+    assert paper_mAP50("table6_ablation", run) == pytest.approx(0.651)
+    assert paper_mAP50("table6_ablation", {**run, "ablation": None}) is None
+    assert paper_mAP50("table4_neu_det", {"neck": "fpn", "backbone": "darknet53"}) == pytest.approx(0.727)
+    with pytest.raises(ValueError, match="expected one of"):
+        paper_mAP50("table7", run)
+
+
+def test_a_table_that_cites_the_paper_says_whose_figure_is_whose() -> None:
+    headers, _ = cells([row("gffpn", **{"paper/mAP50": 0.699})])
+    assert "PAPER mAP50" in headers
+    assert "PAPER mAP50" not in cells([row("gffpn")])[0]
+    assert "the paper's own figure" in "\n".join(caption([row("gffpn", **{"paper/mAP50": 0.699})]))
+
+
+def test_every_mean_of_the_paper_is_the_mean_of_its_row() -> None:
+    tables = yaml.safe_load(FIGURES.read_text())
+    for name in ("table3_tinyindus", "table4_neu_det"):
+        for line in tables[name]["rows"]:
+            assert sum(line["values"][2:]) / len(line["values"][2:]) == pytest.approx(
+                line["values"][0], abs=0.1
+            )

@@ -14,6 +14,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from wandb_offline import keys
+
 from gffpn.build import compose_config
 from gffpn.callbacks.console import EpochLines
 from gffpn.suite.folder import RunFolder
@@ -74,6 +76,30 @@ def test_a_run_leaves_what_others_rely_on(tiny: list[str], head: str, capsys: py
     assert {"train/loss", "val/loss", "val/mAP50", "val/mAP50_95", "val/AP50/dark", "val/AP_8_16"} <= columns
     assert any(column.startswith("attention/") for column in columns)
     assert "epoch 2/2" in capsys.readouterr().out
+
+
+def test_wandb_holds_the_run(tiny: list[str]) -> None:
+    folder = run_tiny([*tiny, "neck=gffpn", "logger.tags=[trial]"])
+    told = keys(folder.path)
+    assert {"neck.fusion", "seed", "optim.lr", "image_size", "choice.backbone"} <= set(told.config)
+    bins = ("0_8", "8_16", "16_32", "32_96", "96_up")
+    figures = [
+        "mAP50",
+        "mAP50_95",
+        "AP50/dark",
+        "AP50/bright",
+        *(f"{x}_{b}" for b in bins for x in ("AP", "n")),
+    ]
+    expected = {f"{split}/{figure}" for split in ("val", "test") for figure in figures}
+    expected |= {"train/loss", "val/loss"} | {
+        f"{split}/{part}" for split in ("train", "val") for part in ("box", "class")
+    }
+    expected |= {"model/params_m", "model/gflops", "model/fps_forward", "model/fps_end_to_end"}
+    assert expected <= set(told.history) | set(told.summary)
+    assert {"val/pictures", "test/pictures"} <= set(told.boxed_images)
+    assert told.group == folder.path.name
+    assert {"trial", "gffpn", "yolo"} <= set(told.tags)
+    assert folder.path.name.endswith(told.run_id)
 
 
 def test_a_finished_run_is_skipped(tiny: list[str], capsys: pytest.CaptureFixture) -> None:

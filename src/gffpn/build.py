@@ -117,8 +117,8 @@ def build_task(config: DictConfig, data: DetectionData) -> DetectionTask:
 def build_trainer(config: DictConfig, folder: RunFolder, loggers: Sequence[Logger]) -> L.Trainer:
     """The trainer that fits."""
     recipe = build_recipe(config)
-    # at the end of validation, so that a run resumes after it; last after best, so that it carries best's state
-    saving = {"enable_version_counter": False, "save_on_train_epoch_end": False}
+    # at the end of validation, so that a run resumes after it; last second, so that it carries best's state
+    saving: dict[str, Any] = {"enable_version_counter": False, "save_on_train_epoch_end": False}
     best = ModelCheckpoint(folder.checkpoints, "best", monitor="val/mAP50", mode="max", **saving)
     last = ModelCheckpoint(folder.checkpoints, "last", **saving)
     average = [RampedEMA(recipe.ema_decay)] if recipe.ema_decay is not None else []

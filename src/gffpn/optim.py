@@ -46,8 +46,8 @@ class Recipe:
     """How weights are updated.
 
     `lr` is the peak rate, reached linearly over `warmup_epochs`, brought down to `lr * final_lr` by
-    `schedule`. `momentum` is Nesterov momentum for sgd and beta1 for adamw. `gradient_clip` bounds the norm of
-    the gradient, `ema_decay` is the weight average's decay after its ramp; both are off when null.
+    `schedule`. `momentum` is Nesterov momentum for sgd and beta1 for adamw. `gradient_clip` bounds the norm
+    of the gradient, `ema_decay` is the weight average's decay after its ramp; both are off when null.
     """
 
     optimizer: str

@@ -11,7 +11,7 @@ from gffpn.layers.lpam import LPAM
 
 
 class AttentionTelemetry(Callback):
-    """Logs, for the first validation batch, each LPAM's row entropy over log C (1: uniform) and the rank of A X.
+    """Logs, of the first validation batch, each LPAM's row entropy over log C (1: uniform) and A X's rank.
 
     Keys: `attention/<module>/row_entropy` and `attention/<module>/effective_rank`. Without an LPAM: nothing.
     """

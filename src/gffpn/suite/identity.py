@@ -14,6 +14,7 @@ NOT_DETERMINING = (
     "logger",
     "loader",
     "data.root",
+    "data.splits",  # a path; the fingerprint of the data covers what it says
     "trainer.accelerator",
     "trainer.devices",
     "trainer.num_nodes",

@@ -11,6 +11,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
 from gffpn.suite.folder import RunFolder, write_atomically
+from gffpn.suite.paper import paper_mAP50
 from gffpn.suite.table import print_table, write_tables
 
 
@@ -48,10 +49,17 @@ class SweepCallback(Callback):
         for job in jobs:
             run = RunFolder(Path(job["run"])) if job["run"] else None
             metrics = run.read_metrics() if run and run.status == "finished" else {}
-            rows.append({**job, **metrics, "status": run.status if run else "failed"})
+            row = {**job, **metrics, "status": run.status if run else "failed"}
+            if config.experiment.paper_table:
+                row["paper/mAP50"] = paper_mAP50(config.experiment.paper_table, row)
+            rows.append(row)
         write_tables(folder, rows)
         print_table(rows, title=folder.name)
         print(f"Table: {folder / 'results.md'}, {folder / 'results.csv'}")
+        self._end(rows)
+
+    def _end(self, rows: list[dict[str, Any]]) -> None:
+        """Say which runs failed, and exit non-zero if any did."""
         failed = [row for row in rows if row["status"] != "finished"]
         for row in failed:
             where = Path(row["run"]) / "traceback.txt" if row["run"] else row["fault"]

@@ -1,0 +1,64 @@
+"""The README's commands are commands, and its figures are what the code counts."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from gffpn.__main__ import parser
+from gffpn.build import build_detector, compose_config
+from gffpn.cost import count_parameters
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+LINES = [
+    shlex.split(line, comments=True)
+    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line.strip()
+]
+
+
+def cases(start: list[str]) -> list:
+    return [
+        pytest.param(line[len(start) :], id=" ".join(line)) for line in LINES if line[: len(start)] == start
+    ]
+
+
+def first_of(override: str) -> str:
+    key, _, value = override.partition("=")
+    return f"{key}={value if value.startswith('[') else value.split(',')[0]}"
+
+
+@pytest.mark.parametrize("words", cases([".venv/bin/python", "train.py"]))
+def test_every_training_command_composes(words: list[str]) -> None:
+    overrides = [word for word in words if word != "-m"]
+    config = compose_config([first_of(override) for override in overrides])
+    build_detector(config, 3)
+
+
+@pytest.mark.parametrize("words", cases([".venv/bin/python", "-m", "gffpn"]))
+def test_every_verb_parses(words: list[str]) -> None:
+    arguments = parser().parse_args(words)
+    compose_config(arguments.overrides)
+
+
+def test_every_make_target_exists() -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    asked = set(re.findall(r"`?make ([a-z0-9-]+)", README))
+    assert {"demo", "test"} <= asked <= targets
+
+
+def test_every_file_that_is_named_is_there() -> None:
+    for name in re.findall(r"\]\((?!http)([^)]+)\)", README) + re.findall(
+        r"`((?:src|conf|experiments)/[\w/.-]+\.\w+)`", README
+    ):
+        if "*" not in name and "mine" not in name:
+            assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("neck", ["fpn", "panet", "gffpn"])
+def test_the_counts_are_the_codes(neck: str) -> None:
+    detector = build_detector(compose_config([f"neck={neck}", "size=l", "head=yolov5"]), 9)
+    assert f"{count_parameters(detector):,}" in README
