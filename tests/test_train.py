@@ -14,13 +14,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from wandb_offline import keys
-
 from gffpn.build import compose_config
 from gffpn.callbacks.console import EpochLines
 from gffpn.suite.folder import RunFolder
 from gffpn.suite.run import run
 from gffpn.task import DetectionTask
+from wandb_offline import keys
 
 ROOT = Path(__file__).parents[1]
 # differs between two runs of the same thing

@@ -53,15 +53,15 @@ class Dials:
 
 PRESETS = {
     "default": Dials(),
-    # large, strong and many defects: what a small detector learns from 400 pictures of 256 pixels in minutes
+    # large, strong and many defects: what a small detector learns from 400 pictures of 224 pixels in minutes
     "demo": Dials(
-        side_scale=3.0,
-        contrast=2.5,
+        side_scale=3.4,
+        contrast=3.5,
         noise=0.7,
-        lookalike_density=0.3,
-        light_variation=0.6,
+        lookalike_density=0.1,
+        light_variation=0.4,
         empty_share=0.1,
-        defects_per_image=(3, 6),
+        defects_per_image=(4, 8),
     ),
 }
 
