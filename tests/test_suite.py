@@ -96,7 +96,9 @@ def test_metrics_hold_no_nan(tmp_path: Path) -> None:
 
 
 def test_sweep_names() -> None:
-    assert sweep_name(["neck=fpn,panet,gffpn", "paths.runs=/x"]) == "neck-fpn-panet-gffpn"
+    assert sweep_name(["neck=fpn,panet,gffpn", "paths.runs=/x"]).startswith("neck-fpn-panet-gffpn-")
+    assert sweep_name(["optim.lr=1e-3"]) != sweep_name(["optim.lr=1e+3"])
+    assert sweep_name([], 2024) == "2024"
     assert sweep_name(["experiments=table6"]) == "table6"
     assert sweep_name(["neck=fpn"], "mine") == "mine"
     long = sweep_name(["neck=" + ",".join(f"neck{i}" for i in range(30))])
@@ -154,11 +156,13 @@ def test_tables_are_written_with_every_figure(tmp_path: Path) -> None:
 
 
 def test_the_papers_figure_stands_beside_the_run_that_it_belongs_to() -> None:
-    run = {"neck": "gffpn", "ablation": "add", "backbone": "cspdarknet"}
+    run = {"neck": "gffpn", "ablation": "add", "backbone": "cspdarknet", "data": "tinyindus_sim"}
     assert paper_mAP50("table6_ablation", run) == pytest.approx(0.651)
     assert paper_mAP50("table6_ablation", {**run, "ablation": None}) is None
-    assert paper_mAP50("table4_neu_det", {"neck": "fpn", "backbone": "darknet53"}) == pytest.approx(0.727)
-    with pytest.raises(ValueError, match="expected one of"):
+    assert paper_mAP50("table6_ablation", {**run, "data": "neu_det"}) is None
+    steel = {"neck": "fpn", "backbone": "darknet53", "data": "neu_det"}
+    assert paper_mAP50("table4_neu_det", steel) == pytest.approx(0.727)
+    with pytest.raises(ValueError, match="expected null or one of"):
         paper_mAP50("table7", run)
 
 

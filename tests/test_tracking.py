@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from gffpn.callbacks.pictures import Pictures
 from gffpn.suite import tracking
 from gffpn.suite.folder import RunFolder
-from wandb_offline import BLOCK, HEAD, HEADER, Keys, OfflineRun, keys, messages, read_offline
+from wandb_offline import BLOCK, HEAD, HEADER, Keys, OfflineRun, attempts, keys, messages, read_offline
 
 CONFIG = {"seed": 3, "choice": {"neck": "fpn", "data": "voc"}, "optim": {"lr": 0.002}}
 SETTINGS = OmegaConf.create({"wandb": "auto", "project": "gffpn", "entity": None, "tags": ["tests"]})
@@ -30,7 +30,7 @@ def attempt(folder: RunFolder, epoch: int, *, pictures: bool) -> None:
     logger.log_metrics({"model/gflops": 3.5})
 
 
-def show_pictures(folder: RunFolder, logger: WandbLogger, *, current_epoch: int, every: int = 1) -> None:
+def show_pictures(folder: RunFolder, logger: WandbLogger, *, current_epoch: int) -> None:
     """Validate an image of 20 x 40 (height x width): one object, one sure detection and one weak one."""
     callback = Pictures(folder.path / "pictures", count=4)
     index = SimpleNamespace(classes=CLASSES)
@@ -40,7 +40,6 @@ def show_pictures(folder: RunFolder, logger: WandbLogger, *, current_epoch: int,
         loggers=[logger],
         current_epoch=current_epoch,
         max_epochs=EPOCHS,
-        check_val_every_n_epoch=every,
     )
     target = {"boxes": torch.tensor([[4.0, 5.0, 10.0, 15.0]]), "labels": torch.tensor([1])}
     detections = {
@@ -75,7 +74,7 @@ def fail_after(folder: RunFolder) -> None:
 
 
 def offline_files(folder: RunFolder) -> list[Path]:
-    return [next(path.glob("run-*.wandb")) for path in tracking.offline_folders(folder)]
+    return [next(path.glob("run-*.wandb")) for path in attempts(folder.path)]
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +118,7 @@ def test_keys_of_a_run(folder: RunFolder) -> None:
 def test_boxes_are_fractions_of_the_image(run: OfflineRun, folder: RunFolder) -> None:
     (pictures,) = [row["val/pictures"] for row in run.history if "val/pictures" in row]
     assert (pictures["height"], pictures["width"], pictures["count"]) == (20, 40, 1)
-    files = tracking.offline_folders(folder)[-1] / "files"
+    files = attempts(folder.path)[-1] / "files"
     assert [path for path in pictures["filenames"] if not (files / path).exists()] == []
     (boxes,) = pictures["all_boxes"]
     told = {kind: json.loads((files / boxes[kind]["path"]).read_text()) for kind in boxes}
@@ -132,15 +131,13 @@ def test_boxes_are_fractions_of_the_image(run: OfflineRun, folder: RunFolder) ->
     assert detection["scores"] == {"score": 0.75}
 
 
-@pytest.mark.parametrize(
-    ("epoch", "every", "told"), [(3, 1, False), (4, 1, True), (1, 2, False), (3, 2, True), (4, 5, True)]
-)
+@pytest.mark.parametrize(("epoch", "told"), [(3, False), (4, True)])
 def test_w_and_b_gets_the_pictures_of_the_last_validation(
-    epoch: int, every: int, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    epoch: int, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged: list[str] = []
     monkeypatch.setattr(WandbLogger, "log_image", lambda self, key, images, boxes: logged.append(key))
-    show_pictures(RunFolder(tmp_path), WandbLogger(), current_epoch=epoch, every=every)
+    show_pictures(RunFolder(tmp_path), WandbLogger(), current_epoch=epoch)
     assert logged == (["val/pictures"] if told else [])
     assert (tmp_path / "pictures" / "val.png").exists()
 
@@ -185,7 +182,7 @@ def test_a_disabled_run_writes_nothing(tmp_path: Path, monkeypatch: pytest.Monke
         attempt(folder, 0, pictures=True)
     finally:
         tracking.finish()
-    assert tracking.offline_folders(folder) == []
+    assert attempts(folder.path) == []
     with pytest.raises(FileNotFoundError, match="no offline run"):
         keys(folder.path)
 

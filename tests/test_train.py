@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from gffpn.build import compose_config
+from gffpn.build import build_index, compose_config
 from gffpn.callbacks.console import EpochLines
+from gffpn.suite.fit import fit_and_test
 from gffpn.suite.folder import RunFolder
 from gffpn.suite.run import run
 from gffpn.task import DetectionTask
@@ -23,7 +25,7 @@ from wandb_offline import keys
 
 ROOT = Path(__file__).parents[1]
 # differs between two runs of the same thing
-TIMES = ("minutes", "fps_", "latency_", "rounds_")
+TIMES = ("minutes", "fps", "latency_", "rounds_")
 
 
 def run_tiny(overrides: list[str]) -> RunFolder:
@@ -93,7 +95,7 @@ def test_wandb_holds_the_run(tiny: list[str]) -> None:
     expected |= {"train/loss", "val/loss"} | {
         f"{split}/{part}" for split in ("train", "val") for part in ("box", "class")
     }
-    expected |= {"model/params_m", "model/gflops", "model/fps_forward", "model/fps_end_to_end"}
+    expected |= {"model/params_m", "model/gflops", "model/fps", "model/fps_forward", "model/fps_end_to_end"}
     assert expected <= set(told.history) | set(told.summary)
     assert {"val/pictures", "test/pictures"} <= set(told.boxed_images)
     assert told.group == folder.path.name
@@ -168,12 +170,29 @@ def test_images_without_objects_train(tiny: list[str], squares: Path, tmp_path: 
     for folder in ("images", "labels", "splits"):
         (empty / folder).mkdir(parents=True)
         for path in (squares / folder).iterdir():
-            content = (
-                b"" if folder == "labels" and path.stem.startswith(("train", "val")) else path.read_bytes()
-            )
+            content = b"" if folder == "labels" and path.stem.startswith("train") else path.read_bytes()
             (empty / folder / path.name).write_bytes(content)
     overrides = [*tiny, f"data.root={empty}", f"data.splits={empty}/splits", "neck=fpn"]
     assert run_tiny(overrides).status == "finished"
+
+
+def test_a_val_split_without_objects_is_refused(tiny: list[str], capsys: pytest.CaptureFixture) -> None:
+    index = build_index(compose_config(tiny))
+    bare = tuple(
+        replace(record, boxes=record.boxes[:0], labels=record.labels[:0]) for record in index.splits["val"]
+    )
+    config = compose_config([*tiny, "neck=fpn"])
+    with pytest.raises(ValueError, match="val split holds no object"):
+        fit_and_test(
+            config, replace(index, splits={**index.splits, "val": bare}), RunFolder(Path()), group=""
+        )
+
+
+def test_equal_settings_under_other_words_are_one_run(tiny: list[str], capsys: pytest.CaptureFixture) -> None:
+    folder = run_tiny([*tiny, "neck=gffpn", "trainer.max_epochs=1"])
+    same = run_tiny([*tiny, "neck=gffpn", "ablation=star_residual", "trainer.max_epochs=1"])
+    assert same == folder
+    assert "Already finished" in capsys.readouterr().out
 
 
 def sweep(overrides: list[str]) -> subprocess.CompletedProcess[str]:

@@ -53,12 +53,17 @@ class Keys:
     run_id: str
 
 
+def attempts(folder: Path) -> list[Path]:
+    """W&B's folders below a run's folder, one an attempt, in order."""
+    return sorted(folder.glob("wandb/wandb/offline-run-*"))
+
+
 def keys(folder: Path) -> Keys:
     """The names in the offline files of a run's folder (the one with config.yaml), all attempts together.
 
     Raises FileNotFoundError if W&B wrote nothing there.
     """
-    files = sorted(folder.glob("wandb/wandb/offline-run-*/run-*.wandb"))
+    files = [file for attempt in attempts(folder) for file in attempt.glob("run-*.wandb")]
     if not files:
         raise FileNotFoundError(f"no offline run in {folder}/wandb/wandb")
     run = read_offline(*files)

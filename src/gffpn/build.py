@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from gffpn.callbacks.console import EpochLines
 from gffpn.callbacks.ema import RampedEMA
 from gffpn.callbacks.pictures import Pictures
+from gffpn.callbacks.streams import StepStream
 from gffpn.callbacks.telemetry import AttentionTelemetry
 from gffpn.data.datamodule import DetectionData
 from gffpn.data.index import DataIndex
@@ -25,6 +26,7 @@ from gffpn.detector import Detector
 from gffpn.optim import Recipe
 from gffpn.streams import torch_stream
 from gffpn.suite.folder import RunFolder
+from gffpn.suite.tracking import wandb_logger
 from gffpn.task import DetectionTask
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -40,10 +42,12 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
-    """A configuration as plain values, without Hydra's own part."""
+    """A configuration as plain values, without Hydra's own part; `auto` is what it means on this machine."""
     plain = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     plain._set_parent(config._get_parent())
-    return dict(OmegaConf.to_container(plain, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
+    values: dict[str, Any] = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    values["trainer"]["precision"] = precision(config.trainer.precision, config.trainer.accelerator)
+    return values
 
 
 def image_size(config: DictConfig) -> tuple[int, int]:
@@ -123,15 +127,15 @@ def build_trainer(config: DictConfig, folder: RunFolder, loggers: Sequence[Logge
     last = ModelCheckpoint(folder.checkpoints, "last", **saving)
     average = [RampedEMA(recipe.ema_decay)] if recipe.ema_decay is not None else []
     telling = [EpochLines(), AttentionTelemetry(), *_tellers(config, folder)]
+    chance = StepStream(config.seed)
     return L.Trainer(
         **_engine(config),
         max_epochs=config.trainer.max_epochs,
         gradient_clip_val=recipe.gradient_clip,
         logger=list(loggers),
-        callbacks=[*average, *telling, best, last],
+        callbacks=[chance, *average, *telling, best, last],
         limit_train_batches=config.trainer.limit_train_batches,
         limit_val_batches=config.trainer.limit_eval_batches,
-        check_val_every_n_epoch=config.trainer.check_val_every_n_epoch,
         num_sanity_val_steps=0,
         log_every_n_steps=10,
         enable_model_summary=False,
@@ -188,7 +192,5 @@ def build_loggers(config: DictConfig, folder: RunFolder, *, group: str) -> list[
     attempts = len(list((folder.path / "logs").glob("attempt_*")))
     loggers: list[Logger] = [CSVLogger(folder.path, name="logs", version=f"attempt_{attempts}")]
     if config.logger.wandb != "off" and getattr(rank_zero_only, "rank", 0) == 0:
-        from gffpn.suite.tracking import wandb_logger
-
         loggers.append(wandb_logger(config.logger, folder, config=resolved(config), group=group))
     return loggers

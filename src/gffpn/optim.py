@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -41,6 +42,17 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 }
 
 
+RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("lr", lambda value: value > 0, "a rate above 0"),
+    ("momentum", lambda value: 0 <= value < 1, "0 or more, below 1"),
+    ("weight_decay", lambda value: value >= 0, "0 or more"),
+    ("warmup_epochs", lambda value: value >= 0, "0 or more"),
+    ("final_lr", lambda value: 0 <= value <= 1, "a share of lr, 0 to 1"),
+    ("gradient_clip", lambda value: value is None or value > 0, "null or a norm above 0"),
+    ("ema_decay", lambda value: value is None or 0 < value < 1, "null or a value between 0 and 1"),
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How weights are updated.
@@ -66,12 +78,10 @@ class Recipe:
                 raise ValueError(
                     f"optim.{name}: got {getattr(self, name)!r}, expected one of {list(choices)}"
                 )
-        if not self.lr > 0:
-            raise ValueError(f"optim.lr: got {self.lr}, expected a rate above 0")
-        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
-            raise ValueError(
-                f"optim.ema_decay: got {self.ema_decay}, expected null or a value between 0 and 1"
-            )
+        for name, fits, expected in RANGES:
+            value = getattr(self, name)
+            if not fits(value):
+                raise ValueError(f"optim.{name}: got {value!r}, expected {expected}")
 
     def factor(self, step: int, *, steps_per_epoch: int, total_steps: int) -> float:
         """What the peak rate is multiplied with at a step (0 is the first)."""

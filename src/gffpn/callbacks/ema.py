@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import lightning as L
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
@@ -21,7 +22,7 @@ class RampedEMA(WeightAveraging):
 
     def __init__(self, decay: float) -> None:
         def average(averages: Sequence[Tensor], currents: Sequence[Tensor], _: Tensor | int) -> None:
-            # one call a dtype; the step counter, not AveragedModel's tensor, so that a GPU need not wait
+            # one call a dtype; the step counter, not AveragedModel's tensor, so that nothing waits for a GPU
             if averages[0].is_floating_point():
                 weight = 1 - ramped(decay, self._latest_update_step)
                 torch._foreach_lerp_(list(averages), list(currents), weight)
@@ -30,3 +31,8 @@ class RampedEMA(WeightAveraging):
                     averaged.copy_(current)
 
         super().__init__(use_buffers=True, multi_avg_fn=average)
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Keep the average where the weights will be: they move to their device only after this."""
+        self._device = trainer.strategy.root_device
+        super().setup(trainer, pl_module, stage)

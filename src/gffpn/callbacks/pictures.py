@@ -39,7 +39,7 @@ class Pictures(Callback):
         self._keep(outputs, batch)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        next_time = trainer.current_epoch + (trainer.check_val_every_n_epoch or 1)
+        next_time = trainer.current_epoch + 1
         self._show(trainer, "val", to_wandb=next_time >= (trainer.max_epochs or 1))
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -49,6 +49,10 @@ class AttentionTelemetry(Callback):
         for name, features in self._seen.items():
             lpam = modules[name]
             assert isinstance(lpam, LPAM)
+            if (
+                not features.isfinite().all()
+            ):  # a run that diverges is a result, and has no attention to tell of
+                continue
             inside, count = lpam.inspect(features.float()), len(features)
             figures = {
                 "row_entropy": inside.row_entropy.mean() / math.log(inside.attention.shape[-1]),

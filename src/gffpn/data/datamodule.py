@@ -22,7 +22,7 @@ STAGE_SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)
 class DetectionData(L.LightningDataModule):
     """Train, val and test batches (see `Batch`): with one seed they are the same for every network.
 
-    image_size (H, W). batch_size is per device; eval_batch_size is the same if None. workers: processes a
+    image_size (H, W). batch_size counts the images of a step, over all devices. workers: processes a
     loader has; their number changes no batch. max_epochs tells the augmentation when the last epochs begin.
     cache: see `ImageCache`. drop_last leaves out a last training batch that is not full.
 
@@ -43,15 +43,12 @@ class DetectionData(L.LightningDataModule):
         max_epochs: int,
         cache: str,
         cache_dir: Path,
-        eval_batch_size: int | None = None,
-        drop_last: bool = False,
     ) -> None:
         super().__init__()
-        eval_batch_size = batch_size if eval_batch_size is None else eval_batch_size
-        if min(*image_size, batch_size, eval_batch_size) < 1 or workers < 0:
+        if min(*image_size, batch_size) < 1 or workers < 0:
             raise ValueError(
                 f"data: got image_size={image_size}, batch_size={batch_size}, workers={workers}, "
-                f"eval_batch_size={eval_batch_size}, expected 1 or more of each, workers 0 or more"
+                f"expected 1 or more of each, workers 0 or more"
             )
         if cache not in MODES:
             raise ValueError(f"cache: got {cache!r}, expected one of {list(MODES)}")
@@ -59,14 +56,12 @@ class DetectionData(L.LightningDataModule):
         self.fingerprint = index.fingerprint
         self.image_size = image_size
         self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
         self.workers = workers
         self.seed = seed
         self.augment = augment
         self.max_epochs = max_epochs
         self.cache = cache
         self.cache_dir = cache_dir
-        self.drop_last = drop_last
         self.caches: dict[str, ImageCache] = {}
         self.datasets: dict[str, DetectionDataset] = {}
 
@@ -121,29 +116,34 @@ class DetectionData(L.LightningDataModule):
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
         )
-        batch_size = self.batch_size if train else self.eval_batch_size
-        if train and self.drop_last and len(sampler) < batch_size:
-            raise ValueError(f"drop_last: {len(sampler)} images a device never fill a batch of {batch_size}")
+        world_size = trainer.world_size if trainer else 1
+        if self.batch_size % world_size:
+            raise ValueError(
+                f"batch_size: got {self.batch_size}, expected a multiple of the {world_size} devices"
+            )
         # forked workers start in milliseconds, others import torch again (8 s); macOS cannot fork safely
         context = "fork" if self.workers and sys.platform == "linux" else None
         return DataLoader(
             dataset,
-            batch_size,
+            self.batch_size // world_size,
             sampler=sampler,
             num_workers=self.workers,
             collate_fn=collate,
             pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
-            drop_last=train and self.drop_last,
             multiprocessing_context=context,
             persistent_workers=self.workers > 0,
             # a loader without a generator draws a number from the global one at each epoch's start
             generator=torch.Generator().manual_seed(derive_seed(self.seed, "loader", split)),
         )
 
-    def boxes_wh(self) -> Tensor:
-        """Width and height of every training box in network pixels, before augmentation; float32 (M, 2)."""
+    def count_thinner(self, side: float) -> dict[str, int]:
+        """By split, how many boxes have a side shorter than this in network pixels, before augmentation."""
+        return {split: int((self.boxes_wh(split).amin(1) < side).sum()) for split in SPLITS}
+
+    def boxes_wh(self, split: str = "train") -> Tensor:
+        """Width and height of every box of a split in network pixels, before augmentation; float32 (M, 2)."""
         sizes = [np.zeros((0, 2), np.float32)]
-        for record in self.index.splits["train"]:
+        for record in self.index.splits[split]:
             boxes = Letterbox.fit((record.height, record.width), self.image_size).to_network(record.boxes)
             sizes.append(boxes[:, 2:] - boxes[:, :2])
         return torch.from_numpy(np.concatenate(sizes))

@@ -51,6 +51,11 @@ def run_name(config: Mapping[str, Any], data_fingerprint: str) -> str:
     return "_".join(words)
 
 
+def digest_of(name: str) -> str:
+    """The hash at the end of a run's name."""
+    return name.rpartition("_")[2]
+
+
 def image_size_word(image_size: Any) -> str:
     """`320` or `480x640` (height first)."""
     return "x".join(map(str, image_size)) if isinstance(image_size, list) else str(image_size)

@@ -9,13 +9,20 @@ import yaml
 FIGURES = Path(__file__).resolve().parents[3] / "experiments" / "results" / "paper.yaml"
 
 
+def check_paper_table(table: str | None) -> None:
+    """Raise ValueError unless it is None or a table of the paper with an mAP50."""
+    tables = yaml.safe_load(FIGURES.read_text())
+    known = [name for name, content in tables.items() if "mAP50" in content["columns"]]
+    if table is not None and table not in known:
+        raise ValueError(f"experiment.paper_table: got {table!r}, expected null or one of {known}")
+
+
 def paper_mAP50(table: str, run: Mapping[str, Any]) -> float | None:
     """The paper's mAP50 (0-1) of the row whose words a run carries; None where the paper has no such row."""
-    tables = yaml.safe_load(FIGURES.read_text())
-    if table not in tables:
-        raise ValueError(f"experiment.paper_table: got {table!r}, expected one of {list(tables)}")
-    position = tables[table]["columns"].index("mAP50")
-    for row in tables[table]["rows"]:
+    check_paper_table(table)
+    content = yaml.safe_load(FIGURES.read_text())[table]
+    position = content["columns"].index("mAP50")
+    for row in content["rows"] if run.get("data") == content["data"] else []:
         if all(run.get(key) == value for key, value in row.items() if key != "values"):
             return float(row["values"][position]) / 100
     return None

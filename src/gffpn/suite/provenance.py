@@ -5,6 +5,8 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+# a file that git does not know yet, a new neck for instance, determines a result as well
+SOURCES = (":/src", ":/conf", ":/experiments/*.yaml", ":/train.py")
 LIBRARIES = ("torch", "torchvision", "lightning", "torchmetrics", "numpy", "timm")
 
 
@@ -13,7 +15,7 @@ def provenance() -> dict[str, object]:
     commit = _git("rev-parse", "HEAD")
     return {
         "commit": commit,
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")) if commit else None,
+        "dirty": bool(_git("status", "--porcelain", "--", *SOURCES)) if commit else None,
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},
     }

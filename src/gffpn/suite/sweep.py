@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,21 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
 from gffpn.suite.folder import RunFolder, write_atomically
-from gffpn.suite.paper import paper_mAP50
+from gffpn.suite.paper import check_paper_table, paper_mAP50
 from gffpn.suite.table import print_table, write_tables
 
 
-def sweep_name(overrides: Sequence[str], name: str | None = None) -> str:
-    """A folder name for a sweep: the one given, or one made from its overrides."""
+def sweep_name(overrides: Sequence[str], name: str | int | None = None) -> str:
+    """A folder name for a sweep: the one given, an experiment's own, or one made from its overrides."""
     if name:
-        return name
+        return str(name)
     # what varies or chooses, not where things lie
     telling = [o for o in overrides if not o.startswith(("paths.", "loader.", "logger.", "hydra"))]
     words = re.sub(r"[^A-Za-z0-9.]+", "-", "_".join(telling).replace("experiments=", "")).strip("-.")
+    if len(telling) == 1 and telling[0].startswith("experiments="):
+        return words
     digest = hashlib.sha256("\n".join(sorted(telling)).encode()).hexdigest()[:6]
-    return f"{words[:60].rstrip('-.')}-{digest}" if len(words) > 60 or not words else words
+    return f"{words[:60].rstrip('-.')}-{digest}"
 
 
 class SweepCallback(Callback):
@@ -33,6 +36,11 @@ class SweepCallback(Callback):
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        # Hydra makes a warning of whatever else a callback raises
+        try:
+            check_paper_table(config.experiment.paper_table)
+        except ValueError as error:
+            raise SystemExit(f"ERROR: {error}") from None
         overrides = [str(o) for o in config.hydra.overrides.task]
         folder = Path(config.paths.runs) / "sweeps" / sweep_name(overrides, config.name)
         for stale in (folder / "jobs").glob("*.json"):
@@ -43,6 +51,13 @@ class SweepCallback(Callback):
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        try:
+            self._gather(config)
+        except Exception:
+            traceback.print_exc()
+            raise SystemExit(1) from None
+
+    def _gather(self, config: DictConfig) -> None:
         folder = Path(config.hydra.sweep.dir)
         jobs = read_jobs(folder)
         rows = []

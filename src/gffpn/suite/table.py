@@ -39,7 +39,9 @@ COLUMNS: dict[str, tuple[str, Callable[[float | None], str]]] = {
     "32-96": ("test/AP_32_96", percent),
     "96+": ("test/AP_96_up", percent),
     "params M": ("params_m", decimals(2)),
+    "neck M": ("params_neck", lambda value: decimals(2)(value and value / 1e6)),
     "GFLOPs": ("gflops", decimals(2)),
+    "neck G": ("gflops_neck", decimals(2)),
     "FPS net": ("fps_forward", decimals(1)),
     "FPS all": ("fps_end_to_end", decimals(1)),
     "minutes": ("minutes", decimals(1)),
@@ -100,7 +102,8 @@ def caption(rows: Sequence[Row]) -> list[str]:
     lines = [
         f"{first['data']}{' (SIMULATED data)' if first.get('simulated') else ''}, test split, percent, "
         f"one row a run; AP by side in pixels of the network input ({first['image_size']}).",
-        f"GFLOPs: 2 x MAC. FPS: batch 1 on {first['device']}, {first['threads']} threads; "
+        f"GFLOPs: 2 x MAC (neck M, neck G: the neck alone). "
+        f"FPS: batch 1 on {first['device']}, {first['threads']} threads; "
         "net = forward alone, all = with decoding and NMS.",
     ]
     lines += [f"Settings: {first['settings']}"] if first.get("settings") else []
@@ -111,6 +114,7 @@ def caption(rows: Sequence[Row]) -> list[str]:
         )
     for key, complaint in (
         ("device", "devices"),
+        ("precision", "precisions"),
         ("commit", "commits of the code"),
         ("data_fingerprint", "data sets"),
     ):

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from pathlib import Path
 from typing import Any, Literal
 
 import wandb
@@ -10,6 +9,7 @@ from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig
 
 from gffpn.suite.folder import RunFolder
+from gffpn.suite.identity import digest_of
 
 Mode = Literal["online", "offline", "disabled"]
 
@@ -55,7 +55,7 @@ def wandb_logger(
     name = folder.path.name
     run = wandb.init(
         name=name,
-        id=name.rsplit("_", 1)[-1],
+        id=digest_of(name),
         dir=directory,
         project=settings.project,
         entity=settings.entity,
@@ -78,8 +78,3 @@ def finish() -> None:
     Called in a `finally`, it marks the run as failed if an exception is on its way.
     """
     wandb.finish(exit_code=0 if sys.exc_info()[0] is None else 1)
-
-
-def offline_folders(folder: RunFolder) -> list[Path]:
-    """The offline files of a run, one folder an attempt, in order."""
-    return sorted((folder.path / "wandb" / "wandb").glob("offline-run-*"))

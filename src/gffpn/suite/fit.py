@@ -1,0 +1,116 @@
+"""What a run does and what it leaves in metrics.json: train, choose on val, test once, measure the cost."""
+
+import dataclasses
+import logging
+import warnings
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from gffpn import build
+from gffpn.callbacks.console import trained_minutes
+from gffpn.cost import cost, fps
+from gffpn.data.index import DataError, DataIndex
+from gffpn.suite import identity, tracking
+from gffpn.suite.folder import RunFolder
+from gffpn.suite.provenance import provenance
+from gffpn.task import DetectionTask
+
+# Lightning greets each trainer with lines about hardware, tips and advertisements
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+# what it says of itself, or of a test that rightly runs without the training callbacks
+EXPECTED_WARNINGS = (
+    r".*LeafSpec.*is deprecated",
+    r"Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",
+    r".*does not have many workers which may be a bottleneck",
+    r"Checkpoint directory .* exists and is not empty",
+    r"The number of training batches .* is smaller than the logging interval",
+)
+# a box with a shorter side than this, in pixels of the network input, can hardly be learnt or found
+TINY_SIDE = 2.0
+
+
+def about(plain: dict[str, Any], index: DataIndex) -> dict[str, Any]:
+    """What a row of a table tells of a run besides its figures."""
+    return {
+        **plain["choice"],
+        "size": plain["size"]["name"],
+        "seed": plain["seed"],
+        "image_size": identity.image_size_word(plain["image_size"]),
+        "precision": plain["trainer"]["precision"],
+        "simulated": "simulator" in plain["data"]["_target_"],
+        "settings": f"{plain['trainer']['max_epochs']} epochs, batch {plain['batch_size']}, "
+        f"{plain['optim']['optimizer']} lr {plain['optim']['lr']}, {plain['choice']['head']} head",
+        "images": {split: len(records) for split, records in index.splits.items()},
+        "data_fingerprint": index.fingerprint,
+        **provenance(),
+    }
+
+
+def fit_and_test(config: DictConfig, index: DataIndex, folder: RunFolder, *, group: str) -> dict[str, Any]:
+    """Train, choose the best epoch on val, touch test once with it, and measure the cost.
+
+    Raises DataError if val has no object to choose an epoch by.
+    """
+    if not any(len(record.boxes) for record in index.splits["val"]):
+        raise DataError("the val split holds no object: no epoch can be chosen by it")
+    data = build.build_data(config, index)
+    tiny = data.count_thinner(TINY_SIDE)
+    if any(tiny.values()):
+        print(f"Boxes with a side under {TINY_SIDE:g} px at this image size: {tiny}", flush=True)
+    task = build.build_task(config, data)
+    loggers = build.build_loggers(config, folder, group=group)
+    for message in EXPECTED_WARNINGS:
+        warnings.filterwarnings("ignore", message)
+    try:
+        trainer = build.build_trainer(config, folder, loggers)
+        trainer.fit(task, data, ckpt_path=folder.last_checkpoint, weights_only=True)
+        tester = build.build_tester(config, folder, loggers)
+        best = folder.checkpoints / "best.ckpt"
+        (figures,) = tester.test(task, data, ckpt_path=best, weights_only=True, verbose=False)
+        price = measure(config, task, tester.strategy.root_device)
+        for logger in loggers:
+            logger.log_metrics({f"model/{key}": value for key, value in price.items() if _is_number(value)})
+    finally:
+        tracking.finish()
+    return {
+        **{key: _as_json(key, value) for key, value in figures.items()},
+        **price,
+        "tiny_boxes": tiny,
+        "minutes": trained_minutes(trainer),
+    }
+
+
+def measure(config: DictConfig, task: DetectionTask, device: torch.device) -> dict[str, Any]:
+    """Parameters, GFLOPs and speed, and the levels that the neck reads and gives."""
+    size = build.image_size(config)
+    price = dataclasses.asdict(cost(task.detector, size))
+    del price["image_size"]  # stands in the row already, as it was written
+    task.detector.to(
+        device
+    )  # Lightning brings it to the CPU at the test's end, and decoding may use the head
+    speed = fps(
+        task.detector,
+        lambda raw: task.decode(raw, size),
+        size,
+        device=device,
+        channels_last=config.trainer.channels_last,
+    )
+    neck = task.detector.neck
+    levels = {
+        "reads": list(neck.in_strides),
+        "gives": {level.stride: level.channels for level in neck.out_levels},
+    }
+    return {**price, **speed, "fps": speed["fps_end_to_end"], **levels}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _as_json(key: str, value: float) -> float | int | None:
+    """Loggers take floats: counts (`n_8_16`) become whole again, and what has no object becomes null."""
+    if value != value:
+        return None
+    return int(value) if key.rpartition("/")[2].startswith("n_") else value
