@@ -197,7 +197,7 @@ def test_equal_settings_under_other_words_are_one_run(tiny: list[str], capsys: p
 
 def sweep(overrides: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "train.py", "-m", *overrides],
+        [sys.executable, "train.py", *overrides],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -210,7 +210,7 @@ def test_a_sweep_goes_on_after_a_failure_and_repeats_only_what_is_missing(
     tiny: list[str], tmp_path: Path
 ) -> None:
     overrides = [*tiny, "neck=fpn", "trainer.max_epochs=1", "optim.lr=0.002,-1,0.001", "logger.wandb=off"]
-    first = sweep([*overrides, "name=broken"])
+    first = sweep(["-m", *overrides, "name=broken"])
     assert first.returncode == 1, first.stderr
     folder = tmp_path / "runs" / "sweeps" / "broken"
     rows = list(csv.DictReader((folder / "results.csv").read_text().splitlines()))
@@ -221,9 +221,25 @@ def test_a_sweep_goes_on_after_a_failure_and_repeats_only_what_is_missing(
     assert str(failed.traceback) in first.stdout
     assert "1 of 3 runs failed" in first.stdout
     assert "| failed |" in (folder / "results.md").read_text()
-    second = sweep([*overrides, "name=broken"])
+    second = sweep(["-m", *overrides, "name=broken"])
     assert second.returncode == 1
     assert second.stdout.count("Already finished, skipped") == 2
+
+
+@pytest.mark.parametrize("experiment", sorted(path.stem for path in (ROOT / "experiments").glob("*.yaml")))
+def test_every_experiment_runs_at_toy_scale(experiment: str, tmp_path: Path) -> None:
+    toy = ["image_size=64", "batch_size=4", "trainer.max_epochs=1", "loader.workers=0", "logger.wandb=off"]
+    toy += ["data.train_images=8", "data.val_images=8", "data.test_images=8"]
+    done = sweep(
+        [f"experiments={experiment}", *toy, f"paths.runs={tmp_path}", f"paths.cache={tmp_path}/cache"]
+    )
+    assert done.returncode == 0, done.stderr
+    (table,) = (tmp_path / "sweeps").glob("*/results.csv")
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert {row["status"] for row in rows} == {"finished"}
+    assert len({row["run"] for row in rows}) == len(rows)
+    assert "SIMULATED" in table.with_suffix(".md").read_text()
+    assert ("PAPER mAP50" in done.stdout) == (experiment == "table6")
 
 
 def test_the_cost_verb_ends_in_one_json_object() -> None:

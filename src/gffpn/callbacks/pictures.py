@@ -5,16 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import WandbLogger
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch import Tensor
-from torchvision.utils import draw_bounding_boxes, make_grid
+from torchvision.utils import make_grid
 
 # a picture shows what the detector would report, not the tail that average precision wants
 SHOWN_SCORE = 0.25
 COLUMNS = 4
+SHOWN_WIDTH = 448
+"""Pixels, about: smaller images are enlarged by a whole factor."""
 
 
 class Pictures(Callback):
@@ -71,21 +74,26 @@ class Pictures(Callback):
 def drawn(
     image: Tensor, target: dict[str, Tensor], found: dict[str, Tensor], classes: Sequence[str]
 ) -> Tensor:
-    """A uint8 (3, H, W) image with its boxes drawn in."""
+    """A uint8 (3, h, w) picture of an image (3, H, W) with its boxes, enlarged if it is small."""
+    height, width = image.shape[-2:]
+    zoom = max(1, round(SHOWN_WIDTH / width))
+    pixels = Image.fromarray(image.cpu().permute(1, 2, 0).numpy())
+    picture = pixels.resize((width * zoom, height * zoom), Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(picture)
     shown = found["scores"] >= SHOWN_SCORE
-    labels = [
-        f"{classes[label]} {score:.2f}"
-        for label, score in zip(found["labels"][shown].tolist(), found["scores"][shown].tolist(), strict=True)
-    ]
-    picture = image.cpu()
+    detections = zip(found["labels"][shown].tolist(), found["scores"][shown].tolist(), strict=True)
+    told = [f"{classes[label]} {score:.2f}" for label, score in detections]
     truth = [classes[label] for label in target["labels"].tolist()]
-    for boxes, names, colour in ((target["boxes"], truth, "lime"), (found["boxes"][shown], labels, "orange")):
-        if len(boxes):
-            whole = boxes.float().cpu()
+    # the truth is named above its box, a detection below, so that both can be read
+    for boxes, names, colour, below in (
+        (target["boxes"], truth, "lime", False),
+        (found["boxes"][shown], told, "orange", True),
+    ):
+        for (x1, y1, x2, y2), name in zip((boxes.float().cpu() * zoom).tolist(), names, strict=True):
             # a border stands outside the object that it marks
-            whole = torch.cat([whole[:, :2] - 1, whole[:, 2:] + 1], dim=1)
-            picture = draw_bounding_boxes(picture, whole, names, colors=colour)
-    return picture
+            pen.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline=colour)
+            pen.text((x1, y2 + 2) if below else (x1, y1 - 2), name, colour, anchor="la" if below else "ld")
+    return torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)
 
 
 def overlay(
