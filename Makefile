@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check fix ablations table6 golden gallery clean
+.PHONY: help setup demo test check fix ablations table6 golden gallery clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -23,10 +23,7 @@ demo: $(STAMP) ## compare FPN, PANet and GF-FPN on small simulated data (two CPU
 	$(RUN) train.py experiments=demo
 
 test: $(STAMP) ## the tests: no GPU, network or download
-	$(RUN) -m pytest -m "not slow"
-
-test-slow: $(STAMP) ## the tests that train for minutes
-	$(RUN) -m pytest -m slow
+	$(RUN) -m pytest
 
 check: $(STAMP) ## format, lint and types
 	$(VENV)/bin/ruff format --check .

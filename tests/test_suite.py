@@ -139,8 +139,10 @@ def test_a_missing_row_says_so() -> None:
 
 
 def test_a_caption_tells_simulated_data_and_mixed_devices() -> None:
-    told = "\n".join(caption([row("fpn"), row("panet", device="gpu", dirty=True)]))
+    made = {"data_origin": "simulated, 1a2b: contrast=2.5", "images": {"train": 8, "val": 4}}
+    told = "\n".join(caption([row("fpn", **made), row("panet", device="gpu", dirty=True)]))
     assert "SIMULATED" in told
+    assert "Data: simulated, 1a2b: contrast=2.5; images: 8 train, 4 val" in told
     assert "different devices: cpu, gpu" in told
     assert "uncommitted" in told
     assert "commits" not in "\n".join(caption([row("fpn"), row("panet")]))

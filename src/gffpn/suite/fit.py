@@ -43,6 +43,7 @@ def about(plain: dict[str, Any], index: DataIndex) -> dict[str, Any]:
         "settings": f"{plain['trainer']['max_epochs']} epochs, batch {plain['batch_size']}, "
         f"{plain['optim']['optimizer']} lr {plain['optim']['lr']}, {plain['choice']['head']} head",
         "images": {split: len(records) for split, records in index.splits.items()},
+        "data_origin": index.origin,
         "data_fingerprint": index.fingerprint,
         **provenance(),
     }

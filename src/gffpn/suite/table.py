@@ -107,6 +107,9 @@ def caption(rows: Sequence[Row]) -> list[str]:
         "net = forward alone, all = with decoding and NMS.",
     ]
     lines += [f"Settings: {first['settings']}"] if first.get("settings") else []
+    if first.get("data_origin"):
+        images = ", ".join(f"{count} {split}" for split, count in first["images"].items())
+        lines.append(f"Data: {first['data_origin']}; images: {images}")
     if _cites(rows):
         lines.append(
             "PAPER mAP50 is the paper's own figure: its data, its training, one seed. Its evaluator gives a "

@@ -120,7 +120,7 @@ def read_index(folder: Path) -> DataIndex:
         for annotation in document["annotations"]:
             found[annotation["image_id"]].append(annotation)
         splits[split] = tuple(_record(folder, image, found[image["id"]]) for image in document["images"])
-    return DataIndex(CLASS_NAMES, splits, origin=folder.name)
+    return DataIndex(CLASS_NAMES, splits)
 
 
 def _record(folder: Path, image: Mapping[str, Any], annotations: list[dict[str, Any]]) -> ImageRecord:
@@ -199,7 +199,8 @@ class TinyIndusSim:
             seed=self.seed,
             progress=True,
         )
-        return read_index(folder)
+        dials = ", ".join(f"{name}={value}" for name, value in asdict(self.dials).items())
+        return replace(read_index(folder), origin=f"simulated, {folder.name}: {dials}")
 
 
 def _pair(name: str, value: tuple[Any, ...]) -> tuple[Any, Any]:
