@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
+from torchvision.transforms.v2 import functional
 
 GREY = 114
 """Value of pixels that no image covers; the usual one of the YOLO family, near the mean of natural images."""
@@ -97,7 +97,7 @@ def paste(canvas: Tensor, source: Source, rows: Span | None, columns: Span | Non
     crop = torch.from_numpy(source.pixels[:, rows.start : rows.stop, columns.start : columns.stop].copy())
     size = (rows.to_stop - rows.to_start, columns.to_stop - columns.to_start)
     if crop.shape[1:] != size:
-        crop = F.interpolate(crop[None], size=size, mode="bilinear", antialias=True)[0]
+        crop = functional.resize(crop, list(size), antialias=True)
     canvas[:, rows.to_start : rows.to_stop, columns.to_start : columns.to_stop] = crop
 
     ratio = np.array([columns.ratio, rows.ratio] * 2)

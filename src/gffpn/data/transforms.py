@@ -1,17 +1,14 @@
 """Train-time augmentation, and the letterbox that takes every image to the network's size."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torchvision.transforms.v2 import functional
 
 from gffpn.data.mosaic import BoxRule, Sample, Source, blank, four_around, paste, span
-
-LUMA = torch.tensor([0.299, 0.587, 0.114])
-"""Grey value of an RGB pixel, ITU-R BT.601."""
 
 
 class Letterbox(NamedTuple):
@@ -140,14 +137,7 @@ def flipped(sample: Sample, axis: int) -> Sample:
 
 
 def recoloured(image: Tensor, brightness: float, contrast: float, saturation: float) -> Tensor:
-    """Scale the values, then their distance to the mean grey, then that to the pixel's own; uint8 (3, H, W).
-
-    All three are linear, so they are one matrix, and values are cut to 0..255 once, at the end.
-    """
-    pixels = image.reshape(3, -1).float()
-    gain = brightness * contrast
-    matrix = gain * (saturation * torch.eye(3) + (1 - saturation) * LUMA.expand(3, 3))
-    offset = (1 - contrast) * brightness * (LUMA @ pixels.mean(1))
-    half = 0.5  # the cast to uint8 cuts off
-    mixed = torch.addmm((offset + half).expand(3, 1), matrix, pixels)
-    return mixed.clamp_(0, 255).to(torch.uint8).view_as(image)
+    """Scale the values, their distance to the mean grey, and that to the own grey; uint8 (3, H, W)."""
+    bright = functional.adjust_brightness(image, brightness)
+    contrasted = functional.adjust_contrast(bright, contrast)
+    return cast(Tensor, functional.adjust_saturation(contrasted, saturation))
