@@ -58,6 +58,12 @@ def test_every_file_that_is_named_is_there() -> None:
             assert (ROOT / name).exists(), name
 
 
+def test_the_demos_table_is_the_one_that_was_measured() -> None:
+    (shown,) = re.findall(r"<!-- demo table -->\n(.*?)<!-- end of demo table -->", README, re.DOTALL)
+    measured = (ROOT / "experiments" / "results" / "demo.md").read_text()
+    assert shown.split() == measured.split()
+
+
 @pytest.mark.parametrize("neck", ["fpn", "panet", "gffpn"])
 def test_the_counts_are_the_codes(neck: str) -> None:
     detector = build_detector(compose_config([f"neck={neck}", "size=l", "head=yolov5"]), 9)
