@@ -25,7 +25,7 @@ from wandb_offline import keys
 
 ROOT = Path(__file__).parents[1]
 # differs between two runs of the same thing
-TIMES = ("minutes", "fps", "latency_", "rounds_")
+TIMES = ("minutes", "fps", "latency_", "rounds")
 
 
 def run_tiny(overrides: list[str]) -> RunFolder:

@@ -143,26 +143,28 @@ def _moved(value: Tensor | list[Tensor], device: str) -> Tensor | list[Tensor]:
 
 
 def latency(
-    call: Callable[[], object],
-    *,
+    *stages: Callable[[Any], Any],
     device: torch.device,
     warmup: int = 3,
     rounds: int = 10,
     budget_s: float = 1.0,
-) -> Latency:
-    """Time `call`, which works on `device`: at least `rounds` rounds, and more until `budget_s` is spent."""
+) -> tuple[Latency, ...]:
+    """Time from a round's start to the end of each stage, which works on `device`.
+
+    A stage gets what the one before it gave (the first: None). All are timed in the same rounds, so that the
+    noise of the machine meets all alike: at least `rounds`, and more until `budget_s` is spent.
+    """
     wait = _synchronizer(device)
-    for _ in range(warmup):
-        call()
-    wait()
-    times: list[float] = []
-    while len(times) < rounds or sum(times) < budget_s:
-        start = time.perf_counter()
-        call()
-        wait()
-        times.append(time.perf_counter() - start)
-    milliseconds = 1e3 * np.array(times)
-    return Latency(float(np.median(milliseconds)), float(np.quantile(milliseconds, 0.95)), len(times))
+    times: list[list[float]] = []
+    while len(times) < warmup + rounds or sum(row[-1] for row in times[warmup:]) < budget_s:
+        value, row, start = None, [], time.perf_counter()
+        for stage in stages:
+            value = stage(value)
+            wait()
+            row.append(time.perf_counter() - start)
+        times.append(row)
+    milliseconds = 1e3 * np.array(times[warmup:]).T
+    return tuple(Latency(float(np.median(m)), float(np.quantile(m, 0.95)), len(m)) for m in milliseconds)
 
 
 def fps(
@@ -186,8 +188,9 @@ def fps(
     dtype = next(twin.parameters()).dtype
     image = image.to(device=device, dtype=dtype, memory_format=layout)
     with torch.inference_mode():
-        forward = latency(lambda: twin(image), device=device, rounds=rounds, budget_s=budget_s)
-        whole = latency(lambda: decode(twin(image)), device=device, rounds=rounds, budget_s=budget_s)
+        forward, whole = latency(
+            lambda _: twin(image), decode, device=device, rounds=rounds, budget_s=budget_s
+        )
     return {
         "fps_forward": 1e3 / forward.median_ms,
         "fps_end_to_end": 1e3 / whole.median_ms,
@@ -195,8 +198,7 @@ def fps(
         "latency_forward_p95_ms": forward.p95_ms,
         "latency_end_to_end_ms": whole.median_ms,
         "latency_end_to_end_p95_ms": whole.p95_ms,
-        "rounds_forward": forward.n,
-        "rounds_end_to_end": whole.n,
+        "rounds": whole.n,
         "device": device_name(device),
         "threads": torch.get_num_threads(),
         "dtype": str(dtype).removeprefix("torch."),
