@@ -77,7 +77,11 @@ def execute(config: DictConfig, index: DataIndex, folder: RunFolder, *, group: s
     print(f"{'Resuming' if resumed else 'Running'}: {folder.path}", flush=True)
     plain = build.resolved(config)
     write_atomically(folder.config, OmegaConf.to_yaml(OmegaConf.create(plain)))
-    folder.finish({**about(plain, index), **fit_and_test(config, index, folder, group=group)})
+    try:
+        folder.finish({**about(plain, index), **fit_and_test(config, index, folder, group=group)})
+    except (KeyboardInterrupt, SystemExit):  # Lightning answers Ctrl-C by leaving
+        print("Interrupted. The same command goes on from the last finished epoch.", flush=True)
+        raise
 
 
 def _tell_failure(error: BaseException, folder: RunFolder | None) -> None:
