@@ -30,7 +30,7 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def outputs(kernel: str, folder: Path) -> list[nbformat.NotebookNode]:
     """What the cells put out, run in `folder`; a cell that raises raises here."""
-    notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
     resources = {"metadata": {"path": str(folder)}}
     NotebookClient(notebook, kernel_name=kernel, timeout=120, resources=resources).execute()
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
@@ -70,7 +70,7 @@ def test_without_runs_it_says_what_to_run(
 
 
 def test_it_is_committed_without_outputs() -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
     ids = [cell.id for cell in notebook.cells]
     assert len(set(ids)) == len(ids)

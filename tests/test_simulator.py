@@ -98,7 +98,7 @@ def test_noise_moves_no_box_and_no_level() -> None:
     "change", [{"side_scale": 1.7}, {"contrast": 2.0}, {"size_mode": "energy"}, {"side_range": (30.0, 30.0)}]
 )
 def test_a_defect_dial_leaves_the_scene_alone(change: dict[str, object]) -> None:
-    turned = replace(ALL_DEFECTS, **change)  # type: ignore[arg-type]
+    turned = replace(ALL_DEFECTS, **change)
     plain, other = picture(2, with_defects=False), picture(2, turned, with_defects=False)
     assert np.array_equal(plain.pixels, other.pixels)
     before, after = picture(2), picture(2, turned)
@@ -263,7 +263,7 @@ def test_a_dial_that_is_null_keeps_the_presets_value(tmp_path: Path) -> None:
 )
 def test_wrong_dials_are_named(tmp_path: Path, wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        TinyIndusSim(tmp_path, SIZE, **wrong)  # type: ignore[arg-type]
+        TinyIndusSim(tmp_path, SIZE, **wrong)
 
 
 def test_an_empty_split_is_named(tmp_path: Path) -> None:

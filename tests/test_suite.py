@@ -85,7 +85,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "metrics.json"
     write_atomically(path, "old")
     with pytest.raises(TypeError):
-        write_atomically(path, None)  # type: ignore[arg-type]
+        write_atomically(path, None)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -48,8 +48,8 @@ def show_pictures(folder: RunFolder, logger: WandbLogger, *, current_epoch: int)
         "labels": torch.tensor([1, 0]),
     }
     batch = {"images": torch.full((1, 3, 20, 40), 128, dtype=torch.uint8), "targets": [target]}
-    callback.on_validation_batch_end(trainer, None, {"detections": [detections]}, batch, 0)  # type: ignore[arg-type]
-    callback.on_validation_end(trainer, None)  # type: ignore[arg-type]
+    callback.on_validation_batch_end(trainer, None, {"detections": [detections]}, batch, 0)
+    callback.on_validation_end(trainer, None)
 
 
 @pytest.fixture(scope="module")

@@ -85,7 +85,7 @@ def read_offline(*paths: Path) -> OfflineRun:
     run = OfflineRun()
     for path in paths:
         for data in messages(path.read_bytes()):
-            _take(wandb_internal_pb2.Record.FromString(data), run)  # type: ignore[attr-defined]
+            _take(wandb_internal_pb2.Record.FromString(data), run)
     return run
 
 
