@@ -34,10 +34,6 @@ class Letterbox(NamedTuple):
         """Boxes (M, 4) from native to network pixels."""
         return np.asarray(boxes * np.float32(self.scale))
 
-    def to_native(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Boxes (M, 4) from network to native pixels."""
-        return np.asarray(boxes / np.float32(self.scale))
-
 
 class Augment:
     """Random zoom, shift, mosaic, flips and colour; without rotation or shear, so that boxes stay tight.
