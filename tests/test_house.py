@@ -14,6 +14,7 @@ RANKS = {
     "pyramid": 0,
     "boxes": 0,
     "streams": 0,
+    "shared_files": 0,
     "layers": 1,
     "losses": 1,
     "assign": 1,

@@ -290,7 +290,7 @@ class TestBatches:
         assert sum(batch["lost_boxes"] for batch in batches) > 0
 
     def test_targets_travel_as_arrays(self) -> None:
-        facts = {"scale": 0.5, "lost_boxes": 2}
+        facts = {"scale": 0.5, "lost_boxes": 2, "sources": (4, 1)}
         sent = Targets(
             {"boxes": torch.rand(n, 4), "labels": torch.arange(n), "image_index": n, **facts}
             for n in (2, 0, 3)
@@ -301,7 +301,7 @@ class TestBatches:
         for before, after in zip(sent, got, strict=True):
             assert torch.equal(before["boxes"], after["boxes"])
             assert torch.equal(before["labels"], after["labels"])
-            assert (after["scale"], after["lost_boxes"]) == (0.5, 2)
+            assert (after["scale"], after["lost_boxes"], after["sources"]) == (0.5, 2, (4, 1))
         assert b"torch.storage" not in pickle.dumps(sent)
 
     def test_training_boxes_in_network_pixels(self, index: DataIndex, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_resumed_run_ends_bit_equal(
     fail_in_epoch(1)
     with pytest.raises(RuntimeError, match="on fire"):
         run_tiny(overrides)
-    (path,) = (tmp_path / "runs").glob("*")
+    path = next((tmp_path / "runs").glob("*/config.yaml")).parent
     assert RunFolder(path).status == "failed"
     assert "the machine is on fire" in RunFolder(path).traceback.read_text()
     resumed = run_tiny(overrides)

@@ -53,17 +53,12 @@ class DetectionTask(L.LightningModule):
         parts = self.loss(self.detector(images), batch["targets"], size_of(images))
         total = torch.stack(list(parts.values())).sum()
         count = len(images)
-        self.log("train/loss", total, prog_bar=True, on_step=False, on_epoch=True, batch_size=count)
+        # means over the epoch, over all processes of a run
+        told: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, "batch_size": count}
+        self.log("train/loss", total, prog_bar=True, **told)
         for name, value in parts.items():
-            self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=count)
-        self.log(
-            "train/lost_boxes",
-            float(batch["lost_boxes"]),
-            on_step=False,
-            on_epoch=True,
-            reduce_fx="sum",
-            batch_size=count,
-        )
+            self.log(f"train/{name}", value, **told)
+        self.log("train/lost_boxes", float(batch["lost_boxes"]), reduce_fx="sum", **told)
         return total
 
     def validation_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:

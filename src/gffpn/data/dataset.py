@@ -34,6 +34,8 @@ class Target(TypedDict):
     """Network pixels a native pixel, before augmentation: in evaluation, `boxes / scale` are native."""
     lost_boxes: int
     """Boxes that augmentation cut away or shrank too far."""
+    sources: tuple[int, ...]
+    """Positions in the split of all images that went into this one."""
 
 
 Item = tuple[Tensor, Target]
@@ -94,21 +96,34 @@ class DetectionDataset(Dataset[Item]):
             boxes = self.letterbox(position).to_network(record.boxes)
             # a copy, as the cache may be read-only
             image = torch.from_numpy(self.images[position].copy())
-            return image, _target(boxes, record.labels, position, scale, lost_boxes=0)
+            return image, _target(boxes, record.labels, position, scale, lost_boxes=0, sources=(position,))
+        sources: list[int] = []
+
+        def read(number: int) -> Source:
+            sources.append(number)
+            return self.source(number)
+
         sample = self.augment(
-            self.source,
+            read,
             position,
             count=len(self),
             image_size=self.image_size,
             epochs_left=self.max_epochs - epoch,
             rng=numpy_stream(self.seed, "image", epoch, position),
         )
-        target = _target(sample.boxes, sample.labels, position, scale, lost_boxes=sample.lost_boxes)
+        lost, seen = sample.lost_boxes, tuple(sources)
+        target = _target(sample.boxes, sample.labels, position, scale, lost_boxes=lost, sources=seen)
         return sample.image, target
 
 
 def _target(
-    boxes: NDArray[np.float32], labels: NDArray[np.int64], position: int, scale: float, *, lost_boxes: int
+    boxes: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    position: int,
+    scale: float,
+    *,
+    lost_boxes: int,
+    sources: tuple[int, ...],
 ) -> Target:
     return {
         "boxes": torch.from_numpy(boxes.astype(np.float32)).reshape(-1, 4),
@@ -116,6 +131,7 @@ def _target(
         "image_index": position,
         "scale": scale,
         "lost_boxes": lost_boxes,
+        "sources": sources,
     }
 
 
@@ -129,7 +145,7 @@ class Targets(list[Target]):
         boxes = torch.cat([target["boxes"] for target in self]).numpy()
         labels = torch.cat([target["labels"] for target in self]).numpy()
         ends = np.cumsum([len(target["labels"]) for target in self])
-        facts = [(target["image_index"], target["scale"], target["lost_boxes"]) for target in self]
+        facts = [(t["image_index"], t["scale"], t["lost_boxes"], t["sources"]) for t in self]
         return _unpacked, (boxes, labels, ends, facts)
 
 
@@ -137,10 +153,13 @@ def _unpacked(
     boxes: NDArray[np.float32],
     labels: NDArray[np.int64],
     ends: NDArray[np.int64],
-    facts: list[tuple[int, float, int]],
+    facts: list[tuple[int, float, int, tuple[int, ...]]],
 ) -> list[Target]:
     parts = zip(np.split(boxes, ends[:-1]), np.split(labels, ends[:-1]), facts, strict=True)
-    return [_target(box, label, index, scale, lost_boxes=lost) for box, label, (index, scale, lost) in parts]
+    return [
+        _target(box, label, index, scale, lost_boxes=lost, sources=sources)
+        for box, label, (index, scale, lost, sources) in parts
+    ]
 
 
 def collate(samples: Sequence[Item]) -> Batch:

@@ -26,6 +26,8 @@ EXPECTED_WARNINGS = (
     r".*does not have many workers which may be a bottleneck",
     r"Checkpoint directory .* exists and is not empty",
     r"The number of training batches .* is smaller than the logging interval",
+    # the metrics are gathered over all processes before they are logged
+    r"It is recommended to use `self.log\('(val|test)/.*sync_dist=True",
 )
 # a box with a shorter side than this, in pixels of the network input, can hardly be learnt or found
 TINY_SIDE = 2.0
@@ -52,14 +54,18 @@ def about(plain: dict[str, Any], index: DataIndex) -> dict[str, Any]:
 def fit_and_test(config: DictConfig, index: DataIndex, folder: RunFolder, *, group: str) -> dict[str, Any]:
     """Train, choose the best epoch on val, touch test once with it, and measure the cost.
 
+    Of the processes of one run the first alone has figures to give.
+
     Raises DataError if val has no object to choose an epoch by.
     """
     if not any(len(record.boxes) for record in index.splits["val"]):
         raise DataError("the val split holds no object: no epoch can be chosen by it")
     data = build.build_data(config, index)
     tiny = data.count_thinner(TINY_SIDE)
-    if any(tiny.values()):
+    if any(tiny.values()) and build.is_lead():
         print(f"Boxes with a side under {TINY_SIDE:g} px at this image size: {tiny}", flush=True)
+    if config.trainer.threads is not None:
+        torch.set_num_threads(config.trainer.threads)
     task = build.build_task(config, data)
     loggers = build.build_loggers(config, folder, group=group)
     for message in EXPECTED_WARNINGS:
@@ -70,6 +76,8 @@ def fit_and_test(config: DictConfig, index: DataIndex, folder: RunFolder, *, gro
         tester = build.build_tester(config, folder, loggers)
         best = folder.checkpoints / "best.ckpt"
         (figures,) = tester.test(task, data, ckpt_path=best, weights_only=True, verbose=False)
+        if not build.is_lead():
+            return {}
         price = measure(config, task, tester.strategy.root_device)
         for logger in loggers:
             logger.log_metrics({f"model/{key}": value for key, value in price.items() if _is_number(value)})
@@ -79,6 +87,7 @@ def fit_and_test(config: DictConfig, index: DataIndex, folder: RunFolder, *, gro
         **{key: _as_json(key, value) for key, value in figures.items()},
         **price,
         "tiny_boxes": tiny,
+        "processes": trainer.world_size,
         "minutes": trained_minutes(trainer),
     }
 

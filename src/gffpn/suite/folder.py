@@ -1,11 +1,13 @@
 """A run's folder: what lies in it, and when it counts as finished."""
 
 import json
-import os
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from gffpn.shared_files import whole_file
 
 
 @dataclass(frozen=True)
@@ -43,31 +45,50 @@ class RunFolder:
     @property
     def status(self) -> str:
         """finished, failed, interrupted or missing."""
-        if self.metrics.exists():
+        if self.read_metrics() is not None:
             return "finished"
         if self.traceback.exists():
             return "failed"
         return "interrupted" if self.config.exists() else "missing"
 
-    def read_metrics(self) -> dict[str, Any]:
-        """The finished run's metrics.json."""
-        return dict(json.loads(self.metrics.read_text()))
+    def read_metrics(self) -> dict[str, Any] | None:
+        """The finished run's metrics.json; None where there is none, or only a torn one."""
+        try:
+            metrics = json.loads(self.metrics.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        return metrics if isinstance(metrics, dict) else None
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Write metrics.json and forget earlier failures."""
         write_atomically(self.metrics, json.dumps(metrics, indent=1, allow_nan=False) + "\n")
         self.traceback.unlink(missing_ok=True)
 
+    def drop_torn_checkpoints(self) -> list[str]:
+        """Remove what a kill or a failing disk left half-written; the names of the checkpoints among it.
+
+        A run goes on only with both checkpoints whole: the best one is tested, the last one is gone on from.
+        Where one is torn both go, and the run begins anew, rather than end with another result.
+        """
+        for draft in self.checkpoints.glob(".*.ckpt.*"):
+            draft.unlink()
+        found = sorted(self.checkpoints.glob("*.ckpt"))
+        torn = [path.name for path in found if not _whole(path)]
+        for path in found if torn else []:
+            path.unlink()
+        return torn
+
+
+def _whole(checkpoint: Path) -> bool:
+    """Whether a file is a zip archive, as torch writes, whose every entry has its checksum."""
+    try:
+        with zipfile.ZipFile(checkpoint) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, OSError, EOFError):
+        return False
+
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a whole file or none: no reader ever sees a part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as draft:
+        draft.write_text(text)

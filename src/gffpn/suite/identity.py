@@ -18,6 +18,8 @@ NOT_DETERMINING = (
     "trainer.accelerator",
     "trainer.devices",
     "trainer.num_nodes",
+    "trainer.strategy",
+    "trainer.threads",
 )
 
 

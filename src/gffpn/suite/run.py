@@ -1,8 +1,14 @@
 """One run: skip it if it is finished, resume it if it was interrupted, keep its traceback if it fails."""
 
+import errno
 import gc
+import logging
+import signal
+import subprocess
 import sys
 import traceback
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -12,11 +18,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from gffpn import build
 from gffpn.data.index import DataIndex
+from gffpn.shared_files import alone
 from gffpn.suite import identity
 from gffpn.suite.fit import about, fit_and_test
 from gffpn.suite.folder import RunFolder, write_atomically
 from gffpn.suite.sweep import record_job
 from gffpn.suite.table import print_table
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run(config: DictConfig) -> str:
@@ -28,12 +37,20 @@ def run(config: DictConfig) -> str:
     in_sweep = hydra.mode == RunMode.MULTIRUN
     sweep, overrides = Path(hydra.sweep.dir), list(hydra.overrides.task)
     folder = None
+    if not build.is_lead():
+        logging.getLogger().setLevel(logging.WARNING)
     try:
         index = build.build_index(config)
-        folder = run_folder(config, index)
-        if in_sweep:
-            record_job(sweep, hydra.job.num, overrides=overrides, run=folder.path)
-        execute(config, index, folder, group=sweep.name if in_sweep else folder.path.name)
+        apart = in_sweep and build.starts_processes(config)
+        # who starts processes must not hold what they wait for; who is started leaves it to the first of them
+        with nullcontext() if apart or not build.is_lead() else _claimed(config, index):
+            folder = run_folder(config, index)
+            if in_sweep and build.is_lead():
+                record_job(sweep, hydra.job.num, overrides=overrides, run=folder.path)
+            if apart:
+                execute_apart(overrides, folder, group=sweep.name)
+            else:
+                execute(config, index, folder, group=sweep.name if in_sweep else config.name)
     except Exception as caught:
         # Hydra wraps what a constructor raises; the cause is what a user can act on
         wrapped = isinstance(caught, InstantiationException) and caught.__cause__ is not None
@@ -41,10 +58,10 @@ def run(config: DictConfig) -> str:
         assert error is not None
         _tell_failure(error, folder)
         if not in_sweep:
-            if isinstance(error, ValueError):
+            if isinstance(error, ValueError) or _disk_is_full(error):
                 raise SystemExit(1) from None
             raise
-        if folder is None:
+        if folder is None and build.is_lead():
             fault = f"{type(error).__name__}: {error}"
             record_job(sweep, hydra.job.num, overrides=overrides, run=None, fault=fault)
         # its frames hold the network and its gradients, and the next run needs the memory
@@ -53,11 +70,18 @@ def run(config: DictConfig) -> str:
     gc.collect()
     if folder is None:
         return "failed"
-    if not in_sweep:
-        row = {"overrides": overrides, **folder.read_metrics(), "status": "finished"}
+    if not in_sweep and build.is_lead():
+        row = {"overrides": overrides, **(folder.read_metrics() or {}), "status": folder.status}
         print_table([row], title=folder.path.name)
         print(f"Run: {folder.path}")
     return folder.status
+
+
+def _claimed(config: DictConfig, index: DataIndex) -> AbstractContextManager[None]:
+    """Two processes that are asked for the same run, under whatever words: the second waits for the first."""
+    name = identity.run_name(build.resolved(config), index.fingerprint)
+    file = Path(config.paths.runs) / ".locks" / identity.digest_of(name)
+    return alone(file, waits_for=f"the run {name}")
 
 
 def run_folder(config: DictConfig, index: DataIndex) -> RunFolder:
@@ -68,24 +92,63 @@ def run_folder(config: DictConfig, index: DataIndex) -> RunFolder:
     return RunFolder(known[0] if known else runs / name)
 
 
-def execute(config: DictConfig, index: DataIndex, folder: RunFolder, *, group: str) -> None:
+def execute(config: DictConfig, index: DataIndex, folder: RunFolder, *, group: str | None) -> None:
     """Fit, test and write metrics.json, or say that it is done already."""
     if folder.status == "finished":
-        print(f"Already finished, skipped: {folder.path}", flush=True)
+        _say(f"Already finished, skipped: {folder.path}")
         return
-    resumed = folder.last_checkpoint is not None
-    print(f"{'Resuming' if resumed else 'Running'}: {folder.path}", flush=True)
     plain = build.resolved(config)
-    write_atomically(folder.config, OmegaConf.to_yaml(OmegaConf.create(plain)))
+    if build.is_lead():
+        if torn := folder.drop_torn_checkpoints():
+            _say(f"Torn, so the run begins anew: {', '.join(torn)} in {folder.checkpoints}")
+        write_atomically(folder.config, OmegaConf.to_yaml(OmegaConf.create(plain)))
+    _say(f"{'Running' if folder.last_checkpoint is None else 'Resuming'}: {folder.path}")
     try:
-        folder.finish({**about(plain, index), **fit_and_test(config, index, folder, group=group)})
+        figures = fit_and_test(config, index, folder, group=group or folder.path.name)
+        if build.is_lead():
+            folder.finish({**about(plain, index), **figures})
     except (KeyboardInterrupt, SystemExit):  # Lightning answers Ctrl-C by leaving
-        print("Interrupted. The same command goes on from the last finished epoch.", flush=True)
+        _say("Interrupted. The same command goes on from the last finished epoch.")
         raise
 
 
+def execute_apart(overrides: Sequence[str], folder: RunFolder, *, group: str) -> None:
+    """A run of several processes inside a sweep, as a command of its own.
+
+    The processes that Lightning starts repeat the command line, so that of a sweep would run the sweep.
+    """
+    if folder.status == "finished":
+        _say(f"Already finished, skipped: {folder.path}")
+        return
+    script = build.CONF.parent / "train.py"
+    command = [sys.executable, str(script), *overrides, f"name='{group}'", "hydra.mode=RUN"]
+    with subprocess.Popen(command) as process:
+        try:
+            process.wait()
+        except KeyboardInterrupt:  # the terminal has told the other processes as well: let them end well
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
+
+
+def _say(message: str) -> None:
+    if build.is_lead():
+        print(message, flush=True)
+
+
+def _disk_is_full(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in DISK_FULL
+
+
 def _tell_failure(error: BaseException, folder: RunFolder | None) -> None:
+    told = str(error) or type(error).__name__
+    if _disk_is_full(error):
+        told += ". Free some space: the same command goes on from the last finished epoch"
     if folder is not None:
-        write_atomically(folder.traceback, "".join(traceback.format_exception(error)))
-    where = f" (traceback: {folder.traceback})" if folder is not None else ""
-    print(f"ERROR: {error or type(error).__name__}{where}", file=sys.stderr, flush=True)
+        try:
+            write_atomically(folder.traceback, "".join(traceback.format_exception(error)))
+            told += f" (traceback: {folder.traceback})"
+        except OSError as refusal:
+            traceback.print_exception(error)
+            told += f" (no traceback.txt: {refusal})"
+    print(f"ERROR: {told}", file=sys.stderr, flush=True)

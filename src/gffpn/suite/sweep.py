@@ -3,14 +3,17 @@
 import hashlib
 import json
 import re
+import shutil
 import traceback
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
+from gffpn.shared_files import alone
 from gffpn.suite.folder import RunFolder, write_atomically
 from gffpn.suite.paper import check_paper_table, paper_mAP50
 from gffpn.suite.table import print_table, write_tables
@@ -33,22 +36,38 @@ class SweepCallback(Callback):
     """Names the sweep's folder at its start; at its end gathers the runs into one table.
 
     Launchers may run the jobs in other processes, so each job leaves a small record in the sweep's folder.
+    Of two equal sweeps at once the second waits, then finds the runs finished.
     """
 
+    def __init__(self) -> None:
+        self._held = ExitStack()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # launchers send it to other processes, which hold no lock
+        return {}
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        launcher = str(config.hydra.runtime.choices["hydra/launcher"])
         # Hydra makes a warning of whatever else a callback raises
         try:
             check_paper_table(config.experiment.paper_table)
+            if launcher == "submitit_slurm" and shutil.which("srun") is None:
+                raise ValueError(
+                    f"hydra/launcher={launcher}: got a machine without srun, expected a cluster's"
+                )
         except ValueError as error:
             raise SystemExit(f"ERROR: {error}") from None
         overrides = [str(o) for o in config.hydra.overrides.task]
         folder = Path(config.paths.runs) / "sweeps" / sweep_name(overrides, config.name)
+        self._held.enter_context(alone(folder / ".lock", waits_for=f"the sweep {folder.name}"))
         for stale in (folder / "jobs").glob("*.json"):
             stale.unlink()
         with open_dict(config):
             config.hydra.sweep.dir = str(folder)
             # every launcher composes its jobs from these overrides
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
+        if launcher.startswith("submitit"):
+            print(f"What the runs print: {folder / '.submitit'}", flush=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         try:
@@ -56,6 +75,8 @@ class SweepCallback(Callback):
         except Exception:
             traceback.print_exc()
             raise SystemExit(1) from None
+        finally:
+            self._held.close()
 
     def _gather(self, config: DictConfig) -> None:
         folder = Path(config.hydra.sweep.dir)
@@ -63,7 +84,7 @@ class SweepCallback(Callback):
         rows = []
         for job in jobs:
             run = RunFolder(Path(job["run"])) if job["run"] else None
-            metrics = run.read_metrics() if run and run.status == "finished" else {}
+            metrics = (run and run.read_metrics()) or {}
             row = {**job, **metrics, "status": run.status if run else "failed"}
             if config.experiment.paper_table:
                 row["paper/mAP50"] = paper_mAP50(config.experiment.paper_table, row)

@@ -48,6 +48,8 @@ COLUMNS: dict[str, tuple[str, Callable[[float | None], str]]] = {
 }
 
 
+# launchers that run several jobs of a sweep on one machine at once
+SHARING_LAUNCHERS = ("joblib", "submitit_local")
 BESIDE_THE_PAPER = ("AP50 (their rule)", "PAPER mAP50")
 
 
@@ -117,6 +119,8 @@ def caption(rows: Sequence[Row]) -> list[str]:
         )
     for key, complaint in (
         ("device", "devices"),
+        ("threads", "numbers of threads"),
+        ("processes", "numbers of processes"),
         ("precision", "precisions"),
         ("commit", "commits of the code"),
         ("data_fingerprint", "data sets"),
@@ -124,6 +128,8 @@ def caption(rows: Sequence[Row]) -> list[str]:
         values = sorted({str(row.get(key)) for row in finished})
         if len(values) > 1:
             lines.append(f"NOTE: the rows come from different {complaint}: {', '.join(values)}.")
+    if any(row.get("launcher") in SHARING_LAUNCHERS for row in finished):
+        lines.append("NOTE: FPS were timed while other runs may have used the same machine.")
     if any(row.get("dirty") for row in finished):
         lines.append("NOTE: some rows were made with uncommitted changes in the code.")
     return lines
