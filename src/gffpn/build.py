@@ -220,5 +220,6 @@ def build_loggers(config: DictConfig, folder: RunFolder, *, group: str) -> list[
     attempts = len(list((folder.path / "logs").glob("attempt_*")))
     loggers: list[Logger] = [CSVLogger(folder.path, name="logs", version=f"attempt_{attempts}")]
     if config.logger.wandb != "off" and is_lead():
-        loggers.append(wandb_logger(config.logger, folder, config=resolved(config), group=group))
+        wandb = wandb_logger(config.logger, folder, config=resolved(config), group=group)
+        loggers += [wandb] if wandb else []
     return loggers

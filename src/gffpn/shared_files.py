@@ -41,5 +41,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         with draft.open("rb") as file:
             os.fsync(file.fileno())
         draft.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a write to an open file does not know its name
+        raise
     finally:
         draft.unlink(missing_ok=True)

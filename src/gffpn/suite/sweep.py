@@ -16,7 +16,7 @@ from omegaconf import DictConfig, open_dict
 from gffpn.shared_files import alone
 from gffpn.suite.folder import RunFolder, write_atomically
 from gffpn.suite.paper import check_paper_table, paper_mAP50
-from gffpn.suite.table import print_table, write_tables
+from gffpn.suite.table import print_table, settings, varied, write_tables
 
 
 def sweep_name(overrides: Sequence[str], name: str | int | None = None) -> str:
@@ -47,16 +47,17 @@ class SweepCallback(Callback):
         return {}
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        launcher = str(config.hydra.runtime.choices["hydra/launcher"])
         # Hydra makes a warning of whatever else a callback raises
         try:
-            check_paper_table(config.experiment.paper_table)
-            if launcher == "submitit_slurm" and shutil.which("srun") is None:
-                raise ValueError(
-                    f"hydra/launcher={launcher}: got a machine without srun, expected a cluster's"
-                )
-        except ValueError as error:
+            self._open(config)
+        except (ValueError, OSError) as error:
             raise SystemExit(f"ERROR: {error}") from None
+
+    def _open(self, config: DictConfig) -> None:
+        check_paper_table(config.experiment.paper_table)
+        launcher = str(config.hydra.runtime.choices["hydra/launcher"])
+        if launcher == "submitit_slurm" and shutil.which("srun") is None:
+            raise ValueError(f"hydra/launcher={launcher}: this machine has no srun; start it on a cluster's")
         overrides = [str(o) for o in config.hydra.overrides.task]
         folder = Path(config.paths.runs) / "sweeps" / sweep_name(overrides, config.name)
         self._held.enter_context(alone(folder / ".lock", waits_for=f"the sweep {folder.name}"))
@@ -72,6 +73,8 @@ class SweepCallback(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         try:
             self._gather(config)
+        except OSError as error:
+            raise SystemExit(f"ERROR: no table is written: {error}") from None
         except Exception:
             traceback.print_exc()
             raise SystemExit(1) from None
@@ -89,17 +92,20 @@ class SweepCallback(Callback):
             if config.experiment.paper_table:
                 row["paper/mAP50"] = paper_mAP50(config.experiment.paper_table, row)
             rows.append(row)
-        write_tables(folder, rows)
         print_table(rows, title=folder.name)
+        write_tables(folder, rows)
         print(f"Table: {folder / 'results.md'}, {folder / 'results.csv'}")
         self._end(rows)
 
     def _end(self, rows: list[dict[str, Any]]) -> None:
         """Say which runs failed, and exit non-zero if any did."""
         failed = [row for row in rows if row["status"] != "finished"]
+        keys = varied(rows)
         for row in failed:
+            chosen = settings(row["overrides"])
+            told = " ".join(f"{key}={chosen[key]}" for key in keys if key in chosen)
             where = Path(row["run"]) / "traceback.txt" if row["run"] else row["fault"]
-            print(f"FAILED: {' '.join(row['overrides'])}: {where}")
+            print(f"FAILED: {told}: {where}")
         if failed:
             print(
                 f"{len(failed)} of {len(rows)} runs failed. The same command again runs only what is missing."

@@ -1,0 +1,214 @@
+"""Kills a sweep in its second run, starts it again, and compares figures and weights with a whole sweep's.
+
+Run: python tests/kill_and_resume.py FOLDER [MOMENT ...] [KEY=VALUE ...]
+
+FOLDER takes the runs; without a MOMENT all of `MOMENTS` are tried. SIGKILL cannot be caught: the process is
+gone between two instructions. Figures are bit-equal on a CPU, in fp32, with the same number of threads.
+"""
+
+import hashlib
+import json
+import os
+import re
+import runpy
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+DEFAULTS = [
+    "neck=fpn,panet,gffpn",
+    "augment=mosaic",
+    "image_size=160",
+    "batch_size=8",
+    "trainer.max_epochs=4",
+    "trainer.accelerator=cpu",
+    "trainer.precision=32-true",
+    "loader.workers=2",
+    "logger.wandb=off",
+]
+SIMULATED = ["data.preset=demo", "data.train_images=48", "data.val_images=16", "data.test_images=16"]
+CHECKPOINTS = ("best.ckpt", "last.ckpt")
+# differs between two runs of the same thing
+TIMES = ("minutes", "fps", "latency_", "rounds")
+
+
+def die(*_: object, **__: object) -> None:
+    """As if the machine had lost its power, but for what the system has already been told to write."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def in_the_first_epoch(second: Callable[[], bool]) -> None:
+    """After two steps, before anything is saved."""
+    from gffpn.callbacks.finite import FiniteLoss
+
+    whole = FiniteLoss.on_train_batch_end
+
+    def end(self: FiniteLoss, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if second() and batch_idx == 1:
+            die()
+        whole(self, trainer, pl_module, outputs, batch, batch_idx)
+
+    FiniteLoss.on_train_batch_end = end
+
+
+def while_a_checkpoint_is_written(second: Callable[[], bool]) -> None:
+    """With half of the third epoch's last.ckpt on the disk."""
+    from gffpn.callbacks.checkpoints import WholeCheckpoints
+
+    whole, write = WholeCheckpoints.save_checkpoint, Path.write_bytes
+
+    def save(self: Any, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        def half(draft: Path, content: Any) -> int:
+            write(draft, bytes(content)[: len(content) // 2])
+            die()
+            return 0
+
+        if second() and Path(path).name == "last.ckpt" and checkpoint["epoch"] == 2:
+            Path.write_bytes = half
+        whole(self, checkpoint, path, storage_options)
+
+    WholeCheckpoints.save_checkpoint = save
+
+
+def during_validation(second: Callable[[], bool]) -> None:
+    """In the second epoch, after one batch of val."""
+    from gffpn.callbacks.pictures import Pictures
+
+    whole = Pictures.on_validation_batch_end
+
+    def end(self: Pictures, trainer: Any, *rest: Any, **named: Any) -> None:
+        if second() and trainer.current_epoch == 1:
+            die()
+        whole(self, trainer, *rest, **named)
+
+    Pictures.on_validation_batch_end = end
+
+
+def during_the_test(second: Callable[[], bool]) -> None:
+    """After the last epoch, after one batch of test."""
+    from gffpn.callbacks.pictures import Pictures
+
+    whole = Pictures.on_test_batch_end
+
+    def end(self: Pictures, *rest: Any, **named: Any) -> None:
+        if second():
+            die()
+        whole(self, *rest, **named)
+
+    Pictures.on_test_batch_end = end
+
+
+def while_metrics_are_written(second: Callable[[], bool]) -> None:
+    """With everything done but the last rename."""
+    whole = Path.replace
+
+    def replace(self: Path, target: Any) -> Path:
+        if second() and Path(target).name == "metrics.json":
+            die()
+        return whole(self, target)
+
+    Path.replace = replace
+
+
+MOMENTS = (
+    in_the_first_epoch,
+    while_a_checkpoint_is_written,
+    during_validation,
+    during_the_test,
+    while_metrics_are_written,
+)
+
+
+def train_and_die(moment: str) -> None:
+    """train.py, in this process, with the moment of its death arranged."""
+    from gffpn.suite import run
+
+    whole, begun = run.fit_and_test, []
+
+    def counted(*values: Any, **named: Any) -> dict[str, Any]:
+        begun.append(1)
+        return whole(*values, **named)
+
+    run.fit_and_test = counted
+    arrange = {function.__name__: function for function in MOMENTS}[moment]
+    arrange(lambda: len(begun) == 2)
+    sys.argv[0] = str(ROOT / "train.py")
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def sweep(runs: Path, overrides: list[str], moment: str | None = None) -> subprocess.CompletedProcess[str]:
+    """A sweep into `runs`, killed at a moment if one is given."""
+    program = ["train.py"] if moment is None else [__file__, "--die", moment]
+    command = [sys.executable, *program, "-m", *overrides, f"paths.runs={runs}", "name=killed"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def figures(runs: Path) -> dict[str, dict[str, Any]]:
+    """By finished run: metrics.json but for times, and digests of the weights of both checkpoints."""
+    found = {}
+    for path in sorted(runs.glob("*/metrics.json")):
+        metrics = {k: v for k, v in json.loads(path.read_text()).items() if not k.startswith(TIMES)}
+        weights = {name: weights_digest(path.parent / "checkpoints" / name) for name in CHECKPOINTS}
+        found[path.parent.name] = {**metrics, **weights}
+    return found
+
+
+def weights_digest(checkpoint: Path) -> str:
+    """Of every bit of the averaged and of the raw weights."""
+    import torch
+
+    content = torch.load(checkpoint, weights_only=True)
+    digest = hashlib.sha256()
+    for part in ("state_dict", "current_model_state"):
+        for name, value in content[part].items():
+            digest.update(name.encode() + value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def try_moment(folder: Path, moment: str, overrides: list[str], expected: dict[str, Any]) -> str:
+    """Kill and start again; what happened, in one line. Raises AssertionError where something is lost."""
+    runs = folder / moment
+    killed = sweep(runs, overrides, moment)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    finished = figures(runs)
+    assert len(finished) == 1, "the first run is finished, the second is not"
+    again = sweep(runs, overrides)
+    assert again.returncode == 0, again.stderr
+    skipped = again.stdout.count("Already finished, skipped")
+    resumed = again.stdout.count("Resuming: ")
+    trained = re.search(r"^epoch (\d+)/", again.stdout, re.MULTILINE)
+    begins = f"goes on with epoch {trained[1]}" if trained else "has no epoch left to train"
+    assert skipped == 1
+    assert resumed == (moment != "in_the_first_epoch"), "only a finished epoch can be gone on from"
+    assert figures(runs) == expected
+    return f"{moment}: SIGKILL; again: first run skipped, second {begins}; figures and weights bit-equal"
+
+
+def main(arguments: list[str]) -> None:
+    """Tell each moment's outcome; the first that loses something ends it with an AssertionError."""
+    folder, *rest = arguments
+    moments = [word for word in rest if "=" not in word] or [moment.__name__ for moment in MOMENTS]
+    changed = {word.split("=")[0] for word in rest if "=" in word}
+    preset = DEFAULTS if "data" in changed else [*DEFAULTS, *SIMULATED]
+    overrides = [word for word in preset if word.split("=")[0] not in changed]
+    overrides += [word for word in rest if "=" in word] + [f"paths.cache={folder}/cache"]
+    whole = sweep(Path(folder) / "uninterrupted", overrides)
+    assert whole.returncode == 0, whole.stderr
+    expected = figures(Path(folder) / "uninterrupted")
+    for run in expected.values():
+        print(f"uninterrupted {run['neck']}: test mAP50 {run['test/mAP50']!r}", flush=True)
+    for moment in moments:
+        print(try_moment(Path(folder), moment, overrides, expected), flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--die"]:
+        moment = sys.argv[2]
+        del sys.argv[1:3]
+        train_and_die(moment)
+    else:
+        main(sys.argv[1:])

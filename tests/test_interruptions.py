@@ -1,0 +1,266 @@
+"""Nothing is lost: kills, torn files, a full disk, a dead W&B, a loss that is no number, two at once."""
+
+import errno
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch.loggers import WandbLogger
+
+from gffpn.build import compose_config
+from gffpn.callbacks.checkpoints import WholeCheckpoints
+from gffpn.callbacks.finite import FiniteLoss, LossNotFiniteError
+from gffpn.shared_files import alone, whole_file
+from gffpn.suite import tracking
+from gffpn.suite.folder import RunFolder
+from gffpn.suite.run import run
+from kill_and_resume import ROOT, figures, sweep, try_moment
+
+
+def run_tiny(overrides: list[str]) -> RunFolder:
+    config = compose_config([*overrides, "neck=fpn", "logger.wandb=off"])
+    run(config)
+    return RunFolder(next(Path(config.paths.runs).glob("*/config.yaml")).parent)
+
+
+@pytest.fixture
+def two_runs(tiny: list[str]) -> list[str]:
+    """Overrides of a sweep of two runs on a CPU in fp32, with the folder of its runs left open."""
+    kept = [o for o in tiny if not o.startswith(("paths.runs", "loader.workers", "trainer.max_epochs"))]
+    engine = ["trainer.accelerator=cpu", "trainer.precision=32-true", "loader.workers=2"]
+    return [*kept, *engine, "neck=fpn,panet", "trainer.max_epochs=3", "logger.wandb=off"]
+
+
+def test_a_sweep_killed_while_it_writes_a_checkpoint_loses_nothing(
+    two_runs: list[str], tmp_path: Path
+) -> None:
+    whole = sweep(tmp_path / "uninterrupted", two_runs)
+    assert whole.returncode == 0, whole.stderr
+    expected = figures(tmp_path / "uninterrupted")
+    assert len(expected) == 2
+    told = try_moment(tmp_path, "while_a_checkpoint_is_written", two_runs, expected)
+    assert "goes on with epoch 3" in told
+
+
+def test_a_torn_metrics_file_is_no_finished_run(tiny: list[str]) -> None:
+    folder = run_tiny(tiny)
+    first = folder.metrics.read_text()
+    folder.metrics.write_text(first[: len(first) // 2])
+    assert folder.status == "interrupted"
+    again = run_tiny(tiny)
+    assert again.status == "finished"
+    assert json.loads(first)["test/mAP50_95"] == json.loads(again.metrics.read_text())["test/mAP50_95"]
+
+
+@pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
+def test_a_torn_checkpoint_is_not_gone_on_from(
+    tiny: list[str], name: str, capsys: pytest.CaptureFixture
+) -> None:
+    folder = run_tiny(tiny)
+    first = folder.read_metrics()
+    folder.metrics.unlink()
+    torn = folder.checkpoints / name
+    torn.write_bytes(torn.read_bytes()[:-1000])
+    (folder.checkpoints / ".last.ckpt.123").write_bytes(b"of a killed process")
+    capsys.readouterr()
+    again = run_tiny(tiny)
+    told = capsys.readouterr().out
+    assert f"Torn, so the run begins anew: {name}" in told
+    assert "epoch 1/2" in told
+    assert {path.name for path in again.checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert again.read_metrics()["test/mAP50_95"] == first["test/mAP50_95"]
+
+
+def test_a_flipped_byte_is_found(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    path = folder.checkpoints / "last.ckpt"
+    WholeCheckpoints().save_checkpoint({"state_dict": {"w": torch.arange(1000.0)}}, path)
+    assert folder.drop_torn_checkpoints() == []
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert folder.drop_torn_checkpoints() == ["last.ckpt"]
+    assert not path.exists()
+
+
+class Exploit:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return print, ("executed",)
+
+
+def test_no_checkpoint_runs_code(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = tmp_path / "last.ckpt"
+    torch.save({"state_dict": {}, "callbacks": Exploit()}, path)
+    for asked in (None, False, True):
+        with pytest.raises(Exception, match="Weights only load failed"):
+            WholeCheckpoints().load_checkpoint(path, weights_only=asked)
+    assert "executed" not in capsys.readouterr().out
+
+
+def test_a_file_that_is_not_whole_never_takes_the_place_of_one_that_is(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    path.write_text("old")
+
+    def fail(draft: Path) -> None:
+        draft.write_text("ne")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with (
+        pytest.raises(OSError, match=r"No space left on device: '.*metrics.json'"),
+        whole_file(path) as draft,
+    ):
+        fail(draft)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["metrics.json"]
+
+
+def test_a_full_disk_fails_the_run_with_a_word(
+    tiny: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    whole, saves = WholeCheckpoints.save_checkpoint, []
+
+    def save(self: WholeCheckpoints, checkpoint: dict[str, Any], path: Any, **options: Any) -> None:
+        saves.append(path)
+        if len(saves) == 3:  # the second epoch's first
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        whole(self, checkpoint, path, **options)
+
+    monkeypatch.setattr(WholeCheckpoints, "save_checkpoint", save)
+    with pytest.raises(SystemExit) as left:
+        run_tiny(tiny)
+    assert left.value.code == 1
+    assert "Free some space: the same command goes on" in capsys.readouterr().err
+    assert run_tiny(tiny).status == "finished"
+    told = capsys.readouterr().out
+    assert "Resuming" in told
+    assert "epoch 1/2" not in told
+
+
+def test_a_loss_that_is_no_number_names_the_images(tiny: list[str], capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        run_tiny([*tiny, "optim.lr=1e30", "optim.gradient_clip=null", "optim.warmup_epochs=0"])
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ERROR")]
+    assert "the loss is nan at step 1 (epoch 1), on the images images/train" in line
+
+
+def test_the_images_of_every_step_since_the_last_check_are_named() -> None:
+    records = [SimpleNamespace(name=f"{k}.png", path=Path(f"/set/{k}.png")) for k in range(6)]
+    trainer = SimpleNamespace(
+        global_step=0,
+        current_epoch=4,
+        is_last_batch=False,
+        datamodule=SimpleNamespace(index=SimpleNamespace(splits={"train": records})),
+    )
+    check = FiniteLoss(every=2)
+
+    def step(loss: float, *sources: tuple[int, ...]) -> None:
+        trainer.global_step += 1
+        batch = {"targets": [{"sources": positions} for positions in sources]}
+        check.on_train_batch_end(trainer, None, {"loss": torch.tensor(loss)}, batch, 0)
+
+    step(1.0, (0,))
+    step(1.0, (1,))
+    step(2.5, (2,))
+    with pytest.raises(
+        LossNotFiniteError, match=r"inf at step 3 \(epoch 5\), on the images 3.png, 5.png"
+    ) as e:
+        step(float("inf"), (3, 5, 3))
+    notes = "\n".join(e.value.__notes__)
+    assert "step 2, loss 2.5: 2.png" in notes
+    assert "step 3, loss inf: 3.png, 5.png" in notes
+    assert "1.png" not in notes
+
+
+def test_a_wandb_that_dies_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    calls = []
+
+    def broken(self: WandbLogger, metrics: dict[str, float], step: int | None = None) -> None:
+        calls.append(metrics)
+        raise ConnectionResetError("Connection lost")
+
+    monkeypatch.setattr(WandbLogger, "log_metrics", broken)
+    monkeypatch.setattr(WandbLogger, "__init__", lambda self, experiment: None)
+    tracker = tracking.Tracker(None)
+    tracker.log_metrics({"a": 1.0})
+    tracker.log_metrics({"a": 2.0})
+    assert len(calls) == 1
+    told = capsys.readouterr().err
+    assert told.count("W&B takes no more data (Connection lost); the run goes on without it") == 1
+
+
+def test_a_wandb_that_does_not_start_is_offline_or_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    tried = []
+
+    def start(mode: str) -> str:
+        tried.append(mode)
+        if mode == "online":
+            raise ConnectionError("nobody there")
+        return "a run"
+
+    assert tracking._first_that_starts(start, "online") == "a run"
+    assert tried == ["online", "offline"]
+    monkeypatch.setattr(tracking.wandb, "teardown", lambda: None)
+    assert tracking._first_that_starts(lambda mode: 1 / 0, "offline") is None
+    assert "goes on without W&B" in capsys.readouterr().err
+
+
+def test_the_second_waits_for_the_first(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    order = []
+
+    def second() -> None:
+        with alone(tmp_path / "lock", waits_for="the run x"):
+            order.append("second")
+
+    with alone(tmp_path / "lock"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        time.sleep(0.3)
+        order.append("first")
+    thread.join(timeout=10)
+    assert order == ["first", "second"]
+    assert "Waiting for the run x: another process is at it" in capsys.readouterr().out
+
+
+def test_two_sweeps_at_once_make_each_run_once(two_runs: list[str], tmp_path: Path) -> None:
+    done: list[Any] = []
+    threads = [
+        threading.Thread(
+            target=lambda: done.append(sweep(tmp_path / "runs", [*two_runs, "trainer.max_epochs=1"]))
+        )
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [one.returncode for one in done] == [0, 0], done[0].stderr + done[1].stderr
+    told = "".join(one.stdout for one in done)
+    assert told.count("Running: ") == 2
+    assert told.count("Already finished, skipped") == 2
+    assert told.count("Waiting for the sweep") == 1
+
+
+def test_ctrl_c_ends_a_sweep_and_says_how_to_go_on(two_runs: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "train.py", "-m", *two_runs, "trainer.max_epochs=500"]
+    told = []
+    with subprocess.Popen(
+        [*command, f"paths.runs={tmp_path}"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stdout:
+            told.append(line)
+            if line.startswith("epoch 2/"):
+                process.send_signal(signal.SIGINT)
+    assert process.returncode != 0
+    assert told[-1] == "Interrupted. The same command goes on from the last finished epoch.\n"
