@@ -56,7 +56,7 @@ class SweepCallback(Callback):
     def _open(self, config: DictConfig) -> None:
         check_paper_table(config.experiment.paper_table)
         launcher = str(config.hydra.runtime.choices["hydra/launcher"])
-        if launcher == "submitit_slurm" and shutil.which("srun") is None:
+        if launcher in ("slurm", "submitit_slurm") and shutil.which("srun") is None:
             raise ValueError(f"hydra/launcher={launcher}: this machine has no srun; start it on a cluster's")
         overrides = [str(o) for o in config.hydra.overrides.task]
         folder = Path(config.paths.runs) / "sweeps" / sweep_name(overrides, config.name)
@@ -67,7 +67,7 @@ class SweepCallback(Callback):
             config.hydra.sweep.dir = str(folder)
             # every launcher composes its jobs from these overrides
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
-        if launcher.startswith("submitit"):
+        if launcher.startswith(("slurm", "submitit")):
             print(f"What the runs print: {folder / '.submitit'}", flush=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:

@@ -1,0 +1,118 @@
+"""The same sweep on other engines: joblib, submitit, SLURM's configuration, and several processes a run."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.utils import instantiate
+
+from gffpn import build
+from gffpn.build import compose_config, starts_processes
+from gffpn.suite.folder import RunFolder
+from gffpn.suite.run import run
+from kill_and_resume import figures, sweep
+
+pytestmark = pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`:UserWarning")
+
+FP32 = ["trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.threads=1", "logger.wandb=off"]
+DDP = ["trainer=ddp", "trainer.devices=2"]
+
+
+@pytest.fixture
+def uneven(tiny: list[str], squares: Path, tmp_path: Path) -> list[str]:
+    """Overrides of a sweep over a set whose val and test images two processes cannot share out evenly."""
+    (tmp_path / "splits").mkdir()
+    for split, count in {"train": 8, "val": 3, "test": 3}.items():
+        stems = "".join(f"{split}{k}\n" for k in range(count))
+        (tmp_path / "splits" / f"{split}.txt").write_text(stems)
+    kept = [o for o in tiny if not o.startswith(("paths.runs", "data.splits"))]
+    return [*kept, *FP32, f"data.splits={tmp_path}/splits"]
+
+
+def table(runs: Path) -> list[dict[str, Any]]:
+    """The rows of the sweep's table without folders and times."""
+    rows = csv.DictReader((runs / "sweeps" / "killed" / "results.csv").read_text().splitlines())
+    drop = ("run", "launcher", "minutes", "fps", "latency_", "rounds", "overrides")
+    return [{k: v for k, v in row.items() if not k.startswith(drop)} for row in rows]
+
+
+def test_every_launcher_gives_the_same_table(uneven: list[str], tmp_path: Path) -> None:
+    overrides = [*uneven, "trainer.max_epochs=1"]
+    for neck in ("fpn", "panet"):
+        run(compose_config([*overrides, f"neck={neck}", f"paths.runs={tmp_path}/here"]))
+    here = figures(tmp_path / "here")
+    assert len(here) == 2
+    tables = []
+    for launcher in ("joblib", "submitit_local"):
+        done = sweep(tmp_path / launcher, [*overrides, "neck=fpn,panet", f"hydra/launcher={launcher}"])
+        assert done.returncode == 0, done.stderr
+        assert "other runs may have used the same machine" in done.stdout
+        expected = {name: {**metrics, "launcher": launcher} for name, metrics in here.items()}
+        assert figures(tmp_path / launcher) == expected
+        tables.append(table(tmp_path / launcher))
+    assert [row["status"] for row in tables[0]] == ["finished", "finished"]
+    assert tables[0] == tables[1]
+
+
+def test_two_processes_give_the_figures_of_one(uneven: list[str], tmp_path: Path) -> None:
+    """In a sweep, on val and test sets that they cannot share out evenly; no image is counted twice."""
+    done = sweep(tmp_path / "runs", [*uneven, *DDP, "neck=fpn"])
+    assert done.returncode == 0, done.stderr
+    assert "self.log" not in done.stderr
+    assert [row["status"] for row in table(tmp_path / "runs")] == ["finished"]
+    folder = RunFolder(next((tmp_path / "runs").glob("*/metrics.json")).parent)
+    metrics = folder.read_metrics()
+    assert metrics["processes"] == 2
+    assert metrics["test/n_8_16"] + metrics["test/n_16_32"] == 3
+    config = compose_config([*uneven, "neck=fpn"])
+    data = build.build_data(config, build.build_index(config))
+    (alone,) = build.build_tester(config, RunFolder(tmp_path / "alone"), []).test(
+        build.build_task(config, data),
+        data,
+        ckpt_path=folder.checkpoints / "best.ckpt",
+        weights_only=True,
+        verbose=False,
+    )
+    told = {k: None if v != v else pytest.approx(v, abs=1e-6) for k, v in alone.items()}
+    assert {name: metrics[name] for name in told} == told
+
+
+@pytest.mark.parametrize(
+    ("overrides", "environment", "starts"),
+    [
+        ([], {}, False),
+        (DDP, {}, True),
+        (DDP, {"LOCAL_RANK": "0"}, False),
+        (["trainer.num_nodes=2"], {}, True),
+        (["trainer=ddp"], {}, False),
+    ],
+)
+def test_who_starts_processes(
+    overrides: list[str], environment: dict[str, str], starts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert starts_processes(compose_config(overrides)) is starts
+
+
+def test_slurm_says_how_many_processes_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compose_config(["trainer=slurm"]).trainer.devices == 1
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "4")
+    monkeypatch.setenv("SLURM_NNODES", "2")
+    trainer = compose_config(["trainer=slurm"]).trainer
+    assert (trainer.devices, trainer.num_nodes, trainer.strategy) == (4, 2, "ddp")
+
+
+def test_the_slurm_launcher_sends_a_run_again() -> None:
+    config = compose_config(["hydra/launcher=slurm"])
+    assert config.hydra.launcher.max_num_timeout > 0
+    launcher = instantiate({**config.hydra.launcher, "submitit_folder": "jobs"})
+    assert launcher.params["timeout_min"] == 1440
+
+
+def test_a_machine_without_slurm_is_told_in_one_line(tiny: list[str], tmp_path: Path) -> None:
+    done = sweep(tmp_path, [*tiny, "neck=fpn,panet", "hydra/launcher=slurm"])
+    assert done.returncode == 1
+    assert "ERROR: hydra/launcher=slurm: this machine has no srun" in done.stderr
+    assert "Traceback" not in done.stderr
