@@ -107,9 +107,9 @@ def execute(config: DictConfig, index: DataIndex, folder: RunFolder, *, group: s
         figures = fit_and_test(config, index, folder, group=group or folder.path.name)
         if build.is_lead():
             folder.finish({**about(plain, index), **figures})
-    except (KeyboardInterrupt, SystemExit):  # Lightning answers Ctrl-C by leaving
+    except (KeyboardInterrupt, SystemExit) as left:  # Lightning answers Ctrl-C and SIGTERM by leaving
         _say("Interrupted. The same command goes on from the last finished epoch.")
-        raise
+        raise SystemExit(getattr(left, "code", None) or 130) from None
 
 
 def execute_apart(overrides: Sequence[str], folder: RunFolder, *, group: str) -> None:
