@@ -5,50 +5,34 @@ Source: cocodataset.org, "Data format", object detection.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from gffpn.data.faults import Faults, Kind
 from gffpn.data.index import DataIndex
-from gffpn.data.intake import Annotation, Box, Intake
+from gffpn.data.intake import Annotation, Box
 from gffpn.data.pairs import Place, places
+from gffpn.data.reader import Reader
 from gffpn.data.root import Root, below
-from gffpn.data.splits import Partition
 
 Item = Mapping[str, Any]
 
 
-class COCO:
+@dataclass(kw_only=True)
+class COCO(Reader):
     """One JSON file, or one a split, and the folder that its file names start from.
 
     `annotations` (files) and `images` (folders) lie below `root`; each may be a mapping from split. Category
     ids become 0 .. K-1 in the order of the ids, or of `classes` where they are given. Crowd annotations are
-    dropped. The other arguments: `Intake`, `Partition`. Raises ValueError here and DataError in `index`.
+    dropped. The other arguments: `Reader`. Raises ValueError here and DataError in `index`.
     """
 
-    def __init__(
-        self,
-        _cache_dir: Path,
-        _image_size: tuple[int, int],
-        *,
-        root: str | None,
-        images: Place,
-        annotations: Place,
-        classes: Sequence[str] | None,
-        splits: str | None,
-        fractions: Sequence[float],
-        split_seed: int,
-        group_pattern: str | None,
-        on_error: str,
-    ) -> None:
-        self._places = places(images, annotations)
-        self._intake = Intake(
-            root=root,
-            classes=classes,
-            partition=Partition(splits, fractions, split_seed, self._places),
-            group_pattern=group_pattern,
-            on_error=on_error,
-        )
+    images: Place
+    annotations: Place
+
+    def __post_init__(self) -> None:
+        self._places = places(self.images, self.annotations)
+        self._intake = self.intake(self._places)
 
     def index(self) -> DataIndex:
         """Read and check the whole set; each call reads anew."""

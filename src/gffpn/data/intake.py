@@ -5,19 +5,22 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from gffpn.data.faults import ON_ERROR, Faults, Kind
-from gffpn.data.images import image_size
+from gffpn.data.images import Look
 from gffpn.data.index import SPLITS, DataError, DataIndex, ImageRecord
+from gffpn.data.inspection import inspect
 from gffpn.data.root import Root
 from gffpn.data.splits import Partition
 
 logger = logging.getLogger(__name__)
 
 Box = tuple[float, float, float, float]
+
+UNUSUAL = ("refuse", "convert")
 
 TOLERANCE = 1.0
 """Pixels by which a box may leave its image and is clipped: 0-based and 1-based files differ by one."""
@@ -43,10 +46,7 @@ class Annotation:
 class Intake:
     """Checks annotations against their images and builds the index.
 
-    `root` is the data set's folder. With `on_error` "raise" all faults are refused together; with "skip" each
-    is logged, a bad box is dropped alone, and an image with any other fault as a whole. `group_pattern` is a
-    regular expression: what its first group finds in a file's stem names the image's group. Raises ValueError
-    for other values.
+    The arguments are `Reader`'s. Raises ValueError for other values than it tells.
     """
 
     def __init__(
@@ -56,16 +56,22 @@ class Intake:
         classes: Sequence[str] | None,
         partition: Partition,
         group_pattern: str | None,
+        unusual_images: str,
         on_error: str,
+        cache_dir: Path,
     ) -> None:
         if on_error not in ON_ERROR:
             raise ValueError(f"on_error: got {on_error!r}, expected one of {list(ON_ERROR)}")
+        if unusual_images not in UNUSUAL:
+            raise ValueError(f"unusual_images: got {unusual_images!r}, expected one of {list(UNUSUAL)}")
         if classes is not None and (not classes or len(set(classes)) < len(classes)):
             raise ValueError(f"classes: got {list(classes)}, expected different names, or null")
         self.classes = None if classes is None else tuple(classes)
         self.partition = partition
         self._root = root
+        self._converts = unusual_images == "convert"
         self._on_error = on_error
+        self._cache_dir = cache_dir
         self._group = None if group_pattern is None else _pattern(group_pattern)
 
     def open(self, holds: str) -> tuple[Root, Faults]:
@@ -84,30 +90,38 @@ class Intake:
         if not classes or len(set(classes)) < len(classes):
             faults.add(Kind.CLASSES, f"{list(classes)}: expected one class or more, each named once")
         labels = {name: label for label, name in enumerate(classes)}
+        paths = {
+            split: [(a, path) for a in found if (path := _path(root, a, faults)) is not None]
+            for split, found in annotated.items()
+        }
+        looks = inspect((path for found in paths.values() for _, path in found), self._cache_dir)
         parts: dict[str, list[ImageRecord]] = {}
-        for split, annotations in annotated.items():
-            records = (self._record(root, annotation, labels, faults) for annotation in annotations)
+        for split, found in paths.items():
+            records = (self._record(a, path, looks[path], labels, faults) for a, path in found)
             parts[split] = [record for record in records if record is not None]
         splits = self.partition.complete(parts, faults)
-        faults.settle()
+        mended = faults.settle()
         _log(root, splits, classes)
-        return DataIndex(tuple(classes), splits)
+        return DataIndex(tuple(classes), splits, mended=mended)
 
     def _record(
-        self, root: Root, annotation: Annotation, labels: Mapping[str, int], faults: Faults
+        self,
+        annotation: Annotation,
+        path: Path,
+        seen: Look | DataError,
+        labels: Mapping[str, int],
+        faults: Faults,
     ) -> ImageRecord | None:
-        path = root.inside(annotation.image)
-        if path is None:
-            faults.add(Kind.OUTSIDE_ROOT, f"{annotation.source}: {annotation.image}")
+        if isinstance(seen, DataError):
+            faults.add(Kind.UNREADABLE_IMAGE, str(seen))
             return None
-        if not path.is_file():
-            faults.add(Kind.MISSING_IMAGE, f"{annotation.source}: {annotation.image}: no such file")
+        if seen.unusual and not self._converts:
+            for kind, what in seen.unusual:
+                faults.add(Kind(kind), f"{annotation.image}: {what}")
             return None
-        try:
-            height, width = image_size(path)
-        except DataError as error:
-            faults.add(Kind.UNREADABLE_IMAGE, str(error))
-            return None
+        for kind, _ in seen.unusual:
+            faults.count(f"{kind} converted")
+        height, width = seen.height, seen.width
         if annotation.size not in (None, (height, width)):
             faults.add(
                 Kind.WRONG_SIZE,
@@ -129,6 +143,17 @@ class Intake:
             labels=np.array([label for _, label in found], np.int64),
             group=match[1] if match else "",
         )
+
+
+def _path(root: Root, annotation: Annotation, faults: Faults) -> Path | None:
+    path = root.inside(annotation.image)
+    if path is None:
+        faults.add(Kind.OUTSIDE_ROOT, f"{annotation.source}: {annotation.image}")
+    elif not path.is_file():
+        faults.add(Kind.MISSING_IMAGE, f"{annotation.source}: {annotation.image}: no such file")
+    else:
+        return path
+    return None
 
 
 def _boxes(

@@ -4,16 +4,16 @@ Source: Everingham and others, "The PASCAL Visual Object Classes Challenge 2012:
 "Annotation files"; NEU-DET keeps to it.
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from gffpn.data.faults import Faults, Kind
 from gffpn.data.index import DataIndex
-from gffpn.data.intake import Annotation, Box, Intake
+from gffpn.data.intake import Annotation, Box
 from gffpn.data.pairs import Pair, Place, pair_up, places, read_annotation
+from gffpn.data.reader import Reader
 from gffpn.data.root import Root
-from gffpn.data.splits import Partition
 
 # What to add to xmin, ymin, xmax, ymax so that they become edges, a whole image being (0, 0, width, height).
 # VOC counts pixels from 1 and names the first and the last one: NEU-DET's 4,189 boxes reach from 1 to 200
@@ -25,42 +25,26 @@ CORNERS: Mapping[str, Box] = {
 }
 
 
-class VOC:
+@dataclass(kw_only=True)
+class VOC(Reader):
     """Images in one folder, XML files of the same stems in another.
 
     `images` and `annotations` are folders below `root`, or mappings from split to folder. `corners` tells
     what a box's numbers are: "pixels_from_1" (the standard), "pixels_from_0" or "edges". Objects marked
     difficult or truncated are kept. Without `classes`, they are the sorted names of all annotations. The
-    other arguments: `Intake`, `Partition`. Raises ValueError here and DataError in `index`.
+    other arguments: `Reader`. Raises ValueError here and DataError in `index`.
     """
 
-    def __init__(
-        self,
-        _cache_dir: Path,
-        _image_size: tuple[int, int],
-        *,
-        root: str | None,
-        images: Place,
-        annotations: Place,
-        classes: Sequence[str] | None,
-        corners: str,
-        splits: str | None,
-        fractions: Sequence[float],
-        split_seed: int,
-        group_pattern: str | None,
-        on_error: str,
-    ) -> None:
-        if corners not in CORNERS:
-            raise ValueError(f"corners: got {corners!r}, expected one of {list(CORNERS)}")
-        self._places = places(images, annotations)
-        self._shift = CORNERS[corners]
-        self._intake = Intake(
-            root=root,
-            classes=classes,
-            partition=Partition(splits, fractions, split_seed, self._places),
-            group_pattern=group_pattern,
-            on_error=on_error,
-        )
+    images: Place
+    annotations: Place
+    corners: str
+
+    def __post_init__(self) -> None:
+        if self.corners not in CORNERS:
+            raise ValueError(f"corners: got {self.corners!r}, expected one of {list(CORNERS)}")
+        self._places = places(self.images, self.annotations)
+        self._intake = self.intake(self._places)
+        self._shift = CORNERS[self.corners]
 
     def index(self) -> DataIndex:
         """Read and check the whole set; each call reads anew."""

@@ -1,57 +1,40 @@
 """YOLO text labels: one file an image, a line a box: "class cx cy w h" in fractions of the image's sides."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
 import yaml
 
 from gffpn.data.faults import Faults, Kind
 from gffpn.data.index import DataIndex
-from gffpn.data.intake import Annotation, Box, Intake
+from gffpn.data.intake import Annotation, Box
 from gffpn.data.pairs import Pair, Place, pair_up, places, read_annotation
+from gffpn.data.reader import Reader
 from gffpn.data.root import Root
-from gffpn.data.splits import Partition
 
 UNLABELLED = ("refuse", "background")
 NAMES_FILE = "data.yaml"
 
 
-class YOLO:
+@dataclass(kw_only=True)
+class YOLO(Reader):
     """Images in one folder, text files of the same stems in another.
 
     `images` and `labels` are folders below `root`, or mappings from split to folder. Without `classes`, they
     are the `names` of data.yaml in the root; its paths are not used. `unlabelled` tells what an image without
     a label file is: a fault ("refuse"), or an image without objects ("background"). The other arguments:
-    `Intake`, `Partition`. Raises ValueError here and DataError in `index`.
+    `Reader`. Raises ValueError here and DataError in `index`.
     """
 
-    def __init__(
-        self,
-        _cache_dir: Path,
-        _image_size: tuple[int, int],
-        *,
-        root: str | None,
-        images: Place,
-        labels: Place,
-        classes: Sequence[str] | None,
-        unlabelled: str,
-        splits: str | None,
-        fractions: Sequence[float],
-        split_seed: int,
-        group_pattern: str | None,
-        on_error: str,
-    ) -> None:
-        if unlabelled not in UNLABELLED:
-            raise ValueError(f"unlabelled: got {unlabelled!r}, expected one of {list(UNLABELLED)}")
-        self._places = places(images, labels)
-        self._unlabelled = unlabelled
-        self._intake = Intake(
-            root=root,
-            classes=classes,
-            partition=Partition(splits, fractions, split_seed, self._places),
-            group_pattern=group_pattern,
-            on_error=on_error,
-        )
+    images: Place
+    labels: Place
+    unlabelled: str
+
+    def __post_init__(self) -> None:
+        if self.unlabelled not in UNLABELLED:
+            raise ValueError(f"unlabelled: got {self.unlabelled!r}, expected one of {list(UNLABELLED)}")
+        self._places = places(self.images, self.labels)
+        self._intake = self.intake(self._places)
 
     def index(self) -> DataIndex:
         """Read and check the whole set; each call reads anew."""
@@ -68,7 +51,7 @@ class YOLO:
         return self._intake.index(root, annotated, classes, faults)
 
     def _read(self, root: Root, pair: Pair, classes: Sequence[str], faults: Faults) -> Annotation | None:
-        if pair.annotation is None and self._unlabelled == "background":
+        if pair.annotation is None and self.unlabelled == "background":
             return Annotation(pair.image, pair.image, None, (), (), relative=True)
         text = read_annotation(root, pair, faults)
         if text is None or pair.annotation is None:
