@@ -8,14 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gffpn.data.annotation import Annotation, Box
 from gffpn.data.faults import Faults, Kind
+from gffpn.data.formats import WrongFormat, are_fractions, check_coco, check_text
 from gffpn.data.index import DataIndex
-from gffpn.data.intake import Annotation, Box
 from gffpn.data.pairs import Place, places
 from gffpn.data.reader import Reader
 from gffpn.data.root import Root, below
 
 Item = Mapping[str, Any]
+WORDS: Mapping[type, str] = {int: "a whole number", str: "a text"}
 
 
 @dataclass(kw_only=True)
@@ -60,14 +62,16 @@ def _load(root: Root, folder: str, name: str, faults: Faults) -> Item | None:
     if images is None or path is None:
         return None
     try:
-        content: Item = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        faults.add(Kind.UNREADABLE_FILE, f"{name}: {error}")
+        raw = path.read_bytes()
+        check_text(raw[:1000].decode(errors="replace"), wanted="coco")
+        content: Item = json.loads(raw)
+        check_coco(content)
+    except WrongFormat as error:
+        faults.add(Kind.OTHER_FORM, f"{name}: {error}")
         return None
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            faults.add(Kind.UNREADABLE_FILE, f"{name}: no list {key!r}, expected a COCO file of detections")
-            return None
+    except (OSError, ValueError, RecursionError) as error:
+        faults.add(Kind.UNREADABLE_FILE, f"{name}: not readable as JSON: {error}")
+        return None
     return content
 
 
@@ -76,12 +80,16 @@ def _items(name: str, content: Item, key: str, needs: Mapping[str, type], faults
     seen: set[int] = set()
     for position, item in enumerate(content[key]):
         values = item if isinstance(item, dict) else {}
-        lacks = [
-            field for field, kind in {"id": int, **needs}.items() if not isinstance(values.get(field), kind)
-        ]
+        expected = {"id": int, **needs}
+        lacks = [field for field, kind in expected.items() if not isinstance(values.get(field), kind)]
         if lacks:
-            what = ", ".join(f"{field} ({needs.get(field, int).__name__})" for field in lacks)
-            faults.add(Kind.UNREADABLE_ANNOTATION, f"{name}: {key}[{position}] has no {what}")
+            what = ", ".join(
+                f"{field} is {str(values.get(field))[:40]!r}, expected {WORDS[expected[field]]}"
+                if field in values
+                else f"no {field}, expected {WORDS[expected[field]]}"
+                for field in lacks
+            )
+            faults.add(Kind.UNREADABLE_ANNOTATION, f"{name}: {key}[{position}]: {what}")
         elif item["id"] in seen:
             faults.add(Kind.DUPLICATE, f"{name}: {key}[{position}] has the id {item['id']} of another")
         else:
@@ -131,10 +139,14 @@ def _annotations(
         elif item["category_id"] not in categories:
             faults.add(Kind.UNKNOWN_CLASS, f"{where}: no category has the id {item['category_id']}")
         elif box is None:
-            faults.add(Kind.UNREADABLE_ANNOTATION, f"{where}: bbox is not [x, y, width, height]")
+            found = str(item.get("bbox", "missing"))[:60]
+            expected = "[x, y, width, height] in pixels"
+            faults.add(Kind.UNREADABLE_ANNOTATION, f"{where}: bbox is {found}, expected {expected}")
         else:
             boxes[item["image_id"]].append(box)
             names[item["image_id"]].append(categories[item["category_id"]])
+    if are_fractions([box for found in boxes.values() for box in found]):
+        faults.add(Kind.OTHER_FORM, f"{file}: every bbox ends below 1, like fractions: expected pixels")
     return [
         Annotation(
             image=below(folder, item["file_name"]),

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     EMPTY_SPLIT = "empty split"
     CLASSES = "class names that cannot be used"
     UNREADABLE_FILE = "unreadable file"
+    OTHER_FORM = "data set of another form"
     MISSING_IMAGE = "missing image"
     MISSING_ANNOTATION = "missing annotation"
     OUTSIDE_ROOT = "path that leaves the root"
@@ -43,7 +44,9 @@ class Kind(StrEnum):
     TWO_SPLITS = "image in two splits"
 
 
-FATAL = frozenset({Kind.MISSING_FOLDER, Kind.EMPTY_SPLIT, Kind.CLASSES, Kind.UNREADABLE_FILE})
+FATAL = frozenset(
+    {Kind.MISSING_FOLDER, Kind.EMPTY_SPLIT, Kind.CLASSES, Kind.UNREADABLE_FILE, Kind.OTHER_FORM}
+)
 
 _CONVERT = "convert the files, or data.unusual_images=convert"
 ADVICE: Mapping[str, str] = {

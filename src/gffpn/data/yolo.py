@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import yaml
 
+from gffpn.data.annotation import Annotation, Box
 from gffpn.data.faults import Faults, Kind
+from gffpn.data.formats import check_text, yolo_box
 from gffpn.data.index import DataIndex
-from gffpn.data.intake import Annotation, Box
-from gffpn.data.pairs import Pair, Place, pair_up, places, read_annotation
+from gffpn.data.pairs import Place, pair_up, places, read_annotations
 from gffpn.data.reader import Reader
 from gffpn.data.root import Root
 
@@ -44,38 +45,26 @@ class YOLO(Reader):
         if not classes:
             faults.settle()
         pairs = pair_up(root, self._places, ".txt", self._intake.partition, faults)
-        annotated = {
-            split: [a for pair in found if (a := self._read(root, pair, classes, faults)) is not None]
-            for split, found in pairs.items()
-        }
+
+        def parse(image: str, source: str, text: str) -> Annotation:
+            return _parse(image, source, text, classes, faults)
+
+        background = self.unlabelled == "background"
+        annotated = read_annotations(root, pairs, parse, faults, background=background)
         return self._intake.index(root, annotated, classes, faults)
 
-    def _read(self, root: Root, pair: Pair, classes: Sequence[str], faults: Faults) -> Annotation | None:
-        if pair.annotation is None and self.unlabelled == "background":
-            return Annotation(pair.image, pair.image, None, (), (), relative=True)
-        text = read_annotation(root, pair, faults)
-        if text is None or pair.annotation is None:
-            return None
-        try:
-            return _parse(pair.image, pair.annotation, text.splitlines(), classes, faults)
-        except ValueError as error:
-            faults.add(Kind.UNREADABLE_ANNOTATION, f"{pair.annotation}: {error}")
-            return None
 
-
-def _parse(
-    image: str, source: str, lines: Sequence[str], classes: Sequence[str], faults: Faults
-) -> Annotation:
+def _parse(image: str, source: str, text: str, classes: Sequence[str], faults: Faults) -> Annotation:
+    check_text(text, wanted="yolo")
     boxes: list[Box] = []
     names: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        values = line.split()
-        if not values:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
             continue
         try:
-            label, (x, y, w, h) = int(values[0]), map(float, values[1:])
-        except ValueError:
-            raise ValueError(f"line {number} is {line[:60]!r}, expected 'class cx cy w h'") from None
+            label, x, y, w, h = yolo_box(line)
+        except ValueError as error:
+            raise type(error)(f"line {number}: {error}") from None
         if 0 <= label < len(classes):
             boxes.append((x - w / 2, y - h / 2, x + w / 2, y + h / 2))
             names.append(classes[label])
