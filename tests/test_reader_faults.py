@@ -155,6 +155,8 @@ def test_a_fault_is_refused_by_name_or_dropped(
     if reader is coco:
         whole = json.loads((root / "all.json").read_text())
         whole["images"].append({"id": 99, "file_name": "spare.png", "height": 50, "width": 50})
+        box = {"id": 999, "image_id": 99, "category_id": 3, "bbox": [5, 5, 20, 40]}
+        whole["annotations"].append(box)
         (root / "all.json").write_text(json.dumps(whole))
     with (root / "splits" / "val.txt").open("a") as file:
         file.write("spare\n")
@@ -209,10 +211,10 @@ def test_all_faults_stand_in_one_message_and_long_lists_are_cut(root: Path) -> N
     with pytest.raises(DataError) as refusal:
         voc(root).index()
     text = str(refusal.value)
-    assert "32 faults" in text  # and train is empty
+    assert "33 faults" in text  # and train has no image, val no box
     assert "missing annotation (1):" in text
     assert "box outside its image (30):" in text
-    assert "... and 24 more" in text
+    assert "... and 24 more; python -m gffpn data check lists all" in text
     assert len(text.splitlines()) < 20
 
 

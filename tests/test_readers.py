@@ -113,9 +113,9 @@ def test_a_missing_list_is_drawn_from_train(root: Path) -> None:
 
 
 def test_yolo_background_and_class_list_beside_labels(root: Path) -> None:
-    (root / "labels" / "b.txt").unlink()
+    (root / "labels" / "c.txt").unlink()
     (root / "labels" / "classes.txt").write_text("dent\nscratch\n")
-    (record,) = yolo(root, unlabelled="background").index().splits["val"]
+    (record,) = yolo(root, unlabelled="background").index().splits["test"]
     assert (record.boxes.shape, record.labels.shape) == ((0, 4), (0,))
 
 

@@ -81,10 +81,11 @@ def _items(name: str, content: Item, key: str, needs: Mapping[str, type], faults
     for position, item in enumerate(content[key]):
         values = item if isinstance(item, dict) else {}
         expected = {"id": int, **needs}
-        lacks = [field for field, kind in expected.items() if not isinstance(values.get(field), kind)]
+        # a JSON true is no number, though Python's True is an int
+        lacks = [field for field, kind in expected.items() if type(values.get(field)) is not kind]
         if lacks:
             what = ", ".join(
-                f"{field} is {str(values.get(field))[:40]!r}, expected {WORDS[expected[field]]}"
+                f"{field} is {repr(values.get(field))[:40]}, expected {WORDS[expected[field]]}"
                 if field in values
                 else f"no {field}, expected {WORDS[expected[field]]}"
                 for field in lacks

@@ -18,7 +18,6 @@ class Kind(StrEnum):
     """What can be wrong; the words stand in the message."""
 
     MISSING_FOLDER = "missing folder or file"
-    EMPTY_SPLIT = "empty split"
     CLASSES = "class names that cannot be used"
     UNREADABLE_FILE = "unreadable file"
     OTHER_FORM = "data set of another form"
@@ -42,6 +41,7 @@ class Kind(StrEnum):
     BOX_OUTSIDE = "box outside its image"
     DUPLICATE = "duplicate"
     TWO_SPLITS = "image in two splits"
+    EMPTY_SPLIT = "empty split"  # last: what stands above may have emptied it
 
 
 FATAL = frozenset(
@@ -89,8 +89,7 @@ class FaultyData(DataError):
         fatal = [kind for kind in self.found if kind in FATAL]
         if not fatal:
             return "Mend them, or drop what is bad with data.on_error=skip."
-        names = " and ".join(fatal)
-        return f"data.on_error=skip cannot drop {names}." if self._skips else f"Mend them: {names} first."
+        return f"data.on_error=skip cannot drop: {', '.join(fatal)}." if self._skips else "Mend them."
 
 
 class Faults:
@@ -107,7 +106,9 @@ class Faults:
 
     def add(self, kind: Kind, what: str) -> None:
         """Note a fault; `what` names the file and tells what was found and expected."""
-        self._found.setdefault(kind, []).append(what)
+        # a file's name or text may hold what breaks a line or a terminal
+        printable = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in what)
+        self._found.setdefault(kind, []).append(printable)
 
     def count(self, repair: str, number: int = 1) -> None:
         """Note harmless repairs, to be logged as one number."""

@@ -1,6 +1,7 @@
 """From what an annotation file says to checked records: what every reader does alike."""
 
 import logging
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -43,7 +44,7 @@ class Intake:
             raise ValueError(f"unusual_images: got {unusual_images!r}, expected one of {list(UNUSUAL)}")
         if classes is not None and (not classes or len(set(classes)) < len(classes)):
             raise ValueError(f"classes: got {list(classes)}, expected different names, or null")
-        self.classes = None if classes is None else tuple(classes)
+        self.classes = None if classes is None else tuple(map(str, classes))
         self.partition = partition
         self._root = root
         self._converts = unusual_images == "convert"
@@ -126,8 +127,11 @@ def _path(root: Root, annotation: Annotation, faults: Faults) -> Path | None:
     path = root.inside(annotation.image)
     if path is None:
         faults.add(Kind.OUTSIDE_ROOT, f"{annotation.source}: {annotation.image}")
-    elif not path.is_file():
-        faults.add(Kind.MISSING_IMAGE, f"{annotation.source}: {annotation.image}: no such file")
+    elif not os.path.isfile(path):  # False, too, for a name that no file can have
+        tail = annotation.image.partition("/")[2]
+        other = root.inside(tail) if tail else None
+        hint = f", but {tail} is there: data.images=. may be meant" if other and os.path.isfile(other) else ""
+        faults.add(Kind.MISSING_IMAGE, f"{annotation.source}: {annotation.image}: no such file{hint}")
     else:
         return path
     return None

@@ -109,6 +109,9 @@ def _paired(root: Root, place: tuple[str, str], suffix: str, faults: Faults) -> 
     if image_folder is None or annotation_folder is None:
         return []
     files = {os.path.splitext(name)[0]: name for name in _files(annotation_folder, {suffix})}
+    for entry in os.scandir(image_folder):
+        inside = len(list(_files(Path(entry.path), SUFFIXES))) if os.path.isdir(entry.path) else 0
+        faults.count(f"images left out, in the subfolder {below(images, entry.name)}", inside)
     pairs: dict[str, Pair] = {}
     for name in sorted(_files(image_folder, SUFFIXES)):
         stem = os.path.splitext(name)[0]

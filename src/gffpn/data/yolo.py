@@ -86,5 +86,5 @@ def _names(root: Root, faults: Faults) -> tuple[str, ...]:
         raise TypeError(f"names is {names!r}")
     except (yaml.YAMLError, LookupError, RecursionError, TypeError, ValueError) as error:
         expected = "a list `names`, or a mapping of 0, 1, ... to names"
-        faults.add(Kind.CLASSES, f"{NAMES_FILE}: expected {expected}; {type(error).__name__}: {error}")
+        faults.add(Kind.CLASSES, f"{NAMES_FILE}: expected {expected}; {' '.join(str(error).split())}")
         return ()
