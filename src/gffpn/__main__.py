@@ -11,8 +11,10 @@ def cost_verb(arguments: argparse.Namespace) -> None:
     """Parameters and GFLOPs of the detector that the overrides choose."""
     from gffpn.build import build_detector, compose_config, image_size
     from gffpn.cost import cost
+    from gffpn.suite.settings import check
 
     config = compose_config(arguments.overrides)
+    check(config)
     height, width = image_size(config)
     price = dataclasses.asdict(cost(build_detector(config, arguments.classes), (height, width)))
     told = {

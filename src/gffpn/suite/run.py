@@ -11,8 +11,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from gffpn import build
-from gffpn.data.index import DataIndex
-from gffpn.suite import identity
+from gffpn.data.index import DataError, DataIndex
+from gffpn.suite import identity, settings
 from gffpn.suite.fit import about, fit_and_test
 from gffpn.suite.folder import RunFolder, write_atomically
 from gffpn.suite.sweep import record_job
@@ -29,10 +29,14 @@ def run(config: DictConfig) -> str:
     sweep, overrides = Path(hydra.sweep.dir), list(hydra.overrides.task)
     folder = None
     try:
+        settings.check(config)
+        if not in_sweep:
+            build.rehearse(config)
         index = build.build_index(config)
         folder = run_folder(config, index)
         if in_sweep:
             record_job(sweep, hydra.job.num, overrides=overrides, run=folder.path)
+            build.rehearse(config)  # here, so that its failure is kept in the run's folder
         execute(config, index, folder, group=sweep.name if in_sweep else folder.path.name)
     except Exception as caught:
         # Hydra wraps what a constructor raises; the cause is what a user can act on
@@ -42,7 +46,7 @@ def run(config: DictConfig) -> str:
         _tell_failure(error, folder)
         if not in_sweep:
             if isinstance(error, ValueError):
-                raise SystemExit(1) from None
+                raise SystemExit(1 if isinstance(error, DataError) else 2) from None
             raise
         if folder is None:
             fault = f"{type(error).__name__}: {error}"

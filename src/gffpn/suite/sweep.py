@@ -12,7 +12,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
 from gffpn.suite.folder import RunFolder, write_atomically
+from gffpn.suite.overrides import refuse
 from gffpn.suite.paper import check_paper_table, paper_mAP50
+from gffpn.suite.settings import check, check_jobs
 from gffpn.suite.table import print_table, write_tables
 
 
@@ -35,12 +37,19 @@ class SweepCallback(Callback):
     Launchers may run the jobs in other processes, so each job leaves a small record in the sweep's folder.
     """
 
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        try:
+            check(config)
+        except ValueError as error:
+            refuse(str(error))
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         # Hydra makes a warning of whatever else a callback raises
         try:
             check_paper_table(config.experiment.paper_table)
+            check_jobs(config)
         except ValueError as error:
-            raise SystemExit(f"ERROR: {error}") from None
+            refuse(str(error))
         overrides = [str(o) for o in config.hydra.overrides.task]
         folder = Path(config.paths.runs) / "sweeps" / sweep_name(overrides, config.name)
         for stale in (folder / "jobs").glob("*.json"):
