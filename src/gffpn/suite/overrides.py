@@ -72,7 +72,6 @@ def _no_such_key(full_key: str, siblings: Sequence[str]) -> str:
 
 
 def _flat(text: str) -> str:
+    advice = ("See https", "To append", "object_type")  # of Hydra's, to those who write its configurations
     lines = [line.strip() for line in text.splitlines()]
-    return " ".join(
-        line for line in lines if line and not line.startswith(("See https", "To append", "object_type"))
-    )
+    return " ".join(line for line in lines if line and not line.startswith(advice))
