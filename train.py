@@ -3,6 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
+from gffpn.suite.overrides import start
 from gffpn.suite.run import run
 
 
@@ -13,4 +14,4 @@ def main(config: DictConfig) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -33,7 +33,7 @@ RANKS = {
     "__main__": 7,
 }
 # the suite's plain parts (folders, names, provenance) know nothing of torch and serve build.py
-LEAVES = {"suite.folder", "suite.tracking"}
+LEAVES = {"suite.folder", "suite.tracking", "suite.overrides"}
 
 ONLY_IN = {
     "hydra": {"build", "suite"},

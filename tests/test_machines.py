@@ -113,6 +113,6 @@ def test_the_slurm_launcher_sends_a_run_again() -> None:
 
 def test_a_machine_without_slurm_is_told_in_one_line(tiny: list[str], tmp_path: Path) -> None:
     done = sweep(tmp_path, [*tiny, "neck=fpn,panet", "hydra/launcher=slurm"])
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "ERROR: hydra/launcher=slurm: this machine has no srun" in done.stderr
     assert "Traceback" not in done.stderr

@@ -107,8 +107,13 @@ FORGIVABLE = [
     (yolo, b_txt("2 0.5 0.5 0.1 0.1"), "unknown class", "line 1: class 2, expected 0 to 1"),
     (yolo, b_txt("0 0.5 0.5 0.1 nan"), "box that is not finite", "labels/b.txt"),
     (yolo, b_txt("0 0.5 0.5 0.1 -0.1"), "box without area", "labels/b.txt"),
-    (yolo, b_txt("0 25 25 10 10"), "box outside its image", "labels/b.txt"),
-    (yolo, b_txt("0 0.1 0.1 0.2 0.1 0.2 0.2"), "unreadable annotation", "expected 'class cx cy w h'"),
+    (
+        yolo,
+        b_txt("0 25 25 10 10"),
+        "annotation in another format",
+        "line 1: .* looks like pixels",
+    ),
+    (yolo, b_txt("0 0.1 0.1 0.2 0.1 0.2 0.2"), "annotation in another format", "a polygon of 3 points"),
     (yolo, lambda root: (root / "labels/b.txt").unlink(), "missing annotation", "images/b.png"),
     (coco, b_image(file_name="../images/b.png"), "path that leaves the root", "all.json"),
     (coco, b_image(file_name="/etc/b.png"), "path that leaves the root", "/etc/b.png"),
@@ -116,11 +121,16 @@ FORGIVABLE = [
     (coco, b_image(file_name="a.png", height=40, width=60), "duplicate", "a.png has the ids 10 and 11"),
     (coco, b_image(id=10), "duplicate", r"images\[1\] has the id 10 of another"),
     (coco, b_image(height=51), "annotated size differs", "all.json: b.png"),
-    (coco, b_image(width="50"), "unreadable annotation", r"images\[1\] has no width \(int\)"),
+    (
+        coco,
+        b_image(width="50"),
+        "unreadable annotation",
+        "width is '50', expected a whole number",
+    ),
     (coco, b_box(id=100), "duplicate", r"annotations\[2\] has the id 100 of another"),
     (coco, b_box(image_id=77), "missing image", "no image has the id 77"),
     (coco, b_box(category_id=77), "unknown class", "no category has the id 77"),
-    (coco, b_box(bbox=[1, 2, 3]), "unreadable annotation", "annotation 102: bbox is not"),
+    (coco, b_box(bbox=[1, 2, 3]), "unreadable annotation", r"annotation 102: bbox is \[1, 2, 3\], expected"),
     (coco, b_box(bbox=[1, 2, 10**400, 3]), "unreadable annotation", "annotation 102"),
     (coco, b_box(bbox=[1, 2, float("inf"), 3]), "box that is not finite", "all.json: b.png"),
     (coco, b_box(bbox=[1, 2, 3, 0]), "box without area", "all.json: b.png"),
@@ -145,6 +155,8 @@ def test_a_fault_is_refused_by_name_or_dropped(
     if reader is coco:
         whole = json.loads((root / "all.json").read_text())
         whole["images"].append({"id": 99, "file_name": "spare.png", "height": 50, "width": 50})
+        box = {"id": 999, "image_id": 99, "category_id": 3, "bbox": [5, 5, 20, 40]}
+        whole["annotations"].append(box)
         (root / "all.json").write_text(json.dumps(whole))
     with (root / "splits" / "val.txt").open("a") as file:
         file.write("spare\n")
@@ -199,10 +211,10 @@ def test_all_faults_stand_in_one_message_and_long_lists_are_cut(root: Path) -> N
     with pytest.raises(DataError) as refusal:
         voc(root).index()
     text = str(refusal.value)
-    assert "32 faults" in text  # and train is empty
+    assert "33 faults" in text  # and train has no image, val no box
     assert "missing annotation (1):" in text
     assert "box outside its image (30):" in text
-    assert "... and 24 more" in text
+    assert "... and 24 more; python -m gffpn data check lists all" in text
     assert len(text.splitlines()) < 20
 
 

@@ -24,23 +24,29 @@ SHARED: dict[str, Any] = {
     "fractions": [0.8, 0.1, 0.1],
     "split_seed": 0,
     "group_pattern": None,
+    "unusual_images": "refuse",
     "on_error": "raise",
 }
 
 
+def memo(root: Path | str | None) -> Path:
+    """The cache folder beside a set."""
+    return Path(f"{root}.cache")
+
+
 def voc(root: Path | str | None, **changes: Any) -> VOC:
     given = {"images": "images", "annotations": "xml", "corners": "pixels_from_1", **SHARED, **changes}
-    return VOC(Path(), (64, 64), root=None if root is None else str(root), **given)
+    return VOC(memo(root), (64, 64), root=None if root is None else str(root), **given)
 
 
 def coco(root: Path, **changes: Any) -> COCO:
     given = {"images": "images", "annotations": "all.json", **SHARED, **changes}
-    return COCO(Path(), (64, 64), root=str(root), **given)
+    return COCO(memo(root), (64, 64), root=str(root), **given)
 
 
 def yolo(root: Path, **changes: Any) -> YOLO:
     given = {"images": "images", "labels": "labels", "unlabelled": "refuse", **SHARED, **changes}
-    return YOLO(Path(), (64, 64), root=str(root), **given)
+    return YOLO(memo(root), (64, 64), root=str(root), **given)
 
 
 def xml(size: tuple[int, int], boxes: list[tuple[str, int, int, int, int]]) -> str:

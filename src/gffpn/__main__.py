@@ -6,13 +6,17 @@ import json
 import sys
 from collections.abc import Sequence
 
+from gffpn.data.index import DataError
+
 
 def cost_verb(arguments: argparse.Namespace) -> None:
     """Parameters and GFLOPs of the detector that the overrides choose."""
     from gffpn.build import build_detector, compose_config, image_size
     from gffpn.cost import cost
+    from gffpn.suite.settings import check
 
     config = compose_config(arguments.overrides)
+    check(config)
     height, width = image_size(config)
     price = dataclasses.asdict(cost(build_detector(config, arguments.classes), (height, width)))
     told = {
@@ -30,28 +34,93 @@ def cost_verb(arguments: argparse.Namespace) -> None:
     print(json.dumps(told))
 
 
+def check_verb(arguments: argparse.Namespace) -> None:
+    """Read and check the data set; exit code 1 and every fault if there is one."""
+    from gffpn.build import build_index, compose_config
+    from gffpn.data.faults import FaultyData
+    from gffpn.suite.settings import check
+
+    config = compose_config(arguments.overrides)
+    check(config)
+    if "on_error" in config.data:
+        config.data.on_error = "raise"  # to skip a fault is to hide it
+    try:
+        index = build_index(config)
+    except FaultyData as error:
+        print(error.told())
+        raise SystemExit(1) from None
+    parts = [f"{split} {len(records)}" for split, records in index.splits.items()]
+    images = sum(len(records) for records in index.splits.values())
+    boxes = sum(len(record.boxes) for records in index.splits.values() for record in records)
+    mended = "".join(f"; {what}: {number}" for what, number in index.mended.items())
+    print(
+        f"no fault: {images} images ({', '.join(parts)}), {boxes} boxes, {len(index.classes)} classes{mended}"
+    )
+
+
+def card_verb(arguments: argparse.Namespace) -> None:
+    """What a data set holds, and what is doubtful about it."""
+    from rich.console import Console
+
+    from gffpn.build import build_index, compose_config, image_size
+    from gffpn.data.card import card
+    from gffpn.data.card_text import print_card
+    from gffpn.metrics.matching import SIZE_EDGES, size_ranges
+    from gffpn.suite.settings import check
+
+    config = compose_config(arguments.overrides)
+    check(config)
+    told = card(build_index(config), image_size(config), size_ranges(SIZE_EDGES))
+    if arguments.json:
+        print(json.dumps(told))
+    else:
+        print_card(told, Console())
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line of `python -m gffpn`."""
     top = argparse.ArgumentParser(prog="python -m gffpn", description=__doc__)
     verbs = top.add_subparsers(metavar="VERB", required=True)
-    verb = verbs.add_parser(
+    cost = verbs.add_parser(
         "cost",
         help="parameters and GFLOPs",
         description="Parameters and GFLOPs (2 x MAC, batch 1) of backbone, neck and head. "
         "One JSON object stands on the last line.",
         epilog="example: python -m gffpn cost neck=gffpn head=yolov5 size=l image_size=640",
     )
-    verb.add_argument(
-        "overrides", nargs="*", metavar="KEY=VALUE", help="as for train.py: neck=panet size=l ..."
+    cost.add_argument("--classes", type=int, default=9, help="number of classes (default: 9, TinyIndus)")
+    cost.add_argument("--json", action="store_true", help="print the JSON line only")
+    cost.set_defaults(act=cost_verb)
+    data = verbs.add_parser("data", help="check a data set, or tell what it holds")
+    data_verbs = data.add_subparsers(metavar="check|card", required=True)
+    checking = data_verbs.add_parser(
+        "check",
+        help="every fault of a data set",
+        description="Read a data set as a run would: every folder, list, annotation and box, and each image "
+        "decoded once. Prints one line and exits with 0, or prints all faults by kind and exits with 1; what "
+        "data.on_error=skip would drop is a fault here.",
+        epilog="example: python -m gffpn data check data=voc data.root=/path/to/set data.annotations=xml",
     )
-    verb.add_argument("--classes", type=int, default=9, help="number of classes (default: 9, TinyIndus)")
-    verb.add_argument("--json", action="store_true", help="print the JSON line only")
-    verb.set_defaults(act=cost_verb)
+    checking.set_defaults(act=check_verb)
+    telling = data_verbs.add_parser(
+        "card",
+        help="what a data set holds",
+        description="Counts by class, by size bin (of the metrics, in network and in native pixels) and by "
+        "split; images without boxes; boxes too thin at image_size; near-duplicate images across splits and "
+        "within; near-duplicates with different labels; boxes of two classes in one place.",
+        epilog="example: python -m gffpn data card data=neu_det data.root=/path/NEU-DET image_size=224",
+    )
+    telling.add_argument("--json", action="store_true", help="print one JSON object that lists everything")
+    telling.set_defaults(act=card_verb)
+    for verb in (cost, checking, telling):
+        verb.add_argument(
+            "overrides", nargs="*", metavar="KEY=VALUE", help="as for train.py: neck=panet data=voc ..."
+        )
     return top
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a verb; a wrong value is one line on standard error."""
+    """Run a verb; a wrong value is one line on stderr and exit code 2, a faulty data set exit code 1."""
     # overrides may stand before and after options; argparse takes one run of them only
     arguments, rest = parser().parse_known_args(argv)
     if unknown := [word for word in rest if word.startswith("-")]:
@@ -61,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.act(arguments)
     except ValueError as error:
         print(f"ERROR: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        raise SystemExit(1 if isinstance(error, DataError) else 2) from None
 
 
 if __name__ == "__main__":

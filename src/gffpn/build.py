@@ -27,19 +27,23 @@ from gffpn.data.datamodule import DetectionData
 from gffpn.data.index import DataIndex
 from gffpn.detector import Detector
 from gffpn.optim import Recipe
+from gffpn.pyramid import Head, check_image_size
 from gffpn.streams import torch_stream
 from gffpn.suite.folder import RunFolder
+from gffpn.suite.overrides import CONF, WRONG_OVERRIDE, told
 from gffpn.suite.tracking import wandb_logger
 from gffpn.task import DetectionTask
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 OmegaConf.register_new_resolver("conf_dir", lambda: str(CONF))
 
 
 def compose_config(overrides: Sequence[str]) -> DictConfig:
-    """The configuration that `python train.py OVERRIDES...` would run, without running it."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("train", list(overrides), return_hydra_config=True)
+    """The configuration that `python train.py OVERRIDES...` would run; ValueError for a wrong override."""
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            config = compose("train", list(overrides), return_hydra_config=True)
+    except WRONG_OVERRIDE as error:
+        raise ValueError(told(error)) from error
     HydraConfig.instance().set_config(config)
     return config
 
@@ -99,10 +103,29 @@ def build_detector(config: DictConfig, num_classes: int) -> Detector:
     return Detector(backbone, neck, head)
 
 
+def rehearse(config: DictConfig) -> None:
+    """Build what needs no data, so that a wrong value is refused before data is read or drawn.
+
+    Raises ValueError, too, for an image size that is no multiple of the neck's `size_multiple`.
+    """
+    detector = build_detector(config, num_classes=1)
+    check_image_size(image_size(config), getattr(detector.neck, "size_multiple", 1), neck=config.choice.neck)
+    build_loss_and_decode(config, detector.head)
+    instantiate(config.augment, _convert_="all")
+    build_recipe(config)
+
+
 def build_recipe(config: DictConfig) -> Recipe:
     """The optimiser's recipe."""
     recipe: Recipe = instantiate(config.optim, _convert_="all")
     return recipe
+
+
+def build_loss_and_decode(config: DictConfig, head: Head) -> tuple[Any, Any]:
+    """What turns a head's raw predictions into losses, and into detections."""
+    parts = (config.head.loss, config.head.decode)
+    loss, decode = (instantiate(part, head, _convert_="all") for part in parts)
+    return loss, decode
 
 
 def build_task(config: DictConfig, data: DetectionData) -> DetectionTask:
@@ -113,8 +136,7 @@ def build_task(config: DictConfig, data: DetectionData) -> DetectionTask:
         fit_to(data.boxes_wh())
     return DetectionTask(
         detector,
-        instantiate(config.head.loss, detector.head, _convert_="all"),
-        instantiate(config.head.decode, detector.head, _convert_="all"),
+        *build_loss_and_decode(config, detector.head),
         build_recipe(config),
         classes=data.index.classes,
         channels_last=config.trainer.channels_last,

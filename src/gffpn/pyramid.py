@@ -35,7 +35,11 @@ class Backbone(Protocol):
 
 @runtime_checkable
 class Neck(Protocol):
-    """Feature maps to feature maps. Built as `Neck(in_levels, *, ...)`."""
+    """Feature maps to feature maps. Built as `Neck(in_levels, *, ...)`.
+
+    A neck that takes no other image sizes publishes `size_multiple: int`, in input pixels: both sides of an
+    image must be multiples of it, which is checked before data is read. Without it every size is taken.
+    """
 
     in_strides: tuple[int, ...]
     """Strides of the levels that the neck reads; it leaves the others of its input alone."""
@@ -67,3 +71,14 @@ def levels_at(levels: Iterable[Level], strides: Iterable[int], *, reader: str) -
             f"{missing} missing"
         )
     return tuple(by_stride[stride] for stride in strides)
+
+
+def check_image_size(image_size: tuple[int, int], multiple: int, *, neck: str) -> None:
+    """Raise ValueError, naming the nearest sizes that fit, unless both sides are multiples of `multiple`."""
+    if any(side % multiple for side in image_size):
+        around = [(side // multiple * multiple, -(-side // multiple) * multiple) for side in image_size]
+        allowed = " x ".join(" or ".join(str(side) for side in sorted({*sides} - {0})) for sides in around)
+        raise ValueError(
+            f"image_size: got {image_size[0]} x {image_size[1]} (H x W), neck={neck} needs multiples of "
+            f"{multiple}: the nearest are {allowed}"
+        )

@@ -11,7 +11,7 @@ SHOWN = 8
 """File names that the message itself tells; all of them stand in the traceback."""
 
 
-class LossNotFiniteError(ValueError):
+class LossNotFiniteError(ArithmeticError):
     """The loss became NaN or infinite. Its notes name the images of every step since the last check."""
 
 

@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,12 +14,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from rich.console import Console
-from rich.progress import track
 
 from gffpn.data.images import read_image
 from gffpn.data.index import DataError, ImageRecord
 from gffpn.data.mosaic import GREY
+from gffpn.data.threads import in_threads
 from gffpn.data.transforms import Letterbox
 
 log = logging.getLogger(__name__)
@@ -146,15 +144,8 @@ class ImageCache:
         os.fsync(stream.fileno())
 
     def _decoded(self) -> Iterator[NDArray[np.uint8]]:
-        """All images in order; PIL decodes and resizes without the interpreter's lock."""
-        threads = min(8, os.cpu_count() or 1)
-        ahead = 4 * threads  # images in memory at a time
-        starts = range(0, len(self), ahead)
-        console = Console(stderr=True)
-        quiet = not console.is_terminal  # a log file would get empty lines
-        with ThreadPoolExecutor(threads) as pool:
-            for start in track(starts, "Caching images", console=console, transient=True, disable=quiet):
-                yield from pool.map(self._letterboxed, range(start, min(start + ahead, len(self))))
+        """All images in order."""
+        return in_threads(self._letterboxed, range(len(self)), "Caching images")
 
     def _letterboxed(self, number: int) -> NDArray[np.uint8]:
         record = self.records[number]

@@ -5,50 +5,36 @@ Source: cocodataset.org, "Data format", object detection.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
+from gffpn.data.annotation import Annotation, Box
 from gffpn.data.faults import Faults, Kind
+from gffpn.data.formats import WrongFormat, are_fractions, check_coco, check_text
 from gffpn.data.index import DataIndex
-from gffpn.data.intake import Annotation, Box, Intake
 from gffpn.data.pairs import Place, places
+from gffpn.data.reader import Reader
 from gffpn.data.root import Root, below
-from gffpn.data.splits import Partition
 
 Item = Mapping[str, Any]
+WORDS: Mapping[type, str] = {int: "a whole number", str: "a text"}
 
 
-class COCO:
+@dataclass(kw_only=True)
+class COCO(Reader):
     """One JSON file, or one a split, and the folder that its file names start from.
 
     `annotations` (files) and `images` (folders) lie below `root`; each may be a mapping from split. Category
     ids become 0 .. K-1 in the order of the ids, or of `classes` where they are given. Crowd annotations are
-    dropped. The other arguments: `Intake`, `Partition`. Raises ValueError here and DataError in `index`.
+    dropped. The other arguments: `Reader`. Raises ValueError here and DataError in `index`.
     """
 
-    def __init__(
-        self,
-        _cache_dir: Path,
-        _image_size: tuple[int, int],
-        *,
-        root: str | None,
-        images: Place,
-        annotations: Place,
-        classes: Sequence[str] | None,
-        splits: str | None,
-        fractions: Sequence[float],
-        split_seed: int,
-        group_pattern: str | None,
-        on_error: str,
-    ) -> None:
-        self._places = places(images, annotations)
-        self._intake = Intake(
-            root=root,
-            classes=classes,
-            partition=Partition(splits, fractions, split_seed, self._places),
-            group_pattern=group_pattern,
-            on_error=on_error,
-        )
+    images: Place
+    annotations: Place
+
+    def __post_init__(self) -> None:
+        self._places = places(self.images, self.annotations)
+        self._intake = self.intake(self._places)
 
     def index(self) -> DataIndex:
         """Read and check the whole set; each call reads anew."""
@@ -76,14 +62,16 @@ def _load(root: Root, folder: str, name: str, faults: Faults) -> Item | None:
     if images is None or path is None:
         return None
     try:
-        content: Item = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        faults.add(Kind.UNREADABLE_FILE, f"{name}: {error}")
+        raw = path.read_bytes()
+        check_text(raw[:1000].decode(errors="replace"), wanted="coco")
+        content: Item = json.loads(raw)
+        check_coco(content)
+    except WrongFormat as error:
+        faults.add(Kind.OTHER_FORM, f"{name}: {error}")
         return None
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            faults.add(Kind.UNREADABLE_FILE, f"{name}: no list {key!r}, expected a COCO file of detections")
-            return None
+    except (OSError, ValueError, RecursionError) as error:
+        faults.add(Kind.UNREADABLE_FILE, f"{name}: not readable as JSON: {error}")
+        return None
     return content
 
 
@@ -92,12 +80,17 @@ def _items(name: str, content: Item, key: str, needs: Mapping[str, type], faults
     seen: set[int] = set()
     for position, item in enumerate(content[key]):
         values = item if isinstance(item, dict) else {}
-        lacks = [
-            field for field, kind in {"id": int, **needs}.items() if not isinstance(values.get(field), kind)
-        ]
+        expected = {"id": int, **needs}
+        # a JSON true is no number, though Python's True is an int
+        lacks = [field for field, kind in expected.items() if type(values.get(field)) is not kind]
         if lacks:
-            what = ", ".join(f"{field} ({needs.get(field, int).__name__})" for field in lacks)
-            faults.add(Kind.UNREADABLE_ANNOTATION, f"{name}: {key}[{position}] has no {what}")
+            what = ", ".join(
+                f"{field} is {repr(values.get(field))[:40]}, expected {WORDS[expected[field]]}"
+                if field in values
+                else f"no {field}, expected {WORDS[expected[field]]}"
+                for field in lacks
+            )
+            faults.add(Kind.UNREADABLE_ANNOTATION, f"{name}: {key}[{position}]: {what}")
         elif item["id"] in seen:
             faults.add(Kind.DUPLICATE, f"{name}: {key}[{position}] has the id {item['id']} of another")
         else:
@@ -147,10 +140,14 @@ def _annotations(
         elif item["category_id"] not in categories:
             faults.add(Kind.UNKNOWN_CLASS, f"{where}: no category has the id {item['category_id']}")
         elif box is None:
-            faults.add(Kind.UNREADABLE_ANNOTATION, f"{where}: bbox is not [x, y, width, height]")
+            found = str(item.get("bbox", "missing"))[:60]
+            expected = "[x, y, width, height] in pixels"
+            faults.add(Kind.UNREADABLE_ANNOTATION, f"{where}: bbox is {found}, expected {expected}")
         else:
             boxes[item["image_id"]].append(box)
             names[item["image_id"]].append(categories[item["category_id"]])
+    if are_fractions([box for found in boxes.values() for box in found]):
+        faults.add(Kind.OTHER_FORM, f"{file}: every bbox ends below 1, like fractions: expected pixels")
     return [
         Annotation(
             image=below(folder, item["file_name"]),

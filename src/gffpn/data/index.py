@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +40,12 @@ class DataIndex:
     splits: Mapping[str, tuple[ImageRecord, ...]]
     origin: str = ""
     """Names how the pixels came about where that is known (a simulator's version and dials); else empty."""
+    mended: Mapping[str, int] = field(default_factory=dict)
+    """How often what was dropped or repaired while reading."""
 
     @property
     def fingerprint(self) -> str:
-        """12 hex digits over all but the folder that the set lies in (and, with no `origin`, the pixels)."""
+        """12 hex digits over classes and records; not the folder nor (with no `origin`) the pixels."""
         digest = hashlib.sha256("\n".join([self.origin, *self.classes]).encode())
         for split, records in sorted(self.splits.items()):
             digest.update(f"\n{split} {len(records)}\n".encode())

@@ -1,52 +1,30 @@
 """From what an annotation file says to checked records: what every reader does alike."""
 
 import logging
-import math
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from gffpn.data.annotation import Annotation, checked_boxes
 from gffpn.data.faults import ON_ERROR, Faults, Kind
-from gffpn.data.images import image_size
+from gffpn.data.images import Look
 from gffpn.data.index import SPLITS, DataError, DataIndex, ImageRecord
+from gffpn.data.inspection import inspect
 from gffpn.data.root import Root
 from gffpn.data.splits import Partition
 
 logger = logging.getLogger(__name__)
 
-Box = tuple[float, float, float, float]
-
-TOLERANCE = 1.0
-"""Pixels by which a box may leave its image and is clipped: 0-based and 1-based files differ by one."""
-
-
-@dataclass(frozen=True)
-class Annotation:
-    """What a file says of one image."""
-
-    image: str
-    """Path below the root."""
-    source: str
-    """The file that says so, for messages."""
-    size: tuple[int, int] | None
-    """Height and width as annotated, if they are."""
-    boxes: Sequence[Box]
-    """xyxy in pixels, or in fractions of the image's sides if `relative`."""
-    names: Sequence[str]
-    """The class of each box."""
-    relative: bool = False
+UNUSUAL = ("refuse", "convert")
 
 
 class Intake:
     """Checks annotations against their images and builds the index.
 
-    `root` is the data set's folder. With `on_error` "raise" all faults are refused together; with "skip" each
-    is logged, a bad box is dropped alone, and an image with any other fault as a whole. `group_pattern` is a
-    regular expression: what its first group finds in a file's stem names the image's group. Raises ValueError
-    for other values.
+    The arguments are `Reader`'s. Raises ValueError for other values than it tells.
     """
 
     def __init__(
@@ -56,16 +34,22 @@ class Intake:
         classes: Sequence[str] | None,
         partition: Partition,
         group_pattern: str | None,
+        unusual_images: str,
         on_error: str,
+        cache_dir: Path,
     ) -> None:
         if on_error not in ON_ERROR:
             raise ValueError(f"on_error: got {on_error!r}, expected one of {list(ON_ERROR)}")
+        if unusual_images not in UNUSUAL:
+            raise ValueError(f"unusual_images: got {unusual_images!r}, expected one of {list(UNUSUAL)}")
         if classes is not None and (not classes or len(set(classes)) < len(classes)):
             raise ValueError(f"classes: got {list(classes)}, expected different names, or null")
-        self.classes = None if classes is None else tuple(classes)
+        self.classes = None if classes is None else tuple(map(str, classes))
         self.partition = partition
         self._root = root
+        self._converts = unusual_images == "convert"
         self._on_error = on_error
+        self._cache_dir = cache_dir
         self._group = None if group_pattern is None else _pattern(group_pattern)
 
     def open(self, holds: str) -> tuple[Root, Faults]:
@@ -84,30 +68,38 @@ class Intake:
         if not classes or len(set(classes)) < len(classes):
             faults.add(Kind.CLASSES, f"{list(classes)}: expected one class or more, each named once")
         labels = {name: label for label, name in enumerate(classes)}
+        paths = {
+            split: [(a, path) for a in found if (path := _path(root, a, faults)) is not None]
+            for split, found in annotated.items()
+        }
+        looks = inspect((path for found in paths.values() for _, path in found), self._cache_dir)
         parts: dict[str, list[ImageRecord]] = {}
-        for split, annotations in annotated.items():
-            records = (self._record(root, annotation, labels, faults) for annotation in annotations)
+        for split, found in paths.items():
+            records = (self._record(a, path, looks[path], labels, faults) for a, path in found)
             parts[split] = [record for record in records if record is not None]
         splits = self.partition.complete(parts, faults)
-        faults.settle()
+        mended = faults.settle()
         _log(root, splits, classes)
-        return DataIndex(tuple(classes), splits)
+        return DataIndex(tuple(classes), splits, mended=mended)
 
     def _record(
-        self, root: Root, annotation: Annotation, labels: Mapping[str, int], faults: Faults
+        self,
+        annotation: Annotation,
+        path: Path,
+        seen: Look | DataError,
+        labels: Mapping[str, int],
+        faults: Faults,
     ) -> ImageRecord | None:
-        path = root.inside(annotation.image)
-        if path is None:
-            faults.add(Kind.OUTSIDE_ROOT, f"{annotation.source}: {annotation.image}")
+        if isinstance(seen, DataError):
+            faults.add(Kind.UNREADABLE_IMAGE, str(seen))
             return None
-        if not path.is_file():
-            faults.add(Kind.MISSING_IMAGE, f"{annotation.source}: {annotation.image}: no such file")
+        if seen.unusual and not self._converts:
+            for kind, what in seen.unusual:
+                faults.add(Kind(kind), f"{annotation.image}: {what}")
             return None
-        try:
-            height, width = image_size(path)
-        except DataError as error:
-            faults.add(Kind.UNREADABLE_IMAGE, str(error))
-            return None
+        for kind, _ in seen.unusual:
+            faults.count(f"{kind} converted")
+        height, width = seen.height, seen.width
         if annotation.size not in (None, (height, width)):
             faults.add(
                 Kind.WRONG_SIZE,
@@ -115,7 +107,7 @@ class Intake:
                 " after its EXIF rotation",
             )
             return None
-        boxes = list(_boxes(annotation, height, width, labels, faults))
+        boxes = list(checked_boxes(annotation, height, width, labels, faults))
         found = list(dict.fromkeys(boxes))
         faults.count("exact duplicates of boxes dropped", len(boxes) - len(found))
         stem = PurePosixPath(annotation.image).stem
@@ -131,43 +123,18 @@ class Intake:
         )
 
 
-def _boxes(
-    annotation: Annotation, height: int, width: int, labels: Mapping[str, int], faults: Faults
-) -> Iterator[tuple[Box, int]]:
-    scale = (width, height) * 2 if annotation.relative else (1, 1, 1, 1)
-    expected = {
-        Kind.NOT_FINITE: "four finite numbers",
-        Kind.EMPTY_BOX: "x1 < x2 and y1 < y2",
-        Kind.BOX_OUTSIDE: f"0 <= x <= {width} and 0 <= y <= {height}",
-    }
-    for raw, name in zip(annotation.boxes, annotation.names, strict=True):
-        x1, y1, x2, y2 = (value * side for value, side in zip(raw, scale, strict=True))
-        box = _clipped((x1, y1, x2, y2), height, width)
-        if name in labels and not isinstance(box, Kind):
-            if box != (x1, y1, x2, y2):
-                faults.count(f"boxes clipped that left their image by at most {TOLERANCE:g} px")
-            yield box, labels[name]
-            continue
-        where = f"{annotation.source}: {name} ({x1:g}, {y1:g}, {x2:g}, {y2:g}) px"
-        if name not in labels:
-            faults.add(Kind.UNKNOWN_CLASS, f"{where}: expected one of {list(labels)}")
-        if isinstance(box, Kind):
-            faults.add(box, f"{where}: expected {expected[box]}")
-
-
-def _clipped(box: Box, height: int, width: int) -> Box | Kind:
-    if not all(map(math.isfinite, box)):
-        return Kind.NOT_FINITE
-    x1, y1, x2, y2 = box
-    if x2 <= x1 or y2 <= y1:
-        return Kind.EMPTY_BOX
-    left = min(x1, y1) < -TOLERANCE or x2 > width + TOLERANCE or y2 > height + TOLERANCE
-    if left or min(x2, y2) <= 0 or x1 >= width or y1 >= height:
-        return Kind.BOX_OUTSIDE
-    x1, y1, x2, y2 = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
-    # records hold float32, in which a sliver may have no width
-    narrow = np.float32(x1) >= np.float32(x2) or np.float32(y1) >= np.float32(y2)
-    return Kind.EMPTY_BOX if narrow else (x1, y1, x2, y2)
+def _path(root: Root, annotation: Annotation, faults: Faults) -> Path | None:
+    path = root.inside(annotation.image)
+    if path is None:
+        faults.add(Kind.OUTSIDE_ROOT, f"{annotation.source}: {annotation.image}")
+    elif not os.path.isfile(path):  # False, too, for a name that no file can have
+        tail = annotation.image.partition("/")[2]
+        other = root.inside(tail) if tail else None
+        hint = f", but {tail} is there: data.images=. may be meant" if other and os.path.isfile(other) else ""
+        faults.add(Kind.MISSING_IMAGE, f"{annotation.source}: {annotation.image}: no such file{hint}")
+    else:
+        return path
+    return None
 
 
 def _pattern(text: str) -> re.Pattern[str]:

@@ -1,17 +1,20 @@
 """Image folders beside folders of annotation files with the same stems."""
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from gffpn.data.annotation import Annotation
 from gffpn.data.faults import Faults, Kind
+from gffpn.data.formats import WrongFormat
 from gffpn.data.images import SUFFIXES
 from gffpn.data.index import SPLITS
 from gffpn.data.root import Root, below, contents
 from gffpn.data.splits import Partition
 
 Place = str | Mapping[str, str]
+Parse = Callable[[str, str, str], Annotation]
 
 
 class Pair(NamedTuple):
@@ -48,15 +51,34 @@ def pair_up(
     """
     pairs = {split: _paired(root, place, suffix, faults) for split, place in where.items()}
     if not all(pairs.values()):
-        faults.settle()
+        faults.settle()  # raises: each empty one has left a fatal fault
     if partition.has_lists:
         return partition.select(root, pairs, faults)
     _refuse_orphans(root, pairs, suffix, faults)
     return pairs
 
 
-def read_annotation(root: Root, pair: Pair, faults: Faults) -> str | None:
-    """The text of a pair's annotation file, in UTF-8; None and a fault where there is none."""
+def read_annotations(
+    root: Root,
+    pairs: Mapping[str, Sequence[Pair]],
+    parse: Parse,
+    faults: Faults,
+    *,
+    background: bool = False,
+) -> dict[str, list[Annotation]]:
+    """What `parse(image, file, text)` makes of each split's files; where it raises ValueError, a fault.
+
+    An image without a file is a fault, too, or with `background` an image without objects.
+    """
+    return {
+        split: [a for pair in found if (a := _read(root, pair, parse, faults, background)) is not None]
+        for split, found in pairs.items()
+    }
+
+
+def _read(root: Root, pair: Pair, parse: Parse, faults: Faults, background: bool) -> Annotation | None:
+    if pair.annotation is None and background:
+        return Annotation(pair.image, pair.image, None, (), ())
     if pair.annotation is None:
         faults.add(Kind.MISSING_ANNOTATION, f"{pair.image}: no annotation file of the same stem")
         return None
@@ -65,9 +87,10 @@ def read_annotation(root: Root, pair: Pair, faults: Faults) -> str | None:
         faults.add(Kind.OUTSIDE_ROOT, pair.annotation)
         return None
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return parse(pair.image, pair.annotation, path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
-        faults.add(Kind.UNREADABLE_ANNOTATION, f"{pair.annotation}: {error}")
+        kind = Kind.WRONG_FORMAT if isinstance(error, WrongFormat) else Kind.UNREADABLE_ANNOTATION
+        faults.add(kind, f"{pair.annotation}: {error}")
         return None
 
 
@@ -86,6 +109,9 @@ def _paired(root: Root, place: tuple[str, str], suffix: str, faults: Faults) -> 
     if image_folder is None or annotation_folder is None:
         return []
     files = {os.path.splitext(name)[0]: name for name in _files(annotation_folder, {suffix})}
+    for entry in os.scandir(image_folder):
+        inside = len(list(_files(Path(entry.path), SUFFIXES))) if os.path.isdir(entry.path) else 0
+        faults.count(f"images left out, in the subfolder {below(images, entry.name)}", inside)
     pairs: dict[str, Pair] = {}
     for name in sorted(_files(image_folder, SUFFIXES)):
         stem = os.path.splitext(name)[0]
@@ -94,10 +120,23 @@ def _paired(root: Root, place: tuple[str, str], suffix: str, faults: Faults) -> 
             faults.add(Kind.DUPLICATE, f"{pairs[stem].image} and {image} would share one annotation")
         else:
             pairs[stem] = Pair(image, below(annotations, files[stem]) if stem in files else None)
+    if not files and _other_files(annotations, annotation_folder, suffix, faults):
+        return []
     if not pairs:
         expected = " ".join(sorted(SUFFIXES))
         faults.add(Kind.MISSING_FOLDER, f"{images}: no image ({expected}); {contents(image_folder)}")
     return list(pairs.values())
+
+
+def _other_files(name: str, folder: Path, suffix: str, faults: Faults) -> bool:
+    """Whether a folder without a file of the reader's suffix holds another reader's files: a fault."""
+    for other, data in {".xml": "voc", ".txt": "yolo", ".json": "coco"}.items():
+        count = len(list(_files(folder, {other})))
+        if count and other != suffix:
+            found = f"no {suffix} file, but {count} of {other}"
+            faults.add(Kind.OTHER_FORM, f"{name}: {found}: looks like data={data}")
+            return True
+    return False
 
 
 def _files(folder: Path, suffixes: Collection[str]) -> Iterator[str]:

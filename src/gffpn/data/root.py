@@ -29,15 +29,21 @@ class Root:
         anchored = posix.startswith("/") or PureWindowsPath(name).drive
         if anchored or "\0" in name or ".." in posix.split("/"):
             return None
-        real = os.path.realpath(os.path.join(self.path, posix))
+        try:
+            real = os.path.realpath(os.path.join(self.path, posix))
+        except ValueError:  # characters that no file name can have
+            return None
         return Path(real) if real == self._prefix[:-1] or real.startswith(self._prefix) else None
 
     def folder(self, name: str, faults: Faults) -> Path | None:
         """The folder `name`, or None and a fault."""
         path = self.inside(name)
-        if path is not None and path.is_dir():
+        if path is None or not path.is_dir():
+            self._missing(name, path, "folder", faults)
+        elif not os.access(path, os.R_OK | os.X_OK):
+            faults.add(Kind.MISSING_FOLDER, f"{name}: no permission to read this folder")
+        else:
             return path
-        self._missing(name, path, "folder", faults)
         return None
 
     def file(self, name: str, faults: Faults) -> Path | None:

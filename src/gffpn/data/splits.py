@@ -93,6 +93,8 @@ class Partition:
             if not parts[split]:
                 sizes = ", ".join(f"{name} {len(parts[name])}" for name in SPLITS)
                 faults.add(Kind.EMPTY_SPLIT, f"{split}: no image ({sizes}); each split needs one at least")
+        if parts["val"] and not any(len(record.boxes) for record in parts["val"]):
+            faults.add(Kind.EMPTY_SPLIT, "val: images, but no box: no epoch can be chosen by it")
         return {split: tuple(sorted(parts[split], key=lambda record: record.name)) for split in SPLITS}
 
 

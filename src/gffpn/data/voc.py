@@ -4,16 +4,15 @@ Source: Everingham and others, "The PASCAL Visual Object Classes Challenge 2012:
 "Annotation files"; NEU-DET keeps to it.
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from gffpn.data.faults import Faults, Kind
+from gffpn.data.annotation import Annotation, Box
+from gffpn.data.formats import check_text
 from gffpn.data.index import DataIndex
-from gffpn.data.intake import Annotation, Box, Intake
-from gffpn.data.pairs import Pair, Place, pair_up, places, read_annotation
-from gffpn.data.root import Root
-from gffpn.data.splits import Partition
+from gffpn.data.pairs import Place, pair_up, places, read_annotations
+from gffpn.data.reader import Reader
 
 # What to add to xmin, ymin, xmax, ymax so that they become edges, a whole image being (0, 0, width, height).
 # VOC counts pixels from 1 and names the first and the last one: NEU-DET's 4,189 boxes reach from 1 to 200
@@ -25,69 +24,41 @@ CORNERS: Mapping[str, Box] = {
 }
 
 
-class VOC:
+@dataclass(kw_only=True)
+class VOC(Reader):
     """Images in one folder, XML files of the same stems in another.
 
     `images` and `annotations` are folders below `root`, or mappings from split to folder. `corners` tells
     what a box's numbers are: "pixels_from_1" (the standard), "pixels_from_0" or "edges". Objects marked
     difficult or truncated are kept. Without `classes`, they are the sorted names of all annotations. The
-    other arguments: `Intake`, `Partition`. Raises ValueError here and DataError in `index`.
+    other arguments: `Reader`. Raises ValueError here and DataError in `index`.
     """
 
-    def __init__(
-        self,
-        _cache_dir: Path,
-        _image_size: tuple[int, int],
-        *,
-        root: str | None,
-        images: Place,
-        annotations: Place,
-        classes: Sequence[str] | None,
-        corners: str,
-        splits: str | None,
-        fractions: Sequence[float],
-        split_seed: int,
-        group_pattern: str | None,
-        on_error: str,
-    ) -> None:
-        if corners not in CORNERS:
-            raise ValueError(f"corners: got {corners!r}, expected one of {list(CORNERS)}")
-        self._places = places(images, annotations)
-        self._shift = CORNERS[corners]
-        self._intake = Intake(
-            root=root,
-            classes=classes,
-            partition=Partition(splits, fractions, split_seed, self._places),
-            group_pattern=group_pattern,
-            on_error=on_error,
-        )
+    images: Place
+    annotations: Place
+    corners: str
+
+    def __post_init__(self) -> None:
+        if self.corners not in CORNERS:
+            raise ValueError(f"corners: got {self.corners!r}, expected one of {list(CORNERS)}")
+        self._places = places(self.images, self.annotations)
+        self._intake = self.intake(self._places)
+        self._shift = CORNERS[self.corners]
 
     def index(self) -> DataIndex:
         """Read and check the whole set; each call reads anew."""
         images, annotations = self._places["train"]
         root, faults = self._intake.open(f"{images} and {annotations}")
         pairs = pair_up(root, self._places, ".xml", self._intake.partition, faults)
-        annotated = {
-            split: [a for pair in found if (a := self._read(root, pair, faults)) is not None]
-            for split, found in pairs.items()
-        }
+        annotated = read_annotations(root, pairs, self._parse, faults)
         names = {name for found in annotated.values() for annotation in found for name in annotation.names}
         return self._intake.index(root, annotated, self._intake.classes or sorted(names), faults)
-
-    def _read(self, root: Root, pair: Pair, faults: Faults) -> Annotation | None:
-        text = read_annotation(root, pair, faults)
-        if text is None or pair.annotation is None:
-            return None
-        try:
-            return self._parse(pair.image, pair.annotation, text)
-        except (ValueError, OverflowError, ElementTree.ParseError) as error:
-            faults.add(Kind.UNREADABLE_ANNOTATION, f"{pair.annotation}: {error}")
-            return None
 
     def _parse(self, image: str, source: str, text: str) -> Annotation:
         if "<!DOCTYPE" in text:  # declares entities, which can grow without bound
             raise ValueError("has a DOCTYPE, expected plain XML")
-        tree = ElementTree.fromstring(text)
+        check_text(text, wanted="voc")
+        tree = _tree(text)
         if tree.tag != "annotation":
             raise ValueError(f"begins with <{tree.tag}>, expected <annotation>")
         boxes: list[Box] = []
@@ -99,8 +70,24 @@ class VOC:
             names.append(_text(thing, "name"))
         size = None
         if tree.find("size") is not None:
-            size = int(_number(tree, "size/height")), int(_number(tree, "size/width"))
+            size = _whole(tree, "size/height"), _whole(tree, "size/width")
         return Annotation(image, source, size, boxes, names)
+
+
+def _tree(text: str) -> ElementTree.Element:
+    if not text.strip():
+        raise ValueError("is empty, expected <annotation>")
+    try:
+        return ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise ValueError(f"not readable as XML: {error}") from error
+
+
+def _whole(element: ElementTree.Element, path: str) -> int:
+    value = _number(element, path)
+    if not value.is_integer():
+        raise ValueError(f"{path} is {value:g}, expected a whole number")
+    return int(value)
 
 
 def _text(element: ElementTree.Element, path: str) -> str:

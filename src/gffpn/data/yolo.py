@@ -1,57 +1,41 @@
 """YOLO text labels: one file an image, a line a box: "class cx cy w h" in fractions of the image's sides."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
 import yaml
 
+from gffpn.data.annotation import Annotation, Box
 from gffpn.data.faults import Faults, Kind
+from gffpn.data.formats import check_text, yolo_box
 from gffpn.data.index import DataIndex
-from gffpn.data.intake import Annotation, Box, Intake
-from gffpn.data.pairs import Pair, Place, pair_up, places, read_annotation
+from gffpn.data.pairs import Place, pair_up, places, read_annotations
+from gffpn.data.reader import Reader
 from gffpn.data.root import Root
-from gffpn.data.splits import Partition
 
 UNLABELLED = ("refuse", "background")
 NAMES_FILE = "data.yaml"
 
 
-class YOLO:
+@dataclass(kw_only=True)
+class YOLO(Reader):
     """Images in one folder, text files of the same stems in another.
 
     `images` and `labels` are folders below `root`, or mappings from split to folder. Without `classes`, they
     are the `names` of data.yaml in the root; its paths are not used. `unlabelled` tells what an image without
     a label file is: a fault ("refuse"), or an image without objects ("background"). The other arguments:
-    `Intake`, `Partition`. Raises ValueError here and DataError in `index`.
+    `Reader`. Raises ValueError here and DataError in `index`.
     """
 
-    def __init__(
-        self,
-        _cache_dir: Path,
-        _image_size: tuple[int, int],
-        *,
-        root: str | None,
-        images: Place,
-        labels: Place,
-        classes: Sequence[str] | None,
-        unlabelled: str,
-        splits: str | None,
-        fractions: Sequence[float],
-        split_seed: int,
-        group_pattern: str | None,
-        on_error: str,
-    ) -> None:
-        if unlabelled not in UNLABELLED:
-            raise ValueError(f"unlabelled: got {unlabelled!r}, expected one of {list(UNLABELLED)}")
-        self._places = places(images, labels)
-        self._unlabelled = unlabelled
-        self._intake = Intake(
-            root=root,
-            classes=classes,
-            partition=Partition(splits, fractions, split_seed, self._places),
-            group_pattern=group_pattern,
-            on_error=on_error,
-        )
+    images: Place
+    labels: Place
+    unlabelled: str
+
+    def __post_init__(self) -> None:
+        if self.unlabelled not in UNLABELLED:
+            raise ValueError(f"unlabelled: got {self.unlabelled!r}, expected one of {list(UNLABELLED)}")
+        self._places = places(self.images, self.labels)
+        self._intake = self.intake(self._places)
 
     def index(self) -> DataIndex:
         """Read and check the whole set; each call reads anew."""
@@ -61,38 +45,26 @@ class YOLO:
         if not classes:
             faults.settle()
         pairs = pair_up(root, self._places, ".txt", self._intake.partition, faults)
-        annotated = {
-            split: [a for pair in found if (a := self._read(root, pair, classes, faults)) is not None]
-            for split, found in pairs.items()
-        }
+
+        def parse(image: str, source: str, text: str) -> Annotation:
+            return _parse(image, source, text, classes, faults)
+
+        background = self.unlabelled == "background"
+        annotated = read_annotations(root, pairs, parse, faults, background=background)
         return self._intake.index(root, annotated, classes, faults)
 
-    def _read(self, root: Root, pair: Pair, classes: Sequence[str], faults: Faults) -> Annotation | None:
-        if pair.annotation is None and self._unlabelled == "background":
-            return Annotation(pair.image, pair.image, None, (), (), relative=True)
-        text = read_annotation(root, pair, faults)
-        if text is None or pair.annotation is None:
-            return None
-        try:
-            return _parse(pair.image, pair.annotation, text.splitlines(), classes, faults)
-        except ValueError as error:
-            faults.add(Kind.UNREADABLE_ANNOTATION, f"{pair.annotation}: {error}")
-            return None
 
-
-def _parse(
-    image: str, source: str, lines: Sequence[str], classes: Sequence[str], faults: Faults
-) -> Annotation:
+def _parse(image: str, source: str, text: str, classes: Sequence[str], faults: Faults) -> Annotation:
+    check_text(text, wanted="yolo")
     boxes: list[Box] = []
     names: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        values = line.split()
-        if not values:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
             continue
         try:
-            label, (x, y, w, h) = int(values[0]), map(float, values[1:])
-        except ValueError:
-            raise ValueError(f"line {number} is {line[:60]!r}, expected 'class cx cy w h'") from None
+            label, x, y, w, h = yolo_box(line)
+        except ValueError as error:
+            raise type(error)(f"line {number}: {error}") from None
         if 0 <= label < len(classes):
             boxes.append((x - w / 2, y - h / 2, x + w / 2, y + h / 2))
             names.append(classes[label])
@@ -114,5 +86,5 @@ def _names(root: Root, faults: Faults) -> tuple[str, ...]:
         raise TypeError(f"names is {names!r}")
     except (yaml.YAMLError, LookupError, RecursionError, TypeError, ValueError) as error:
         expected = "a list `names`, or a mapping of 0, 1, ... to names"
-        faults.add(Kind.CLASSES, f"{NAMES_FILE}: expected {expected}; {type(error).__name__}: {error}")
+        faults.add(Kind.CLASSES, f"{NAMES_FILE}: expected {expected}; {' '.join(str(error).split())}")
         return ()

@@ -10,7 +10,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from gffpn.metrics.average_precision import summarize
-from gffpn.metrics.matching import Boxes, Floats, Ints, Matches, match, size_ranges
+from gffpn.metrics.matching import SIZE_EDGES, Boxes, Floats, Ints, Matches, match, size_ranges
 
 
 class DetectionMetric(Metric):
@@ -37,7 +37,7 @@ class DetectionMetric(Metric):
         self,
         classes: Sequence[str],
         *,
-        size_edges: Sequence[float] = (8, 16, 32, 96),
+        size_edges: Sequence[float] = SIZE_EDGES,
         max_detections: int = 100,
     ) -> None:
         super().__init__()

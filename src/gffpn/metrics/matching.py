@@ -26,6 +26,8 @@ TRUE, FALSE, IGNORED = 1, 0, -1
 # 1/1000 px: coordinates are float32 and rescaled, and noise must not decide which bin a 32 px box is in
 _SIDE_DECIMALS = 3
 _BLOCK = 65536
+SIZE_EDGES = (8, 16, 32, 96)
+"""Sides in pixels at which the bins of sizes meet."""
 
 
 class SizeRange(NamedTuple):

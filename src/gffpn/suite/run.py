@@ -17,11 +17,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from gffpn import build
-from gffpn.data.index import DataIndex
+from gffpn.callbacks.finite import LossNotFiniteError
+from gffpn.data.index import DataError, DataIndex
 from gffpn.shared_files import alone
-from gffpn.suite import identity
+from gffpn.suite import identity, settings
 from gffpn.suite.fit import about, fit_and_test
 from gffpn.suite.folder import RunFolder, write_atomically
+from gffpn.suite.overrides import CONF
 from gffpn.suite.sweep import record_job
 from gffpn.suite.table import print_table
 
@@ -40,13 +42,18 @@ def run(config: DictConfig) -> str:
     if not build.is_lead():
         logging.getLogger().setLevel(logging.WARNING)
     try:
+        settings.check(config)
+        if not in_sweep:
+            build.rehearse(config)
         index = build.build_index(config)
         apart = in_sweep and build.starts_processes(config)
         # who starts processes must not hold what they wait for; who is started leaves it to the first of them
         with nullcontext() if apart or not build.is_lead() else _claimed(config, index):
             folder = run_folder(config, index)
-            if in_sweep and build.is_lead():
-                record_job(sweep, hydra.job.num, overrides=overrides, run=folder.path)
+            if in_sweep:
+                if build.is_lead():
+                    record_job(sweep, hydra.job.num, overrides=overrides, run=folder.path)
+                build.rehearse(config)  # here, so that its failure is kept in the run's folder
             if apart:
                 execute_apart(overrides, folder, group=sweep.name)
             else:
@@ -58,8 +65,8 @@ def run(config: DictConfig) -> str:
         assert error is not None
         _tell_failure(error, folder)
         if not in_sweep:
-            if isinstance(error, ValueError) or _disk_is_full(error):
-                raise SystemExit(1) from None
+            if code := _exit_code(error):
+                raise SystemExit(code) from None
             raise
         if folder is None and build.is_lead():
             fault = f"{type(error).__name__}: {error}"
@@ -120,7 +127,7 @@ def execute_apart(overrides: Sequence[str], folder: RunFolder, *, group: str) ->
     if folder.status == "finished":
         _say(f"Already finished, skipped: {folder.path}")
         return
-    script = build.CONF.parent / "train.py"
+    script = CONF.parent / "train.py"
     command = [sys.executable, str(script), *overrides, f"name='{group}'", "hydra.mode=RUN"]
     with subprocess.Popen(command) as process:
         try:
@@ -138,6 +145,13 @@ def _say(message: str) -> None:
 
 def _disk_is_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in DISK_FULL
+
+
+def _exit_code(error: BaseException) -> int | None:
+    """2 for a wrong setting, 1 for what else a user can mend; None for what deserves its traceback."""
+    if isinstance(error, ValueError):
+        return 1 if isinstance(error, DataError) else 2
+    return 1 if isinstance(error, LossNotFiniteError) or _disk_is_full(error) else None
 
 
 def _tell_failure(error: BaseException, folder: RunFolder | None) -> None:

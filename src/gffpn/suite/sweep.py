@@ -15,7 +15,9 @@ from omegaconf import DictConfig, open_dict
 
 from gffpn.shared_files import alone
 from gffpn.suite.folder import RunFolder, write_atomically
+from gffpn.suite.overrides import refuse
 from gffpn.suite.paper import check_paper_table, paper_mAP50
+from gffpn.suite.settings import check, check_jobs
 from gffpn.suite.table import print_table, settings, varied, write_tables
 
 
@@ -46,15 +48,22 @@ class SweepCallback(Callback):
         # launchers send it to other processes, which hold no lock
         return {}
 
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        try:
+            check(config)
+        except ValueError as error:
+            refuse(str(error))
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         # Hydra makes a warning of whatever else a callback raises
         try:
             self._open(config)
         except (ValueError, OSError) as error:
-            raise SystemExit(f"ERROR: {error}") from None
+            refuse(str(error))
 
     def _open(self, config: DictConfig) -> None:
         check_paper_table(config.experiment.paper_table)
+        check_jobs(config)
         launcher = str(config.hydra.runtime.choices["hydra/launcher"])
         if launcher in ("slurm", "submitit_slurm") and shutil.which("srun") is None:
             raise ValueError(f"hydra/launcher={launcher}: this machine has no srun; start it on a cluster's")

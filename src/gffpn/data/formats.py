@@ -1,0 +1,86 @@
+"""What an annotation file in another form looks like, so that its refusal can tell the cure."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+YOLO_LINE = "'class cx cy w h' in fractions of the image's sides"
+
+
+class WrongFormat(ValueError):
+    """An annotation file that is no accident but has another form; the message tells which."""
+
+
+def check_text(text: str, *, wanted: str) -> None:
+    """Raise WrongFormat if `text` looks like another form than the reader `wanted` ("voc", "yolo") reads."""
+    if looks := _looks(text, wanted):
+        raise WrongFormat(f"looks like {looks[0]}, expected {looks[1]}")
+
+
+def _looks(text: str, wanted: str) -> tuple[str, str] | None:
+    expected = {"voc": "Pascal VOC's XML", "yolo": f"lines of {YOLO_LINE}", "coco": "COCO's JSON"}[wanted]
+    start = text.lstrip("\ufeff \t\r\n")
+    if start.startswith("<") and wanted != "voc":
+        return "XML (Pascal VOC: data=voc)", expected
+    if start.startswith(("{", "[")) and wanted != "coco":
+        return "JSON (COCO: data=coco)", expected
+    if wanted != "yolo" and start and _numbers(start.splitlines()[0].split(), 5):
+        return "YOLO labels (data=yolo)", expected
+    return None
+
+
+def _numbers(words: Sequence[str], count: int) -> list[float]:
+    """The words as `count` numbers or more, else none."""
+    try:
+        values = [float(word) for word in words]
+    except ValueError:
+        return []
+    return values if len(values) >= count else []
+
+
+def yolo_box(line: str) -> tuple[int, float, float, float, float]:
+    """Class, middle and sides of a line; ValueError for another line, WrongFormat if it has a known form."""
+    words = line.split()
+    values = _numbers(words, 1)
+    if len(values) != 5 or not values[0].is_integer():
+        raise _yolo_fault(line, words, values)
+    label, x, y, w, h = values
+    far = [value for value in (x, y, w, h) if 2 < abs(value) < math.inf]
+    if far:  # by two images and more; what is a little outside is told as such
+        raise WrongFormat(f"{line[:60]!r} looks like pixels, expected {YOLO_LINE}")
+    return int(label), x, y, w, h
+
+
+def _yolo_fault(line: str, words: Sequence[str], values: Sequence[float]) -> ValueError:
+    looks = ""
+    if len(values) >= 7 and len(values) % 2 and all(0 <= value <= 1 for value in values[1:]):
+        looks = f"a polygon of {len(values) // 2} points (give each polygon's box instead)"
+    elif len(values) == 6:
+        looks = "a prediction or a track (drop the sixth number)"
+    elif not values and _numbers(line.replace(",", " ").replace(";", " ").split(), 5):
+        looks = "numbers with commas (separate them by spaces)"
+    elif len(words) == 5 and len(_numbers(words[1:], 4)) == 4 and not values:
+        looks = "a class by its name (give its number, 0 for the first class)"
+    if looks:
+        return WrongFormat(f"{line[:60]!r} looks like {looks}, expected {YOLO_LINE}")
+    return ValueError(f"{line[:60]!r}: expected {YOLO_LINE}")
+
+
+def check_coco(content: Any) -> None:
+    """Raise WrongFormat unless a JSON file holds the three lists of COCO's detections."""
+    if isinstance(content, list):
+        first = content[0] if content and isinstance(content[0], dict) else {}
+        kind = "a file of results (detections)" if {"image_id", "score"} <= set(first) else "a list"
+        raise WrongFormat(f"holds {kind}, expected the ground truth: images, annotations, categories")
+    if not isinstance(content, dict):
+        raise WrongFormat(f"holds a {type(content).__name__}, expected images, annotations, categories")
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(content.get(key), list):
+            keys = ", ".join(map(str, list(content)[:8])) or "nothing"
+            looks = " (LabelMe, one file an image?)" if "shapes" in content else ""
+            raise WrongFormat(f"no list {key!r}, expected a COCO file of detections; it holds {keys}{looks}")
+
+
+def are_fractions(boxes: Sequence[Sequence[float]]) -> bool:
+    """Whether no box (xyxy) of a whole file reaches beyond the first pixel."""
+    return bool(boxes) and all(math.isfinite(side) and side <= 1 for box in boxes for side in box)

@@ -1,0 +1,98 @@
+"""Values of a composed configuration that cannot be right, refused before anything is read or built."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any, get_type_hints
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+
+from gffpn.build import image_size
+from gffpn.data.cache import MODES
+from gffpn.layers.choice import choose
+from gffpn.suite import tracking
+from gffpn.suite.overrides import WRONG_OVERRIDE, told
+from gffpn.suite.yaml_types import fits, words
+
+# smallest whole number that a setting may be
+LEAST = {"batch_size": 1, "trainer.max_epochs": 1, "seed": 0, "loader.workers": 0, "logger.pictures": 0}
+
+
+def check(config: DictConfig) -> None:
+    """Raise ValueError, in one line, for a number, a choice or an argument that cannot be right."""
+    try:
+        for key, least in LEAST.items():
+            value = OmegaConf.select(config, key, throw_on_missing=True)
+            if type(value) is not int or value < least:
+                raise ValueError(f"{key}: got {value!r}, expected a whole number, {least} or more")
+        image_size(config)
+        choose("loader.cache", config.loader.cache, dict.fromkeys(MODES))
+        choose("logger.wandb", config.logger.wandb, tracking.MODES)
+        choices = _choices(config)
+        for where, node in _with_target(config, ""):
+            _check_arguments(where, node, choices)
+    except WRONG_OVERRIDE as error:
+        raise ValueError(told(error)) from error
+
+
+def check_jobs(config: DictConfig) -> None:
+    """`check` every job of a sweep; ValueError if one cannot be composed or is refused."""
+    if not config.hydra.sweeper._target_.endswith("BasicSweeper"):
+        return  # another sweeper chooses its jobs as it goes
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    loader = GlobalHydra.instance().config_loader()
+    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    try:
+        parser = OverridesParser.create(config_loader=loader)
+        overrides = parser.parse_overrides([*params, *map(str, config.hydra.overrides.task)])
+        for job in BasicSweeper.split_arguments(overrides, None)[0]:
+            check(loader.load_sweep_config(config, list(job)))
+    except WRONG_OVERRIDE as error:
+        raise ValueError(told(error)) from error
+
+
+def _with_target(node: Any, where: str) -> Iterator[tuple[str, DictConfig]]:
+    """Each node that names what it constructs, with its key; not Hydra's own."""
+    if not isinstance(node, DictConfig):
+        return
+    if "_target_" in node:
+        yield where, node
+    for key in node:
+        if not isinstance(key, str):
+            continue  # a table's number
+        plain = not OmegaConf.is_missing(node, key) and not OmegaConf.is_interpolation(node, key)
+        if plain and key != "hydra":
+            yield from _with_target(node[key], f"{where}.{key}" if where else key)
+
+
+def _check_arguments(where: str, node: DictConfig, choices: Mapping[str, str]) -> None:
+    """Hold the values against the constructor's keyword arguments: all there, no other, of the right type."""
+    values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+    assert isinstance(values, dict)
+    target = get_object(values["_target_"])
+    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    asked = {
+        parameter.name: parameter
+        for parameter in inspect.signature(target).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    given = {str(key): value for key, value in values.items() if not str(key).startswith("_")}
+    taker = f"{where}={choices[where]}" if where in choices else str(target.__name__)
+    for key in (key for key in given if key not in asked):
+        cause = f" (ablation={choices['ablation']} sets it)" if choices.get("ablation") else ""
+        raise ValueError(f"{where}.{key}: {taker} takes no {key!r}{cause}, only {list(asked)}")
+    for key, parameter in asked.items():
+        if key not in given and parameter.default is parameter.empty:
+            raise ValueError(f"{where}.{key}: missing, {taker} needs it")
+        if key in given and not fits(given[key], hints.get(key, Any)):
+            raise ValueError(f"{where}.{key}: got {given[key]!r}, expected {words(hints[key])}")
+
+
+def _choices(config: DictConfig) -> Mapping[str, str]:
+    """What each group was chosen to be."""
+    hydra = config.hydra if "hydra" in config else HydraConfig.get()
+    return dict(hydra.runtime.choices)
