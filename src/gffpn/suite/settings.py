@@ -61,7 +61,9 @@ def _with_target(node: Any, where: str) -> Iterator[tuple[str, DictConfig]]:
         return
     if "_target_" in node:
         yield where, node
-    for key in map(str, node):
+    for key in node:
+        if not isinstance(key, str):
+            continue  # a table's number
         plain = not OmegaConf.is_missing(node, key) and not OmegaConf.is_interpolation(node, key)
         if plain and key != "hydra":
             yield from _with_target(node[key], f"{where}.{key}" if where else key)
@@ -80,7 +82,7 @@ def _check_arguments(where: str, node: DictConfig, choices: Mapping[str, str]) -
     }
     given = {str(key): value for key, value in values.items() if not str(key).startswith("_")}
     taker = f"{where}={choices[where]}" if where in choices else str(target.__name__)
-    for key in given.keys() - asked.keys():
+    for key in (key for key in given if key not in asked):
         cause = f" (ablation={choices['ablation']} sets it)" if choices.get("ablation") else ""
         raise ValueError(f"{where}.{key}: {taker} takes no {key!r}{cause}, only {list(asked)}")
     for key, parameter in asked.items():
