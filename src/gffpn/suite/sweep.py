@@ -14,7 +14,6 @@ from omegaconf import DictConfig, open_dict
 from gffpn.suite.folder import RunFolder, write_atomically
 from gffpn.suite.overrides import refuse
 from gffpn.suite.paper import check_paper_table, paper_mAP50
-from gffpn.suite.settings import check, check_jobs
 from gffpn.suite.table import print_table, write_tables
 
 
@@ -38,12 +37,16 @@ class SweepCallback(Callback):
     """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        from gffpn.suite.settings import check  # here: torch takes seconds, and a report needs none of it
+
         try:
             check(config)
         except ValueError as error:
             refuse(str(error))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        from gffpn.suite.settings import check_jobs
+
         # Hydra makes a warning of whatever else a callback raises
         try:
             check_paper_table(config.experiment.paper_table)
