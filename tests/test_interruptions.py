@@ -263,4 +263,5 @@ def test_ctrl_c_ends_a_sweep_and_says_how_to_go_on(two_runs: list[str], tmp_path
             if line.startswith("epoch 2/"):
                 process.send_signal(signal.SIGINT)
     assert process.returncode != 0
-    assert told[-1] == "Interrupted. The same command goes on from the last finished epoch.\n"
+    assert "Interrupted. The same command goes on from the last finished epoch.\n" in told
+    assert told[-1] == "1 of 1 runs are not finished. The same command again runs only what is missing.\n"

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from gffpn.data.images import read_image
 from gffpn.data.index import DataError
 from tiny_sets import coco, coco_content, voc, write_sets, xml, yolo
 
@@ -79,6 +81,13 @@ FORGIVABLE = [
     (voc, b_xml(B_XML.replace("<xmin>6", "<xmin>six")), "unreadable annotation", "'six', expected a number"),
     (voc, b_xml(B_XML.replace("bndbox", "box")), "unreadable annotation", "<object> without bndbox/xmin"),
     (voc, b_xml(B_XML[:-9]), "unreadable annotation", "xml/b.xml"),
+    (voc, b_xml(" "), "unreadable annotation", "xml/b.xml: is empty"),
+    (
+        voc,
+        b_xml(B_XML.replace(">50</width>", ">50.5</width>")),
+        "unreadable annotation",
+        "50.5, expected a whole",
+    ),
     (voc, b_xml("<html/>"), "unreadable annotation", "begins with <html>, expected <annotation>"),
     (voc, b_xml(BOMB), "unreadable annotation", "has a DOCTYPE"),
     (
@@ -114,6 +123,14 @@ FORGIVABLE = [
         "line 1: .* looks like pixels",
     ),
     (yolo, b_txt("0 0.1 0.1 0.2 0.1 0.2 0.2"), "annotation in another format", "a polygon of 3 points"),
+    (yolo, b_txt("0 .1 .1 .2 .1 .2 .2 .1 .2"), "annotation in another format", "a polygon of 4 points"),
+    (yolo, b_txt("0 0.5 0.5 0.1 0.1 0.9"), "annotation in another format", "drop the sixth number"),
+    (yolo, b_txt("0,0.5,0.5,0.1,0.1"), "annotation in another format", "numbers with commas"),
+    (yolo, b_txt("dent 0.5 0.5 0.1 0.1"), "annotation in another format", "a class by its name"),
+    (yolo, b_txt('{"shapes": []}'), "annotation in another format", "looks like JSON"),
+    (yolo, b_txt("0.5 0.5 0.5 0.1 0.1"), "unreadable annotation", "expected 'class cx cy w h'"),
+    (yolo, b_txt("1e400 0.5 0.5 0.1 0.1"), "unreadable annotation", "expected 'class cx cy w h'"),
+    (yolo, b_txt("0 0.5 0.5 inf 0.1"), "box that is not finite", "labels/b.txt"),
     (yolo, lambda root: (root / "labels/b.txt").unlink(), "missing annotation", "images/b.png"),
     (coco, b_image(file_name="../images/b.png"), "path that leaves the root", "all.json"),
     (coco, b_image(file_name="/etc/b.png"), "path that leaves the root", "/etc/b.png"),
@@ -127,6 +144,12 @@ FORGIVABLE = [
         "unreadable annotation",
         "width is '50', expected a whole number",
     ),
+    (coco, b_image(id=11.0), "unreadable annotation", "id is 11.0, expected a whole number"),
+    (coco, b_image(id=True), "unreadable annotation", "id is True, expected a whole number"),
+    (coco, b_image(file_name="images/b.png"), "missing image", "images/b.png is there: data.images=. may"),
+    (coco, b_image(file_name="d" * 5000 + "/b.png"), "missing image", "ddd/b.png: no such file"),
+    (coco, b_image(file_name="\0\n/b.png"), "path that leaves the root", r"\\x00\\n/b.png"),
+    (coco, b_image(file_name="\ud800/b.png"), "path that leaves the root", r"\\ud800/b.png"),
     (coco, b_box(id=100), "duplicate", r"annotations\[2\] has the id 100 of another"),
     (coco, b_box(image_id=77), "missing image", "no image has the id 77"),
     (coco, b_box(category_id=77), "unknown class", "no category has the id 77"),
@@ -185,6 +208,10 @@ FATAL = [
     (coco, broken("all.json", "{"), "unreadable file"),
     (coco, broken("all.json", "[" * 100_000), "unreadable file"),
     (coco, broken("all.json", '{"images": []}'), "no list 'annotations'"),
+    (coco, broken("all.json", "[]"), "all.json: holds a list, expected the ground truth"),
+    (coco, broken("all.json", "3"), "all.json: holds a int, expected"),
+    (coco, broken("all.json", B_XML), r"all.json: looks like XML \(Pascal VOC: data=voc\)"),
+    (coco, broken("all.json", '{"version": 1, "shapes": []}'), "it holds version, shapes .LabelMe"),
     (coco, content(lambda whole: whole["categories"][0].update(name="dent")), "each named once"),
     (yolo, lambda root: (root / "data.yaml").unlink(), "holds no data.yaml"),
     (yolo, broken("data.yaml", "names: 3"), "expected a list `names`"),
@@ -275,3 +302,85 @@ def test_wrong_arguments_are_refused_at_construction(changes: dict[str, Any], ex
 def test_yolo_refuses_an_unknown_answer_for_unlabelled_images(root: Path) -> None:
     with pytest.raises(ValueError, match="got 'maybe', expected one of"):
         yolo(root, unlabelled="maybe")
+
+
+def test_a_folder_of_another_readers_files_is_one_fault(root: Path) -> None:
+    for reader, changes, told in [
+        (voc, {"annotations": "labels"}, r"labels: no \.xml file, but 3 of \.txt: looks like data=yolo"),
+        (yolo, {"labels": "xml"}, r"xml: no \.txt file, but 3 of \.xml: looks like data=voc"),
+        (yolo, {"labels": "xml", "unlabelled": "background"}, "looks like data=voc"),
+    ]:
+        with pytest.raises(DataError, match=told) as refusal:
+            reader(root, **changes).index()
+        assert "1 fault in" in str(refusal.value)
+
+
+UNUSUAL = {
+    "16-bit image": lambda path: Image.new("I;16", (50, 50), 257 * 40).save(path),
+    "palette image": lambda path: Image.new("RGB", (50, 50), (40, 40, 40)).quantize(2).save(path),
+    "transparent image": lambda path: Image.new("LA", (50, 50), (40, 9)).save(path),
+}
+
+
+@pytest.mark.parametrize("kind", UNUSUAL)
+def test_an_unusual_image_is_refused_or_converted(root: Path, kind: str) -> None:
+    UNUSUAL[kind](root / "images" / "b.png")
+    with pytest.raises(DataError, match=f"{kind} .*data.unusual_images=convert") as refusal:
+        voc(root).index()
+    assert refusal.match("images/b.png: ")
+    index = voc(root, unusual_images="convert").index()
+    assert index.mended == {f"{kind} converted": 1}
+    assert read_image(index.splits["val"][0].path)[0, 0].tolist() == [40, 40, 40]
+
+
+@pytest.mark.parametrize(("mode", "colour"), [("L", 9), ("RGBA", (1, 2, 3, 255)), ("LA", (1, 255)), ("1", 1)])
+def test_usual_images_need_no_word(root: Path, mode: str, colour: Any) -> None:
+    Image.new(mode, (50, 50), colour).save(root / "images" / "b.png")
+    assert voc(root).index().mended == {}
+
+
+def test_odd_sets_that_are_right(root: Path) -> None:
+    """Unicode, spaces, a suffix in capitals, a byte order mark, CRLF, boxes on the border, a linked root."""
+    (root / "images" / "b.png").rename(root / "images" / "büh né 1.PNG")
+    (root / "labels" / "b.txt").unlink()
+    lines = "0 0.5 0.5 1 1", "", "1.0 0.95 0.95 0.1 0.1", ""
+    (root / "labels" / "büh né 1.txt").write_bytes("\ufeff".encode() + "\r\n".join(lines).encode())
+    (root / "splits" / "val.txt").write_text("büh né 1\r\n", encoding="utf-8")
+    (root / "link").symlink_to(root, target_is_directory=True)
+    (record,) = yolo(root / "link").index().splits["val"]
+    assert record.name == "images/büh né 1.PNG"
+    np.testing.assert_allclose(record.boxes, [[0, 0, 50, 50], [45, 45, 50, 50]], atol=1e-5)
+
+
+def test_images_of_any_size(root: Path) -> None:
+    for size in ((1, 1), (10000, 10)):
+        Image.new("RGB", size).save(root / "images" / "b.png")
+        (root / "labels" / "b.txt").write_text("0 0.5 0.5 1 1")
+        (record,) = yolo(root).index().splits["val"]
+        assert record.boxes.tolist() == [[0, 0, *size]]
+
+
+def test_images_in_subfolders_are_told(root: Path) -> None:
+    (root / "images" / "more").mkdir()
+    shutil.copy(root / "images" / "b.png", root / "images" / "more" / "z.png")
+    assert yolo(root).index().mended == {"images left out, in the subfolder images/more": 1}
+
+
+def test_a_folder_without_permission_is_a_fault(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path).name != "xml")
+    with pytest.raises(DataError, match="xml: no permission to read this folder"):
+        voc(root).index()
+
+
+def test_skipping_ends_in_one_line_of_counts(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    boxes = [("dent", 5, 5, 25, 45), ("dent", 5, 5, 99, 45), ("rust", 5, 5, 25, 45), ("rust", 6, 5, 25, 45)]
+    (root / "xml" / "b.xml").write_text(xml((50, 50), boxes))
+    index = voc(root, on_error="skip", classes=["dent", "scratch"]).index()
+    assert "dropped 3: 2 unknown class, 1 box outside its image" in caplog.text
+    assert index.mended == {"dropped, unknown class": 2, "dropped, box outside its image": 1}
+
+
+def test_a_val_split_without_boxes_is_refused(root: Path) -> None:
+    (root / "labels" / "b.txt").write_text("")
+    with pytest.raises(DataError, match="val: images, but no box"):
+        yolo(root).index()

@@ -219,7 +219,7 @@ def test_a_sweep_goes_on_after_a_failure_and_repeats_only_what_is_missing(
     failed = RunFolder(Path(rows[1]["run"]))
     assert "optim.lr: got -1" in failed.traceback.read_text()
     assert str(failed.traceback) in first.stdout
-    assert "1 of 3 runs failed" in first.stdout
+    assert "1 of 3 runs are not finished" in first.stdout
     assert "| failed |" in (folder / "results.md").read_text()
     second = sweep(["-m", *overrides, "name=broken"])
     assert second.returncode == 1

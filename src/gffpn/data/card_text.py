@@ -14,16 +14,12 @@ SHOWN = 10
 
 def print_card(card: Mapping[str, Any], console: Console) -> None:
     """Tables of counts by split, then what is doubtful, at most `SHOWN` of each."""
-    height, width = card["image_size"]
-    console.print(
-        f"Data fingerprint {card['fingerprint']}, image size {height} x {width} (H x W)", markup=False
-    )
+    size = " x ".join(map(str, card["image_size"]))
+    console.print(f"Data fingerprint {card['fingerprint']}, image size {size} (H x W)", markup=False)
     if card["origin"]:
         console.print(card["origin"], markup=False)
-    counts = {
-        what: {split: card["splits"][split][what] for split in SPLITS}
-        for what in ("images", "empty", "boxes")
-    }
+    totals = ("images", "empty", "boxes")
+    counts = {what: {split: card["splits"][split][what] for split in SPLITS} for what in totals}
     thin = {name: row for name, row in card["thin"].items() if any(row.values())}
     native = {name: row for name, row in card["bins"].items() if name.startswith("native_")}
     network = {name: row for name, row in card["bins"].items() if name not in native}

@@ -121,10 +121,11 @@ class Faults:
         """
         if any(kind in FATAL or not self._skips for kind in self._found):
             raise FaultyData(self.root, self._found, skips=self._skips)
-        for kind, whats in self._found.items():
+        found = {kind: self._found[kind] for kind in Kind if kind in self._found}
+        for kind, whats in found.items():
             for what in whats:
                 logger.warning("%s: dropped, %s: %s", self.root, kind, what)
-        dropped = {kind: len(whats) for kind, whats in self._found.items()}
+        dropped = {kind: len(whats) for kind, whats in found.items()}
         if dropped:
             counts = ", ".join(f"{number} {kind}" for kind, number in dropped.items())
             logger.warning("%s: dropped %d: %s", self.root, sum(dropped.values()), counts)

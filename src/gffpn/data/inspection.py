@@ -61,9 +61,9 @@ def _look_of(entry: list[Any]) -> Look:
 def _read(path: Path) -> dict[str, list[Any]]:
     try:
         memo = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        return dict(memo["files"]) if memo["rules"] == RULES else {}
+    except (OSError, ValueError, TypeError, KeyError):
         return {}
-    return dict(memo["files"]) if memo.get("rules") == RULES else {}
 
 
 def _write(path: Path, files: dict[str, list[Any]]) -> None:

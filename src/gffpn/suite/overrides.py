@@ -21,15 +21,19 @@ def start(main: Callable[[], object]) -> None:
 
     What a run raises keeps its traceback, and everything does under HYDRA_FULL_ERROR=1.
     """
-    whole = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        main()
+        return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints its own lines and leaves
     try:
         main()
     except (*WRONG_OVERRIDE, ValueError) as error:
         modules = {frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)}
-        if whole or "gffpn.suite.run" in modules:  # a run had begun: no override's fault
+        if "gffpn.suite.run" in modules:  # a run had begun: no override's fault
             raise
         refuse(told(error))
+    finally:
+        del os.environ["HYDRA_FULL_ERROR"]
 
 
 def refuse(message: str) -> None:

@@ -1,11 +1,13 @@
 """What a sweep adds to its runs: a folder with a name, a record a job, and one table at the end."""
 
+import atexit
 import hashlib
 import json
 import re
 import shutil
+import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,6 @@ from gffpn.shared_files import alone
 from gffpn.suite.folder import RunFolder, write_atomically
 from gffpn.suite.overrides import refuse
 from gffpn.suite.paper import check_paper_table, paper_mAP50
-from gffpn.suite.settings import check, check_jobs
 from gffpn.suite.table import print_table, settings, varied, write_tables
 
 
@@ -49,6 +50,8 @@ class SweepCallback(Callback):
         return {}
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        from gffpn.suite.settings import check  # here: torch takes seconds, and a report needs none of it
+
         try:
             check(config)
         except ValueError as error:
@@ -62,6 +65,8 @@ class SweepCallback(Callback):
             refuse(str(error))
 
     def _open(self, config: DictConfig) -> None:
+        from gffpn.suite.settings import check_jobs
+
         check_paper_table(config.experiment.paper_table)
         check_jobs(config)
         launcher = str(config.hydra.runtime.choices["hydra/launcher"])
@@ -76,21 +81,28 @@ class SweepCallback(Callback):
             config.hydra.sweep.dir = str(folder)
             # every launcher composes its jobs from these overrides
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
+        # a launcher whose process was killed, or Ctrl-C, takes Hydra's own end of the sweep with it
+        atexit.register(self._tell, config)
+        self._held.callback(atexit.unregister, self._tell)
         if launcher.startswith(("slurm", "submitit")):
             print(f"What the runs print: {folder / '.submitit'}", flush=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        with self._held:
+            if not self._tell(config):
+                raise SystemExit(1)
+
+    def _tell(self, config: DictConfig) -> bool:
+        """Write and print the table and which runs failed; whether all is well."""
         try:
-            self._gather(config)
+            return self._gather(config)
         except OSError as error:
-            raise SystemExit(f"ERROR: no table is written: {error}") from None
+            print(f"ERROR: no table is written: {error}", file=sys.stderr)
         except Exception:
             traceback.print_exc()
-            raise SystemExit(1) from None
-        finally:
-            self._held.close()
+        return False
 
-    def _gather(self, config: DictConfig) -> None:
+    def _gather(self, config: DictConfig) -> bool:
         folder = Path(config.hydra.sweep.dir)
         jobs = read_jobs(folder)
         rows = []
@@ -104,22 +116,29 @@ class SweepCallback(Callback):
         print_table(rows, title=folder.name)
         write_tables(folder, rows)
         print(f"Table: {folder / 'results.md'}, {folder / 'results.csv'}")
-        self._end(rows)
+        return not _name_failures(rows)
 
-    def _end(self, rows: list[dict[str, Any]]) -> None:
-        """Say which runs failed, and exit non-zero if any did."""
-        failed = [row for row in rows if row["status"] != "finished"]
-        keys = varied(rows)
-        for row in failed:
-            chosen = settings(row["overrides"])
-            told = " ".join(f"{key}={chosen[key]}" for key in keys if key in chosen)
-            where = Path(row["run"]) / "traceback.txt" if row["run"] else row["fault"]
-            print(f"FAILED: {told}: {where}")
-        if failed:
-            print(
-                f"{len(failed)} of {len(rows)} runs failed. The same command again runs only what is missing."
-            )
-            raise SystemExit(1)
+
+def _name_failures(rows: Sequence[dict[str, Any]]) -> int:
+    """Say which runs are not finished; their number."""
+    failed = [row for row in rows if row["status"] != "finished"]
+    keys = varied(rows)
+    for row in failed:
+        chosen = settings(row["overrides"])
+        told = " ".join(f"{key}={chosen[key]}" for key in keys if key in chosen)
+        print(f"{row['status'].upper()}: {told}: {_where(row)}")
+    if failed:
+        count = f"{len(failed)} of {len(rows)} runs are not finished"
+        print(f"{count}. The same command again runs only what is missing.")
+    return len(failed)
+
+
+def _where(row: Mapping[str, Any]) -> str:
+    """Where a run that is not finished tells why."""
+    if not row["run"]:
+        return str(row["fault"])
+    run = RunFolder(Path(row["run"]))
+    return str(run.traceback if run.traceback.exists() else run.path)
 
 
 def record_job(

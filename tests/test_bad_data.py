@@ -1,0 +1,28 @@
+"""Is every kind of bad data refused by name, and trained without where that is asked for?"""
+
+from pathlib import Path
+
+import pytest
+
+from bad_data import as_a_user_does, make, refusal, skipping
+from bad_sets import CASES, Case
+
+TRAINED = ("truncated JPEG", "unknown class number", "16-bit image")
+REFUSED_AGAIN = ("missing folder", "malformed JSON", "empty split")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_bad_data_is_refused_by_name(case: Case, tmp_path: Path) -> None:
+    refusal(case, make(case, tmp_path))
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.name in TRAINED + REFUSED_AGAIN], ids=lambda case: case.name
+)
+def test_skipping_trains_and_counts_or_tells_why_not(case: Case, tmp_path: Path) -> None:
+    assert case.skippable == (case.name in TRAINED)
+    skipping(case, tmp_path, make(case, tmp_path))
+
+
+def test_the_log_of_a_run_counts_what_was_skipped(tmp_path: Path) -> None:
+    as_a_user_does(tmp_path, "data.on_error=skip")

@@ -1,0 +1,238 @@
+"""Are images inspected once, duplicates found, and the card's counts right?"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gffpn.__main__ import main
+from gffpn.data import inspection
+from gffpn.data.card import card, class_conflicts, same_labels
+from gffpn.data.duplicates import close_pairs, near_duplicates
+from gffpn.data.images import Look, look
+from gffpn.data.index import DataError, DataIndex, ImageRecord
+from gffpn.data.transforms import Letterbox
+from gffpn.metrics.detection import DetectionMetric
+from gffpn.metrics.matching import SIZE_EDGES, size_ranges
+
+BINS = size_ranges(SIZE_EDGES)
+
+
+def record(
+    path: Path, boxes: list[list[float]], labels: list[int], size: tuple[int, int] = (64, 64)
+) -> ImageRecord:
+    xyxy = np.array(boxes, np.float32).reshape(-1, 4)
+    return ImageRecord(path, path.name, *size, xyxy, np.array(labels, np.int64))
+
+
+def texture(seed: int, side: int = 64) -> Image.Image:
+    """Blotches of four pixels: no two seeds alike, and JPEG keeps them."""
+    cells = np.random.default_rng(seed).integers(0, 256, (side // 4, side // 4), np.uint8)
+    return Image.fromarray(cells.repeat(4, 0).repeat(4, 1))
+
+
+def test_a_whole_file_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texture(0).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_text("none")
+    paths, cache = [tmp_path / "a.png", tmp_path / "b.png"], tmp_path / "cache"
+    decoded: list[str] = []
+
+    def counting(path: Path) -> Look:
+        decoded.append(path.name)
+        return look(path)
+
+    monkeypatch.setattr(inspection, "look", counting)
+    first = inspection.inspect(paths, cache)
+    assert first[paths[0]] == Look(64, 64, ())
+    assert isinstance(first[paths[1]], DataError)
+    inspection.inspect(paths, cache)
+    assert sorted(decoded) == ["a.png", "b.png", "b.png"]  # what was broken may be mended: it is read again
+    texture(1, side=32).save(paths[0])
+    assert inspection.inspect(paths, cache)[paths[0]] == Look(32, 32, ())
+    for spoilt in ("no json", "[]", '{"rules": 0, "files": {}}'):
+        (cache / inspection.MEMO).write_text(spoilt)
+        assert inspection.inspect(paths[:1], cache)[paths[0]] == Look(32, 32, ())
+    assert decoded.count("a.png") == 5
+
+
+def test_a_memo_keeps_what_is_unusual_and_other_sets(tmp_path: Path) -> None:
+    Image.new("P", (8, 4)).save(tmp_path / "p.png")
+    texture(0).save(tmp_path / "a.png")
+    palette, plain = tmp_path / "p.png", tmp_path / "a.png"
+    for _ in range(2):
+        assert inspection.inspect([palette], tmp_path)[palette] == Look(4, 8, (("palette image", "mode P"),))
+        assert inspection.inspect([plain], tmp_path)[plain] == Look(64, 64, ())
+    assert len(json.loads((tmp_path / inspection.MEMO).read_text())["files"]) == 2
+
+
+def test_a_cache_folder_that_cannot_be_written_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    texture(0).save(tmp_path / "a.png")
+    (tmp_path / "file").write_text("")
+    assert inspection.inspect([tmp_path / "a.png"], tmp_path / "file" / "cache")
+    assert "the next start decodes every image again" in caplog.text
+
+
+def test_close_pairs_by_hand() -> None:
+    """Cells of 100, one of them changed by 10, by 11, and all of them by 10."""
+    grey = np.full((4, 32, 32), 100, np.uint8)
+    grey[1, 5, 7] = 110
+    grey[2, 5, 7] = 89
+    grey[3] = 110
+    assert list(close_pairs(grey, 10)) == [(0, 1), (0, 3), (1, 3)]
+
+
+def test_no_close_pair_is_missed_over_blocks() -> None:
+    generator = np.random.default_rng(0)
+    grey = generator.integers(0, 240, (1100, 32, 32)).astype(np.uint8)
+    grey[1050] = grey[3] + generator.integers(0, 11, (32, 32)).astype(np.uint8)
+    grey[600] = grey[599]
+    assert list(close_pairs(grey, 10)) == [(3, 1050), (599, 600)]
+
+
+def test_copies_of_other_compression_and_size_are_near_duplicates(tmp_path: Path) -> None:
+    texture(0, 128).save(tmp_path / "a.png")
+    texture(0, 128).save(tmp_path / "b.jpg", quality=60)
+    texture(0, 128).resize((256, 256), Image.Resampling.NEAREST).save(tmp_path / "c.png")
+    shutil.copy(tmp_path / "a.png", tmp_path / "d.png")
+    texture(1, 128).save(tmp_path / "e.png")
+    deep = np.asarray(texture(0, 128)).astype(np.uint16) * 256
+    Image.fromarray(deep).save(tmp_path / "f.png")
+    records = [
+        record(tmp_path / name, [], []) for name in ("a.png", "b.jpg", "c.png", "d.png", "e.png", "f.png")
+    ]
+    pairs = near_duplicates(records)
+    same = [0, 1, 2, 3, 5]
+    assert [(p.one, p.other) for p in pairs] == [(i, j) for i in same for j in same if i < j]
+    assert [(p.one, p.other) for p in pairs if p.exact] == [(0, 3)]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "labels", "size", "same"),
+    [
+        ([[0, 0, 32, 32], [40, 40, 60, 60]], [0, 1], (64, 64), True),
+        ([[40, 40, 60, 60], [0, 0, 32, 32]], [1, 0], (64, 64), True),
+        ([[0, 0, 64, 64], [80, 80, 120, 120]], [0, 1], (128, 128), True),  # the same picture, twice the size
+        ([[0, 0, 32, 32], [40, 40, 60, 60]], [1, 0], (64, 64), False),
+        ([[0, 0, 32, 32]], [0], (64, 64), False),
+        ([[0, 0, 32, 32], [20, 20, 40, 40]], [0, 1], (64, 64), False),
+        ([], [], (64, 64), False),
+    ],
+)
+def test_near_duplicates_with_other_labels(
+    boxes: list[list[float]], labels: list[int], size: tuple[int, int], same: bool
+) -> None:
+    one = record(Path("a"), [[0, 0, 32, 32], [40, 40, 60, 60]], [0, 1])
+    other = record(Path("b"), boxes, labels, size)
+    assert same_labels(one, other) is same
+    assert same_labels(other, one) is same
+    assert same_labels(other, other)
+
+
+def test_boxes_of_two_classes_in_one_place() -> None:
+    # 20 x 20 and 20 x 19: IoU 0.95; 20 x 17: 0.85
+    found = class_conflicts(record(Path("a"), [[0, 0, 20, 20], [0, 0, 20, 19], [0, 0, 20, 17]], [0, 1, 2]))
+    assert found == [(0, 1)]
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> DataIndex:
+    """Network pixels are half the native ones; a.png and d.png are one picture with other labels."""
+    for name, seed in {"a.png": 0, "b.png": 1, "c.png": 2, "d.png": 0}.items():
+        texture(seed).save(tmp_path / name)
+    train = (
+        record(tmp_path / "a.png", [[0, 0, 16, 16], [10, 10, 13, 40]], [0, 1]),
+        record(tmp_path / "b.png", [], []),
+    )
+    val = (record(tmp_path / "c.png", [[0, 0, 64, 64]], [0]),)
+    test = (record(tmp_path / "d.png", [[0, 0, 16, 16]], [0]),)
+    return DataIndex(("dent", "crack"), {"train": train, "val": val, "test": test}, mended={"mended": 3})
+
+
+def test_a_card_by_hand(index: DataIndex) -> None:
+    told = json.loads(json.dumps(card(index, (32, 32), BINS)))
+    assert told["splits"]["train"] == {"images": 2, "empty": 1, "boxes": 2}
+    assert told["classes"] == {
+        "dent": {"train": 1, "val": 1, "test": 1},
+        "crack": {"train": 1, "val": 0, "test": 0},
+    }
+    # sides 16, sqrt(3 x 30) = 9.5 and 64; half of them in the network
+    assert {name: row["train"] for name, row in told["bins"].items() if row["train"]} == {
+        "0_8": 1,
+        "8_16": 1,
+        "native_8_16": 1,
+        "native_16_32": 1,
+    }
+    assert told["bins"]["32_96"]["val"] == told["bins"]["native_32_96"]["val"] == 1
+    assert told["thin"]["crack"] == {"train": 1, "val": 0, "test": 0}  # 3 native pixels are 1.5
+    assert told["thin"]["dent"] == {"train": 0, "val": 0, "test": 0}
+    assert told["image_sizes"] == {"64 x 64": {"train": 2, "val": 1, "test": 1}}
+    pair = {"images": ["a.png", "d.png"], "splits": ["train", "test"], "exact": True}
+    assert told["near_duplicates"] == told["label_conflicts"] == [pair]
+    assert told["class_conflicts"] == []
+    assert told["mended"] == {"mended": 3}
+
+
+def test_a_card_counts_bins_as_the_metrics_do(index: DataIndex) -> None:
+    metric = DetectionMetric(index.classes)
+    for number, entry in enumerate(index.splits["train"]):
+        fit = Letterbox.fit((entry.height, entry.width), (32, 32))
+        target: dict[str, Any] = {
+            "boxes": torch.from_numpy(fit.to_network(entry.boxes)),
+            "labels": torch.from_numpy(entry.labels),
+            "image_index": number,
+            "scale": fit.scale,
+        }
+        nothing = {"boxes": torch.zeros(0, 4), "scores": torch.zeros(0), "labels": torch.zeros(0).long()}
+        metric.update([nothing], [target])
+    figures = metric.compute()
+    bins = card(index, (32, 32), BINS)["bins"]
+    counts = {key[2:]: int(value) for key, value in figures.items() if key.startswith("n_")}
+    assert {name: row["train"] for name, row in bins.items()} == {name: counts[name] for name in bins}
+
+
+def verb(capsys: pytest.CaptureFixture, *arguments: str) -> str:
+    main(["data", *arguments])
+    return str(capsys.readouterr().out)
+
+
+def test_the_verbs_on_a_good_set(tiny: list[str], capsys: pytest.CaptureFixture) -> None:
+    assert verb(capsys, "check", *tiny) == (
+        "no fault: 16 images (train 8, val 4, test 4), 16 boxes, 2 classes\n"
+    )
+    text = verb(capsys, "card", *tiny)
+    for told in (
+        "Boxes by class",
+        "bright",
+        "16_32",
+        "native_16_32",
+        "64 x 64",
+        "Near-duplicates across splits",
+    ):
+        assert told in text
+    told = json.loads(verb(capsys, "card", "--json", *tiny))
+    assert told["splits"]["train"]["images"] == 8
+
+
+def test_check_counts_as_a_fault_what_skipping_would_drop(
+    tiny: list[str], squares: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    root = tmp_path / "spoilt"
+    shutil.copytree(squares, root)
+    for number in range(8):
+        (root / "labels" / f"train{number}.txt").write_text(
+            "".join(f"9 0.5 0.5 0.1 0.{n}\n" for n in range(1, 6))
+        )
+    overrides = [*tiny, f"data.root={root}", f"data.splits={root}/splits", "data.on_error=skip"]
+    with pytest.raises(SystemExit) as leaving:
+        main(["data", "check", *overrides])
+    assert leaving.value.code == 1
+    told = capsys.readouterr().out
+    assert "40 faults in the data set" in told
+    assert told.count("class 9, expected 0 to 1") == 40  # all of them

@@ -1,0 +1,191 @@
+"""Is a wrong override one line that tells what is allowed, before anything is read or built?"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import get_class
+from omegaconf.errors import ConfigAttributeError
+from torch import Tensor, nn
+
+from gffpn.__main__ import main as verbs
+from gffpn.build import CONF, compose_config, rehearse
+from gffpn.necks.fpn import FPN
+from gffpn.pyramid import Levels, check_image_size
+from gffpn.suite.overrides import start
+from gffpn.suite.run import run
+from gffpn.suite.settings import check
+from gffpn.suite.yaml_types import fits, words
+
+AT_CONF = ["--config-path", str(CONF)]  # imported and not run, train.py does not tell Hydra its place
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path) -> Refused:
+    """What `python train.py OVERRIDES...` answers: one line, exit code 2, and nothing was begun."""
+    import train
+
+    def answer(*overrides: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["train.py", *AT_CONF, *overrides, f"paths.runs={tmp_path}/runs"])
+        with pytest.raises(SystemExit) as leaving:
+            start(train.main)
+        assert leaving.value.code == 2
+        told = capsys.readouterr()
+        (line,) = told.err.splitlines()
+        assert line.startswith("ERROR: ")
+        assert told.out == ""
+        assert not (tmp_path / "runs").exists()
+        return line
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("neck=fnp", "neck: got 'fnp', expected one of ['fpn', 'gffpn', 'panet']; did you mean 'fpn'?"),
+        ("experiments=tabel6", "expected one of ['demo', 'table6']; did you mean 'table6'?"),
+        ("neck.fues=add", "neck.fues: no such key, expected one of ['depth', 'dim',"),
+        ("neck.fues=add", "did you mean 'neck.fusion'?"),
+        ("nek=fpn", "nek: no such key, expected one of ['ablation', 'augment',"),
+        ("neck=[", "neck=[: no viable alternative at input '[': expected KEY=VALUE"),
+        ("seed", "seed: missing EQUAL at '<EOF>': expected KEY=VALUE"),
+        ("neck=fpn,panet", "neck=fpn,panet: several values, expected one; python train.py -m takes them"),
+        ("neck=fpn ablation=star", "neck=fpn takes no 'fusion' (ablation=star sets it), only ['depth']"),
+        ("~neck.depth", "neck.depth: missing, neck=gffpn needs it"),
+        ("neck.fusion=multiply", "fusion: got 'multiply', expected one of ['star', 'add']"),
+        ("neck.dim=wide", "neck.dim: got 'wide', expected a whole number"),
+        ("head=yolov5 head.loss.box_loss=abc", "box_loss: got 'abc', expected one of ['ciou',"),
+        ("augment.scale=[1]", "augment.scale: got [1], expected a list of 2: a number, a number"),
+        ("optim.lr=fast", "optim.lr: got 'fast', expected a number"),
+        ("optim.lr=-1", "optim.lr: got -1"),
+        ("image_size=abc", "image_size: got 'abc', expected a number of pixels or [height, width]"),
+        ("image_size=[320]", "image_size: got [320], expected"),
+        ("batch_size=0", "batch_size: got 0, expected a whole number, 1 or more"),
+        ("batch_size=true", "batch_size: got True, expected a whole number"),
+        ("trainer.max_epochs=-1", "trainer.max_epochs: got -1, expected a whole number, 1 or more"),
+        ("seed=x", "seed: got 'x', expected a whole number, 0 or more"),
+        ("seed=1.5", "seed: got 1.5, expected"),
+        ("seed=${foo}", "Interpolation key 'foo' not found"),
+        ("loader.cache=tape", "loader.cache: got 'tape', expected one of ['disk', 'ram', 'none']"),
+        ("logger.wandb=maybe", "logger.wandb: got 'maybe', expected one of ['auto',"),
+        ("data=voc data.on_error=ignore", "on_error: got 'ignore', expected one of ['raise', 'skip']"),
+        ("data=yolo data.unusual_images=keep", "unusual_images: got 'keep', expected one of"),
+        ("data.contrast=high", "data.contrast: got 'high', expected a number or null"),
+    ],
+)
+def test_a_wrong_override_is_one_line(refused: Refused, override: str, told: str) -> None:
+    assert told in refused(*override.split())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ("-m neck=fpn,fnp", "neck: got 'fnp', expected one of"),
+        ("-m neck=fpn batch_size=4,0", "batch_size: got 0"),
+        ("-m neck=fpn,gffpn ablation=star", "neck=fpn takes no 'fusion' (ablation=star sets it)"),
+        ("-m optim.lr=0.1,fast", "optim.lr: got 'fast'"),
+        ("experiments=table6 ablation=star,stra", "ablation: got 'stra', expected one of"),
+        ("experiments=table6 seed=0,x", "seed: got 'x'"),
+    ],
+)
+def test_a_sweep_is_refused_before_its_first_job(refused: Refused, overrides: str, told: str) -> None:
+    assert told in refused(*overrides.split())
+
+
+def test_a_verb_answers_alike(capsys: pytest.CaptureFixture) -> None:
+    for arguments, code, told in [
+        (["cost", "neck=fnp"], 2, "ERROR: neck: got 'fnp', expected one of"),
+        (["data", "check", "batch_size=0"], 2, "ERROR: batch_size: got 0"),
+        (["data", "card", "data=voc"], 1, "ERROR: data.root is not set"),
+    ]:
+        with pytest.raises(SystemExit) as leaving:
+            verbs(arguments)
+        assert leaving.value.code == code
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(told)
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import train
+
+    def broken(*_: object) -> None:
+        raise ConfigAttributeError("a bug")  # what composing raises, too
+
+    monkeypatch.setattr("gffpn.build.build_index", broken)
+    monkeypatch.setattr(sys, "argv", ["train.py", *AT_CONF, f"paths.runs={tmp_path}"])
+    with pytest.raises(ConfigAttributeError, match="a bug"):
+        start(train.main)
+
+
+class Windows(nn.Module):
+    """A neck that takes image sizes of 96 pixels and its multiples only."""
+
+    size_multiple = 96
+
+    def __init__(self, in_levels: Levels, *, depth: float) -> None:
+        super().__init__()
+        self.inner = FPN(in_levels, depth=depth)
+        self.in_strides, self.out_levels = self.inner.in_strides, self.inner.out_levels
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        return self.inner(features)
+
+
+def test_an_image_size_that_a_neck_cannot_take_is_refused_before_data_is_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr("gffpn.build.build_index", lambda _: pytest.fail("data was read"))
+    overrides = ["neck=fpn", f"neck._target_={__name__}.Windows"]
+    with pytest.raises(SystemExit) as leaving:
+        run(compose_config([*overrides, "image_size=[320, 96]"]))
+    assert leaving.value.code == 2
+    assert capsys.readouterr().err == (
+        "ERROR: image_size: got 320 x 96 (H x W), neck=fpn needs multiples of 96: "
+        "the nearest are 288 or 384 x 96\n"
+    )
+    rehearse(compose_config([*overrides, "image_size=192"]))
+
+
+def test_the_nearest_sizes_are_positive() -> None:
+    check_image_size((64, 128), 64, neck="x")
+    with pytest.raises(ValueError, match=r"the nearest are 64 x 192 or 256$"):
+        check_image_size((32, 200), 64, neck="x")
+
+
+@pytest.mark.parametrize("neck", sorted(path.stem for path in (CONF / "neck").glob("*.yaml")))
+def test_a_neck_that_takes_certain_sizes_only_says_a_number(neck: str) -> None:
+    multiple = getattr(get_class(compose_config([f"neck={neck}"]).neck._target_), "size_multiple", 1)
+    assert isinstance(multiple, int)
+    assert multiple >= 1
+
+
+def test_every_composition_is_right_as_it_stands() -> None:
+    for group in ("neck", "head", "data", "optim", "augment", "size", "backbone"):
+        for path in (CONF / group).glob("*.yaml"):
+            check(compose_config([f"{group}={path.stem}"]))
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "right", "told"),
+    [
+        (1, float, True, "a number"),
+        (True, int, False, "a whole number"),
+        (1.0, int, False, "a whole number"),
+        ("x", bool | str, True, "true or false or a text"),
+        (None, int | None, True, "a whole number or null"),
+        ([1, 2.5], tuple[float, float], True, "a list of 2: a number, a number"),
+        ([1], tuple[float, float], False, "a list of 2: a number, a number"),
+        ([1, 2], list[str], True, "a list, each a text"),
+        ("ab", list[str], False, "a list, each a text"),
+        ({4: 1.0}, dict[int, float], True, "a mapping"),
+        ([], dict[int, float], False, "a mapping"),
+        ("anything", torch.Tensor, True, "a mapping"),
+    ],
+)
+def test_yaml_values_and_types(value: object, hint: object, right: bool, told: str) -> None:
+    assert fits(value, hint) is right
+    assert words(hint) == told
