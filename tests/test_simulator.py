@@ -13,9 +13,10 @@ from pycocotools.coco import COCO
 from gffpn.data.simulator import shapes
 from gffpn.data.simulator.camera import noise_sigma
 from gffpn.data.simulator.classes import CLASS_NAMES, CLASSES, PRODUCTS
-from gffpn.data.simulator.dataset import TinyIndusSim, read_index, write_dataset
+from gffpn.data.simulator.dataset import TinyIndusSim
 from gffpn.data.simulator.dials import PRESETS, Dials, preset
 from gffpn.data.simulator.scene import Picture, planned_labels, render
+from gffpn.data.simulator.store import read_index, write_dataset
 from gffpn.data.simulator.write import run_lengths
 
 SIZE = (192, 224)
@@ -230,7 +231,7 @@ def test_the_set_is_written_once_and_whole(folder: Path) -> None:
     )
     assert again == folder
     assert (again / "annotations" / "test.json").stat().st_mtime_ns == stamp
-    assert [p.name for p in folder.parent.iterdir()] == [folder.name]
+    assert {p.name for p in folder.parent.iterdir()} == {folder.name, f".{folder.name}.lock"}
 
 
 def test_workers_write_what_one_process_writes(tmp_path: Path) -> None:
@@ -251,7 +252,7 @@ def test_a_dial_that_is_null_keeps_the_presets_value(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"preset": "hard"}, "expected one of"),
+        ({"preset": "harder"}, "expected one of"),
         ({"size_mode": "area"}, "expected one of"),
         ({"contrast": -1.0}, "expected 0 to 4"),
         ({"side_scale": 0.0}, "expected a number above 0"),

@@ -8,7 +8,20 @@ from scipy.ndimage import gaussian_filter1d
 from gffpn.data.simulator import shapes
 from gffpn.data.simulator.fields import Fields, Pose, Window
 from gffpn.data.simulator.light import Material
-from gffpn.data.simulator.parts import Assembly, Draws, Part, Site, put, scatter_dust
+from gffpn.data.simulator.lookalikes import (
+    Pattern,
+    broken,
+    look_of,
+    mix,
+    occurs,
+    press,
+    scatter_dust,
+    spacing,
+    tick,
+)
+from gffpn.data.simulator.looks import Look
+from gffpn.data.simulator.marks import Mark
+from gffpn.data.simulator.parts import Assembly, Draws, Imitation, Part, Site
 from gffpn.data.simulator.shapes import Array
 from gffpn.data.simulator.texture import clouds
 
@@ -86,15 +99,16 @@ def _glass(window: Window, pose: Pose, vial: Vial) -> Fields:
         (vial.height - 0.13, 0.90, 0.030, 0.045),
         (vial.height, 0.80, 0.035, 0.045),
     ):
-        near = _near_ring(window, pose, centre, radius * vial.tilt + 3 * width)
+        near = _near(window, pose, centre, radius * vial.tilt + 3 * width).slices(window)
         ring = shapes.ellipse(x[near], y[near] - centre, radius, radius * vial.tilt)
         thickness[near] += depth * shapes.ridge(ring, width)
     cover = shapes.coverage(np.maximum(side, ends), 1 / pose.unit)
     return Fields(cover, thickness, z * edge, np.zeros_like(z), np.zeros_like(z))
 
 
-def _near_ring(window: Window, pose: Pose, centre: float, reach: float) -> tuple[slice, slice]:
-    return pose.window(1.12, centre - reach, centre + reach, window).slices(window)
+def _near(window: Window, pose: Pose, centre: float, reach: float) -> Window:
+    """The pixels of a bottle within `reach` of an axial place."""
+    return pose.window(1.12, centre - reach, centre + reach, window)
 
 
 class Bottles:
@@ -109,8 +123,8 @@ class Bottles:
         material = Material(
             absorption=(float(tint[0]), float(tint[1]), float(tint[2])), aperture=0.95, gloss=0.75
         )
-        ground = Fields.empty(draws.window)
-        self.assembly = Assembly(ground, (1.0, 1.0, 1.0))
+        self.assembly = Assembly.empty(draws)
+        ground = self.assembly.ground
         cell = width / count
         unit = min(0.43 * cell, 0.92 * height / (self.vial.height + 2 * self.vial.tilt))
         unit *= float(draws.nuisance.uniform(0.84, 1.0))
@@ -130,7 +144,7 @@ class Bottles:
             )
             fields = _glass(window, pose, self.vial)
             self.assembly.parts.append(Part(window, pose, material, fields))
-        scatter_dust(ground, draws)
+        scatter_dust(self.assembly, draws)
         self._lookalikes(draws)
 
     def _table(self, ground: Fields, draws: Draws, floor: float, unit: float) -> None:
@@ -146,71 +160,162 @@ class Bottles:
         )
 
     def _lookalikes(self, draws: Draws) -> None:
-        seam, scale, shadow = draws.occurs(0.55), draws.occurs(0.45), draws.occurs(0.45)
-        rings = int(draws.lookalike.integers(1, 4)) if draws.occurs(0.7) else 0
-        for part in self.assembly.parts:
-            x, y = part.pose.local(part.window)
-            rng = draws.lookalike
-            if seam:
-                self._seam(part.fields, x, y, float(rng.uniform(-0.9, 0.9)), float(rng.uniform(0.5, 1.0)))
-            if scale:
-                self._graduation(part, draws, float(rng.uniform(-0.55, 0.1)), float(rng.uniform(0.16, 0.3)))
-            for k in range(rings):
-                radius = 0.93 - 0.21 * (k + float(rng.uniform(0.6, 1.0)))
-                near = _near_ring(part.window, part.pose, self.vial.height, radius * self.vial.tilt + 0.1)
-                ring = shapes.ellipse(x[near], y[near] - self.vial.height, radius, radius * self.vial.tilt)
-                part.fields.thickness[near] += float(rng.uniform(0.02, 0.05)) * shapes.ridge(ring, 0.03)
-        if shadow:
-            self._shadow(draws)
+        self._seams(draws)
+        self._graduations(draws)
+        self._rings(draws)
+        self._band(draws)
 
-    def _seam(self, fields: Fields, x: Array, y: Array, place: float, strength: float) -> None:
+    def _seams(self, draws: Draws) -> None:
         """Mould seam: along the axis over the full length, at one angle of the surface."""
+        own, imitating = draws.lookalike(Pattern.SEAM)
+        there = occurs(draws, own, 0.55)
+        for k, part in enumerate(self.assembly.parts):
+            place, strength = mix(-0.9, 0.9, float(own.random())), mix(0.5, 1.0, float(own.random()))
+            spots = [self._spot(name, imitating) for name in ("xjf", "xsf", "xsf")]
+            looks = [look_of(name, draws, imitating) for name in ("xjf", "xsf", "xsf")]
+            if not there:
+                continue
+            place = mix(place, spots[0][0] / self.vial.radius(spots[0][1]), draws.match)
+            at = [part.pose.image(place * self.vial.radius(y), y) for _, y, _ in spots]
+            marks = [look.at(*xy, part.pose.turn) for look, xy in zip(looks, at, strict=True)]
+            self._seam(k, place, strength, marks, draws.match)
+            for against, mark in zip(("xjf", "xsf", "xsf"), marks, strict=True):
+                press(self.assembly, k, None, mark, draws.match, Imitation(against, "seam"))
+
+    def _seam(self, k: int, place: float, strength: float, marks: list[Mark], match: float) -> None:
+        part = self.assembly.parts[k]
+        x, y = part.pose.local(part.window)
         line = shapes.ridge(x - self.vial.radii(self.vial.outer, self.vial.at(y)) * np.float32(place), 0.014)
         line *= y < self.vial.height
-        fields.thickness += 0.016 * strength * line
-        fields.height += 0.016 * strength * line
-        fields.density += 0.22 * strength * line
+        broken(line, part.window, marks, match)
+        with self.assembly.editing(k, part.window, Imitation("xjf", "seam", "line")) as fields:
+            fields.thickness += 0.016 * strength * line
+            fields.height += 0.016 * strength * line
+            fields.density += 0.22 * strength * line
 
-    def _graduation(self, part: Part, draws: Draws, x: float, pitch: float) -> None:
+    def _graduations(self, draws: Draws) -> None:
         """Graduation marks: a regular row up the body, every fifth one longer."""
+        own, imitating = draws.lookalike(Pattern.ROW)
+        there = occurs(draws, own, 0.45)
+        look = look_of("xsf", draws, imitating)
         first, last = self.vial.shoulder_to + 0.35, self.vial.height - 0.35
-        for k, y in enumerate(np.arange(first, last, pitch)):
-            mx, my = part.pose.image(x, float(y))
-            long = 1.5 if k % 5 == 0 else 1.0
-            side = 0.14 * long * part.pose.unit / draws.px
-            put(part, draws.tick(mx, my, side, part.pose.turn))
+        for k, part in enumerate(self.assembly.parts):
+            x, pitch = mix(-0.55, 0.1, float(own.random())), mix(0.16, 0.3, float(own.random()))
+            sx, sy, _ = self._spot("xsf", imitating)
+            if not there:
+                continue
+            pose, m = part.pose, draws.match
+            tight = spacing(look.at(0.0, 0.0, pose.turn), pose.turn + 0.5 * np.pi) / pose.unit
+            count = mix((last - first) / pitch, 6.0, m)
+            pitch = float(pitch ** (1 - m) * tight**m)
+            count = 1 + int(min(count, (last - first) / pitch))
+            centred = min(max(sy - 0.5 * (count - 1) * pitch, first), last - (count - 1) * pitch)
+            x, start = mix(x, sx, m), mix(first, centred, m)
+            for j in range(count):
+                px, py = pose.image(x, start + j * pitch)
+                stroke = tick(px, py, 0.14 * (1.5 if j % 5 == 0 else 1.0) * pose.unit, pose.turn)
+                mark = look.at(px, py, pose.turn)
+                press(self.assembly, k, stroke, mark, m, Imitation("xsf", "row"))
 
-    def _shadow(self, draws: Draws) -> None:
-        """A shadow or a clear label across the silhouettes: it does not stop at the glass."""
-        rng = draws.lookalike
-        turn, place = float(rng.uniform(-0.5, 0.5)), float(rng.uniform(0.35, 0.75))
-        half, dark = float(rng.uniform(0.02, 0.07)), float(rng.uniform(0.06, 0.16))
-        height = draws.window.shape[0]
+    def _rings(self, draws: Draws) -> None:
+        """Refraction rings of the bottom, concentric; matched, knurled: a row of marks across one of them."""
+        own, imitating = draws.lookalike(Pattern.RING)
+        count = 1 + int(3 * own.random()) if occurs(draws, own, 0.7) else 0
+        look = look_of("xdf", draws, imitating)
+        for k, part in enumerate(self.assembly.parts):
+            angle = self._ring_angle(float(imitating.random()))
+            marks = self._knurls(part, look, angle) if count else []
+            for ring in range(3):
+                radius, depth = 0.93 - 0.21 * (ring + mix(0.6, 1.0, float(own.random()))), float(own.random())
+                if ring >= count:
+                    continue
+                radius = mix(radius, 0.84 - 0.21 * ring, draws.match)
+                self._ring(k, radius, mix(0.02, 0.05, depth), marks, draws.match)
+            for mark in marks:
+                press(self.assembly, k, None, mark, draws.match, Imitation("xdf", "ring"))
+
+    def _knurls(self, part: Part, look: Look, angle: float) -> list[Mark]:
+        """A regular row of marks along the bottom ring, around the one at `angle`."""
+        marks = []
+        for j in range(-3, 4):
+            x, y, turn = self._on_ring(angle)
+            way = np.array([-np.sin(angle), self.vial.tilt * np.cos(angle)])
+            middle = look.at(*part.pose.image(x, y), part.pose.turn + turn)
+            step = spacing(middle, part.pose.turn + float(np.arctan2(way[1], way[0])))
+            there = angle + j * step / (0.84 * part.pose.unit * float(np.hypot(*way)))
+            if np.pi * 0.14 <= there <= np.pi * 0.86:
+                x, y, turn = self._on_ring(there)
+                marks.append(look.at(*part.pose.image(x, y), part.pose.turn + turn))
+        return marks
+
+    def _ring(self, k: int, radius: float, depth: float, marks: list[Mark], match: float) -> None:
+        part = self.assembly.parts[k]
+        near = _near(part.window, part.pose, self.vial.height, radius * self.vial.tilt + 0.1)
+        x, y = part.pose.local(near)
+        ring = shapes.ellipse(x, y - np.float32(self.vial.height), radius, radius * self.vial.tilt)
+        line = broken(shapes.ridge(ring, 0.03), near, marks, match)
+        with self.assembly.editing(k, near, Imitation("xdf", "ring", "line")) as fields:
+            fields.thickness += depth * line
+
+    def _band(self, draws: Draws) -> None:
+        """A shadow or clear label across the silhouettes; matched, a row of stains that leaves the glass."""
+        own, imitating = draws.lookalike(Pattern.BAND)
+        there = occurs(draws, own, 0.45)
+        turn, place, half, dark = (float(q) for q in own.random(4))
+        look = look_of("xsd", draws, imitating)
+        site = self.site("xsd", imitating)
+        if not there:
+            return
+        turn, height = mix(-0.5, 0.5, turn), draws.window.shape[0]
         x, y = draws.window.centres()
         middle = np.float32(0.5 * draws.window.shape[1])
         distance = np.abs(
-            (y - np.float32(place * height)) * float(np.cos(turn)) + (x - middle) * float(np.sin(turn))
+            (y - np.float32(mix(0.35, 0.75, place) * height)) * float(np.cos(turn))
+            + (x - middle) * float(np.sin(turn))
         )
-        self.assembly.ground.density += dark * shapes.soft(distance - half * height, 0.012 * height)
+        band = shapes.soft(distance - mix(0.02, 0.07, half) * height, 0.012 * height)
+        with self.assembly.editing(None, draws.window, Imitation("xsd", "band", "line")) as ground:
+            ground.density += (1 - draws.match) * mix(0.06, 0.16, dark) * band
+        step = spacing(look.at(0.0, 0.0, 0.0), 0.0)
+        for j in range(-12, 13):
+            mark = look.at(
+                site.x + j * step * float(np.cos(turn)), site.y - j * step * float(np.sin(turn)), site.turn
+            )
+            if 0 <= mark.x < draws.window.right and 0 <= mark.y < draws.window.bottom:
+                imitation = Imitation("xsd", "band" if self._on_body(mark.x, mark.y) else "off")
+                press(self.assembly, None, None, mark, draws.match, imitation)
 
-    def site(self, name: str, rng: Generator) -> Site:
-        """Neck, body or bottom ring of one bottle."""
-        k = int(rng.integers(len(self.assembly.parts)))
-        u, v, turn, kind = (float(q) for q in rng.random(4))
-        vial, pose = self.vial, self.assembly.parts[k].pose
+    def _on_body(self, x: float, y: float) -> bool:
+        """Whether a point of the picture is where a body's defects may sit."""
+        for part in self.assembly.parts:
+            px, py = part.pose.own(x, y)
+            if abs(px) < 0.72 and self.vial.shoulder_to + 0.1 < py < self.vial.height - 0.3:
+                return True
+        return False
+
+    def _ring_angle(self, u: float) -> float:
+        return float(np.pi * (0.14 + 0.72 * u))
+
+    def _on_ring(self, angle: float) -> tuple[float, float, float]:
+        """A place of the bottom ring in a bottle's own coordinates, and the direction across the ring."""
+        x, y = 0.84 * float(np.cos(angle)), 0.84 * self.vial.tilt * float(np.sin(angle))
+        return x, self.vial.height + y - 0.02, angle
+
+    def _spot(self, name: str, rng: Generator) -> tuple[float, float, float]:
+        """Neck, body or bottom ring, in a bottle's own coordinates, and the place's direction."""
+        u, v = (float(q) for q in rng.random(2))
+        vial = self.vial
         if name == "xjf":
             y = vial.neck_from + 0.06 + v * (vial.neck_to - vial.neck_from - 0.06)
-            x, primitive = (2 * u - 1) * 0.72 * vial.radius(y), "crack"
-        elif name == "xdf":
-            angle = np.pi * (0.14 + 0.72 * u)
-            x = 0.84 * float(np.cos(angle))
-            y = vial.height + vial.tilt * 0.84 * float(np.sin(angle)) - 0.02
-            primitive = "crack"
-            turn = (angle + (turn - 0.5) * 0.8) / np.pi
-        else:
-            y = vial.shoulder_to + 0.2 + v * (vial.height - vial.shoulder_to - 0.55)
-            x = (2 * u - 1) * 0.70
-            primitive = "stain" if name == "xsd" else ("bubble" if kind < 0.3 else "scratch")
-            turn = turn if primitive == "scratch" else 0.5 + 0.1 * (turn - 0.5)
+            return (2 * u - 1) * 0.72 * vial.radius(y), y, 0.0
+        if name == "xdf":
+            return self._on_ring(self._ring_angle(u))
+        return (2 * u - 1) * 0.70, vial.shoulder_to + 0.2 + v * (vial.height - vial.shoulder_to - 0.55), 0.0
+
+    def site(self, name: str, rng: Generator) -> Site:
+        """A place on one of the bottles."""
+        k = int(rng.random() * len(self.assembly.parts))
+        x, y, turn = self._spot(name, rng)
+        pose = self.assembly.parts[k].pose
         px, py = pose.image(x, y)
-        return Site(k, px, py, pose.turn + np.pi * turn, primitive)
+        return Site(k, px, py, pose.turn + turn)

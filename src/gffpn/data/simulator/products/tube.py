@@ -1,12 +1,27 @@
 """Medicinal glass tubes, side by side in a rack, their mouths in view."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.random import Generator
 
 from gffpn.data.simulator import shapes
 from gffpn.data.simulator.fields import Fields, Pose, Window
 from gffpn.data.simulator.light import Material
-from gffpn.data.simulator.parts import Assembly, Draws, Part, Site, put, put_on_ground, scatter_dust
+from gffpn.data.simulator.lookalikes import (
+    Pattern,
+    broken,
+    look_of,
+    mix,
+    number,
+    occurs,
+    plain,
+    press,
+    scatter_dust,
+    spacing,
+)
+from gffpn.data.simulator.marks import Mark
+from gffpn.data.simulator.parts import Assembly, Draws, Imitation, Part, Site
 from gffpn.data.simulator.texture import clouds
 
 TINTS = ((0.14, 0.05, 0.08), (0.09, 0.06, 0.05), (0.30, 0.75, 2.2))
@@ -63,8 +78,7 @@ class Tubes:
         self.length = min(float(draws.product.uniform(0.72, 1.5)) * along, 1.6 * along) / unit
         depth = float(draws.nuisance.uniform(0.08, 0.24)) * along
         centre = Pose(width / 2, height / 2, float(rack), 1.0)
-        ground = Fields.empty(draws.window)
-        self.assembly = Assembly(ground, (1.0, 1.0, 1.0))
+        self.assembly = Assembly.empty(draws)
         self._rack(draws, centre, along)
         for k in range(count):
             x = (k + 0.5 - count / 2) * pitch + draws.nuisance.uniform(-0.05, 0.05) * pitch
@@ -75,7 +89,7 @@ class Tubes:
             window = self._window(pose, draws.window)
             fields = _glass(window, pose, self.wall, self.tilt, self.length)
             self.assembly.parts.append(Part(window, pose, material, fields))
-        scatter_dust(ground, draws)
+        scatter_dust(self.assembly, draws)
         self._lookalikes(draws, centre, pitch, along)
 
     def _window(self, pose: Pose, bounds: Window) -> Window:
@@ -100,48 +114,104 @@ class Tubes:
         self.assembly.ground.density[window.slices()] += 0.22 * shapes.soft(seat, 0.22)
 
     def _lookalikes(self, draws: Draws, centre: Pose, pitch: float, along: float) -> None:
-        rng = draws.lookalike
-        edge, print_dots, glint = draws.occurs(0.5), draws.occurs(0.35), draws.occurs(0.6)
-        place, lift = float(rng.uniform(0.5, 0.85)), float(rng.uniform(0.1, 0.3))
-        row, step, size = (
-            float(rng.uniform(-0.3, 0.3)),
-            float(rng.uniform(0.5, 0.9)),
-            float(rng.uniform(7, 12)),
-        )
-        starts = float(rng.uniform(1.5, 4.0))
-        way = float(np.arctan2(draws.light.y, draws.light.x))
-        for part in self.assembly.parts:
+        self._edges(draws)
+        self._prints(draws)
+        self._glints(draws)
+        self._tray(draws, centre, pitch, along)
+
+    def _edges(self, draws: Draws) -> None:
+        """Highlight of the inner wall: parallel to the edge, over the full length."""
+        own, imitating = draws.lookalike(Pattern.EDGE)
+        there = occurs(draws, own, 0.5)
+        place, lift = mix(0.5, 0.85, float(own.random())), mix(0.1, 0.3, float(own.random()))
+        place = mix(place * (1 - self.wall), (2 * float(imitating.random()) - 1) * 0.62, draws.match)
+        for k, part in enumerate(self.assembly.parts):
+            marks = [self._mark_at(k, place, "gsf", draws, imitating) for _ in range(2)]
+            if not there:
+                continue
             x, y = part.pose.local(part.window)
-            if edge:
-                highlight = shapes.ridge(x - np.float32(place * (1 - self.wall)), 0.022)
-                part.fields.albedo += lift * highlight * (y > 0.25)
-            if print_dots:
-                for k in range(6):
-                    mx, my = part.pose.image(row, starts + k * step)
-                    put(part, draws.mark("pit", mx, my, size, 0.0, 0.9))
-            if glint:
-                facing = way - part.pose.turn
-                gx, gy = float(np.cos(facing)) * (1 - self.wall / 2), float(np.sin(facing)) * self.tilt
-                spot = shapes.ellipse(x - np.float32(gx), y - np.float32(gy), 0.14, 0.07)
-                part.fields.albedo += 0.75 * shapes.coverage(spot, 2 / part.pose.unit)
-        for _ in range(rng.poisson(4.0 * draws.dials.lookalike_density)):
-            gap = int(rng.integers(len(self.assembly.parts) + 1)) - len(self.assembly.parts) / 2
-            bx, by = centre.image(gap * pitch, float(rng.uniform(-0.5, 0.5)) * along)
-            side, strength = float(rng.uniform(7, 15)), float(rng.uniform(0.6, 1.2))
-            put_on_ground(self.assembly.ground, draws.window, draws.mark("pit", bx, by, side, 0.0, strength))
+            line = shapes.ridge(x - np.float32(place), 0.022) * (y > 0.25)
+            broken(line, part.window, marks, draws.match)
+            with self.assembly.editing(k, part.window, Imitation("gsf", "edge", "line")) as fields:
+                fields.albedo += lift * line
+            for mark in marks:
+                press(self.assembly, k, None, mark, draws.match, Imitation("gsf", "edge"))
+
+    def _mark_at(self, k: int, x: float, name: str, draws: Draws, imitating: Generator) -> Mark:
+        """A mark like a defect's, moved across its tube to x."""
+        pose = self.assembly.parts[k].pose
+        _, y = self._body_spot(k, imitating)
+        return look_of(name, draws, imitating).at(*pose.image(x, y), pose.turn)
+
+    def _prints(self, draws: Draws) -> None:
+        """Print dots: a regular row, the same on all tubes."""
+        own, imitating = draws.lookalike(Pattern.PRINT)
+        there = occurs(draws, own, 0.35)
+        row, step, size, start = (float(q) for q in own.random(4))
+        dot = plain("pit", 0.0, 0.0, mix(7, 12, size) * draws.px, 0.0, 0.9, own)
+        look = look_of("gsp", draws, imitating)
+        if not there:
+            return
+        x, y = self._body_spot(0, imitating)
+        tight = spacing(look.at(0.0, 0.0, 0.0), 0.0) / self.assembly.parts[0].pose.unit
+        step = float(mix(0.5, 0.9, step) ** (1 - draws.match) * tight**draws.match)
+        row, start = mix(mix(-0.3, 0.3, row), x, draws.match), mix(mix(1.5, 4.0, start), y, draws.match)
+        for k, part in enumerate(self.assembly.parts):
+            for j in range(6):
+                px, py = part.pose.image(row, start + j * step)
+                defect = look.at(px, py, part.pose.turn)
+                imitation = Imitation("gsp", "print")
+                press(self.assembly, k, replace(dot, x=px, y=py), defect, draws.match, imitation)
+
+    def _glints(self, draws: Draws) -> None:
+        """Glint of the end face where it faces the light; matched, a notch between two halves of it."""
+        own, imitating = draws.lookalike(Pattern.GLINT)
+        there = occurs(draws, own, 0.6)
+        way = float(np.arctan2(draws.light.y, draws.light.x))
+        for k, part in enumerate(self.assembly.parts):
+            look = look_of("gkf", draws, imitating)
+            if not there:
+                continue
+            angle = way - part.pose.turn
+            near = part.pose.window(1.1, -self.tilt - 0.1, self.tilt + 0.1, part.window)
+            x, y = part.pose.local(near)
+            gx, gy = float(np.cos(angle)) * (1 - self.wall / 2), float(np.sin(angle)) * self.tilt
+            spot = shapes.ellipse(x - np.float32(gx), y - np.float32(gy), 0.14, 0.07)
+            mark = look.at(*part.pose.image(*self._on_rim(angle)), part.pose.turn)
+            facing = x * float(np.cos(angle)) + y * (float(np.sin(angle)) / self.tilt)
+            rim = shapes.ridge(shapes.ellipse(x, y, 0.97, 0.97 * self.tilt), 0.05) * (facing > 0.6)
+            with self.assembly.editing(k, near, Imitation("gkf", "glint", "line")) as fields:
+                bright = (1 - draws.match) * shapes.coverage(spot, 2 / part.pose.unit)
+                fields.albedo += 0.75 * (bright + draws.match * broken(rim, near, [mark], 1.0))
+            press(self.assembly, k, None, mark, draws.match, Imitation("gkf", "glint"))
+
+    def _tray(self, draws: Draws, centre: Pose, pitch: float, along: float) -> None:
+        """Bubbles of the tray, between the tubes."""
+        own, imitating = draws.lookalike(Pattern.TRAY)
+        for _ in range(number(draws, own, 4.0)):
+            gap, place, size, strength = (float(q) for q in own.random(4))
+            count = len(self.assembly.parts)
+            x, y = centre.image((int(gap * (count + 1)) - count / 2) * pitch, (place - 0.5) * along)
+            bubble = plain("pit", x, y, mix(7, 15, size) * draws.px, 0.0, mix(0.6, 1.2, strength), own)
+            defect = look_of("gsp", draws, imitating).at(x, y, 0.0)
+            press(self.assembly, None, bubble, defect, draws.match, Imitation("gsp", "off"))
+
+    def _on_rim(self, angle: float) -> tuple[float, float]:
+        return 0.97 * float(np.cos(angle)), 0.97 * self.tilt * float(np.sin(angle))
+
+    def _body_spot(self, k: int, rng: Generator) -> tuple[float, float]:
+        """A place on the body of tube k, within the picture, in the tube's own coordinates."""
+        u, v = (float(q) for q in rng.random(2))
+        part = self.assembly.parts[k]
+        visible = min(self.length - 0.6, 0.93 * max(part.window.shape) / part.pose.unit - 0.3)
+        return (2 * u - 1) * 0.62, 0.8 + v * max(visible - 0.8, 0.5)
 
     def site(self, name: str, rng: Generator) -> Site:
         """Body or rim of one tube, within the picture."""
-        k = int(rng.integers(len(self.assembly.parts)))
-        u, v, turn = (float(q) for q in rng.random(3))
-        part = self.assembly.parts[k]
+        k = int(rng.random() * len(self.assembly.parts))
         if name == "gkf":
-            angle = np.pi * 2 * u
-            px, py = part.pose.image(0.97 * float(np.cos(angle)), 0.97 * self.tilt * float(np.sin(angle)))
-            return Site(k, px, py, part.pose.turn, "notch")
-        bottom, right = part.window.bottom - part.window.top, part.window.right - part.window.left
-        visible = min(self.length - 0.6, 0.93 * max(bottom, right) / part.pose.unit - 0.3)
-        x, y = (2 * u - 1) * 0.62, 0.8 + v * max(visible - 0.8, 0.5)
-        px, py = part.pose.image(x, y)
-        primitive = "scratch" if name == "gsf" else "pit"
-        return Site(k, px, py, part.pose.turn + np.pi * turn, primitive)
+            x, y = self._on_rim(2 * np.pi * float(rng.random()))
+        else:
+            x, y = self._body_spot(k, rng)
+        pose = self.assembly.parts[k].pose
+        return Site(k, *pose.image(x, y), pose.turn)
