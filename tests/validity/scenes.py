@@ -7,7 +7,7 @@ import numpy as np
 
 from gffpn.data.simulator.camera import noise_sigma
 from gffpn.data.simulator.dials import Dials
-from gffpn.data.simulator.scene import Picture, render
+from gffpn.data.simulator.scene import Picture, planned_labels, render
 from gffpn.data.simulator.truth import Truth
 from validity.crops import Box, Pixels
 from validity.finding import Floats
@@ -37,11 +37,12 @@ def trial(i: int, split: str, dials: Dials, image_size: tuple[int, int]) -> Tria
     full = replace(dials, empty_share=0.0)
     fewest, most = full.defects_per_image
     crowd = replace(full, defects_per_image=(2 * most, 2 * most))
+    planned = len(planned_labels(SEED, split, i, full))
     picture = render(i, split, full, image_size, SEED)
-    blank = render(i, split, replace(full, contrast=0.0), image_size, SEED)
-    taken = {t.box for t in picture.truths}
-    free = tuple(t for t in render(i, split, crowd, image_size, SEED).truths if t.box not in taken)
-    return Trial(picture, blank, free)
+    # look-alikes go on imitating the defects that are not there
+    blank = render(i, split, replace(full, contrast=0.0), image_size, SEED, imitated=full)
+    more = render(i, split, crowd, image_size, SEED).truths
+    return Trial(picture, blank, tuple(t for t in more if t.number >= planned))
 
 
 def sticker(step: float, margin: int = 0) -> Retouch:
