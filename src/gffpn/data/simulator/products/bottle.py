@@ -171,7 +171,8 @@ class Bottles:
         there = occurs(draws, own, 0.55)
         for k, part in enumerate(self.assembly.parts):
             place, strength = mix(-0.9, 0.9, float(own.random())), mix(0.5, 1.0, float(own.random()))
-            spots = [self._spot(name, imitating) for name in ("xjf", "xsf", "xsf")]
+            u, v, w = (float(q) for q in imitating.random(3))
+            spots = [self._spot("xjf", u, v), self._spot("xsf", u, w), self._spot("xsf", u, (w + 0.5) % 1.0)]
             looks = [look_of(name, draws, imitating) for name in ("xjf", "xsf", "xsf")]
             if not there:
                 continue
@@ -201,7 +202,7 @@ class Bottles:
         first, last = self.vial.shoulder_to + 0.35, self.vial.height - 0.35
         for k, part in enumerate(self.assembly.parts):
             x, pitch = mix(-0.55, 0.1, float(own.random())), mix(0.16, 0.3, float(own.random()))
-            sx, sy, _ = self._spot("xsf", imitating)
+            sx, sy, _ = self._spot("xsf", *imitating.random(2))
             if not there:
                 continue
             pose, m = part.pose, draws.match
@@ -301,10 +302,9 @@ class Bottles:
         x, y = 0.84 * float(np.cos(angle)), 0.84 * self.vial.tilt * float(np.sin(angle))
         return x, self.vial.height + y - 0.02, angle
 
-    def _spot(self, name: str, rng: Generator) -> tuple[float, float, float]:
-        """Neck, body or bottom ring, in a bottle's own coordinates, and the place's direction."""
-        u, v = (float(q) for q in rng.random(2))
-        vial = self.vial
+    def _spot(self, name: str, u: float, v: float) -> tuple[float, float, float]:
+        """Neck, body or bottom ring at u, v (0..1), in a bottle's own coordinates, and its direction."""
+        u, v, vial = float(u), float(v), self.vial
         if name == "xjf":
             y = vial.neck_from + 0.06 + v * (vial.neck_to - vial.neck_from - 0.06)
             return (2 * u - 1) * 0.72 * vial.radius(y), y, 0.0
@@ -315,7 +315,7 @@ class Bottles:
     def site(self, name: str, rng: Generator) -> Site:
         """A place on one of the bottles."""
         k = int(rng.random() * len(self.assembly.parts))
-        x, y, turn = self._spot(name, rng)
+        x, y, turn = self._spot(name, *rng.random(2))
         pose = self.assembly.parts[k].pose
         px, py = pose.image(x, y)
         return Site(k, px, py, pose.turn + turn)
