@@ -12,12 +12,15 @@ import numpy as np
 from numpy.random import Generator
 
 from gffpn.data.simulator import shapes
-from gffpn.data.simulator.classes import CLASS_NAMES
+from gffpn.data.simulator.classes import CLASS_NAMES, LENS_BLEED
 from gffpn.data.simulator.fields import Window
 from gffpn.data.simulator.looks import Look, blend, draw_look
 from gffpn.data.simulator.marks import NOMINAL, SHAPE_DRAWS, Mark
 from gffpn.data.simulator.parts import Assembly, Draws, Imitation
 from gffpn.data.simulator.shapes import Array
+
+GROUND_UNIT = 3.0
+"""A mark of the same depth shows this much more in the ground than in glass, which bends light but little."""
 
 
 class Pattern(IntEnum):
@@ -78,7 +81,7 @@ def look_of(name: str, draws: Draws, rng: Generator) -> Look:
 
 def spacing(mark: Mark, way: float) -> float:
     """Pixels between neighbours of a row along `way` (radians): clear of, and in view of, each other."""
-    return 1.25 * mark.extent(way) + 3.0
+    return 1.45 * (mark.extent(way) + LENS_BLEED) + 2.0
 
 
 def press(
@@ -89,22 +92,23 @@ def press(
     match: float,
     imitation: Imitation,
 ) -> None:
-    """Apply one mark of a pattern."""
+    """Apply one mark of a pattern to a part, or to the ground."""
     for mark in blend(own, defect, match):
-        assembly.press(part, mark, imitation)
+        assembly.press(part, mark, imitation, mix(1.0, GROUND_UNIT, match))
 
 
 def broken(line: Array, window: Window, marks: list[Mark], match: float) -> Array:
     """A line's strength (h, w) over `window`, in place: taken away around its marks as far as they match."""
     for mark in marks if match else []:
-        radius = 0.5 * mark.extent() + 2.0
+        radius = 0.5 * mark.extent() + 0.25 * mark.side + 2.0
+        edge = max(1.5, 0.25 * radius)
         if not (window.left - radius < mark.x < window.right + radius):
             continue
         if not (window.top - radius < mark.y < window.bottom + radius):
             continue
-        around = Window.around(mark.x, mark.y, radius + 2.0, radius + 2.0, window)
+        around = Window.around(mark.x, mark.y, radius + edge, radius + edge, window)
         x, y = around.centres()
-        gap = shapes.soft(np.hypot(x - np.float32(mark.x), y - np.float32(mark.y)) - radius, 1.5)
+        gap = shapes.soft(np.hypot(x - np.float32(mark.x), y - np.float32(mark.y)) - radius, edge)
         line[around.slices(window)] *= 1.0 - match * gap
     return line
 

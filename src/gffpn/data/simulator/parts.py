@@ -116,9 +116,9 @@ class Assembly:
         yield fields
         self.imprints.append(Imprint(imitation, part, window, before, fields.copy()))
 
-    def press(self, part: int | None, mark: Mark, imitation: Imitation | None) -> None:
-        """Apply a look-alike's mark to a part, or to the ground, whose unit is one pixel."""
-        bounds, unit = self.bounds, 1.0
+    def press(self, part: int | None, mark: Mark, imitation: Imitation | None, unit: float = 1.0) -> None:
+        """Apply a look-alike's mark to a part, or to the ground, where its depth is divided by `unit`."""
+        bounds = self.bounds
         if part is not None:
             bounds, unit = self.parts[part].window, self.parts[part].pose.unit
         window = mark.window(bounds)

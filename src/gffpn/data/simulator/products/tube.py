@@ -20,7 +20,6 @@ from gffpn.data.simulator.lookalikes import (
     scatter_dust,
     spacing,
 )
-from gffpn.data.simulator.marks import Mark
 from gffpn.data.simulator.parts import Assembly, Draws, Imitation, Part, Site
 from gffpn.data.simulator.texture import clouds
 
@@ -126,9 +125,15 @@ class Tubes:
         place, lift = mix(0.5, 0.85, float(own.random())), mix(0.1, 0.3, float(own.random()))
         place = mix(place * (1 - self.wall), (2 * float(imitating.random()) - 1) * 0.62, draws.match)
         for k, part in enumerate(self.assembly.parts):
-            marks = [self._mark_at(k, place, "gsf", draws, imitating) for _ in range(2)]
+            looks = [look_of("gsf", draws, imitating) for _ in range(2)]
+            along = float(imitating.random())
             if not there:
                 continue
+            spots = [(place, self._body_spot(k, 0.0, v)[1]) for v in (along, (along + 0.5) % 1.0)]
+            marks = [
+                look.at(*part.pose.image(*spot), part.pose.turn)
+                for look, spot in zip(looks, spots, strict=True)
+            ]
             x, y = part.pose.local(part.window)
             line = shapes.ridge(x - np.float32(place), 0.022) * (y > 0.25)
             broken(line, part.window, marks, draws.match)
@@ -136,12 +141,6 @@ class Tubes:
                 fields.albedo += lift * line
             for mark in marks:
                 press(self.assembly, k, None, mark, draws.match, Imitation("gsf", "edge"))
-
-    def _mark_at(self, k: int, x: float, name: str, draws: Draws, imitating: Generator) -> Mark:
-        """A mark like a defect's, moved across its tube to x."""
-        pose = self.assembly.parts[k].pose
-        _, y = self._body_spot(k, imitating)
-        return look_of(name, draws, imitating).at(*pose.image(x, y), pose.turn)
 
     def _prints(self, draws: Draws) -> None:
         """Print dots: a regular row, the same on all tubes."""
@@ -152,7 +151,7 @@ class Tubes:
         look = look_of("gsp", draws, imitating)
         if not there:
             return
-        x, y = self._body_spot(0, imitating)
+        x, y = self._body_spot(0, *imitating.random(2))
         tight = spacing(look.at(0.0, 0.0, 0.0), 0.0) / self.assembly.parts[0].pose.unit
         step = float(mix(0.5, 0.9, step) ** (1 - draws.match) * tight**draws.match)
         row, start = mix(mix(-0.3, 0.3, row), x, draws.match), mix(mix(1.5, 4.0, start), y, draws.match)
@@ -199,12 +198,11 @@ class Tubes:
     def _on_rim(self, angle: float) -> tuple[float, float]:
         return 0.97 * float(np.cos(angle)), 0.97 * self.tilt * float(np.sin(angle))
 
-    def _body_spot(self, k: int, rng: Generator) -> tuple[float, float]:
-        """A place on the body of tube k, within the picture, in the tube's own coordinates."""
-        u, v = (float(q) for q in rng.random(2))
+    def _body_spot(self, k: int, u: float, v: float) -> tuple[float, float]:
+        """The place u across and v along (0..1) the body of tube k, within the picture, in the tube's own."""
         part = self.assembly.parts[k]
         visible = min(self.length - 0.6, 0.93 * max(part.window.shape) / part.pose.unit - 0.3)
-        return (2 * u - 1) * 0.62, 0.8 + v * max(visible - 0.8, 0.5)
+        return (2 * float(u) - 1) * 0.62, 0.8 + float(v) * max(visible - 0.8, 0.5)
 
     def site(self, name: str, rng: Generator) -> Site:
         """Body or rim of one tube, within the picture."""
@@ -212,6 +210,6 @@ class Tubes:
         if name == "gkf":
             x, y = self._on_rim(2 * np.pi * float(rng.random()))
         else:
-            x, y = self._body_spot(k, rng)
+            x, y = self._body_spot(k, *rng.random(2))
         pose = self.assembly.parts[k].pose
         return Site(k, *pose.image(x, y), pose.turn)
