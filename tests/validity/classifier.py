@@ -58,7 +58,7 @@ class Classifier:
     ) -> None:
         halvings = max(1, int(np.log2(patches.shape[1])) - 2)
         with torch_stream(seed, "validity"):
-            self.network = _network(width, halvings)
+            self.network = _network(width, halvings).to(memory_format=torch.channels_last)
             x, y = _tensor(patches), torch.from_numpy(positive).float()
             w = torch.ones(len(y)) if weights is None else torch.from_numpy(weights).float()
             self._fit(x, y, w, epochs, upright)
@@ -77,15 +77,21 @@ class Classifier:
                 if not upright:
                     images = torch.rot90(images, int(torch.randint(4, ())), (2, 3))
                     images = images.flip(3) if torch.rand(()) < 0.5 else images
-                wrong = loss(self.network(images).squeeze(1), y[chosen])
+                wrong = loss(self._answer(images), y[chosen])
                 optimizer.zero_grad()
                 (wrong * w[chosen]).mean().backward()
                 optimizer.step()
                 schedule.step()
         self.network.eval()
 
+    def _answer(self, images: Tensor) -> Tensor:
+        # where the processor multiplies bf16 itself it is twice as fast, elsewhere it would be emulated
+        capable = torch.cpu._is_avx512_bf16_supported()
+        with torch.autocast("cpu", torch.bfloat16, enabled=capable):
+            return self.network(images.contiguous(memory_format=torch.channels_last)).squeeze(1).float()
+
     @torch.no_grad()
     def __call__(self, patches: Patches) -> Floats:
         """Scores (N,), higher for what looks positive."""
-        parts = [self.network(_tensor(part)).squeeze(1) for part in np.array_split(patches, len(patches) // 512 + 1)]
+        parts = [self._answer(_tensor(part)) for part in np.array_split(patches, len(patches) // 512 + 1)]
         return torch.cat(parts).double().numpy()
