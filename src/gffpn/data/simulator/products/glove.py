@@ -142,7 +142,7 @@ class Glove:
     def _grip(self, draws: Draws) -> None:
         """Grip dots: a lattice on the palm."""
         own, imitating = draws.lookalike(Pattern.GRIP)
-        there = occurs(draws, own, 0.6)
+        there = occurs(draws, own, 0.5)
         pitch, size, strength = (float(q) for q in own.random(3))
         look = look_of("stf", draws, imitating)
         if not there:
