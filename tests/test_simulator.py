@@ -1,23 +1,17 @@
 """Is the simulated data what it says it is, and can a detector cheat on it?"""
 
 import hashlib
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pycocotools.coco import COCO
 
 from gffpn.data.simulator import shapes
 from gffpn.data.simulator.camera import noise_sigma
-from gffpn.data.simulator.classes import CLASS_NAMES, CLASSES, PRODUCTS
-from gffpn.data.simulator.dataset import TinyIndusSim
-from gffpn.data.simulator.dials import PRESETS, Dials, preset
+from gffpn.data.simulator.classes import CLASSES, PRODUCTS
+from gffpn.data.simulator.dials import Dials
 from gffpn.data.simulator.scene import Picture, planned_labels, render
-from gffpn.data.simulator.store import read_index, write_dataset
-from gffpn.data.simulator.write import run_lengths
 
 SIZE = (192, 224)
 ALL_DEFECTS = Dials(empty_share=0.0)
@@ -31,13 +25,6 @@ def picture(
 
 def facts(scene: Picture) -> list[tuple[int, tuple[int, int, int, int]]]:
     return [(t.label, t.box) for t in scene.truths]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    counts = {"train": 6, "val": 3, "test": 3}
-    root = tmp_path_factory.mktemp("sim")
-    return write_dataset(root, dials=Dials(), image_size=SIZE, counts=counts, seed=1, progress=False)
 
 
 def test_coverage_of_a_straight_edge_is_the_share_of_the_pixel() -> None:
@@ -178,96 +165,3 @@ def test_no_two_splits_share_a_picture() -> None:
     groups = [picture(0, split=split).group for split in ("train", "val", "test")]
     assert len(set(hashes)) == len(hashes)
     assert len(set(groups)) == len(groups)
-
-
-def test_run_lengths_go_down_the_columns() -> None:
-    mask = np.array([[True, False], [True, True]])
-    assert run_lengths(mask, (1, 0, 3, 2), (3, 4)) == [3, 2, 2, 1, 4]
-    assert run_lengths(np.ones((3, 1), bool), (0, 0, 1, 3), (3, 2)) == [0, 3, 3]
-
-
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools
-def test_the_annotations_are_coco(folder: Path) -> None:
-    coco = COCO(str(folder / "annotations" / "train.json"))
-    assert [c["name"] for c in coco.loadCats(coco.getCatIds())] == list(CLASS_NAMES)
-    assert len(coco.getImgIds()) == 6
-    assert "SIMULATED" in coco.dataset["info"]["description"]
-    assert coco.dataset["info"]["dials"]["contrast"] == 1.0
-    annotations = coco.loadAnns(coco.getAnnIds())
-    assert annotations
-    for annotation in annotations:
-        mask = coco.annToMask(annotation)
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        x, y, w, h = annotation["bbox"]
-        assert mask.sum() == annotation["area"]
-        assert x <= columns[0]
-        assert columns[-1] < x + w
-        assert y <= rows[0]
-        assert rows[-1] < y + h
-        assert {"side", "visibility", "product"} <= set(annotation)
-
-
-def test_the_index_holds_what_was_written(folder: Path) -> None:
-    index = read_index(folder)
-    assert index.classes == CLASS_NAMES
-    assert {split: len(records) for split, records in index.splits.items()} == {
-        "train": 6,
-        "val": 3,
-        "test": 3,
-    }
-    record = index.splits["val"][2]
-    assert (record.name, record.group, record.height, record.width) == ("val/000002.png", "val-000002", *SIZE)
-    assert record.path.is_file()
-    scene = render(2, "val", Dials(), SIZE, 1)
-    assert record.boxes.tolist() == [list(t.box) for t in scene.truths]
-    assert record.labels.tolist() == [t.label for t in scene.truths]
-
-
-def test_the_set_is_written_once_and_whole(folder: Path) -> None:
-    stamp = (folder / "annotations" / "test.json").stat().st_mtime_ns
-    counts = {"train": 6, "val": 3, "test": 3}
-    again = write_dataset(
-        folder.parent, dials=Dials(), image_size=SIZE, counts=counts, seed=1, progress=False
-    )
-    assert again == folder
-    assert (again / "annotations" / "test.json").stat().st_mtime_ns == stamp
-    assert {p.name for p in folder.parent.iterdir()} == {folder.name, f".{folder.name}.lock"}
-
-
-def test_workers_write_what_one_process_writes(tmp_path: Path) -> None:
-    size = (64, 64)
-    source = TinyIndusSim(tmp_path, size, train_images=40, val_images=4, test_images=6, preset="demo")
-    index = source.index()
-    scene = render(5, "test", PRESETS["demo"], size, 0)
-    assert index.splits["test"][5].boxes.tolist() == [list(t.box) for t in scene.truths]
-    document = json.loads(next(tmp_path.glob("*/annotations/test.json")).read_text())
-    assert [image["file_name"] for image in document["images"]] == [f"test/{i:06d}.png" for i in range(6)]
-
-
-def test_a_dial_that_is_null_keeps_the_presets_value(tmp_path: Path) -> None:
-    source = TinyIndusSim(tmp_path, SIZE, preset="demo", contrast=0.5, defects_per_image=(2, 3))
-    assert source.dials == replace(preset("demo"), contrast=0.5, defects_per_image=(2, 3))
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"preset": "harder"}, "expected one of"),
-        ({"size_mode": "area"}, "expected one of"),
-        ({"contrast": -1.0}, "expected 0 to 4"),
-        ({"side_scale": 0.0}, "expected a number above 0"),
-        ({"side_range": (8.0, 4.0)}, "lowest <= highest"),
-        ({"empty_share": 1.5}, "expected 0 to 1"),
-        ({"defects_per_image": (0, 2)}, "fewest <= most"),
-        ({"defects_per_image": (1, 2, 3)}, "expected two numbers"),
-    ],
-)
-def test_wrong_dials_are_named(tmp_path: Path, wrong: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        TinyIndusSim(tmp_path, SIZE, **wrong)
-
-
-def test_an_empty_split_is_named(tmp_path: Path) -> None:
-    source = TinyIndusSim(tmp_path, SIZE, val_images=0)
-    with pytest.raises(ValueError, match="at least 1 image"):
-        source.index()
