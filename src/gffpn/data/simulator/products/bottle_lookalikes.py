@@ -152,7 +152,7 @@ class BottleLookalikes:
         with self.assembly.editing(None, draws.window, Imitation("xsd", "band", "line")) as ground:
             ground.density += (1 - draws.match) * mix(0.06, 0.16, dark) * band
         step = spacing(look.at(0.0, 0.0, 0.0), 0.0)
-        for j in range(-12, 13):
+        for j in range(-7, 8):
             mark = look.at(
                 site.x + j * step * float(np.cos(turn)), site.y - j * step * float(np.sin(turn)), site.turn
             )

@@ -154,7 +154,8 @@ class Glove:
             own_pitch ** (1 - m) * (spacing(mark, part.pose.turn + way) / part.pose.unit) ** m
             for way in (0.0, 0.5 * np.pi)
         )
-        columns, rows = int(min(1.41 / px, 7)) + 1, int(min(1.85 / py, 10)) + 1
+        # few enough that a lattice of small marks counts no more than one of large marks
+        columns, rows = int(min(1.41 / px, mix(7, 4, m))) + 1, int(min(1.85 / py, mix(10, 5, m))) + 1
         for r in range(rows):
             for c in range(columns):
                 x, y = part.pose.image((c - 0.5 * (columns - 1)) * px, 0.17 + (r - 0.5 * (rows - 1)) * py)
