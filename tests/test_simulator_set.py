@@ -112,6 +112,7 @@ def test_a_dial_that_is_null_keeps_the_presets_value(tmp_path: Path) -> None:
         ({"empty_share": 1.5}, "expected 0 to 1"),
         ({"defects_per_image": (0, 2)}, "fewest <= most"),
         ({"defects_per_image": (1, 2, 3)}, "expected two numbers"),
+        ({"defects_per_image": (1, 2.5)}, "expected whole numbers"),
         ({"side_range": "4-8"}, "expected two numbers"),
         ({"match": 1.5}, "expected 0 to 1"),
         ({"match": [0.9, 0.1]}, "lowest first"),
