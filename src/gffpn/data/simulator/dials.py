@@ -79,6 +79,8 @@ class Dials:
         low, high = self.match_range
         if not 0 <= low <= high <= 1:
             raise ValueError(f"got match {self.match}, expected 0 to 1, or two such numbers, lowest first")
+        if not all(isinstance(n, int) for n in self.defects_per_image):
+            raise ValueError(f"got defects_per_image {self.defects_per_image}, expected whole numbers")
         if not 1 <= self.defects_per_image[0] <= self.defects_per_image[1] <= 12:
             raise ValueError(
                 f"got defects_per_image {self.defects_per_image}, expected 1 <= fewest <= most <= 12"

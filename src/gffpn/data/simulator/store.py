@@ -28,7 +28,7 @@ from gffpn.data.simulator.write import Entry, Plan, write_pictures
 
 DESCRIPTION = (
     "SIMULATED stand-in for the private TinyIndus of GF-FPN: "
-    "its four products, nine classes and class shares, none of its images."
+    "its four products, nine classes and (unless they are equal) class shares, none of its images."
 )
 ONLY_LOOKS = frozenset({"benchmark.py", "gallery"})
 """Files and folders that draw nothing into a data set."""

@@ -53,7 +53,7 @@ class BottleLookalikes:
             place = mix(place, spots[0][0] / self.vial.radius(spots[0][1]), draws.match)
             at = [part.pose.image(place * self.vial.radius(y), y) for _, y, _ in spots]
             marks = [look.at(*xy, part.pose.turn) for look, xy in zip(looks, at, strict=True)]
-            self._seam(k, place, strength, marks, draws.match)
+            self._seam(k, place, mix(strength, 1.0, draws.match), marks, draws.match)
             for against, mark in zip(("xjf", "xsf", "xsf"), marks, strict=True):
                 press(self.assembly, k, None, mark, draws.match, Imitation(against, "seam"))
 
@@ -95,7 +95,7 @@ class BottleLookalikes:
     def _rings(self, draws: Draws) -> None:
         """Refraction rings of the bottom, concentric; matched, knurled: a row of marks across one of them."""
         own, imitating = draws.lookalike(Pattern.RING)
-        count = 1 + int(3 * own.random()) if occurs(draws, own, 0.7) else 0
+        count = 1 + int(3 * own.random()) if occurs(draws, own, 0.5) else 0
         look = look_of("xdf", draws, imitating)
         for k, part in enumerate(self.assembly.parts):
             angle = self.vial.ring_angle(float(imitating.random()))
@@ -105,7 +105,7 @@ class BottleLookalikes:
                 if ring >= count:
                     continue
                 radius = mix(radius, 0.84 - 0.21 * ring, draws.match)
-                self._ring(k, radius, mix(0.02, 0.05, depth), marks, draws.match)
+                self._ring(k, radius, mix(mix(0.02, 0.05, depth), 0.06, draws.match), marks, draws.match)
             for mark in marks:
                 press(self.assembly, k, None, mark, draws.match, Imitation("xdf", "ring"))
 
@@ -152,7 +152,7 @@ class BottleLookalikes:
         with self.assembly.editing(None, draws.window, Imitation("xsd", "band", "line")) as ground:
             ground.density += (1 - draws.match) * mix(0.06, 0.16, dark) * band
         step = spacing(look.at(0.0, 0.0, 0.0), 0.0)
-        for j in range(-12, 13):
+        for j in range(-7, 8):
             mark = look.at(
                 site.x + j * step * float(np.cos(turn)), site.y - j * step * float(np.sin(turn)), site.turn
             )

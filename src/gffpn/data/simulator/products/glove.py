@@ -142,9 +142,9 @@ class Glove:
     def _grip(self, draws: Draws) -> None:
         """Grip dots: a lattice on the palm."""
         own, imitating = draws.lookalike(Pattern.GRIP)
-        there = occurs(draws, own, 0.6)
+        there = occurs(draws, own, 0.5)
         pitch, size, strength = (float(q) for q in own.random(3))
-        look = look_of("stf", draws, imitating)
+        look, shift = look_of("stf", draws, imitating), imitating.random(2) - 0.5
         if not there:
             return
         part, m = self.assembly.parts[0], draws.match
@@ -154,10 +154,14 @@ class Glove:
             own_pitch ** (1 - m) * (spacing(mark, part.pose.turn + way) / part.pose.unit) ** m
             for way in (0.0, 0.5 * np.pi)
         )
-        columns, rows = int(min(1.41 / px, 7)) + 1, int(min(1.85 / py, 10)) + 1
+        # few enough that a lattice of small marks counts no more than one of large marks
+        columns, rows = int(min(1.41 / px, mix(7, 4, m))) + 1, int(min(1.85 / py, mix(10, 5, m))) + 1
+        wide, high = (columns - 1) * px, (rows - 1) * py
+        left = float(shift[0]) * m * (1.41 - wide) - 0.5 * wide
+        top = float(shift[1]) * m * (1.85 - high) - 0.5 * high + 0.17
         for r in range(rows):
             for c in range(columns):
-                x, y = part.pose.image((c - 0.5 * (columns - 1)) * px, 0.17 + (r - 0.5 * (rows - 1)) * py)
+                x, y = part.pose.image(left + c * px, top + r * py)
                 dot = plain("dot", x, y, mix(7, 12, size) * draws.px, 0.0, mix(0.3, 0.7, strength), own)
                 press(self.assembly, 0, dot, look.at(x, y, part.pose.turn), m, Imitation("stf", "grip"))
 
