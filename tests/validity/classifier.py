@@ -64,7 +64,7 @@ class Classifier:
             self._fit(x, y, w, epochs, upright)
 
     def _fit(self, x: Tensor, y: Tensor, w: Tensor, epochs: int, upright: bool) -> None:
-        batch = 64
+        batch = min(64, max(16, len(y) // 40))
         steps = epochs * max(1, len(y) // batch)
         optimizer = torch.optim.AdamW(self.network.parameters(), lr=3e-3, weight_decay=0.02)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)

@@ -83,7 +83,9 @@ def crops(count: int, split: str, match: float, side: int) -> Crops:
     )
 
 
-def _finding(what: str, scores: Floats, test: Crops, fitted: int, **bounds: float) -> Finding:
+def finding(what: str, scores: Floats, test: Crops, fitted: int, **bounds: float) -> Finding:
+    """AUC over all classes, an equal say for each."""
+
     def figure(weights: Floats) -> float:
         return auc(scores, test.positive, weights * test.weights)
 
@@ -120,6 +122,6 @@ def measure(*, train: int = 700, test: int = 400, side: int = 640, epochs: int =
         for which, words in (("tight", "tight"), ("wide", "4x")):
             scores = scores_of(fitted, asked, which, epochs=epochs)
             what = f"AUC of a {words} crop at match {match:g}"
-            found.append(_finding(what, scores, asked, len(fitted.positive), **bounds[which]))
+            found.append(finding(what, scores, asked, len(fitted.positive), **bounds[which]))
             found += by_class(what, scores, asked) if match else []
     return found

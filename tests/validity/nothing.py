@@ -17,7 +17,14 @@ PATCH = 24
 class Places:
     """Patches of scenes at the planned defects (positive) and at free places of the same surfaces."""
 
-    def __init__(self, trials: Sequence[Trial], *, contrast: bool, retouch: Retouch | None = None) -> None:
+    def __init__(
+        self,
+        trials: Sequence[Trial],
+        *,
+        contrast: bool,
+        retouch: Retouch | None = None,
+        patch: int = PATCH,
+    ) -> None:
         patches: list[Patches] = []
         rows: list[tuple[bool, int, int]] = []
         for number, scene in enumerate(trials):
@@ -25,7 +32,7 @@ class Places:
             pixels = retouch(pixels, scene.picture.truths) if retouch else pixels
             for truths, positive in ((scene.picture.truths, True), (scene.free, False)):
                 for truth in truths:
-                    patches.append(square(pixels, truth.box, PATCH))
+                    patches.append(square(pixels, truth.box, patch))
                     rows.append((positive, truth.label, number))
         self.patches = np.stack(patches)
         self.positive = np.array([row[0] for row in rows])

@@ -68,6 +68,17 @@ def record() -> None:
     Image.fromarray(reference_now()).save(REFERENCE)
 
 
+def known() -> dict[str, list[Annotations]]:
+    """The recorded annotations, by preset."""
+    return dict(json.loads(RECORD.read_text()))
+
+
+def reference() -> Pixels:
+    """The recorded pixels."""
+    with Image.open(REFERENCE) as image:
+        return np.asarray(image.convert("RGB"))
+
+
 def worst(one: Pixels, other: Pixels) -> int:
     """Largest difference of two pictures, grey levels."""
     return int(np.abs(one.astype(np.int64) - other).max())
@@ -108,17 +119,16 @@ def elsewhere(scenes: int, side: int, environment: dict[str, str]) -> tuple[Pixe
 
 def measure(*, scenes: int = 300, side: int = 320) -> list[Finding]:
     """All of test 8."""
-    known = json.loads(RECORD.read_text())
-    off = sum(a != b for name, now in recorded_now().items() for a, b in zip(now, known[name], strict=True))
-    with Image.open(REFERENCE) as image:
-        reference = worst(np.asarray(image.convert("RGB")), reference_now())
+    record = known()
+    off = sum(a != b for name, now in recorded_now().items() for a, b in zip(now, record[name], strict=True))
+    farthest = worst(reference(), reference_now())
     here, there = elsewhere(scenes, side, {}), elsewhere(scenes, side, plain_machine())
     unlike = sum(a != b for a, b in zip(here[1], there[1], strict=True))
     share = float((here[0] != there[0]).mean())
     n = f"{scenes} scenes at {side} px"
     return [
         Finding("recorded scenes with other annotations", off, f"{RECORDED * len(PRESETS)} scenes", at_most=0),
-        Finding("largest difference from the recorded pixels", reference, f"{len(PRODUCTS)} scenes", at_most=1),
+        Finding("largest difference from the recorded pixels", farthest, f"{len(PRODUCTS)} scenes", at_most=1),
         Finding("scenes with other annotations on plain instructions", unlike, n, at_most=0),
         Finding("largest difference of a pixel on plain instructions", worst(here[0], there[0]), n, at_most=1),
         Finding("share of pixels that differ at all", share, n),
