@@ -111,11 +111,11 @@ class Balls:
         middle = self._spot(imitating)
         step = spacing(look.at(0.0, 0.0, 0.0), 0.0) / self.assembly.parts[0].pose.unit
         across = np.arctan2(middle[1], middle[0]) + 0.5 * np.pi
-        for k in range(3):
+        for k in range(5):
             way, far, size, strength = (float(q) for q in own.random(4))
             lamp = plain("pit", 0.0, 0.0, (6 + 5 * size) * draws.px, 0.0, 0.7 + 0.5 * strength, own)
             place = (0.15 + 0.6 * far) * np.exp(2j * np.pi * way)
-            strip = complex(*middle) + (k - 1) * step * np.exp(1j * across)
+            strip = complex(*middle) + (k - 2) * step * np.exp(1j * across)
             at = (1 - draws.match) * place + draws.match * strip
             if not there or abs(at) > 0.92:
                 continue

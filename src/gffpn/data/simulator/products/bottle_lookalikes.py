@@ -53,7 +53,7 @@ class BottleLookalikes:
             place = mix(place, spots[0][0] / self.vial.radius(spots[0][1]), draws.match)
             at = [part.pose.image(place * self.vial.radius(y), y) for _, y, _ in spots]
             marks = [look.at(*xy, part.pose.turn) for look, xy in zip(looks, at, strict=True)]
-            self._seam(k, place, mix(strength, 1.0, draws.match), marks, draws.match)
+            self._seam(k, place, mix(strength, 1.4, draws.match), marks, draws.match)
             for against, mark in zip(("xjf", "xsf", "xsf"), marks, strict=True):
                 press(self.assembly, k, None, mark, draws.match, Imitation(against, "seam"))
 
@@ -95,7 +95,7 @@ class BottleLookalikes:
     def _rings(self, draws: Draws) -> None:
         """Refraction rings of the bottom, concentric; matched, knurled: a row of marks across one of them."""
         own, imitating = draws.lookalike(Pattern.RING)
-        count = 1 + int(3 * own.random()) if occurs(draws, own, 0.5) else 0
+        count = 1 + int(3 * own.random()) if occurs(draws, own, 0.45) else 0
         look = look_of("xdf", draws, imitating)
         for k, part in enumerate(self.assembly.parts):
             angle = self.vial.ring_angle(float(imitating.random()))
@@ -112,7 +112,7 @@ class BottleLookalikes:
     def _knurls(self, part: Part, look: Look, angle: float) -> list[Mark]:
         """A regular row of marks along the bottom ring, around the one at `angle`."""
         marks = []
-        for j in range(-3, 4):
+        for j in range(-2, 3):
             x, y, turn = self.vial.on_ring(angle)
             way = np.array([-np.sin(angle), self.vial.tilt * np.cos(angle)])
             middle = look.at(*part.pose.image(x, y), part.pose.turn + turn)
@@ -131,6 +131,7 @@ class BottleLookalikes:
         line = broken(shapes.ridge(ring, 0.03), around, marks, match)
         with self.assembly.editing(k, around, Imitation("xdf", "ring", "line")) as fields:
             fields.thickness += depth * line
+            fields.albedo += 0.2 * match * line  # else it would drown in the dark of the bottom
 
     def _band(self, draws: Draws) -> None:
         """A shadow or clear label across the silhouettes; matched, a row of stains that leaves the glass."""

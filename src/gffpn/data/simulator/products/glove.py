@@ -124,11 +124,11 @@ class Glove:
             look = look_of("stf", draws, imitating)
             cx = mix(mix(-0.9, 0.9, u), sx, draws.match)
             cy = mix(mix(-2.2, 1.9, v), sy, draws.match)
-            way, long, bend, width = (
-                mix(-0.7, 0.7, way),
-                mix(0.4, 1.1, long),
-                mix(-0.5, 0.5, bend),
-                mix(0.02, 0.05, width),
+            way, bend = mix(-0.7, 0.7, way), mix(-0.5, 0.5, bend)
+            # a fold that carries a mark runs on far and plainly enough to be seen beside it
+            long, width = (
+                mix(mix(0.4, 1.1, long), 1.0, draws.match),
+                mix(mix(0.02, 0.05, width), 0.045, draws.match),
             )
             c, s = float(np.cos(way)), float(np.sin(way))
             p, q = (x - cx) * c + (y - cy) * s, (y - cy) * c - (x - cx) * s

@@ -55,7 +55,7 @@ class TubeLookalikes:
             line = shapes.ridge(x - np.float32(place), 0.022) * (y > 0.25)
             broken(line, part.window, marks, draws.match)
             with self.assembly.editing(k, part.window, Imitation("gsf", "edge", "line")) as fields:
-                fields.albedo += mix(lift, 0.3, draws.match) * line
+                fields.albedo += mix(lift, 0.4, draws.match) * line
             for mark in marks:
                 press(self.assembly, k, None, mark, draws.match, Imitation("gsf", "edge"))
 
