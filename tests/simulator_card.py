@@ -1,25 +1,21 @@
 """Measure whether the simulated data is what it says it is, and write docs/simulator_card.md.
 
-`make simulator-card` runs everything; `python tests/simulator_card.py NAME ...` only the checks of these names,
-and keeps the others' recorded figures. The checks are in tests/validity.
+`make simulator-card` runs everything; `python tests/simulator_card.py NAME ...` only the checks of these
+names, and keeps the recorded figures of the others. The checks are in tests/validity.
 """
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# before torch is imported: one thread a network of this size is as fast as two
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 from gffpn.data.simulator.dials import PRESETS
 from gffpn.data.simulator.store import source_digest
 from gffpn.suite.folder import write_atomically
 from gffpn.suite.provenance import provenance
-from validity import card, context, detector, nothing, outlines, prior, repeat, splits, thumbnail
+from validity import card, contents, context, detector, nothing, outlines, prior, repeat, splits, thumbnail
 from validity.finding import Finding
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -45,7 +41,7 @@ def run(name: str) -> dict[str, Any]:
     start = time.monotonic()
     if name == COUNTS:
         found: dict[str, Any] = {
-            "presets": {key: card.count_objects(key, COUNTED_SCENES, COUNTED_SIDE) for key in PRESETS}
+            "presets": {key: contents.count_objects(key, COUNTED_SCENES, COUNTED_SIDE) for key in PRESETS}
         }
     else:
         found = {"findings": card.dump(CHECKS[name]())}

@@ -25,7 +25,8 @@ DEFAULT = preset("default")
 def scenes() -> dict[str, list[Trial]]:
     counts = {"train": 130, "test": 130}
     return {
-        split: [trial(i, split, DEFAULT, (SIDE, SIDE)) for i in range(count)] for split, count in counts.items()
+        split: [trial(i, split, DEFAULT, (SIDE, SIDE)) for i in range(count)]
+        for split, count in counts.items()
     }
 
 
@@ -43,7 +44,7 @@ class TestFigures:
     def test_samples_of_a_group_are_drawn_together(self) -> None:
         group, values = np.repeat(np.arange(9), 50), np.repeat(np.arange(9.0), 50)
         low, high = interval(lambda w: float((w * values).sum() / w.sum()), group)
-        # nine groups of mean 4 and standard deviation 2.6: the error is 2.6 / 3, however many samples a group has
+        # nine groups, mean 4, standard deviation 2.6: an error of 2.6 / 3, however many samples a group has
         assert (4 - low, high - 4) == (pytest.approx(1.7, abs=0.4), pytest.approx(1.7, abs=0.4))
 
     def test_bounds(self) -> None:
@@ -58,7 +59,8 @@ class TestFigures:
 
 def patch_finding(scenes: dict[str, list[Trial]], retouch: Retouch | None) -> Finding:
     train, test = (
-        nothing.Places(scenes[split], contrast=False, retouch=retouch, patch=16) for split in ("train", "test")
+        nothing.Places(scenes[split], contrast=False, retouch=retouch, patch=16)
+        for split in ("train", "test")
     )
     return nothing.patch_finding(train, test, "", epochs=8, bounded=True)
 
@@ -69,7 +71,9 @@ class TestNothing:
         assert len(changed) > 100
         assert not any(s.blank.truths for s in scenes["test"])
 
-    def test_places_of_defects_that_are_not_there_cannot_be_told(self, scenes: dict[str, list[Trial]]) -> None:
+    def test_places_of_defects_that_are_not_there_cannot_be_told(
+        self, scenes: dict[str, list[Trial]]
+    ) -> None:
         finding = patch_finding(scenes, None)
         # so few places leave an error of 0.03; the card has the full number
         assert abs(finding.value - 0.5) < 0.09, finding
@@ -118,7 +122,8 @@ class TestPrior:
         def kept(trials: list[Trial]) -> list[list[Truth]]:
             # every class has its corner; the picture still decides which classes there are
             return [
-                [replace(t, box=(10 * t.label, 5, 10 * t.label + 8, 13)) for t in s.picture.truths] for s in trials
+                [replace(t, box=(10 * t.label, 5, 10 * t.label + 8, 13)) for t in s.picture.truths]
+                for s in trials
             ]
 
         finding = prior.prior_finding(kept(scenes["train"]), kept(scenes["test"]), "")
@@ -127,7 +132,9 @@ class TestPrior:
 
 class TestContext:
     def finding(self, match: float) -> Finding:
-        train, test = (context.crops(count, split, match, 256) for count, split in ((60, "train"), (40, "test")))
+        train, test = (
+            context.crops(count, split, match, 256) for count, split in ((60, "train"), (40, "test"))
+        )
         scores = context.scores_of(train, test, "tight", epochs=4)
         return context.finding("", scores, test, len(train.positive), at_most=0.75)
 
@@ -163,7 +170,9 @@ class TestSplits:
 
 class TestRepeat:
     def test_the_recorded_scenes_are_drawn_again(self) -> None:
-        assert repeat.recorded_now() == repeat.known(), "the simulator has changed: make golden, and read the diff"
+        assert repeat.recorded_now() == repeat.known(), (
+            "the simulator has changed: make golden, and read the diff"
+        )
         assert repeat.worst(repeat.reference(), repeat.reference_now()) <= 1
         assert set(repeat.known()) == set(PRESETS)
 

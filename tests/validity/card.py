@@ -3,30 +3,20 @@
 The figures lie beside it as JSON, a part for each check, so that the card can be made in pieces.
 """
 
-import ast
-import inspect
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from gffpn.data.simulator.classes import CLASSES, PRODUCTS
-from gffpn.data.simulator.dials import DIAL_NAMES, PRESETS, Dials
-from gffpn.data.simulator.scene import render
+from validity.contents import count_table, dial_table
 from validity.finding import Finding
 from validity.scenes import SEED
 
 Parts = Mapping[str, Mapping[str, Any]]
 """By name of the check: `findings`, `code`, `minutes`, `machine`, as the JSON holds them."""
-
-SIZE_EDGES = (0, 4, 8, 16, 32, 96, np.inf)
-"""Pixels at 640."""
 
 
 def dump(findings: Sequence[Finding]) -> list[dict[str, Any]]:
@@ -43,74 +33,6 @@ def dump(findings: Sequence[Finding]) -> list[dict[str, Any]]:
 def load(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
     """What `dump` made."""
     return [Finding(**row) for row in rows]
-
-
-def dial_help() -> dict[str, str]:
-    """What each dial does: the string that stands below it in the code."""
-    (body,) = [node.body for node in ast.parse(inspect.getsource(Dials)).body if isinstance(node, ast.ClassDef)]
-    return {
-        one.target.id: " ".join(ast.literal_eval(two.value).split())
-        for one, two in pairwise(body)
-        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name) and isinstance(two, ast.Expr)
-    }
-
-
-def dial_table() -> list[str]:
-    """A row a dial: what it does and its value in each preset."""
-    rows = [f"| dial | {' | '.join(PRESETS)} | what it does |", "|---" * (len(PRESETS) + 2) + "|"]
-    told = dial_help()
-    for name in DIAL_NAMES:
-        values = [_plain(getattr(dials, name)) for dials in PRESETS.values()]
-        rows.append(f"| `{name}` | {' | '.join(values)} | {told[name]} |")
-    return rows
-
-
-def _plain(value: Any) -> str:
-    return "none" if value is None else str(list(value) if isinstance(value, tuple) else value)
-
-
-def count_objects(name: str, scenes: int, side: int) -> dict[str, Any]:
-    """Of the first scenes of a preset: objects by class, by size bin (at 640) and by product; empty scenes."""
-    pictures = [render(i, "train", PRESETS[name], (side, side), SEED) for i in range(scenes)]
-    found = [t for p in pictures for t in p.truths]
-    sides = np.array([t.side for t in found]) * 640 / side
-    return {
-        "scenes": scenes,
-        "empty": sum(not p.truths for p in pictures),
-        "classes": {c.name: sum(t.label == k for t in found) for k, c in enumerate(CLASSES)},
-        "median_sides": {
-            c.name: round(float(np.median([s for s, t in zip(sides, found, strict=True) if t.label == k])), 1)
-            for k, c in enumerate(CLASSES)
-        },
-        "bins": {
-            _bin(low, high): int(((sides >= low) & (sides < high)).sum()) for low, high in pairwise(SIZE_EDGES)
-        },
-        "products": {product: sum(p.product == product for p in pictures) for product in PRODUCTS},
-    }
-
-
-def _bin(low: float, high: float) -> str:
-    return f"{low:g} up" if np.isinf(high) else f"{low:g}-{high:g}"
-
-
-def count_table(counts: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Counts of all presets side by side."""
-    names = list(counts)
-    rows = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-
-    def row(head: str, cells: Sequence[Any]) -> None:
-        rows.append(f"| {head} | {' | '.join(map(str, cells))} |")
-
-    row("scenes", [counts[n]["scenes"] for n in names])
-    row("scenes without a visible defect", [counts[n]["empty"] for n in names])
-    for k in counts[names[0]]["products"]:
-        row(f"scenes of {k}s", [counts[n]["products"][k] for n in names])
-    for kind in CLASSES:
-        cells = [f"{counts[n]['classes'][kind.name]} ({counts[n]['median_sides'][kind.name]})" for n in names]
-        row(f"{kind.name}: objects (median side at 640)", cells)
-    for k in counts[names[0]]["bins"]:
-        row(f"objects of side {k} px at 640", [counts[n]["bins"][k] for n in names])
-    return rows
 
 
 def finding_row(number: str, finding: Finding) -> str:
@@ -136,22 +58,25 @@ def machine() -> str:
         lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         model = lines[0].split(":")[1].strip() if lines else model
     versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "torch"))
-    return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {versions}"
+    python = f"Python {platform.python_version()}"
+    return f"{model}, {os.cpu_count()} cores, {platform.system()}, {python}, {versions}"
 
 
 def text(parts: Parts, checks: Sequence[str], *, code: str) -> str:
-    """The whole card; `checks` are the names of the validity tests 1, 2, .. in order, `code` the present digest."""
+    """The whole card; `checks` names the validity tests 1, 2, .. in order, `code` is the present digest."""
     lines = [
         "# Data card: the simulated TinyIndus",
         "",
-        "**Simulated.** The paper's TinyIndus is private. This set stands in for it: its four products, its nine",
-        "classes and their shares, none of its images. No figure measured on it can be compared with the paper's.",
+        "**Simulated.** The paper's TinyIndus is private. This set stands in for it: its four products,",
+        "its nine classes and their shares, none of its images. No figure measured on it can be compared",
+        "with the paper's.",
+        "",
         "This page is made by `make simulator-card`; do not edit it.",
         "",
         "## Can a detector cheat on it?",
         "",
-        "In brackets the 95 % interval: bootstrap, pictures drawn anew. A line without a bound stands for comparison:",
-        "it shows, for instance, that a check does notice what it is meant to notice.",
+        "In brackets the 95 % interval: bootstrap, pictures drawn anew. A line without a bound stands for",
+        "comparison: it shows, for instance, that a check does notice what it is meant to notice.",
         "",
         "| test | what | bound | measured | n | holds |",
         "|---|---|---|---|---|---|",
@@ -160,7 +85,9 @@ def text(parts: Parts, checks: Sequence[str], *, code: str) -> str:
         if name in parts:
             lines += [finding_row(f"{number} {name}", f) for f in load(parts[name]["findings"])]
         else:
-            lines.append(f"| {number} {name} | not measured: `python tests/simulator_card.py {name}` | | | | |")
+            lines.append(
+                f"| {number} {name} | not measured: `python tests/simulator_card.py {name}` | | | | |"
+            )
     lines += ["", *failures(parts), *_about(parts, code)]
     return "\n".join(lines) + "\n"
 
@@ -179,7 +106,7 @@ def _about(parts: Parts, code: str) -> list[str]:
         lines += [
             "## What is in it",
             "",
-            "The first training scenes of each preset, drawn at 320 pixels; sides are those of the visible boxes.",
+            "The first training scenes of each preset, at 320 pixels. Sides are those of the visible boxes.",
             "",
             *count_table(parts["counts"]["presets"]),
             "",
@@ -187,9 +114,10 @@ def _about(parts: Parts, code: str) -> list[str]:
     lines += [
         "## How it was measured, and how to repeat it",
         "",
-        "`make simulator-card` measures everything; `.venv/bin/python tests/simulator_card.py NAME` one part anew.",
-        f"All scenes come from seed {SEED}. The figures stand in `simulator_card.json`. `tests/validity` says what each check",
-        "does, and `make test` runs the quick ones small, each also on a simulator that leaks on purpose.",
+        "`make simulator-card` measures everything; `.venv/bin/python tests/simulator_card.py NAME` one part",
+        f"anew. Scenes come from seed {SEED}, those of the splits' check from 0. The figures stand in",
+        "`simulator_card.json`. `tests/validity` says what each check does, and `make test` runs small forms",
+        "of them, several also on a simulator that leaks on purpose.",
         "",
         "| part | simulator's code | commit | minutes | machine |",
         "|---|---|---|---|---|",

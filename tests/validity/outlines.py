@@ -51,7 +51,7 @@ def lone(i: int, dials: Dials, image_size: tuple[int, int]) -> tuple[Picture, Pi
     return picture, render(i, "test", one, image_size, SEED, with_defects=False)
 
 
-def measure(*, scenes: int = 700, side: int = 640) -> list[Finding]:
+def measure(*, scenes: int = 500, side: int = 640) -> list[Finding]:
     """All of test 5 at the default preset."""
     dials, image_size = preset("default"), (side, side)
     pairs = [lone(i, dials, image_size) for i in range(scenes)]
@@ -61,5 +61,7 @@ def measure(*, scenes: int = 700, side: int = 640) -> list[Finding]:
     return [
         Finding("largest distance of a box's side from its mask's, px", max(stored), n, at_most=1),
         Finding("the same from the pixels that differ from the twin's, px", max(seen), n, at_most=1),
-        Finding("share of boxes that differ at all from the twin's pixels", float(np.mean(np.array(seen) > 0)), n),
+        Finding(
+            "share of boxes that differ at all from the twin's pixels", float(np.mean(np.array(seen) > 0)), n
+        ),
     ]

@@ -127,10 +127,16 @@ def measure(*, scenes: int = 300, side: int = 320) -> list[Finding]:
     share = float((here[0] != there[0]).mean())
     n = f"{scenes} scenes at {side} px"
     return [
-        Finding("recorded scenes with other annotations", off, f"{RECORDED * len(PRESETS)} scenes", at_most=0),
-        Finding("largest difference from the recorded pixels", farthest, f"{len(PRODUCTS)} scenes", at_most=1),
+        Finding(
+            "recorded scenes with other annotations", off, f"{RECORDED * len(PRESETS)} scenes", at_most=0
+        ),
+        Finding(
+            "largest difference from the recorded pixels", farthest, f"{len(PRODUCTS)} scenes", at_most=1
+        ),
         Finding("scenes with other annotations on plain instructions", unlike, n, at_most=0),
-        Finding("largest difference of a pixel on plain instructions", worst(here[0], there[0]), n, at_most=1),
+        Finding(
+            "largest difference of a pixel on plain instructions", worst(here[0], there[0]), n, at_most=1
+        ),
         Finding("share of pixels that differ at all", share, n),
     ]
 

@@ -35,8 +35,8 @@ def trial(i: int, split: str, dials: Dials, image_size: tuple[int, int]) -> Tria
     A defect draws from a stream of its own, so the plan with more defects begins with the same ones.
     """
     full = replace(dials, empty_share=0.0)
-    fewest, most = full.defects_per_image
-    crowd = replace(full, defects_per_image=(2 * most, 2 * most))
+    many = min(2 * full.defects_per_image[1], 12)
+    crowd = replace(full, defects_per_image=(many, many))
     planned = len(planned_labels(SEED, split, i, full))
     picture = render(i, split, full, image_size, SEED)
     # look-alikes go on imitating the defects that are not there

@@ -61,7 +61,10 @@ def looks(split: str, count: int, dials: Dials, image_size: tuple[int, int], see
 def measure(*, counts: tuple[int, int, int] = (600, 150, 300), side: int = 320) -> list[Finding]:
     """All of test 6 on the default data set, and twins as the measure of what is near."""
     dials, image_size = preset("default"), (side, side)
-    groups = [{render(i, s, dials, (64, 64), 0).group for i in range(c)} for s, c in zip(SPLITS, counts, strict=True)]
+    groups = [
+        {render(i, s, dials, (64, 64), 0).group for i in range(c)}
+        for s, c in zip(SPLITS, counts, strict=True)
+    ]
     shared = len(groups[0] & groups[1]) + len(groups[0] & groups[2]) + len(groups[1] & groups[2])
     sets = [looks(split, count, dials, image_size, 0) for split, count in zip(SPLITS, counts, strict=True)]
     pairs = [(sets[0], sets[1]), (sets[0], sets[2]), (sets[1], sets[2])]
@@ -76,7 +79,11 @@ def measure(*, counts: tuple[int, int, int] = (600, 150, 300), side: int = 320) 
         Finding("groups in two splits", shared, f"{sum(map(len, groups))} groups", at_most=0),
         Finding("near-duplicates across splits", sum(near_duplicates(a, b) for a, b in pairs), n, at_most=0),
         Finding("fewest hash bits between splits, of 240", min(a.bits(b).min() for a, b in pairs), n),
-        Finding("smallest thumbnail distance between splits, grey levels", min(a.rms(b).min() for a, b in pairs), n),
+        Finding(
+            "smallest thumbnail distance between splits, grey levels",
+            min(a.rms(b).min() for a, b in pairs),
+            n,
+        ),
         Finding("share of twins that the same rule finds", float(found.mean()), of_twins, at_least=0.99),
         Finding("most hash bits between twins", own_bits.max(), of_twins),
         Finding("largest thumbnail distance between twins, grey levels", own_rms.max(), of_twins),

@@ -73,7 +73,9 @@ def _marks(picture: Picture, name: str) -> dict[str, list[Box]]:
 
 def alone(label: int, dials: Dials, count: int) -> list[tuple[int, Box]]:
     """Scenes with one defect, of a class, and its box there; those that show it best of the first few."""
-    shown = [(i, draw(i, dials).truths) for i, _ in zip(scenes_with(label, dials), range(ENOUGH), strict=False)]
+    shown = [
+        (i, draw(i, dials).truths) for i, _ in zip(scenes_with(label, dials), range(ENOUGH), strict=False)
+    ]
     best = sorted((truths[0].visibility, i, truths[0].box) for i, truths in shown if truths)
     # not the very best: a picture shall show what is usual
     middle = best[len(best) // 2 :][:count]

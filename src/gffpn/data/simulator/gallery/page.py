@@ -4,7 +4,8 @@ import html
 from collections.abc import Sequence
 
 STYLE = """
-body { font: 16px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 1500px; padding: 0 1rem; color: #1a1a1e; }
+body { font: 16px/1.45 system-ui, sans-serif; color: #1a1a1e;
+  margin: 2rem auto; max-width: 1500px; padding: 0 1rem; }
 figure { margin: 1rem 0 3rem; }
 img { max-width: 100%; height: auto; border: 1px solid #ccc; }
 figcaption { max-width: 60rem; margin-top: .4rem; }

@@ -93,5 +93,7 @@ def boxed(pixels: Pixels, boxes: Sequence[tuple[str, Box]], side: int) -> Pixels
         low, high = (x1 * scale - 3, y1 * scale - 3), (x2 * scale + 2, y2 * scale + 2)
         pen.rectangle((*low, *high), outline=DEFECT)
         above = low[1] > 16
-        pen.text((low[0], low[1] - 2 if above else high[1] + 2), name, DEFECT, font, anchor="lb" if above else "lt")
+        pen.text(
+            (low[0], low[1] - 2 if above else high[1] + 2), name, DEFECT, font, anchor="lb" if above else "lt"
+        )
     return np.asarray(image)

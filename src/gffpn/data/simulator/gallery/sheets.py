@@ -78,11 +78,13 @@ def classes() -> Iterator[Shown]:
         ]
         tiles.append([*defects, *pairs])
     columns = [f"defect {k + 1}" for k in range(count)]
-    columns += [f"{word} {k + 1}, match {match}" for k in range(count) for word, match in (("alike", 0), ("alike", 1))]
+    columns += [
+        f"{word} {k + 1}, match {match}" for k in range(count) for word, match in (("alike", 0), ("alike", 1))
+    ]
     caption = (
-        "Red corners: a defect. Blue corners: a harmless look-alike of the same class, the same place at match 0 "
-        "(it has a form of its own, or is a bare line) and at match 1 (its patch is drawn as a defect is, and only "
-        "what surrounds it tells)."
+        "Red corners: a defect. Blue corners: a harmless look-alike of the same class, the same place at "
+        "match 0 (it has a form of its own, or is a bare line) and at match 1 (its patch is drawn as a "
+        "defect is, and only what surrounds it tells)."
     )
     sheet = Sheet(tiles, [c.name for c in CLASSES], columns, "class")
     yield Shown("classes", "Classes beside their look-alikes", caption, sheet.draw())
@@ -100,7 +102,9 @@ def twins() -> Iterator[Shown]:
             ]
             tiles.append([enlarged(p.pixels, place, TILE - 16) for p in row])
         columns = ["none", *(f"{s} px" for s in TWIN_SIDES)]
-        caption = f"The same scene, light and noise; only the defect grows ({words}). Sides are pixels at 640."
+        caption = (
+            f"The same scene, light and noise; only the defect grows ({words}). Sides are pixels at 640."
+        )
         sheet = Sheet(tiles, [c.name for c in CLASSES], columns, "class")
         title = f"Twins by side, size_mode {mode}"
         yield Shown(f"twins_{mode}", title, caption, sheet.draw())
@@ -173,7 +177,9 @@ def presets() -> Iterator[Shown]:
         for preset in PRESETS.values():
             full = replace(preset, empty_share=0.0, class_shares="paper")
             picture = draw(scene_of(product), full)
-            row.append(boxed(picture.pixels, [(CLASSES[t.label].name, t.box) for t in picture.truths], LARGE_TILE))
+            row.append(
+                boxed(picture.pixels, [(CLASSES[t.label].name, t.box) for t in picture.truths], LARGE_TILE)
+            )
         tiles.append(row)
     caption = "The same scenes in each preset, with their boxes; empty scenes are left out."
     sheet = Sheet(tiles, list(PRODUCTS), list(PRESETS), "product")
