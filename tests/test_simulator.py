@@ -1,6 +1,7 @@
 """Is the simulated data what it says it is, and can a detector cheat on it?"""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -261,24 +262,41 @@ def test_the_side_of_twins_leaves_the_scene_alone() -> None:
         assert np.array_equal(one, other)
 
 
-@pytest.fixture(scope="module")
-def pressed() -> dict[str, list[Mark]]:
-    """Marks of the look-alikes of many pictures at match 1, by the class that they imitate."""
-    marks: dict[str, list[Mark]] = {kind.name: [] for kind in CLASSES}
+def marks_of(scenes: Iterable[int], dials: Dials) -> list[tuple[Mark, Imitation | None]]:
+    """What look-alikes press into parts and grounds."""
+    marks: list[tuple[Mark, Imitation | None]] = []
     original = Assembly.press
 
-    def press(
-        self: Assembly, part: object, mark: Mark, imitation: Imitation | None, unit: float = 1.0
-    ) -> None:
-        if imitation is not None:
-            marks[imitation.against].append(mark)
+    def press(self: Assembly, part: object, mark: Mark, imitation: Imitation | None, unit: float) -> None:
+        marks.append((mark, imitation))
         original(self, part, mark, imitation, unit)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Assembly, "press", press)
-        for i in range(90):
-            picture(i, Dials(match=1.0, class_shares="equal", lookalike_density=2.0), with_defects=False)
+        for i in scenes:
+            picture(i, dials, with_defects=False)
     return marks
+
+
+@pytest.fixture(scope="module")
+def pressed() -> dict[str, list[Mark]]:
+    """Marks of many pictures at match 1, by the class that they imitate."""
+    marks: dict[str, list[Mark]] = {kind.name: [] for kind in CLASSES}
+    for mark, imitation in marks_of(range(90), Dials(match=1.0, class_shares="equal", lookalike_density=2.0)):
+        if imitation is not None:
+            marks[imitation.against].append(mark)
+    return marks
+
+
+@pytest.mark.parametrize("match", [0.0, 1.0])
+def test_more_look_alikes_are_further_ones(match: float) -> None:
+    """Their density draws nothing anew: those that were there stay where they are and as they are."""
+    for i in range(6):
+        few, many = (
+            {(m.primitive, m.x, m.y, m.side, m.turn, m.strength) for m, _ in marks_of([i], dials)}
+            for dials in (Dials(match=match, lookalike_density=density) for density in (0.8, 2.5))
+        )
+        assert few < many
 
 
 @pytest.mark.parametrize("label", range(len(CLASSES)), ids=CLASS_NAMES)

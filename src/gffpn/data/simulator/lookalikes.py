@@ -124,8 +124,11 @@ def scatter_dust(assembly: Assembly, draws: Draws, against: str | None = None) -
         covered = any(
             np.hypot(x - p.pose.x, y - p.pose.y) < 1.2 * p.pose.unit + 2 * side for p in assembly.parts
         )
-        if against is None or covered:
-            assembly.press(None, grain, None)
+        if against is None:
+            assembly.press(None, grain, None, 1.0)
+            continue
+        look = look_of(against, draws, imitating)
+        if covered:
+            assembly.press(None, grain, None, 1.0)
         else:
-            look = look_of(against, draws, imitating)
             press(assembly, None, grain, look.at(x, y, 0.0), draws.match, Imitation(against, "off"))

@@ -116,7 +116,7 @@ class Assembly:
         yield fields
         self.imprints.append(Imprint(imitation, part, window, before, fields.copy()))
 
-    def press(self, part: int | None, mark: Mark, imitation: Imitation | None, unit: float = 1.0) -> None:
+    def press(self, part: int | None, mark: Mark, imitation: Imitation | None, unit: float) -> None:
         """Apply a look-alike's mark to a part, or to the ground, where its depth is divided by `unit`."""
         bounds = self.bounds
         if part is not None:

@@ -15,9 +15,8 @@ from gffpn.data.simulator.lookalikes import (
     spacing,
     tick,
 )
-from gffpn.data.simulator.looks import Look
 from gffpn.data.simulator.marks import Mark
-from gffpn.data.simulator.parts import Assembly, Draws, Imitation, Part
+from gffpn.data.simulator.parts import Assembly, Draws, Imitation
 from gffpn.data.simulator.products.vial import Vial, near
 
 
@@ -93,35 +92,24 @@ class BottleLookalikes:
                 press(self.assembly, k, stroke, mark, m, Imitation("xsf", "row"))
 
     def _rings(self, draws: Draws) -> None:
-        """Refraction rings of the bottom, concentric; matched, knurled: a row of marks across one of them."""
+        """Refraction rings of the bottom, concentric."""
         own, imitating = draws.lookalike(Pattern.RING)
-        count = 1 + int(3 * own.random()) if occurs(draws, own, 0.45) else 0
-        look = look_of("xdf", draws, imitating)
+        there, count = occurs(draws, own, 0.5), 1 + int(3 * own.random())
         for k, part in enumerate(self.assembly.parts):
-            angle = self.vial.ring_angle(float(imitating.random()))
-            marks = self._knurls(part, look, angle) if count else []
-            for ring in range(3):
-                radius, depth = 0.93 - 0.21 * (ring + mix(0.6, 1.0, float(own.random()))), float(own.random())
-                if ring >= count:
-                    continue
-                radius = mix(radius, 0.84 - 0.21 * ring, draws.match)
+            looks = [look_of("xdf", draws, imitating) for _ in range(2)]
+            u = float(imitating.random())
+            draft = [(float(own.random()), float(own.random())) for _ in range(3)]
+            if not there:
+                continue
+            marks = []
+            for look, place in zip(looks, (u, (u + 0.5) % 1.0), strict=True):
+                x, y, turn = self.vial.spot("xdf", place, 0.0)
+                marks.append(look.at(*part.pose.image(x, y), part.pose.turn + turn))
+            for ring, (inward, depth) in enumerate(draft[:count]):
+                radius = mix(0.93 - 0.21 * (ring + mix(0.6, 1.0, inward)), 0.84 - 0.21 * ring, draws.match)
                 self._ring(k, radius, mix(mix(0.02, 0.05, depth), 0.06, draws.match), marks, draws.match)
             for mark in marks:
                 press(self.assembly, k, None, mark, draws.match, Imitation("xdf", "ring"))
-
-    def _knurls(self, part: Part, look: Look, angle: float) -> list[Mark]:
-        """A regular row of marks along the bottom ring, around the one at `angle`."""
-        marks = []
-        for j in range(-2, 3):
-            x, y, turn = self.vial.on_ring(angle)
-            way = np.array([-np.sin(angle), self.vial.tilt * np.cos(angle)])
-            middle = look.at(*part.pose.image(x, y), part.pose.turn + turn)
-            step = spacing(middle, part.pose.turn + float(np.arctan2(way[1], way[0])))
-            there = angle + j * step / (0.84 * part.pose.unit * float(np.hypot(*way)))
-            if np.pi * 0.14 <= there <= np.pi * 0.86:
-                x, y, turn = self.vial.on_ring(there)
-                marks.append(look.at(*part.pose.image(x, y), part.pose.turn + turn))
-        return marks
 
     def _ring(self, k: int, radius: float, depth: float, marks: list[Mark], match: float) -> None:
         part = self.assembly.parts[k]
@@ -131,7 +119,7 @@ class BottleLookalikes:
         line = broken(shapes.ridge(ring, 0.03), around, marks, match)
         with self.assembly.editing(k, around, Imitation("xdf", "ring", "line")) as fields:
             fields.thickness += depth * line
-            fields.albedo += 0.2 * match * line  # else it would drown in the dark of the bottom
+            fields.albedo += 0.2 * match * line**9  # thin and bright: else the dark bottom would swallow it
 
     def _band(self, draws: Draws) -> None:
         """A shadow or clear label across the silhouettes; matched, a row of stains that leaves the glass."""
