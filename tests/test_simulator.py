@@ -1,22 +1,26 @@
 """Is the simulated data what it says it is, and can a detector cheat on it?"""
 
 import hashlib
-import json
+from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pycocotools.coco import COCO
 
-from gffpn.data.simulator import shapes
+from gffpn.data.simulator import camera, shapes
 from gffpn.data.simulator.camera import noise_sigma
+from gffpn.data.simulator.canvas import Canvas
 from gffpn.data.simulator.classes import CLASS_NAMES, CLASSES, PRODUCTS
-from gffpn.data.simulator.dataset import TinyIndusSim, read_index, write_dataset
-from gffpn.data.simulator.dials import PRESETS, Dials, preset
+from gffpn.data.simulator.dials import Dials
+from gffpn.data.simulator.fields import Fields, Pose, Window
+from gffpn.data.simulator.light import Material, draw_light
+from gffpn.data.simulator.lookalikes import broken
+from gffpn.data.simulator.looks import blend, draw_look
+from gffpn.data.simulator.marks import SHAPE_DRAWS, Mark
+from gffpn.data.simulator.parts import Assembly, Imitation, Part
 from gffpn.data.simulator.scene import Picture, planned_labels, render
-from gffpn.data.simulator.write import run_lengths
+from gffpn.data.simulator.truth import Truth, add_and_measure
 
 SIZE = (192, 224)
 ALL_DEFECTS = Dials(empty_share=0.0)
@@ -30,13 +34,6 @@ def picture(
 
 def facts(scene: Picture) -> list[tuple[int, tuple[int, int, int, int]]]:
     return [(t.label, t.box) for t in scene.truths]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    counts = {"train": 6, "val": 3, "test": 3}
-    root = tmp_path_factory.mktemp("sim")
-    return write_dataset(root, dials=Dials(), image_size=SIZE, counts=counts, seed=1, progress=False)
 
 
 def test_coverage_of_a_straight_edge_is_the_share_of_the_pixel() -> None:
@@ -179,94 +176,225 @@ def test_no_two_splits_share_a_picture() -> None:
     assert len(set(groups)) == len(groups)
 
 
-def test_run_lengths_go_down_the_columns() -> None:
-    mask = np.array([[True, False], [True, True]])
-    assert run_lengths(mask, (1, 0, 3, 2), (3, 4)) == [3, 2, 2, 1, 4]
-    assert run_lengths(np.ones((3, 1), bool), (0, 0, 1, 3), (3, 2)) == [0, 3, 3]
+def test_classes_can_be_equally_frequent() -> None:
+    equal = Dials(class_shares="equal", empty_share=0.0)
+    labels = np.concatenate([planned_labels(0, "train", i, equal) for i in range(1500)])
+    shares = np.bincount(labels.astype(int), minlength=len(CLASSES)) / len(labels)
+    assert np.abs(shares - 1 / 9).max() < 0.015
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools
-def test_the_annotations_are_coco(folder: Path) -> None:
-    coco = COCO(str(folder / "annotations" / "train.json"))
-    assert [c["name"] for c in coco.loadCats(coco.getCatIds())] == list(CLASS_NAMES)
-    assert len(coco.getImgIds()) == 6
-    assert "SIMULATED" in coco.dataset["info"]["description"]
-    assert coco.dataset["info"]["dials"]["contrast"] == 1.0
-    annotations = coco.loadAnns(coco.getAnnIds())
-    assert annotations
-    for annotation in annotations:
-        mask = coco.annToMask(annotation)
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        x, y, w, h = annotation["bbox"]
-        assert mask.sum() == annotation["area"]
-        assert x <= columns[0]
-        assert columns[-1] < x + w
-        assert y <= rows[0]
-        assert rows[-1] < y + h
-        assert {"side", "visibility", "product"} <= set(annotation)
+def mark(primitive: str, side: float, turn: float, strength: float, shape: float) -> Mark:
+    return Mark(primitive, 5.0, 6.0, side, turn, strength, np.full(SHAPE_DRAWS, shape))
 
 
-def test_the_index_holds_what_was_written(folder: Path) -> None:
-    index = read_index(folder)
-    assert index.classes == CLASS_NAMES
-    assert {split: len(records) for split, records in index.splits.items()} == {
-        "train": 6,
-        "val": 3,
-        "test": 3,
-    }
-    record = index.splits["val"][2]
-    assert (record.name, record.group, record.height, record.width) == ("val/000002.png", "val-000002", *SIZE)
-    assert record.path.is_file()
-    scene = render(2, "val", Dials(), SIZE, 1)
-    assert record.boxes.tolist() == [list(t.box) for t in scene.truths]
-    assert record.labels.tolist() == [t.label for t in scene.truths]
+def test_a_look_alike_melts_into_a_defect() -> None:
+    own, defect = mark("pit", 4.0, 0.1, 0.2, 0.0), mark("pit", 16.0, 3.0, 0.6, 1.0)
+    assert blend(own, defect, 0.0) == [own]
+    (end,) = blend(own, defect, 1.0)
+    assert (end.side, end.turn, end.strength) == (16.0, 3.0, 0.6)
+    (half,) = blend(own, defect, 0.5)
+    assert half.side == pytest.approx(8.0)
+    assert half.strength == pytest.approx(0.4)
+    assert half.shape.tolist() == [0.5] * SHAPE_DRAWS
+    # directions are half turns: from 0.1 the short way to 3.0 is backwards
+    assert half.turn == pytest.approx(0.1 + 0.5 * (3.0 - np.pi - 0.1))
 
 
-def test_the_set_is_written_once_and_whole(folder: Path) -> None:
-    stamp = (folder / "annotations" / "test.json").stat().st_mtime_ns
-    counts = {"train": 6, "val": 3, "test": 3}
-    again = write_dataset(
-        folder.parent, dials=Dials(), image_size=SIZE, counts=counts, seed=1, progress=False
-    )
-    assert again == folder
-    assert (again / "annotations" / "test.json").stat().st_mtime_ns == stamp
-    assert [p.name for p in folder.parent.iterdir()] == [folder.name]
+def test_of_two_primitives_one_fades_while_the_other_comes() -> None:
+    dot, hole = mark("dot", 4.0, 0.0, 0.4, 0.5), mark("hole", 16.0, 0.0, 0.8, 0.5)
+    fading, coming = blend(dot, hole, 0.25)
+    assert (fading.primitive, fading.side, fading.strength) == ("dot", 4.0, pytest.approx(0.3))
+    assert (coming.primitive, coming.side, coming.strength) == ("hole", 16.0, pytest.approx(0.2))
+    assert blend(None, hole, 0.0) == []
 
 
-def test_workers_write_what_one_process_writes(tmp_path: Path) -> None:
-    size = (64, 64)
-    source = TinyIndusSim(tmp_path, size, train_images=40, val_images=4, test_images=6, preset="demo")
-    index = source.index()
-    scene = render(5, "test", PRESETS["demo"], size, 0)
-    assert index.splits["test"][5].boxes.tolist() == [list(t.box) for t in scene.truths]
-    document = json.loads(next(tmp_path.glob("*/annotations/test.json")).read_text())
-    assert [image["file_name"] for image in document["images"]] == [f"test/{i:06d}.png" for i in range(6)]
+def test_a_line_is_broken_around_its_marks() -> None:
+    window = Window(0, 0, 40, 40)
+    gap = mark("pit", 8.0, 0.0, 1.0, 0.5)
+    line = broken(np.ones((40, 40), np.float32), window, [gap], 1.0)
+    # half the side, a quarter for its flanks and 2 pixels: a radius of 8, and a soft edge of 2
+    assert line[5:7, 4:6].max() == 0.0
+    assert line[6, 5 + 5] == 0.0
+    assert line[6, 5 + 11] == 1.0
+    assert broken(np.ones((40, 40), np.float32), window, [gap], 0.0).min() == 1.0
 
 
-def test_a_dial_that_is_null_keeps_the_presets_value(tmp_path: Path) -> None:
-    source = TinyIndusSim(tmp_path, SIZE, preset="demo", contrast=0.5, defects_per_image=(2, 3))
-    assert source.dials == replace(preset("demo"), contrast=0.5, defects_per_image=(2, 3))
+def test_match_moves_the_look_alikes_alone() -> None:
+    bare = replace(ALL_DEFECTS, lookalike_density=0.0)
+    for i in range(4):
+        assert np.array_equal(picture(i, bare).pixels, picture(i, replace(bare, match=1.0)).pixels)
+        own, matched = picture(i), picture(i, replace(ALL_DEFECTS, match=1.0))
+        assert [(t.label, t.number) for t in own.truths] == [(t.label, t.number) for t in matched.truths]
+        assert not np.array_equal(own.levels, matched.levels)
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"preset": "hard"}, "expected one of"),
-        ({"size_mode": "area"}, "expected one of"),
-        ({"contrast": -1.0}, "expected 0 to 4"),
-        ({"side_scale": 0.0}, "expected a number above 0"),
-        ({"side_range": (8.0, 4.0)}, "lowest <= highest"),
-        ({"empty_share": 1.5}, "expected 0 to 1"),
-        ({"defects_per_image": (0, 2)}, "fewest <= most"),
-        ({"defects_per_image": (1, 2, 3)}, "expected two numbers"),
-    ],
-)
-def test_wrong_dials_are_named(tmp_path: Path, wrong: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        TinyIndusSim(tmp_path, SIZE, **wrong)
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_match_leaves_all_but_the_look_alikes_places_alone(product: str) -> None:
+    scenes = [
+        render(
+            1, "train", Dials(match=m), SIZE, 3, product=product, with_defects=False, measure_lookalikes=True
+        )
+        for m in (0.0, 1.0)
+    ]
+    touched = np.zeros(SIZE, bool)
+    for scene in scenes:
+        for x1, y1, x2, y2 in (found.box for found in scene.lookalikes):
+            touched[y1:y2, x1:x2] = True
+    assert np.abs(scenes[0].levels - scenes[1].levels).max(axis=0)[~touched].max() < 4.0
 
 
-def test_an_empty_split_is_named(tmp_path: Path) -> None:
-    source = TinyIndusSim(tmp_path, SIZE, val_images=0)
-    with pytest.raises(ValueError, match="at least 1 image"):
-        source.index()
+def test_a_range_of_match_is_drawn_once_a_picture() -> None:
+    assert Dials(match=(0.25, 0.25)).match_range == Dials(match=0.25).match_range
+    ranged = picture(1, replace(ALL_DEFECTS, match=(0.5, 0.5)))
+    assert np.array_equal(ranged.pixels, picture(1, replace(ALL_DEFECTS, match=0.5)).pixels)
+    assert not np.array_equal(ranged.pixels, picture(1, replace(ALL_DEFECTS, match=(0.0, 1.0))).pixels)
+
+
+def test_the_side_of_twins_leaves_the_scene_alone() -> None:
+    """Look-alikes that match imitate the training split's defects, whatever the twin's dials."""
+    trained = replace(ALL_DEFECTS, match=1.0, side_range=(4.0, 48.0))
+    small, large = (replace(trained, side_range=(side, side)) for side in (4.0, 48.0))
+    for i in range(4):
+        one, other = (
+            render(i, "test", dials, SIZE, 3, with_defects=False, imitated=trained).pixels
+            for dials in (small, large)
+        )
+        assert np.array_equal(one, other)
+
+
+def marks_of(scenes: Iterable[int], dials: Dials) -> list[tuple[Mark, Imitation | None]]:
+    """What look-alikes press into parts and grounds."""
+    marks: list[tuple[Mark, Imitation | None]] = []
+    original = Assembly.press
+
+    def press(self: Assembly, part: object, mark: Mark, imitation: Imitation | None, unit: float) -> None:
+        marks.append((mark, imitation))
+        original(self, part, mark, imitation, unit)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Assembly, "press", press)
+        for i in scenes:
+            picture(i, dials, with_defects=False)
+    return marks
+
+
+@pytest.fixture(scope="module")
+def pressed() -> dict[str, list[Mark]]:
+    """Marks of many pictures at match 1, by the class that they imitate."""
+    marks: dict[str, list[Mark]] = {kind.name: [] for kind in CLASSES}
+    for mark, imitation in marks_of(range(90), Dials(match=1.0, class_shares="equal", lookalike_density=2.0)):
+        if imitation is not None:
+            marks[imitation.against].append(mark)
+    return marks
+
+
+@pytest.mark.parametrize("match", [0.0, 1.0])
+def test_more_look_alikes_are_further_ones(match: float) -> None:
+    """Their density draws nothing anew: those that were there stay where they are and as they are."""
+    for i in range(6):
+        few, many = (
+            {(m.primitive, m.x, m.y, m.side, m.turn, m.strength) for m, _ in marks_of([i], dials)}
+            for dials in (Dials(match=match, lookalike_density=density) for density in (0.8, 2.5))
+        )
+        assert few < many
+
+
+@pytest.mark.parametrize("label", range(len(CLASSES)), ids=CLASS_NAMES)
+def test_matched_look_alikes_are_drawn_as_defects_are(label: int, pressed: dict[str, list[Mark]]) -> None:
+    rng = np.random.default_rng(0)
+    looks = [draw_look(label, Dials(), min(SIZE) / 640, rng) for _ in range(400)]
+    # marks of a lattice share their look
+    marks = list({mark.shape.tobytes(): mark for mark in pressed[CLASS_NAMES[label]]}.values())
+    assert {mark.primitive for mark in marks} == {look.primitive for look in looks}
+    assert {look.primitive for look in looks} == {form.primitive for form in CLASSES[label].forms}
+    for values in ("side", "strength"):
+        found, expected = (np.median([getattr(m, values) for m in those]) for those in (marks, looks))
+        assert found == pytest.approx(expected, rel=0.15)
+
+
+def test_measuring_look_alikes_changes_no_pixel() -> None:
+    dials = replace(ALL_DEFECTS, match=0.5)
+    for i in range(3):
+        plain = picture(i, dials)
+        told = render(i, "train", dials, SIZE, 3, measure_lookalikes=True)
+        assert np.array_equal(plain.pixels, told.pixels)
+        assert facts(plain) == facts(told)
+        assert not plain.lookalikes
+        assert told.lookalikes
+
+
+def test_the_boxes_of_look_alikes_hold_what_they_change() -> None:
+    for i in range(6):
+        scene = render(i, "train", Dials(match=1.0), SIZE, 3, measure_lookalikes=True, with_defects=False)
+        bare = picture(i, Dials(lookalike_density=0.0), with_defects=False)
+        seen = np.abs(scene.levels - bare.levels).max(axis=0) > 2.0
+        for found in scene.lookalikes:
+            x1, y1, x2, y2 = found.box
+            assert found.against in CLASS_NAMES
+            assert found.form in {"mark", "line"}
+            assert 0 <= x1 < x2 <= SIZE[1]
+            assert 0 <= y1 < y2 <= SIZE[0]
+            assert min(x2 - x1, y2 - y1) >= 3
+            assert seen[y1:y2, x1:x2].any()
+
+
+def slab(window: Window, cover: float, albedo: float) -> Part:
+    """A flat, matt, opaque part."""
+    fields = Fields.empty(window)
+    fields.cover += cover
+    fields.albedo += albedo
+    return Part(window, Pose(0.0, 0.0, 0.0, 10.0), Material((0.0, 0.0, 0.0), gloss=0.0, clear=0.0), fields)
+
+
+def canvas(*parts: Part) -> tuple[Canvas, NDArray[np.float32]]:
+    """Parts on a bare ground of 64 x 64, and the picture behind a lens of 0.8 pixels."""
+    bounds = Window(0, 0, 64, 64)
+    light = draw_light(np.random.default_rng(0), Dials(light_variation=0.0))
+    assembly = Assembly(Fields.empty(bounds), bounds, parts=list(parts))
+    painted = Canvas.paint(assembly, light, np.random.default_rng(0))
+    return painted, camera.blur(painted.radiance, 0.8)
+
+
+def spot(x: float, y: float) -> Mark:
+    return Mark("hole", x, y, 16.0, 0.0, 0.65, np.full(SHAPE_DRAWS, 0.5))
+
+
+def measured(painted: Canvas, lens: NDArray[np.float32], x: float, y: float, number: int = 0) -> Truth | None:
+    changed, change = painted.mark(0, spot(x, y))
+    return add_and_measure(lens, changed, change, 0.8, 1.0, 0, number)
+
+
+def test_a_defect_at_the_border_is_boxed_within_the_picture() -> None:
+    whole = measured(*canvas(slab(Window(0, 0, 64, 64), 1.0, 0.4)), 32.0, 32.0)
+    cut = measured(*canvas(slab(Window(0, 0, 64, 64), 1.0, 0.4)), 0.0, 32.0)
+    assert whole
+    assert cut
+    assert cut.box[0] == 0
+    assert cut.box[2] == whole.box[2] - 32
+    assert cut.mask.shape == (cut.box[3] - cut.box[1], cut.box[2] - cut.box[0])
+
+
+def test_what_another_part_hides_is_not_in_the_box() -> None:
+    below, above = Window(0, 0, 64, 64), Window(0, 0, 64, 32)
+    painted, lens = canvas(slab(below, 1.0, 0.4), slab(above, 1.0, 0.6))
+    half = measured(painted, lens, 32.0, 32.0)
+    assert half
+    assert 30 <= half.box[0] <= 32  # the lens carries its edge a pixel or two
+    assert measured(painted, lens, 16.0, 32.0) is None
+
+
+def test_of_two_overlapping_defects_each_is_measured_on_top_of_the_earlier() -> None:
+    painted, lens = canvas(slab(Window(0, 0, 64, 64), 1.0, 0.4))
+    alone = measured(*canvas(slab(Window(0, 0, 64, 64), 1.0, 0.4)), 36.0, 32.0)
+    first, second = measured(painted, lens, 26.0, 32.0), measured(painted, lens, 36.0, 32.0, 1)
+    assert alone
+    assert first
+    assert second
+    assert (first.number, second.number) == (0, 1)
+    # in the hole that is there already, the second has less to take away
+    assert second.box[2] == alone.box[2]
+    assert second.area < alone.area
+    bare = camera.grey(canvas(slab(Window(0, 0, 64, 64), 1.0, 0.4))[1])
+    seen = np.abs(camera.grey(lens) - bare).max(axis=0) > 2.0
+    columns = np.flatnonzero(seen.any(axis=0))
+    assert (first.box[0], second.box[2]) == (columns[0], columns[-1] + 1)

@@ -1,13 +1,11 @@
 """Decoded, letterboxed images, kept so that no epoch and no run of a sweep decodes an image again."""
 
-import fcntl
 import hashlib
 import json
 import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,6 +18,7 @@ from gffpn.data.index import DataError, ImageRecord
 from gffpn.data.mosaic import GREY
 from gffpn.data.threads import in_threads
 from gffpn.data.transforms import Letterbox
+from gffpn.shared_files import alone
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +103,7 @@ class ImageCache:
 
     def _build_on_disk(self) -> None:
         try:
-            with _locked(self.folder):
+            with alone(self.folder / "lock", waits_for=f"the image cache {self.folder}"):
                 # another run may have built it while this one waited
                 if self._open() is None:
                     self._write()
@@ -169,12 +168,3 @@ def source_digest(records: Sequence[ImageRecord]) -> str:
         facts = os.stat(record.path)
         digest.update(f"{os.path.abspath(record.path)} {facts.st_size} {facts.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:8]
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time, over all that share the folder; the lock falls with the process."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield

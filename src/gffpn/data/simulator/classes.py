@@ -1,9 +1,10 @@
-"""The nine defect classes: product, side and frequency.
+"""The nine defect classes: product, side, form and frequency.
 
-Names, order and instances: GF-FPN, Table 2. Sides are ours: the paper gives none.
+Names, order and instances: GF-FPN, Table 2. Sides and forms are ours: the paper gives none.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,18 @@ LENS_BLEED = 1.7
 """Picture pixels by which the lens makes a visible box larger than the outline (measured)."""
 SIDE_SPREAD = 0.35
 """Standard deviation of log(side) within a class."""
+
+
+class Form(NamedTuple):
+    """One of the forms that a class takes."""
+
+    primitive: str
+    share: float = 1.0
+    """Of the class's defects."""
+    turn: float = 0.0
+    """Middle of its direction, in half turns from the direction of its place."""
+    spread: float = 1.0
+    """How far the direction wanders in all, in half turns."""
 
 
 @dataclass(frozen=True)
@@ -25,34 +38,53 @@ class DefectClass:
     """Pixels at 640 by which a visible box is larger than the outline, for its flanks (measured)."""
     instances: int
     """Of Table 2; only the shares matter here."""
+    forms: tuple[Form, ...]
+
+    def form(self, u: float) -> Form:
+        """The form at quantile u (0..1)."""
+        return self.forms[_pick([form.share for form in self.forms], u)]
 
 
 CLASSES = (
-    DefectClass("xjf", "bottle", 20, 4.8, 134),
-    DefectClass("xsf", "bottle", 34, -1.5, 119),
-    DefectClass("xsd", "bottle", 28, 0.0, 172),
-    DefectClass("xdf", "bottle", 14, -5.0, 76),
-    DefectClass("gsf", "tube", 24, 2.0, 175),
-    DefectClass("gkf", "tube", 8, 1.3, 254),
-    DefectClass("gsp", "tube", 11, 0.8, 228),
-    DefectClass("qp", "ball", 9, 0.8, 362),
-    DefectClass("stf", "glove", 22, 2.5, 166),
+    DefectClass("xjf", "bottle", 20, 4.8, 134, (Form("crack"),)),
+    DefectClass(
+        "xsf",
+        "bottle",
+        34,
+        -1.5,
+        119,
+        (Form("scratch", 0.5), Form("bubble", 0.3, 0.5, 0.1), Form("crack", 0.2)),
+    ),
+    DefectClass("xsd", "bottle", 28, 0.0, 172, (Form("stain"),)),
+    DefectClass("xdf", "bottle", 14, -5.0, 76, (Form("crack", spread=0.25),)),
+    DefectClass("gsf", "tube", 24, 2.0, 175, (Form("scratch"),)),
+    DefectClass("gkf", "tube", 8, 1.3, 254, (Form("notch"),)),
+    DefectClass("gsp", "tube", 11, 0.8, 228, (Form("pit"),)),
+    DefectClass("qp", "ball", 9, 0.8, 362, (Form("pit"),)),
+    DefectClass("stf", "glove", 22, 2.5, 166, (Form("hole", 0.4), Form("tear", 0.35), Form("thin", 0.25))),
 )
 CLASS_NAMES = tuple(c.name for c in CLASSES)
 PRODUCTS = tuple(dict.fromkeys(c.product for c in CLASSES))
 
 
-def _pick(shares: list[int], u: float) -> int:
+def _pick(shares: list[float], u: float) -> int:
     edges = np.cumsum(shares) / sum(shares)
     return int(np.searchsorted(edges, u, side="right").clip(max=len(shares) - 1))
 
 
-def product_at(u: float) -> str:
+def _weight(k: int, shares: str) -> float:
+    return CLASSES[k].instances if shares == "paper" else 1.0
+
+
+def product_at(u: float, shares: str = "paper") -> str:
     """The product at quantile u (0..1); an image shows one product, so products go by their instances."""
-    return PRODUCTS[_pick([sum(c.instances for c in CLASSES if c.product == p) for p in PRODUCTS], u)]
+    weights = [
+        sum(_weight(k, shares) for k, c in enumerate(CLASSES) if c.product == product) for product in PRODUCTS
+    ]
+    return PRODUCTS[_pick(weights, u)]
 
 
-def class_at(product: str, u: float) -> int:
+def class_at(product: str, u: float, shares: str = "paper") -> int:
     """Position in `CLASSES` of the product's defect class at quantile u (0..1)."""
     own = [k for k, c in enumerate(CLASSES) if c.product == product]
-    return own[_pick([CLASSES[k].instances for k in own], u)]
+    return own[_pick([_weight(k, shares) for k in own], u)]

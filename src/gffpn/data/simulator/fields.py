@@ -40,6 +40,21 @@ class Window:
         y, x = (origin.top, origin.left) if origin else (0, 0)
         return slice(self.top - y, self.bottom - y), slice(self.left - x, self.right - x)
 
+    def overlap(self, other: "Window") -> "Window | None":
+        """The pixels of both, if there are any."""
+        top, left = max(self.top, other.top), max(self.left, other.left)
+        bottom, right = min(self.bottom, other.bottom), min(self.right, other.right)
+        return Window(top, left, bottom, right) if top < bottom and left < right else None
+
+    def widened(self, pixels: int, bounds: "Window") -> "Window":
+        """With a margin at each side, cut at the bounds."""
+        return Window(
+            max(self.top - pixels, bounds.top),
+            max(self.left - pixels, bounds.left),
+            min(self.bottom + pixels, bounds.bottom),
+            min(self.right + pixels, bounds.right),
+        )
+
     def centres(self) -> tuple[Array, Array]:
         """Pixel centres: x of shape (1, w), y of shape (h, 1)."""
         x = np.arange(self.left, self.right, dtype=np.float32)[None, :] + np.float32(0.5)
@@ -70,6 +85,11 @@ class Pose:
             (left + right) / 2, (top + bottom) / 2, (right - left) / 2, (bottom - top) / 2, bounds
         )
 
+    def own(self, x: float, y: float) -> tuple[float, float]:
+        """Part coordinates of a point of the picture."""
+        c, s = float(np.cos(self.turn)) / self.unit, float(np.sin(self.turn)) / self.unit
+        return (x - self.x) * c + (y - self.y) * s, (y - self.y) * c - (x - self.x) * s
+
     def image(self, x: float, y: float) -> tuple[float, float]:
         """Pixel coordinates of a point of the part."""
         c, s = float(np.cos(self.turn)) * self.unit, float(np.sin(self.turn)) * self.unit
@@ -95,6 +115,12 @@ class Fields:
     def empty(cls, window: Window) -> Self:
         """Nothing anywhere."""
         return cls(*(np.zeros(window.shape, np.float32) for _ in range(5)))
+
+    def copy(self) -> "Fields":
+        """The same matter in memory of its own."""
+        return Fields(
+            *(f.copy() for f in (self.cover, self.thickness, self.height, self.density, self.albedo))
+        )
 
     def view(self, slices: tuple[slice, slice]) -> "Fields":
         """The same memory, seen through a smaller window."""

@@ -181,14 +181,20 @@ def composite(fields: Fields, unit: float, material: Material, light: Light, beh
     return out
 
 
-def shade_ground(ground: Fields, colour: tuple[float, float, float], light: Light, rng: Generator) -> Array:
-    """Radiance (3, H, W) of the tray or backlight that carries the parts."""
-    height, width = ground.height.shape
+def ground_level(shape: tuple[int, int], light: Light, rng: Generator) -> Array:
+    """Relative brightness (H, W) of an unmarked tray or backlight."""
+    height, width = shape
     x, y = Window(0, 0, height, width).centres()
     level = light.gradient_x * (x / width - 0.5) + light.gradient_y * (y / height - 0.5) + 1.0
-    level += 0.02 * clouds(rng, (height, width), (3, 3))
+    level += 0.02 * clouds(rng, shape, (3, 3))
+    return level
+
+
+def shade_ground(ground: Fields, even: Array, colour: tuple[float, float, float], light: Light) -> Array:
+    """Radiance (3, h, w) of the ground that carries the parts; `even` (h, w) is its level where unmarked."""
     sx, sy = _slopes(ground.height, 1.0)
-    level += sx * -light.x + sy * -light.y
+    level = even + sx * -light.x
+    level += sy * -light.y
     level *= np.exp(-ground.density)
     level *= light.level
     level += ground.albedo * light.level

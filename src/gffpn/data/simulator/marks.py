@@ -20,6 +20,9 @@ SHAPE_DRAWS = 16
 NOMINAL = 0.65
 """Strength of a defect at contrast 1."""
 
+LINES = frozenset({"crack", "scratch", "tear", "fibre"})
+"""Primitives whose outline is a line, in the direction of their turn."""
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -38,9 +41,18 @@ class Mark:
     shape: NDArray[np.float64]
     """(SHAPE_DRAWS,) uniform draws."""
 
+    def extent(self, way: float | None = None) -> float:
+        """Pixels that the outline reaches along a direction (radians); None: along its longest."""
+        if self.primitive not in LINES:
+            return self.side * (1.25 if self.primitive == "bubble" else 1.0)
+        across = np.abs([np.cos(self.turn), np.sin(self.turn)])
+        across = np.maximum(across, across.max() / 3)
+        long = self.side / float(np.sqrt(across.prod()))
+        return long if way is None else long * max(abs(float(np.cos(self.turn - way))), 1 / 3)
+
     def window(self, bounds: Window) -> Window:
         """The pixels that the mark may change, and a margin."""
-        half = 1.4 * self.side + 4.0
+        half = 0.5 * self.extent() + (0.35 if self.primitive in LINES else 0.6) * self.side + 4.0
         return Window.around(self.x, self.y, half, half, bounds)
 
 

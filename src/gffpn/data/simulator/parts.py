@@ -1,15 +1,16 @@
 """What a product hands to the scene: its ground, its parts, and where each defect may sit."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
-import numpy as np
 from numpy.random import Generator
 
 from gffpn.data.simulator.dials import Dials
 from gffpn.data.simulator.fields import Fields, Pose, Window
 from gffpn.data.simulator.light import Light, Material
-from gffpn.data.simulator.marks import NOMINAL, SHAPE_DRAWS, Mark, apply
+from gffpn.data.simulator.marks import Mark, apply
 
 
 @dataclass
@@ -30,38 +31,55 @@ class Site(NamedTuple):
     y: float
     """Pixels of the picture."""
     turn: float
-    """Radians on the picture."""
-    primitive: str
+    """Direction of the place on the picture, radians."""
 
 
 @dataclass(frozen=True)
 class Draws:
-    """What a product is built from: the picture's size, its light, and one generator a cause."""
+    """What a product is built from: the picture's size, its light, its dials, and one generator a cause."""
 
     window: Window
     light: Light
     dials: Dials
     product: Generator
     nuisance: Generator
-    lookalike: Generator
+    lookalike: Callable[[int], tuple[Generator, Generator]]
+    """Two generators of one pattern of look-alikes (`lookalikes.Pattern`): of its own form, and of the looks
+    and places of the defects that it imitates."""
+    imitated: Dials
+    """The dials of the defects that look-alikes imitate."""
+    match: float
+    """How far they do, 0 to 1."""
+    measured: bool
+    """Whether look-alikes are kept, to be measured."""
 
     @property
     def px(self) -> float:
         """Picture pixels per pixel at an image size of 640."""
         return min(self.window.shape) / 640
 
-    def occurs(self, share: float) -> bool:
-        """Whether a look-alike that occurs in `share` of the pictures at density 1 is in this one."""
-        return bool(self.lookalike.random() < share * self.dials.lookalike_density)
 
-    def mark(self, primitive: str, x: float, y: float, side: float, turn: float, strength: float) -> Mark:
-        """A look-alike mark at a place of the picture; `side` in pixels at 640."""
-        shape = self.lookalike.random(SHAPE_DRAWS)
-        return Mark(primitive, x, y, side * self.px, turn, NOMINAL * strength, shape)
+class Imitation(NamedTuple):
+    """Of what, and in which surroundings."""
 
-    def tick(self, x: float, y: float, side: float, turn: float) -> Mark:
-        """A straight stroke, one of a printed or moulded row."""
-        return Mark("scratch", x, y, side * self.px, turn, NOMINAL, np.full(SHAPE_DRAWS, 0.5))
+    against: str
+    """Name of the defect class that it might be taken for."""
+    context: str
+    """What gives it away: seam, row, band, ring, edge, print, glint, lamp, fold, grip; off: off the part."""
+    form: str = "mark"
+    """mark: of a defect's primitive; line: what marks are strung on."""
+
+
+@dataclass(frozen=True)
+class Imprint:
+    """What a look-alike did to the fields, kept to be measured."""
+
+    imitation: Imitation
+    part: int | None
+    """None: the ground."""
+    window: Window
+    before: Fields
+    after: Fields
 
 
 @dataclass
@@ -69,8 +87,43 @@ class Assembly:
     """A product in its tray, before light."""
 
     ground: Fields
-    ground_colour: tuple[float, float, float]
+    bounds: Window
+    """The picture."""
+    ground_colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
     parts: list[Part] = field(default_factory=list)
+    imprints: list[Imprint] | None = None
+    """None: nobody asks."""
+
+    @classmethod
+    def empty(cls, draws: Draws, colour: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Self:
+        """A bare ground."""
+        return cls(Fields.empty(draws.window), draws.window, colour, imprints=[] if draws.measured else None)
+
+    @contextmanager
+    def editing(self, part: int | None, window: Window, imitation: Imitation | None) -> Iterator[Fields]:
+        """The fields of a part, or of the ground, over a window, for a look-alike to edit.
+
+        Without an imitation it is dirt that resembles no defect, and is not kept.
+        """
+        whole, bounds = self.ground, self.bounds
+        if part is not None:
+            whole, bounds = self.parts[part].fields, self.parts[part].window
+        fields = whole.view(window.slices(bounds))
+        if self.imprints is None or imitation is None:
+            yield fields
+            return
+        before = fields.copy()
+        yield fields
+        self.imprints.append(Imprint(imitation, part, window, before, fields.copy()))
+
+    def press(self, part: int | None, mark: Mark, imitation: Imitation | None, unit: float) -> None:
+        """Apply a look-alike's mark to a part, or to the ground, where its depth is divided by `unit`."""
+        bounds = self.bounds
+        if part is not None:
+            bounds, unit = self.parts[part].window, self.parts[part].pose.unit
+        window = mark.window(bounds)
+        with self.editing(part, window, imitation) as fields:
+            apply(fields, window, mark, unit)
 
 
 class Product(Protocol):
@@ -81,25 +134,3 @@ class Product(Protocol):
     def site(self, name: str, rng: Generator) -> Site:
         """A place for a defect of class `name`; always the same number of draws for a class."""
         ...
-
-
-def put(part: Part, mark: Mark) -> None:
-    """Apply a look-alike to a part."""
-    window = mark.window(part.window)
-    apply(part.fields.view(window.slices(part.window)), window, mark, part.pose.unit)
-
-
-def put_on_ground(ground: Fields, bounds: Window, mark: Mark) -> None:
-    """Apply a look-alike to the tray, whose unit is one pixel."""
-    window = mark.window(bounds)
-    apply(ground.view(window.slices()), window, mark, 1.0)
-
-
-def scatter_dust(ground: Fields, draws: Draws) -> None:
-    """Grains and fibres on the tray."""
-    height, width = draws.window.shape
-    for _ in range(draws.lookalike.poisson(5.0 * draws.dials.lookalike_density)):
-        x, y = draws.lookalike.uniform(0, width), draws.lookalike.uniform(0, height)
-        side = float(draws.lookalike.uniform(4, 13))
-        turn, strength = draws.lookalike.uniform(0, 3.14), draws.lookalike.uniform(0.3, 1.0)
-        put_on_ground(ground, draws.window, draws.mark("fibre", x, y, side, turn, strength))

@@ -22,6 +22,7 @@ class Stream(IntEnum):
     LOOKALIKE = 3
     NOISE = 4
     LAYOUT = 5
+    LABEL = 6
 
 
 def generator(seed: int, split: str, i: int, stream: Stream, part: int = 0) -> Generator:

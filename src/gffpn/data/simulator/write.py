@@ -8,21 +8,24 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import Progress
 
-from gffpn.data.simulator.dials import Dials
+from gffpn.data.simulator.dials import Dials, turn
 from gffpn.data.simulator.scene import Picture, render
 from gffpn.data.simulator.truth import Truth
 
+PNG: dict[str, Any] = {"compress_level": 1, "compress_type": zlib.Z_HUFFMAN_ONLY}
+"""Noise repeats nothing: to look for repetitions takes many times as long, and saves nothing."""
 WORTH_A_WORKER = 24
 """Pictures; fewer are drawn sooner than a process starts."""
 
@@ -37,6 +40,22 @@ _ENVIRONMENT = {
 Entry = dict[str, Any]
 
 
+class Job(NamedTuple):
+    """One picture to draw."""
+
+    split: str
+    i: int
+    """The scene."""
+    entry: int | None
+    """Position in `Plan.test_dials`, if there are any."""
+
+    @property
+    def file_name(self) -> str:
+        """Path below the images' folder."""
+        twin = "" if self.entry is None else f"-{self.entry}"
+        return f"{self.split}/{self.i:06d}{twin}.png"
+
+
 @dataclass(frozen=True)
 class Plan:
     """Everything that determines a data set, next to the simulator's code."""
@@ -44,11 +63,25 @@ class Plan:
     dials: Dials
     image_size: tuple[int, int]
     counts: dict[str, int]
+    """Scenes of each split."""
     seed: int
+    test_dials: tuple[Dials, ...] | None = None
+    """The test split holds every scene once an entry, in that entry's dials."""
 
-    def jobs(self) -> list[tuple[str, int]]:
-        """Split and number of every picture."""
-        return [(split, i) for split, count in self.counts.items() for i in range(count)]
+    def jobs(self) -> list[Job]:
+        """Every picture."""
+        entries = {"test": [*range(len(self.test_dials))]} if self.test_dials else {}
+        return [
+            Job(split, i, entry)
+            for split, count in self.counts.items()
+            for i in range(count)
+            for entry in entries.get(split, [None])
+        ]
+
+    def render(self, job: Job) -> Picture:
+        """Draw one picture."""
+        dials = self.test_dials[job.entry] if self.test_dials and job.entry is not None else self.dials
+        return render(job.i, job.split, dials, self.image_size, self.seed, imitated=self.dials)
 
 
 def run_lengths(
@@ -75,20 +108,29 @@ def _annotation(truth: Truth, product: str, image_size: tuple[int, int]) -> Entr
         "side": round(truth.side, 3),
         "visibility": round(truth.visibility, 2),
         "product": product,
+        "defect": truth.number,
     }
 
 
-def _entry(split: str, i: int, picture: Picture, image_size: tuple[int, int]) -> Entry:
-    defects = [_annotation(t, picture.product, image_size) for t in picture.truths]
-    return {"split": split, "i": i, "group": picture.group, "product": picture.product, "defects": defects}
+def _entry(job: Job, picture: Picture, image_size: tuple[int, int]) -> Entry:
+    twin = {} if job.entry is None else {"entry": job.entry}
+    return {
+        "split": job.split,
+        "i": job.i,
+        **twin,
+        "file_name": job.file_name,
+        "group": picture.group,
+        "product": picture.product,
+        "defects": [_annotation(truth, picture.product, image_size) for truth in picture.truths],
+    }
 
 
-def draw(plan: Plan, jobs: list[tuple[str, int]], folder: Path) -> Iterator[Entry]:
+def draw(plan: Plan, jobs: list[Job], folder: Path) -> Iterator[Entry]:
     """Write the PNG of each job and yield what is true of it."""
-    for split, i in jobs:
-        picture = render(i, split, plan.dials, plan.image_size, plan.seed)
-        Image.fromarray(picture.pixels).save(folder / split / f"{i:06d}.png", compress_level=1)
-        yield _entry(split, i, picture, plan.image_size)
+    for job in jobs:
+        picture = plan.render(job)
+        Image.fromarray(picture.pixels).save(folder / job.file_name, **PNG)
+        yield _entry(job, picture, plan.image_size)
 
 
 def write_pictures(plan: Plan, folder: Path, progress: bool) -> list[Entry]:
@@ -130,10 +172,9 @@ def _listen(plan: Plan, folder: Path, first: int, step: int, keep: Callable[[Ent
 
 def _main(order: str) -> None:
     given = json.loads(order)
-    dials: dict[str, Any] = {
-        name: tuple(v) if isinstance(v, list) else v for name, v in given["dials"].items()
-    }
-    plan = Plan(Dials(**dials), tuple(given["image_size"]), given["counts"], given["seed"])
+    test_dials = given["test_dials"] and tuple(turn(Dials(), dials) for dials in given["test_dials"])
+    dials = turn(Dials(), given["dials"])
+    plan = Plan(dials, tuple(given["image_size"]), given["counts"], given["seed"], test_dials)
     for entry in draw(plan, plan.jobs()[given["first"] :: given["step"]], Path(given["folder"])):
         print(json.dumps(entry), flush=True)
 

@@ -8,7 +8,9 @@ from numpy.random import Generator
 from gffpn.data.simulator import shapes
 from gffpn.data.simulator.fields import Fields, Pose, Window
 from gffpn.data.simulator.light import Material
-from gffpn.data.simulator.parts import Assembly, Draws, Part, Site, put, scatter_dust
+from gffpn.data.simulator.lookalikes import Pattern, look_of, occurs, plain, press, scatter_dust, spacing
+from gffpn.data.simulator.marks import Mark
+from gffpn.data.simulator.parts import Assembly, Draws, Imitation, Part, Site
 from gffpn.data.simulator.shapes import Array
 from gffpn.data.simulator.texture import clouds
 
@@ -57,8 +59,9 @@ class Balls:
             absorption=(float(tint[0]), float(tint[1]), float(tint[2])), aperture=2.3, gloss=1.1
         )
         shade = float(draws.nuisance.uniform(0.55, 0.95))
-        ground = Fields.empty(draws.window)
-        self.assembly = Assembly(ground, (shade, shade, shade * float(draws.nuisance.uniform(0.94, 1.06))))
+        blue = shade * float(draws.nuisance.uniform(0.94, 1.06))
+        self.assembly = Assembly.empty(draws, (shade, shade, blue))
+        ground = self.assembly.ground
         ground.height += 0.05 * clouds(draws.nuisance, draws.window.shape, (60, 60))
         places, pitch = _lattice(count, width, height)
         unit = pitch * float(draws.nuisance.uniform(0.34, 0.40))
@@ -78,7 +81,7 @@ class Balls:
             window = Window.around(pose.x, pose.y, pose.unit + 2, pose.unit + 2, draws.window)
             px, py = pose.local(window)
             self.assembly.parts.append(Part(window, pose, material, _glass(px, py, 1 / pose.unit)))
-        scatter_dust(ground, draws)
+        scatter_dust(self.assembly, draws, "qp")
         self._lookalikes(draws)
 
     def _well(self, draws: Draws, pose: Pose) -> None:
@@ -101,22 +104,37 @@ class Balls:
         view.density += 0.38 * shadow - 0.62 * focus
 
     def _lookalikes(self, draws: Draws) -> None:
-        """Reflections of small lamps: bright points at the same place on all balls."""
-        rng = draws.lookalike
-        for _ in range(int(rng.integers(1, 4)) if draws.occurs(0.6) else 0):
-            way, far = float(rng.uniform(-np.pi, np.pi)), float(rng.uniform(0.15, 0.75))
-            side, strength = float(rng.uniform(6, 11)), float(rng.uniform(0.7, 1.2))
-            shape_at = far * np.cos(way), far * np.sin(way)
-            lamp = draws.mark("pit", 0.0, 0.0, side, 0.0, strength)
-            for part in self.assembly.parts:
-                mx, my = part.pose.image(float(shape_at[0]), float(shape_at[1]))
-                put(part, replace(lamp, x=mx, y=my))
+        """Reflections of small lamps, at the same places on all balls; matched, of a strip of lamps."""
+        own, imitating = draws.lookalike(Pattern.LAMP)
+        there, count = occurs(draws, own, 0.5), 1 + int(3 * own.random())
+        look = look_of("qp", draws, imitating)
+        middle = self._spot(imitating)
+        step = spacing(look.at(0.0, 0.0, 0.0), 0.0) / self.assembly.parts[0].pose.unit
+        across = np.arctan2(middle[1], middle[0]) + 0.5 * np.pi
+        for k in range(5):
+            way, far, size, strength = (float(q) for q in own.random(4))
+            lamp = plain("pit", 0.0, 0.0, (6 + 5 * size) * draws.px, 0.0, 0.7 + 0.5 * strength, own)
+            place = (0.15 + 0.6 * far) * np.exp(2j * np.pi * way)
+            strip = complex(*middle) + (k - 2) * step * np.exp(1j * across)
+            at = (1 - draws.match) * place + draws.match * strip
+            if not there or abs(at) > 0.92:
+                continue
+            # what is not there at match 0 joins the strip as far as it matches
+            for part, ball in enumerate(self.assembly.parts):
+                x, y = ball.pose.image(float(at.real), float(at.imag))
+                self._lamp(part, replace(lamp, x=x, y=y) if k < count else None, look.at(x, y, 0.0), draws)
+
+    def _lamp(self, part: int, own: Mark | None, defect: Mark, draws: Draws) -> None:
+        press(self.assembly, part, own, defect, draws.match, Imitation("qp", "lamp"))
+
+    def _spot(self, rng: Generator) -> tuple[float, float]:
+        """Anywhere on a ball but its very edge, in its own coordinates."""
+        u, v = (float(q) for q in rng.random(2))
+        far = 0.80 * float(np.sqrt(u))
+        return far * float(np.cos(2 * np.pi * v)), far * float(np.sin(2 * np.pi * v))
 
     def site(self, name: str, rng: Generator) -> Site:
-        """Anywhere on a ball but its very edge."""
-        k = int(rng.integers(len(self.assembly.parts)))
-        u, v = (float(q) for q in rng.random(2))
-        far = 0.80 * np.sqrt(u)
-        part = self.assembly.parts[k]
-        px, py = part.pose.image(float(far * np.cos(2 * np.pi * v)), float(far * np.sin(2 * np.pi * v)))
-        return Site(k, px, py, 0.0, "pit")
+        """A place on one of the balls."""
+        k = int(rng.random() * len(self.assembly.parts))
+        px, py = self.assembly.parts[k].pose.image(*self._spot(rng))
+        return Site(k, px, py, 0.0)

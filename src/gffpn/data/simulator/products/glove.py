@@ -6,7 +6,19 @@ from numpy.random import Generator
 from gffpn.data.simulator import shapes
 from gffpn.data.simulator.fields import Fields, Pose
 from gffpn.data.simulator.light import Material
-from gffpn.data.simulator.parts import Assembly, Draws, Part, Site, put, scatter_dust
+from gffpn.data.simulator.lookalikes import (
+    Pattern,
+    broken,
+    look_of,
+    mix,
+    number,
+    occurs,
+    plain,
+    press,
+    scatter_dust,
+    spacing,
+)
+from gffpn.data.simulator.parts import Assembly, Draws, Imitation, Part, Site
 from gffpn.data.simulator.shapes import Array
 from gffpn.data.simulator.texture import clouds
 
@@ -32,8 +44,9 @@ class Glove:
         self.spread = draws.product.uniform(-0.07, 0.07, len(FINGERS))
         self.stretch = draws.product.uniform(0.92, 1.08, len(FINGERS))
         material = Material((0.0, 0.0, 0.0), colour, gloss=0.10, clear=0.05)
-        ground = Fields.empty(draws.window)
-        self.assembly = Assembly(ground, self._belt(ground, draws))
+        self.assembly = Assembly.empty(draws)
+        ground = self.assembly.ground
+        self.assembly.ground_colour = self._belt(ground, draws)
         turn = float(draws.nuisance.uniform(-0.45, 0.45) + np.pi * draws.nuisance.integers(2))
         unit = min(height, width) / 5.3 * float(draws.nuisance.uniform(0.92, 1.10))
         shift = draws.nuisance.uniform(-0.05, 0.05, 2)
@@ -50,9 +63,10 @@ class Glove:
         self._cuff(fields, y)
         self._shadow(ground, sdf, unit, draws)
         self.assembly.parts.append(Part(draws.window, pose, material, fields))
-        scatter_dust(ground, draws)
-        self._folds(fields, draws)
-        self._lookalikes(fields, x, y, draws)
+        scatter_dust(self.assembly, draws)
+        self._unevenness(fields, draws)
+        self._folds(x, y, draws)
+        self._grip(draws)
 
     def _belt(self, ground: Fields, draws: Draws) -> tuple[float, float, float]:
         """A woven belt, dark or light."""
@@ -93,52 +107,76 @@ class Glove:
         columns = np.clip(np.arange(width) + dx, 0, width - 1)
         ground.density += 0.7 * shapes.soft(sdf[rows[:, None], columns], 0.12)
 
-    def _folds(self, fields: Fields, draws: Draws) -> None:
+    def _unevenness(self, fields: Fields, draws: Draws) -> None:
         """The skin's broad unevenness, part of every glove."""
         shape = draws.window.shape
         fields.height += 0.020 * clouds(draws.product, shape, (7, 7)) + 0.005 * clouds(
             draws.product, shape, (22, 22)
         )
 
-    def _lookalikes(self, fields: Fields, x: Array, y: Array, draws: Draws) -> None:
-        rng = draws.lookalike
-        for _ in range(rng.poisson(7.0 * draws.dials.lookalike_density)):
-            self._wrinkle(fields, x, y, rng)
-        if draws.occurs(0.6):
-            self._grip(draws)
-
-    def _wrinkle(self, fields: Fields, x: Array, y: Array, rng: Generator) -> None:
-        """A fold: long, bent, fading out, narrower than it is long by far."""
-        cx, cy = float(rng.uniform(-0.9, 0.9)), float(rng.uniform(-2.2, 1.9))
-        way, long = float(rng.uniform(-0.7, 0.7)), float(rng.uniform(0.4, 1.1))
-        bend, width = float(rng.uniform(-0.5, 0.5)), float(rng.uniform(0.02, 0.05))
-        c, s = float(np.cos(way)), float(np.sin(way))
-        u, v = (x - cx) * c + (y - cy) * s, (y - cy) * c - (x - cx) * s
-        fields.height += (0.9 * width) * shapes.ridge(v - bend * u * u, width) * shapes.ridge(u, long * 0.6)
+    def _folds(self, x: Array, y: Array, draws: Draws) -> None:
+        """Wrinkles: long, bent, fading out, far narrower than long; matched, with a mark on them."""
+        own, imitating = draws.lookalike(Pattern.FOLD)
+        part = self.assembly.parts[0]
+        for _ in range(number(draws, own, 7.0)):
+            u, v, way, long, bend, width = (float(q) for q in own.random(6))
+            sx, sy = self._spot(imitating)
+            look = look_of("stf", draws, imitating)
+            cx = mix(mix(-0.9, 0.9, u), sx, draws.match)
+            cy = mix(mix(-2.2, 1.9, v), sy, draws.match)
+            way, bend = mix(-0.7, 0.7, way), mix(-0.5, 0.5, bend)
+            # a fold that carries a mark runs on far and plainly enough to be seen beside it
+            long, width = (
+                mix(mix(0.4, 1.1, long), 1.0, draws.match),
+                mix(mix(0.02, 0.05, width), 0.045, draws.match),
+            )
+            c, s = float(np.cos(way)), float(np.sin(way))
+            p, q = (x - cx) * c + (y - cy) * s, (y - cy) * c - (x - cx) * s
+            mark = look.at(*part.pose.image(cx, cy), part.pose.turn)
+            fold = shapes.ridge(q - bend * p * p, width) * shapes.ridge(p, long * 0.6)
+            broken(fold, part.window, [mark], draws.match)
+            with self.assembly.editing(0, part.window, Imitation("stf", "fold", "line")) as fields:
+                fields.height += (0.9 * width) * fold
+            press(self.assembly, 0, None, mark, draws.match, Imitation("stf", "fold"))
 
     def _grip(self, draws: Draws) -> None:
-        """Grip dots: a lattice on the palm and the fingers."""
-        rng = draws.lookalike
-        part = self.assembly.parts[0]
-        pitch, size = float(rng.uniform(0.18, 0.26)), float(rng.uniform(7, 12))
-        strength = float(rng.uniform(0.3, 0.7))
-        for gy in np.arange(-0.75, 1.1, pitch):
-            for gx in np.arange(-0.7, 0.71, pitch):
-                mx, my = part.pose.image(float(gx), float(gy))
-                put(part, draws.mark("dot", mx, my, size, 0.0, strength))
+        """Grip dots: a lattice on the palm."""
+        own, imitating = draws.lookalike(Pattern.GRIP)
+        there = occurs(draws, own, 0.5)
+        pitch, size, strength = (float(q) for q in own.random(3))
+        look, shift = look_of("stf", draws, imitating), imitating.random(2) - 0.5
+        if not there:
+            return
+        part, m = self.assembly.parts[0], draws.match
+        mark = look.at(0.0, 0.0, part.pose.turn)
+        own_pitch = mix(0.18, 0.26, pitch)
+        px, py = (
+            own_pitch ** (1 - m) * (spacing(mark, part.pose.turn + way) / part.pose.unit) ** m
+            for way in (0.0, 0.5 * np.pi)
+        )
+        # few enough that a lattice of small marks counts no more than one of large marks
+        columns, rows = int(min(1.41 / px, mix(7, 4, m))) + 1, int(min(1.85 / py, mix(10, 5, m))) + 1
+        wide, high = (columns - 1) * px, (rows - 1) * py
+        left = float(shift[0]) * m * (1.41 - wide) - 0.5 * wide
+        top = float(shift[1]) * m * (1.85 - high) - 0.5 * high + 0.17
+        for r in range(rows):
+            for c in range(columns):
+                x, y = part.pose.image(left + c * px, top + r * py)
+                dot = plain("dot", x, y, mix(7, 12, size) * draws.px, 0.0, mix(0.3, 0.7, strength), own)
+                press(self.assembly, 0, dot, look.at(x, y, part.pose.turn), m, Imitation("stf", "grip"))
+
+    def _spot(self, rng: Generator) -> tuple[float, float]:
+        """Palm, sleeve or a finger, in the glove's own coordinates."""
+        u, v, w = (float(q) for q in rng.random(3))
+        if u < 0.5:
+            return self.mirror * (2 * v - 1) * 0.72, -0.7 + w * 2.3
+        k = min(int((u - 0.5) * 2 * len(FINGERS)), len(FINGERS) - 1)
+        rx, ry, angle, length, root, _ = FINGERS[k]
+        way, reach = angle + float(self.spread[k]), length * float(self.stretch[k]) * (0.2 + 0.75 * w)
+        x = rx + reach * float(np.sin(way)) + (2 * v - 1) * 0.4 * root
+        return self.mirror * x, ry - reach * float(np.cos(way))
 
     def site(self, name: str, rng: Generator) -> Site:
-        """Palm, sleeve or a finger."""
-        u, v, w, turn, kind = (float(q) for q in rng.random(5))
+        """A place on the glove."""
         pose = self.assembly.parts[0].pose
-        if u < 0.5:
-            x, y = (2 * v - 1) * 0.72, -0.7 + w * 2.3
-        else:
-            k = min(int((u - 0.5) * 2 * len(FINGERS)), len(FINGERS) - 1)
-            rx, ry, angle, length, root, _ = FINGERS[k]
-            way, reach = angle + float(self.spread[k]), length * float(self.stretch[k]) * (0.2 + 0.75 * w)
-            x = rx + reach * float(np.sin(way)) + (2 * v - 1) * 0.4 * root
-            y = ry - reach * float(np.cos(way))
-        px, py = pose.image(self.mirror * x, y)
-        primitive = "hole" if kind < 0.4 else ("tear" if kind < 0.75 else "thin")
-        return Site(0, px, py, np.pi * turn, primitive)
+        return Site(0, *pose.image(*self._spot(rng)), pose.turn)

@@ -1,0 +1,25 @@
+"""Look at the simulator: `python -m gffpn.data.simulator.gallery FOLDER` writes its sheets and index.html."""
+
+import sys
+from pathlib import Path
+
+from gffpn.data.simulator.gallery import sheets
+from gffpn.data.simulator.gallery.page import page
+from gffpn.data.simulator.store import DESCRIPTION
+
+
+def main(folder: Path) -> None:
+    """Write every sheet and the page into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = []
+    for show in (sheets.products, sheets.classes, sheets.twins, sheets.dials, sheets.presets):
+        for shown in show():
+            shown.image.save(folder / f"{shown.name}.png")
+            entries.append((shown.name, shown.title, shown.caption))
+            print(folder / f"{shown.name}.png", flush=True)
+    (folder / "index.html").write_text(page(entries, DESCRIPTION))
+    print(folder / "index.html")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

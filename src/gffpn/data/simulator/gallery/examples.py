@@ -1,0 +1,82 @@
+"""Scenes that show what a sheet wants to show."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from gffpn.data.simulator.classes import CLASSES
+from gffpn.data.simulator.dials import Dials
+from gffpn.data.simulator.gallery.sheet import Box, Pixels
+from gffpn.data.simulator.scene import Picture, planned_labels, render
+
+SIDE = 640
+"""Pixels of the pictures from which close-ups are cut."""
+SEED = 0
+SEARCHED = 400
+"""Scenes."""
+ENOUGH = 8
+"""Scenes of a class; each kind of its look-alikes is in some of them."""
+
+
+def draw(i: int, dials: Dials, *, imitated: Dials | None = None, bare: bool = False) -> Picture:
+    """Scene i, its look-alikes measured; `bare` leaves out the defects."""
+    return render(
+        i,
+        "train",
+        dials,
+        (SIDE, SIDE),
+        SEED,
+        with_defects=not bare,
+        measure_lookalikes=True,
+        imitated=imitated,
+    )
+
+
+def scenes_with(label: int, dials: Dials) -> Iterator[int]:
+    """Scenes whose first planned defect is of a class."""
+    return (i for i in range(SEARCHED) if planned_labels(SEED, "train", i, dials)[:1] == [label])
+
+
+@dataclass(frozen=True)
+class Alike:
+    """One place of a look-alike, at match 0 and at match 1."""
+
+    context: str
+    box: Box
+    """Of the mark at match 1."""
+    own: Pixels
+    matched: Pixels
+
+
+def alikes(label: int, dials: Dials, count: int) -> list[Alike]:
+    """Look-alikes of a class, one of a kind and scene, its kinds in turn; without defects beside them."""
+    found: dict[str, list[Alike]] = {}
+    for number, i in enumerate(scenes_with(label, dials)):
+        if number >= ENOUGH and sum(map(len, found.values())) >= count:
+            break
+        matched = draw(i, replace(dials, match=1.0), bare=True)
+        own = draw(i, replace(dials, match=0.0), bare=True)
+        for context, boxes in _marks(matched, CLASSES[label].name).items():
+            alike = Alike(context, boxes[len(boxes) // 2], own.pixels, matched.pixels)
+            found.setdefault(context, []).append(alike)
+    turns = max(map(len, found.values()))
+    return [group[k] for k in range(turns) for group in found.values() if k < len(group)][:count]
+
+
+def _marks(picture: Picture, name: str) -> dict[str, list[Box]]:
+    """Boxes of the marks that imitate a class, by what gives them away."""
+    marks: dict[str, list[Box]] = {}
+    for found in picture.lookalikes:
+        if (found.against, found.form) == (name, "mark"):
+            marks.setdefault(found.context, []).append(found.box)
+    return marks
+
+
+def alone(label: int, dials: Dials, count: int) -> list[tuple[int, Box]]:
+    """Scenes with one defect, of a class, and its box there; those that show it best of the first few."""
+    shown = [
+        (i, draw(i, dials).truths) for i, _ in zip(scenes_with(label, dials), range(ENOUGH), strict=False)
+    ]
+    best = sorted((truths[0].visibility, i, truths[0].box) for i, truths in shown if truths)
+    # not the very best: a picture shall show what is usual
+    middle = best[len(best) // 2 :][:count]
+    return [(i, box) for _, i, box in middle]

@@ -1,0 +1,182 @@
+"""Can a detector cheat on the simulated data? The quick forms of the validity tests, small.
+
+Each check is also made on a simulator that leaks on purpose: a check that passes there too shows nothing.
+`make simulator-card` measures the same at full scale.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gffpn.data.simulator.dials import PRESETS, preset
+from gffpn.data.simulator.truth import Truth
+from validity import context, nothing, outlines, prior, repeat, splits, thumbnail
+from validity.finding import Finding, auc, balanced, interval
+from validity.scenes import Retouch, Trial, sticker, trial
+
+SIDE = 128
+"""Pixels; the card measures at 320 and 640."""
+DEFAULT = preset("default")
+
+
+@pytest.fixture(scope="module")
+def scenes() -> dict[str, list[Trial]]:
+    counts = {"train": 130, "test": 130}
+    return {
+        split: [trial(i, split, DEFAULT, (SIDE, SIDE)) for i in range(count)]
+        for split, count in counts.items()
+    }
+
+
+class TestFigures:
+    def test_auc_on_paper(self) -> None:
+        scores, positive = np.array([3.0, 1.0, 2.0, 1.0]), np.array([True, True, False, False])
+        assert auc(scores, positive) == (1 + 1 + 0 + 0.5) / 4
+        # the negative that the low positive loses to counts three times
+        assert auc(scores, positive, np.array([1.0, 1.0, 3.0, 1.0])) == (3 + 1 + 0 + 0.5) / 8
+
+    def test_every_kind_and_side_has_an_equal_say(self) -> None:
+        positive, kind = np.array([True, False, False, True, True]), np.array([0, 0, 0, 1, 2])
+        assert balanced(positive, kind).tolist() == [2.5, 1.25, 1.25, 0.0, 0.0]
+
+    def test_samples_of_a_group_are_drawn_together(self) -> None:
+        group, values = np.repeat(np.arange(9), 50), np.repeat(np.arange(9.0), 50)
+        low, high = interval(lambda w: float((w * values).sum() / w.sum()), group)
+        # nine groups, mean 4, standard deviation 2.6: an error of 2.6 / 3, however many samples a group has
+        assert (4 - low, high - 4) == (pytest.approx(1.7, abs=0.4), pytest.approx(1.7, abs=0.4))
+
+    def test_bounds(self) -> None:
+        assert [Finding("x", v, "", at_least=1, at_most=2).holds for v in (0.9, 1.0, 2.0, 2.1)] == [
+            False,
+            True,
+            True,
+            False,
+        ]
+        assert Finding("x", 5.0, "").holds is None
+
+
+def patch_finding(scenes: dict[str, list[Trial]], retouch: Retouch | None) -> Finding:
+    train, test = (
+        nothing.Places(scenes[split], contrast=False, retouch=retouch, patch=16)
+        for split in ("train", "test")
+    )
+    return nothing.patch_finding(train, test, "", epochs=8, bounded=True)
+
+
+class TestNothing:
+    def test_contrast_0_is_the_scene_without_its_defects(self, scenes: dict[str, list[Trial]]) -> None:
+        changed = [s for s in scenes["test"] if (s.picture.pixels != s.blank.pixels).any()]
+        assert len(changed) > 100
+        assert not any(s.blank.truths for s in scenes["test"])
+
+    def test_places_of_defects_that_are_not_there_cannot_be_told(
+        self, scenes: dict[str, list[Trial]]
+    ) -> None:
+        finding = patch_finding(scenes, None)
+        # so few places leave an error of 0.03; the card has the full number
+        assert abs(finding.value - 0.5) < 0.09, finding
+
+    def test_a_step_pasted_after_the_lens_is_noticed(self, scenes: dict[str, list[Trial]]) -> None:
+        finding = patch_finding(scenes, sticker(8.0, margin=1))
+        assert finding.value > 0.65, finding
+
+    @pytest.mark.parametrize("contrast", [False, True])
+    def test_noise_inside_boxes_is_the_noise_outside(
+        self, scenes: dict[str, list[Trial]], contrast: bool
+    ) -> None:
+        every = [*scenes["train"], *scenes["test"]]
+        finding = nothing.noise_finding(every, "", dials=DEFAULT, contrast=contrast)
+        assert abs(finding.value - 1) < 0.04, finding
+
+    def test_a_smoothed_patch_is_noticed(self, scenes: dict[str, list[Trial]]) -> None:
+        def smooth(pixels: np.ndarray, truths: Sequence[Truth]) -> np.ndarray:
+            out = pixels.copy()
+            for x1, y1, x2, y2 in (t.box for t in truths):
+                out[y1:y2, x1:x2] = (out[y1:y2, x1:x2] // 2) + (np.roll(out, 1, 0)[y1:y2, x1:x2] // 2)
+            return out
+
+        finding = nothing.noise_finding(scenes["test"], "", dials=DEFAULT, contrast=False, retouch=smooth)
+        assert not finding.holds, finding
+
+
+class TestThumbnail:
+    def finding(self, scenes: dict[str, list[Trial]], retouch: Retouch | None = None) -> Finding:
+        train, test = (thumbnail.twins(scenes[split], retouch) for split in ("train", "test"))
+        return thumbnail.thumbnail_finding(train, test, "", epochs=16)
+
+    def test_a_thumbnail_does_not_show_a_defect(self, scenes: dict[str, list[Trial]]) -> None:
+        assert (finding := self.finding(scenes)).holds, finding
+
+    def test_a_wide_bright_patch_is_noticed(self, scenes: dict[str, list[Trial]]) -> None:
+        assert not (finding := self.finding(scenes, sticker(40.0, margin=10))).holds, finding
+
+
+class TestPrior:
+    def test_fixed_boxes_find_nothing(self, scenes: dict[str, list[Trial]]) -> None:
+        train, test = ([s.picture.truths for s in scenes[split]] for split in ("train", "test"))
+        assert (finding := prior.prior_finding(train, test, "")).holds, finding
+
+    def test_defects_that_keep_to_their_places_are_noticed(self, scenes: dict[str, list[Trial]]) -> None:
+        def kept(trials: list[Trial]) -> list[list[Truth]]:
+            # every class has its corner; the picture still decides which classes there are
+            return [
+                [replace(t, box=(10 * t.label, 5, 10 * t.label + 8, 13)) for t in s.picture.truths]
+                for s in trials
+            ]
+
+        finding = prior.prior_finding(kept(scenes["train"]), kept(scenes["test"]), "")
+        assert not finding.holds, finding
+
+
+class TestContext:
+    def finding(self, match: float) -> Finding:
+        train, test = (
+            context.crops(count, split, match, 256) for count, split in ((60, "train"), (40, "test"))
+        )
+        scores = context.scores_of(train, test, "tight", epochs=4)
+        return context.finding("", scores, test, len(train.positive), at_most=0.75)
+
+    def test_at_match_1_the_patch_alone_does_not_tell(self) -> None:
+        assert (finding := self.finding(1.0)).holds, finding
+
+    def test_at_match_0_it_does(self) -> None:
+        assert not (finding := self.finding(0.0)).holds, finding
+
+
+class TestOutlines:
+    def test_boxes_agree_with_masks_and_with_the_twins_pixels(self) -> None:
+        pairs = [outlines.lone(i, DEFAULT, (192, 192)) for i in range(40)]
+        seen = [error for pair in pairs if (error := outlines.seen_error(*pair)) is not None]
+        stored = [outlines.stored_error(t, (192, 192)) for picture, _ in pairs for t in picture.truths]
+        assert len(seen) > 30
+        assert max(seen) <= 1
+        assert max(stored) <= 1
+
+    def test_run_lengths_come_back(self) -> None:
+        mask = outlines.decoded([3, 2, 2, 1, 4], (3, 4))
+        assert outlines.bounds(mask) == (1, 0, 3, 2)
+        assert mask.sum() == 3
+
+
+class TestSplits:
+    def test_no_near_duplicates_and_twins_are_found(self) -> None:
+        train, test = (splits.looks(split, 40, DEFAULT, (SIDE, SIDE), 0) for split in ("train", "test"))
+        twins = splits.looks("test", 40, replace(DEFAULT, noise=2.0, empty_share=0.0), (SIDE, SIDE), 0)
+        assert splits.near_duplicates(train, test) == 0
+        assert splits.near_duplicates(twins, test) == 40
+
+
+class TestRepeat:
+    def test_the_recorded_scenes_are_drawn_again(self) -> None:
+        assert repeat.recorded_now() == repeat.known(), (
+            "the simulator has changed: make golden, and read the diff"
+        )
+        assert repeat.worst(repeat.reference(), repeat.reference_now()) <= 1
+        assert set(repeat.known()) == set(PRESETS)
+
+    def test_plain_instructions_draw_the_same(self) -> None:
+        here, there = (repeat.elsewhere(24, SIDE, e) for e in ({}, repeat.plain_machine()))
+        assert here[1] == there[1]
+        assert repeat.worst(here[0], there[0]) <= 1

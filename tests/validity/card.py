@@ -1,0 +1,130 @@
+"""The data card: what was measured, as Markdown.
+
+The figures lie beside it as JSON, a part for each check, so that the card can be made in pieces.
+"""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from validity.contents import count_table, dial_table
+from validity.finding import Finding
+from validity.scenes import SEED
+
+Parts = Mapping[str, Mapping[str, Any]]
+"""By name of the check: `findings`, `code`, `minutes`, `machine`, as the JSON holds them."""
+
+
+def dump(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Findings as plain values; figures to six digits, so that a diff shows what changed."""
+    rows = []
+    for finding in findings:
+        row = asdict(finding)
+        for key in ("value", "low", "high"):
+            row[key] = None if row[key] is None else float(f"{row[key]:.6g}")
+        rows.append(row)
+    return rows
+
+
+def load(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """What `dump` made."""
+    return [Finding(**row) for row in rows]
+
+
+def finding_row(number: str, finding: Finding) -> str:
+    """A line of the table of tests."""
+    measured = _figure(finding.value)
+    if finding.low is not None and finding.high is not None:
+        measured += f" ({_figure(finding.low)} to {_figure(finding.high)})"
+    verdict = {True: "yes", False: "**no**", None: ""}[finding.holds]
+    return f"| {number} | {finding.what} | {finding.bound} | {measured} | {finding.n} | {verdict} |"
+
+
+def _figure(value: float) -> str:
+    if value == int(value) and abs(value) < 1e6:
+        return str(int(value))
+    return f"{value:.3f}" if abs(value) >= 0.001 else f"{value:.1e}"
+
+
+def machine() -> str:
+    """Processor, system and libraries, in words."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        model = lines[0].split(":")[1].strip() if lines else model
+    versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "torch"))
+    python = f"Python {platform.python_version()}"
+    return f"{model}, {os.cpu_count()} cores, {platform.system()}, {python}, {versions}"
+
+
+def text(parts: Parts, checks: Sequence[str], *, code: str) -> str:
+    """The whole card; `checks` names the validity tests 1, 2, .. in order, `code` is the present digest."""
+    lines = [
+        "# Data card: the simulated TinyIndus",
+        "",
+        "**Simulated.** The paper's TinyIndus is private. This set stands in for it: its four products,",
+        "its nine classes and their shares, none of its images. No figure measured on it can be compared",
+        "with the paper's.",
+        "",
+        "This page is made by `make simulator-card`; do not edit it.",
+        "",
+        "## Can a detector cheat on it?",
+        "",
+        "In brackets the 95 % interval: bootstrap, pictures drawn anew. A line without a bound stands for",
+        "comparison: it shows, for instance, that a check does notice what it is meant to notice.",
+        "",
+        "| test | what | bound | measured | n | holds |",
+        "|---|---|---|---|---|---|",
+    ]
+    for number, name in enumerate(checks, start=1):
+        if name in parts:
+            lines += [finding_row(f"{number} {name}", f) for f in load(parts[name]["findings"])]
+        else:
+            lines.append(
+                f"| {number} {name} | not measured: `python tests/simulator_card.py {name}` | | | | |"
+            )
+    lines += ["", *failures(parts), *_about(parts, code)]
+    return "\n".join(lines) + "\n"
+
+
+def failures(parts: Parts) -> list[str]:
+    """What does not hold, said once more in words."""
+    found = [f.what for part in parts.values() for f in load(part.get("findings", [])) if f.holds is False]
+    if not found:
+        return []
+    return ["What does **not** hold: " + "; ".join(found) + ".", ""]
+
+
+def _about(parts: Parts, code: str) -> list[str]:
+    lines = ["## Dials and presets", "", *dial_table(), ""]
+    if "counts" in parts:
+        lines += [
+            "## What is in it",
+            "",
+            "The first training scenes of each preset, at 320 pixels. Sides are those of the visible boxes.",
+            "",
+            *count_table(parts["counts"]["presets"]),
+            "",
+        ]
+    lines += [
+        "## How it was measured, and how to repeat it",
+        "",
+        "`make simulator-card` measures everything; `.venv/bin/python tests/simulator_card.py NAME` one part",
+        f"anew. Scenes come from seed {SEED}, those of the splits' check from 0. The figures stand in",
+        "`simulator_card.json`. `tests/validity` says what each check does, and `make test` runs small forms",
+        "of them, several also on a simulator that leaks on purpose.",
+        "",
+        "| part | simulator's code | commit | minutes | machine |",
+        "|---|---|---|---|---|",
+    ]
+    for name, part in parts.items():
+        stale = "" if part["code"] == code else " (not the present code)"
+        lines.append(
+            f"| {name} | {part['code']}{stale} | {part['commit']} | {part['minutes']} | {part['machine']} |"
+        )
+    return lines

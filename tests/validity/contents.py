@@ -1,0 +1,88 @@
+"""What the data card says of the set itself: its dials, its presets and what is in them."""
+
+import ast
+import inspect
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from gffpn.data.simulator.classes import CLASSES, PRODUCTS
+from gffpn.data.simulator.dials import DIAL_NAMES, PRESETS, Dials
+from gffpn.data.simulator.scene import render
+from validity.scenes import SEED
+
+SIZE_EDGES = (0, 4, 8, 16, 32, 96, np.inf)
+"""Pixels at 640."""
+
+
+def dial_help() -> dict[str, str]:
+    """What each dial does: the string that stands below it in the code."""
+    (body,) = [
+        node.body for node in ast.parse(inspect.getsource(Dials)).body if isinstance(node, ast.ClassDef)
+    ]
+    return {
+        one.target.id: " ".join(ast.literal_eval(two.value).split())
+        for one, two in pairwise(body)
+        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name) and isinstance(two, ast.Expr)
+    }
+
+
+def dial_table() -> list[str]:
+    """A row a dial: what it does and its value in each preset."""
+    rows = [f"| dial | {' | '.join(PRESETS)} | what it does |", "|---" * (len(PRESETS) + 2) + "|"]
+    told = dial_help()
+    for name in DIAL_NAMES:
+        values = [_plain(getattr(dials, name)) for dials in PRESETS.values()]
+        rows.append(f"| `{name}` | {' | '.join(values)} | {told[name]} |")
+    return rows
+
+
+def _plain(value: Any) -> str:
+    return "none" if value is None else str(list(value) if isinstance(value, tuple) else value)
+
+
+def count_objects(name: str, scenes: int, side: int) -> dict[str, Any]:
+    """Of the first scenes of a preset: objects by class and by size bin, scenes by product."""
+    pictures = [render(i, "train", PRESETS[name], (side, side), SEED) for i in range(scenes)]
+    found = [t for p in pictures for t in p.truths]
+    sides = np.array([t.side for t in found]) * 640 / side
+    return {
+        "scenes": scenes,
+        "empty": sum(not p.truths for p in pictures),
+        "classes": {c.name: sum(t.label == k for t in found) for k, c in enumerate(CLASSES)},
+        "median_sides": {
+            c.name: round(float(np.median([s for s, t in zip(sides, found, strict=True) if t.label == k])), 1)
+            for k, c in enumerate(CLASSES)
+        },
+        "bins": {
+            _bin(low, high): int(((sides >= low) & (sides < high)).sum())
+            for low, high in pairwise(SIZE_EDGES)
+        },
+        "products": {product: sum(p.product == product for p in pictures) for product in PRODUCTS},
+    }
+
+
+def _bin(low: float, high: float) -> str:
+    return f"{low:g} up" if np.isinf(high) else f"{low:g}-{high:g}"
+
+
+def count_table(counts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Counts of all presets side by side."""
+    names = list(counts)
+    rows = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+
+    def row(head: str, cells: Sequence[Any]) -> None:
+        rows.append(f"| {head} | {' | '.join(map(str, cells))} |")
+
+    row("scenes", [counts[n]["scenes"] for n in names])
+    row("scenes without a visible defect", [counts[n]["empty"] for n in names])
+    for k in counts[names[0]]["products"]:
+        row(f"scenes of {k}s", [counts[n]["products"][k] for n in names])
+    for kind in CLASSES:
+        cells = [f"{counts[n]['classes'][kind.name]} ({counts[n]['median_sides'][kind.name]})" for n in names]
+        row(f"{kind.name}: objects (median side at 640)", cells)
+    for k in counts[names[0]]["bins"]:
+        row(f"objects of side {k} px at 640", [counts[n]["bins"][k] for n in names])
+    return rows

@@ -1,0 +1,137 @@
+"""Validity test 7: average precision falls with the defects' side and with their contrast.
+
+One detector with the plain `fpn` neck is trained on defects of log-uniform sides, and tested on twins: the
+same scenes with every defect at one side, and with every defect at one contrast. Sides are pixels of the
+network's input. The dials are easier than the default's (TRAINED), or a training of minutes would find
+nothing.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+
+from gffpn import build
+from gffpn.metrics.average_precision import average_precision
+from gffpn.metrics.detection import DetectionMetric
+from gffpn.metrics.matching import Matches
+from gffpn.suite.folder import RunFolder
+from gffpn.task import size_of
+from validity.finding import Finding, Floats, Ints, interval
+from validity.scenes import SEED
+
+SIDES = (4, 6, 8, 12, 16, 24, 32, 48)
+"""Pixels of the network's input."""
+CONTRASTS = (0.25, 0.5, 1.0, 2.0, 4.0)
+TRAINED = {
+    "contrast": 2.5,
+    "noise": 0.7,
+    "lookalike_density": 0.3,
+    "light_variation": 0.5,
+    "empty_share": 0.1,
+    "defects_per_image": [3, 6],
+    "class_shares": "equal",
+}
+
+
+def overrides(train: int, scenes: int, side: int, epochs: int, folder: Path) -> list[str]:
+    """The run, as for train.py; the test split holds the twins."""
+    at_640 = 640 / side
+    entries = [f"{{side_range:[{s * at_640:g},{s * at_640:g}]}}" for s in SIDES]
+    entries += [f"{{contrast:{c:g}}}" for c in CONTRASTS]
+    dials = {**TRAINED, "side_range": [SIDES[0] * at_640, SIDES[-1] * at_640]}
+    return [
+        "neck=fpn",
+        "data=tinyindus_sim",
+        "augment=light",
+        f"data.seed={SEED}",
+        f"data.train_images={train}",
+        f"data.val_images={max(train // 8, 8)}",
+        f"data.test_images={scenes}",
+        *(f"data.{name}={_yaml(value)}" for name, value in dials.items()),
+        f"data.test_dials=[{','.join(entries)}]",
+        f"image_size={side}",
+        "batch_size=8",
+        "optim.lr=0.003",
+        "optim.warmup_epochs=1",
+        f"trainer.max_epochs={epochs}",
+        "loader.workers=0",
+        "loader.cache=ram",
+        "logger.wandb=off",
+        "logger.pictures=0",
+        f"paths.cache={folder}/cache",
+        f"paths.runs={folder}/runs",
+    ]
+
+
+def _yaml(value: Any) -> str:
+    return f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
+
+
+def tested(words: Sequence[str], folder: Path) -> tuple[Matches, Ints, Ints]:
+    """Train and test; matches, and of each test image its entry of `test_dials` and its scene."""
+    config = build.compose_config(words)
+    index = build.build_index(config)
+    data = build.build_data(config, index)
+    task = build.build_task(config, data)
+    run = RunFolder(folder / "run")
+    build.build_trainer(config, run, []).fit(task, data)
+    best = torch.load(run.checkpoints / "best.ckpt", weights_only=True)
+    task.load_state_dict(best["state_dict"])
+    task.eval()
+    data.setup("test")
+    metric = DetectionMetric(index.classes)
+    with torch.no_grad():
+        for batch in data.test_dataloader():
+            images = task.images(batch)
+            metric.update(task.decode(task.detector(images), size_of(images)), batch["targets"])
+    names = [Path(record.name).stem.split("-") for record in index.splits["test"]]
+    return metric.matches(), np.array([int(n[1]) for n in names]), np.array([int(n[0]) for n in names])
+
+
+def mean_ap50(matches: Matches, weights: Floats) -> float:
+    """Mean over the classes that have an object."""
+    return float(np.nanmean(average_precision(matches, weights)[:, 0]))
+
+
+def findings(matches: Matches, entry: Ints, scene: Ints) -> list[Finding]:
+    """AP50 by side and by contrast, how steadily it rises, and from which to which."""
+    found = []
+    for word, values, first in (("side", SIDES, 0), ("contrast", CONTRASTS, len(SIDES))):
+        entries = range(first, first + len(values))
+
+        def ap(k: int, weights: Floats) -> float:
+            return mean_ap50(matches, weights * (entry == k))
+
+        ones = np.ones(len(entry))
+        heights = [ap(k, ones) for k in entries]
+        objects = [int(np.isin(matches.object_image, np.flatnonzero(entry == k)).sum()) for k in entries]
+        lows, highs = zip(
+            *(interval(lambda w, k=k: ap(k, w), scene, resamples=60) for k in entries), strict=True
+        )
+        n = f"{len(values)} twins of {len(np.unique(scene))} scenes"
+        rank = float(spearmanr(values, heights).statistic)
+        found.append(Finding(f"rank correlation of mAP50 and {word}", rank, n, at_least=0.9))
+        ends = interval(lambda w, e=entries: ap(e[-1], w) - ap(e[0], w), scene, resamples=60)
+        what = f"mAP50 at {word} {values[-1]:g} less that at {values[0]:g}"
+        found.append(Finding(what, heights[-1] - heights[0], n, *ends, at_least=0.05))
+        falls = sum(b < a for a, b in pairwise(heights))
+        found.append(Finding(f"steps of {word} at which mAP50 falls", falls, f"{len(values) - 1} steps"))
+        unit = " px" if word == "side" else ""
+        found += [
+            Finding(f"mAP50 at {word} {v:g}{unit}", h, f"{m} objects", low, high)
+            for v, h, m, low, high in zip(values, heights, objects, lows, highs, strict=True)
+        ]
+    return found
+
+
+def measure(*, train: int = 500, scenes: int = 80, side: int = 320, epochs: int = 9) -> list[Finding]:
+    """All of test 7."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        return findings(*tested(overrides(train, scenes, side, epochs, folder), folder))

@@ -1,0 +1,67 @@
+"""Validity test 5: boxes, masks and what the picture shows agree to a pixel."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gffpn.data.simulator.dials import Dials, preset
+from gffpn.data.simulator.scene import Picture, render
+from gffpn.data.simulator.truth import THRESHOLD, Truth
+from gffpn.data.simulator.write import run_lengths
+from validity.crops import Box
+from validity.finding import Finding
+from validity.scenes import SEED
+
+Mask = NDArray[np.bool_]
+
+
+def bounds(mask: Mask) -> Box:
+    """Tight box of a mask that is not empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def decoded(counts: Sequence[int], image_size: tuple[int, int]) -> Mask:
+    """COCO's uncompressed run lengths as a mask (H, W)."""
+    values = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    return values.reshape(image_size, order="F")
+
+
+def stored_error(truth: Truth, image_size: tuple[int, int]) -> int:
+    """Pixels by which a side of the box is off that of the mask, as it stands in the annotations."""
+    mask = decoded(run_lengths(truth.mask, truth.box, image_size), image_size)
+    return int(np.abs(np.subtract(bounds(mask), truth.box)).max())
+
+
+def seen_error(picture: Picture, twin: Picture) -> int | None:
+    """The same against the pixels that differ from the twin's; the picture has one defect, or none (None)."""
+    if not picture.truths:
+        return None
+    (truth,) = picture.truths
+    seen = np.abs(picture.levels - twin.levels).max(axis=0) > THRESHOLD
+    return int(np.abs(np.subtract(bounds(seen), truth.box)).max())
+
+
+def lone(i: int, dials: Dials, image_size: tuple[int, int]) -> tuple[Picture, Picture]:
+    """Scene i with one defect, and its twin."""
+    one = replace(dials, empty_share=0.0, defects_per_image=(1, 1))
+    picture = render(i, "test", one, image_size, SEED)
+    return picture, render(i, "test", one, image_size, SEED, with_defects=False)
+
+
+def measure(*, scenes: int = 500, side: int = 640) -> list[Finding]:
+    """All of test 5 at the default preset."""
+    dials, image_size = preset("default"), (side, side)
+    pairs = [lone(i, dials, image_size) for i in range(scenes)]
+    stored = [stored_error(t, image_size) for picture, _ in pairs for t in picture.truths]
+    seen = [error for pair in pairs if (error := seen_error(*pair)) is not None]
+    n = f"{len(stored)} defects at {side} px"
+    return [
+        Finding("largest distance of a box's side from its mask's, px", max(stored), n, at_most=1),
+        Finding("the same from the pixels that differ from the twin's, px", max(seen), n, at_most=1),
+        Finding(
+            "share of boxes that differ at all from the twin's pixels", float(np.mean(np.array(seen) > 0)), n
+        ),
+    ]

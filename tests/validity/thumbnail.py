@@ -1,0 +1,89 @@
+"""Validity test 2: the picture as a whole does not say whether it holds a defect."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gffpn.data.simulator.dials import Dials, preset
+from gffpn.data.simulator.scene import render
+from validity.classifier import Classifier, Patches
+from validity.crops import thumbnail
+from validity.finding import Finding, Ints, auc, interval
+from validity.scenes import SEED, Retouch, Trial
+
+THUMBNAIL = 32
+"""Pixels."""
+
+
+class Thumbnails(NamedTuple):
+    """Whole pictures, made small."""
+
+    patches: Patches
+    positive: NDArray[np.bool_]
+    scene: Ints
+
+
+def twins(trials: Sequence[Trial], retouch: Retouch | None = None) -> Thumbnails:
+    """Every scene with its defects and without."""
+    patches, positive = [], []
+    for scene in trials:
+        pixels = scene.picture.pixels
+        pixels = retouch(pixels, scene.picture.truths) if retouch else pixels
+        patches += [thumbnail(pixels, THUMBNAIL), thumbnail(scene.blank.pixels, THUMBNAIL)]
+        positive += [True, False]
+    return Thumbnails(np.stack(patches), np.array(positive), np.arange(len(patches)) // 2)
+
+
+def both(count: int, split: str, dials: Dials, image_size: tuple[int, int]) -> Thumbnails:
+    """Scenes 0 .. count - 1 with defects and without; those that turn out to show none are left out."""
+    full = replace(dials, empty_share=0.0)
+    patches, positive, scene = [], [], []
+    for i in range(count):
+        picture = render(i, split, full, image_size, SEED)
+        if picture.truths:
+            blank = render(i, split, full, image_size, SEED, with_defects=False)
+            patches += [thumbnail(picture.pixels, THUMBNAIL), thumbnail(blank.pixels, THUMBNAIL)]
+            positive += [True, False]
+            scene += [i, i]
+    return Thumbnails(np.stack(patches), np.array(positive), np.array(scene))
+
+
+def apart(pairs: Thumbnails) -> Thumbnails:
+    """Of every pair of twins one: no scene is seen twice."""
+    rng = np.random.default_rng(0)
+    keep = np.arange(0, len(pairs.scene), 2) + rng.integers(0, 2, len(pairs.scene) // 2)
+    return Thumbnails(pairs.patches[keep], pairs.positive[keep], pairs.scene[keep])
+
+
+def thumbnail_finding(
+    train: Thumbnails, test: Thumbnails, what: str, *, epochs: int, bounded: bool = True
+) -> Finding:
+    """AUC of a classifier fitted to some scenes on others."""
+    scores = Classifier(train.patches, train.positive, epochs=epochs, upright=True)(test.patches)
+    low, high = interval(lambda w: auc(scores, test.positive, w), test.scene)
+    n = f"{test.positive.sum()} pictures against {(~test.positive).sum()}, fitted to {len(train.positive)}"
+    value = auc(scores, test.positive)
+    return Finding(what, value, n, low, high, at_most=0.6 if bounded else None)
+
+
+def measure(*, train: int = 1200, test: int = 1200, side: int = 320, epochs: int = 16) -> list[Finding]:
+    """All of test 2: the default preset is bounded, the easy preset stands beside it."""
+    found = []
+    for name, share in (("default", 1.0), ("demo", 0.4)):
+        counts = {"train": round(share * train), "test": round(share * test)}
+        fitted, asked = (both(count, split, preset(name), (side, side)) for split, count in counts.items())
+        what = f"AUC of a thumbnail classifier, preset {name}"
+        bounded = name == "default"
+        found.append(
+            thumbnail_finding(fitted, asked, f"{what}, against the twins", epochs=epochs, bounded=bounded)
+        )
+        if bounded:
+            found.append(
+                thumbnail_finding(
+                    apart(fitted), apart(asked), f"{what}, over different scenes", epochs=epochs
+                )
+            )
+    return found
