@@ -11,9 +11,10 @@ from omegaconf.errors import ConfigAttributeError
 from torch import Tensor, nn
 
 from gffpn.__main__ import main as verbs
-from gffpn.build import CONF, compose_config, rehearse
+from gffpn.build import CONF, compose_config, rehearse, resolved
 from gffpn.necks.fpn import FPN
 from gffpn.pyramid import Levels, check_image_size
+from gffpn.suite.identity import run_name
 from gffpn.suite.overrides import start
 from gffpn.suite.run import run
 from gffpn.suite.settings import check
@@ -167,6 +168,14 @@ def test_every_composition_is_right_as_it_stands() -> None:
     for group in ("neck", "head", "data", "optim", "augment", "size", "backbone"):
         for path in (CONF / group).glob("*.yaml"):
             check(compose_config([f"{group}={path.stem}"]))
+
+
+def test_how_unusual_images_are_met_makes_no_other_run() -> None:
+    names = {
+        run_name(resolved(compose_config(["data=voc", f"data.unusual_images={choice}"])), "data")
+        for choice in ("refuse", "convert")
+    }
+    assert len(names) == 1
 
 
 @pytest.mark.parametrize(
