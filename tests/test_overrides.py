@@ -1,5 +1,6 @@
 """Is a wrong override one line that tells what is allowed, before anything is read or built?"""
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -95,6 +96,29 @@ def test_a_wrong_override_is_one_line(refused: Refused, override: str, told: str
 )
 def test_a_sweep_is_refused_before_its_first_job(refused: Refused, overrides: str, told: str) -> None:
     assert told in refused(*overrides.split())
+
+
+def test_a_faulty_data_set_is_refused_once_for_a_whole_sweep(
+    tiny: list[str],
+    squares: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    import train
+
+    root = tmp_path / "spoilt"
+    shutil.copytree(squares, root)
+    (root / "labels" / "train0.txt").write_text("9 0.5 0.5 0.1 0.1")
+    overrides = [*tiny, f"data.root={root}", f"data.splits={root}/splits", "neck=fpn,panet,gffpn"]
+    monkeypatch.setattr(sys, "argv", ["train.py", "-m", *AT_CONF, *overrides])
+    with pytest.raises(SystemExit) as leaving:
+        start(train.main)
+    assert leaving.value.code == 1
+    told = capsys.readouterr()
+    assert told.err.count("1 fault in the data set") == told.err.count("train0.txt, line 1: class 9") == 1
+    assert told.out == ""
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_verb_answers_alike(capsys: pytest.CaptureFixture) -> None:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
+OmegaConf.register_new_resolver("conf_dir", lambda: str(CONF))
 WRONG_OVERRIDE = (HydraException, OmegaConfBaseException)
 """What composing and resolving a configuration raises."""
 HIDDEN = frozenset({"_target_", "hydra", "choice"})
@@ -36,10 +38,10 @@ def start(main: Callable[[], object]) -> None:
         del os.environ["HYDRA_FULL_ERROR"]
 
 
-def refuse(message: str) -> None:
-    """One line on stderr, and exit code 2."""
-    print(f"ERROR: {message}", file=sys.stderr, flush=True)
-    raise SystemExit(2) from None
+def refuse(error: Exception | str, *, code: int = 2) -> None:
+    """A message on stderr, and an exit code."""
+    print(f"ERROR: {error}", file=sys.stderr, flush=True)
+    raise SystemExit(code) from None
 
 
 def told(error: Exception) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
+from gffpn.data.index import DataError
 from gffpn.suite.folder import RunFolder, write_atomically
 from gffpn.suite.overrides import refuse
 from gffpn.suite.paper import check_paper_table, paper_mAP50
@@ -42,7 +43,7 @@ class SweepCallback(Callback):
         try:
             check(config)
         except ValueError as error:
-            refuse(str(error))
+            refuse(error)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         from gffpn.suite.settings import check_jobs
@@ -52,7 +53,7 @@ class SweepCallback(Callback):
             check_paper_table(config.experiment.paper_table)
             check_jobs(config)
         except ValueError as error:
-            refuse(str(error))
+            refuse(error, code=1 if isinstance(error, DataError) else 2)
         overrides = [str(o) for o in config.hydra.overrides.task]
         folder = Path(config.paths.runs) / "sweeps" / sweep_name(overrides, config.name)
         for stale in (folder / "jobs").glob("*.json"):
