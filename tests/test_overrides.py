@@ -57,6 +57,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_
         ("seed", "seed: missing EQUAL at '<EOF>': expected KEY=VALUE"),
         ("neck=fpn,panet", "neck=fpn,panet: several values, expected one; python train.py -m takes them"),
         ("neck=fpn ablation=star", "neck=fpn takes no 'fusion' (ablation=star sets it), only ['depth']"),
+        ("~neck", "neck: missing, every run needs one"),
         ("~neck.depth", "neck.depth: missing, neck=gffpn needs it"),
         ("neck.fusion=multiply", "fusion: got 'multiply', expected one of ['star', 'add']"),
         ("neck.dim=wide", "neck.dim: got 'wide', expected a whole number"),
@@ -124,6 +125,8 @@ def test_a_faulty_data_set_is_refused_once_for_a_whole_sweep(
 def test_a_verb_answers_alike(capsys: pytest.CaptureFixture) -> None:
     for arguments, code, told in [
         (["cost", "neck=fnp"], 2, "ERROR: neck: got 'fnp', expected one of"),
+        (["cost", "neck.fusion=multiply"], 2, "ERROR: fusion: got 'multiply', expected one of"),
+        (["data", "check", "data=voc", "data.corners=middle"], 2, "ERROR: corners: got 'middle', expected"),
         (["data", "check", "batch_size=0"], 2, "ERROR: batch_size: got 0"),
         (["data", "card", "data=voc"], 1, "ERROR: data.root is not set"),
     ]:

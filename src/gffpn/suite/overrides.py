@@ -7,7 +7,12 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
@@ -59,6 +64,12 @@ def told(error: Exception) -> str:
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.parent_node is not None:
         return _no_such_key(str(cause.full_key), list(map(str, cause.parent_node)))
     return _flat(str(error))
+
+
+def unwrapped(error: Exception) -> Exception:
+    """What a constructor raised; Hydra wraps it while it instantiates."""
+    cause = error.__cause__
+    return cause if isinstance(error, InstantiationException) and isinstance(cause, Exception) else error
 
 
 def got(where: str, value: object, choices: Sequence[str]) -> str:

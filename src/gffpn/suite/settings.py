@@ -20,6 +20,7 @@ from gffpn.suite import tracking
 from gffpn.suite.overrides import WRONG_OVERRIDE, told
 from gffpn.suite.yaml_types import fits, words
 
+PARTS = ("size", "backbone", "neck", "head", "data", "augment", "optim", "trainer", "loader", "logger")
 # smallest whole number that a setting may be
 LEAST = {"batch_size": 1, "trainer.max_epochs": 1, "seed": 0, "loader.workers": 0, "logger.pictures": 0}
 
@@ -27,6 +28,9 @@ LEAST = {"batch_size": 1, "trainer.max_epochs": 1, "seed": 0, "loader.workers": 
 def check(config: DictConfig) -> None:
     """Raise ValueError, in one line, for a number, a choice or an argument that cannot be right."""
     try:
+        for part in PARTS:
+            if config.get(part) is None:
+                raise ValueError(f"{part}: missing, every run needs one")
         for key, least in LEAST.items():
             value = OmegaConf.select(config, key, throw_on_missing=True)
             if type(value) is not int or value < least:
