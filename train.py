@@ -4,12 +4,13 @@ import hydra
 from omegaconf import DictConfig
 
 from gffpn.suite.overrides import start
-from gffpn.suite.run import run
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> str:
     """Hand the composed configuration to the suite."""
+    from gffpn.suite.run import run  # here: torch takes seconds, and a wrong override is answered without it
+
     return run(config)
 
 

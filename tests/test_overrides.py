@@ -1,5 +1,6 @@
 """Is a wrong override one line that tells what is allowed, before anything is read or built?"""
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,10 @@ from omegaconf.errors import ConfigAttributeError
 from torch import Tensor, nn
 
 from gffpn.__main__ import main as verbs
-from gffpn.build import CONF, compose_config, rehearse
+from gffpn.build import CONF, compose_config, rehearse, resolved
 from gffpn.necks.fpn import FPN
 from gffpn.pyramid import Levels, check_image_size
+from gffpn.suite.identity import run_name
 from gffpn.suite.overrides import start
 from gffpn.suite.run import run
 from gffpn.suite.settings import check
@@ -55,6 +57,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_
         ("seed", "seed: missing EQUAL at '<EOF>': expected KEY=VALUE"),
         ("neck=fpn,panet", "neck=fpn,panet: several values, expected one; python train.py -m takes them"),
         ("neck=fpn ablation=star", "neck=fpn takes no 'fusion' (ablation=star sets it), only ['depth']"),
+        ("~neck", "neck: missing, every run needs one"),
         ("~neck.depth", "neck.depth: missing, neck=gffpn needs it"),
         ("neck.fusion=multiply", "fusion: got 'multiply', expected one of ['star', 'add']"),
         ("neck.dim=wide", "neck.dim: got 'wide', expected a whole number"),
@@ -96,9 +99,34 @@ def test_a_sweep_is_refused_before_its_first_job(refused: Refused, overrides: st
     assert told in refused(*overrides.split())
 
 
+def test_a_faulty_data_set_is_refused_once_for_a_whole_sweep(
+    tiny: list[str],
+    squares: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    import train
+
+    root = tmp_path / "spoilt"
+    shutil.copytree(squares, root)
+    (root / "labels" / "train0.txt").write_text("9 0.5 0.5 0.1 0.1")
+    overrides = [*tiny, f"data.root={root}", f"data.splits={root}/splits", "neck=fpn,panet,gffpn"]
+    monkeypatch.setattr(sys, "argv", ["train.py", "-m", *AT_CONF, *overrides])
+    with pytest.raises(SystemExit) as leaving:
+        start(train.main)
+    assert leaving.value.code == 1
+    told = capsys.readouterr()
+    assert told.err.count("1 fault in the data set") == told.err.count("train0.txt, line 1: class 9") == 1
+    assert told.out == ""
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_verb_answers_alike(capsys: pytest.CaptureFixture) -> None:
     for arguments, code, told in [
         (["cost", "neck=fnp"], 2, "ERROR: neck: got 'fnp', expected one of"),
+        (["cost", "neck.fusion=multiply"], 2, "ERROR: fusion: got 'multiply', expected one of"),
+        (["data", "check", "data=voc", "data.corners=middle"], 2, "ERROR: corners: got 'middle', expected"),
         (["data", "check", "batch_size=0"], 2, "ERROR: batch_size: got 0"),
         (["data", "card", "data=voc"], 1, "ERROR: data.root is not set"),
     ]:
@@ -167,6 +195,14 @@ def test_every_composition_is_right_as_it_stands() -> None:
     for group in ("neck", "head", "data", "optim", "augment", "size", "backbone"):
         for path in (CONF / group).glob("*.yaml"):
             check(compose_config([f"{group}={path.stem}"]))
+
+
+def test_how_unusual_images_are_met_makes_no_other_run() -> None:
+    names = {
+        run_name(resolved(compose_config(["data=voc", f"data.unusual_images={choice}"])), "data")
+        for choice in ("refuse", "convert")
+    }
+    assert len(names) == 1
 
 
 @pytest.mark.parametrize(

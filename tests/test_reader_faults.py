@@ -209,7 +209,7 @@ FATAL = [
     (coco, broken("all.json", "[" * 100_000), "unreadable file"),
     (coco, broken("all.json", '{"images": []}'), "no list 'annotations'"),
     (coco, broken("all.json", "[]"), "all.json: holds a list, expected the ground truth"),
-    (coco, broken("all.json", "3"), "all.json: holds a int, expected"),
+    (coco, broken("all.json", "3"), "all.json: holds 3, expected"),
     (coco, broken("all.json", B_XML), r"all.json: looks like XML \(Pascal VOC: data=voc\)"),
     (coco, broken("all.json", '{"version": 1, "shapes": []}'), "it holds version, shapes .LabelMe"),
     (coco, content(lambda whole: whole["categories"][0].update(name="dent")), "each named once"),

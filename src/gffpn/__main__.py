@@ -3,10 +3,10 @@
 import argparse
 import dataclasses
 import json
-import sys
 from collections.abc import Sequence
 
 from gffpn.data.index import DataError
+from gffpn.suite.overrides import WRONG_OVERRIDE, refuse, unwrapped
 
 
 def cost_verb(arguments: argparse.Namespace) -> None:
@@ -128,9 +128,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.overrides += rest
     try:
         arguments.act(arguments)
-    except ValueError as error:
-        print(f"ERROR: {error}", file=sys.stderr)
-        raise SystemExit(1 if isinstance(error, DataError) else 2) from None
+    except (ValueError, *WRONG_OVERRIDE) as raised:
+        error = unwrapped(raised)
+        if not isinstance(error, ValueError):
+            raise
+        refuse(error, code=1 if isinstance(error, DataError) else 2)
 
 
 if __name__ == "__main__":

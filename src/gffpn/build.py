@@ -34,8 +34,6 @@ from gffpn.suite.overrides import CONF, WRONG_OVERRIDE, told
 from gffpn.suite.tracking import wandb_logger
 from gffpn.task import DetectionTask
 
-OmegaConf.register_new_resolver("conf_dir", lambda: str(CONF))
-
 
 def compose_config(overrides: Sequence[str]) -> DictConfig:
     """The configuration that `python train.py OVERRIDES...` would run; ValueError for a wrong override."""

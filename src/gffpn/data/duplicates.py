@@ -21,7 +21,8 @@ from gffpn.data.threads import in_threads
 
 CELLS, COARSE = 32, 8
 TOLERANCE = 10
-"""Grey levels of 255. Over NEU-DET a JPEG of quality 30 differs by 5, the nearest two images by 13 to 16."""
+"""Grey levels of 255. In NEU-DET, of 20 images saved anew as JPEG of quality 30 none differs by more than 5;
+no two of its 1,800 images but one exact pair are nearer than 13."""
 _BLOCK = 512
 
 

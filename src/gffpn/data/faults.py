@@ -50,9 +50,9 @@ FATAL = frozenset(
 
 _CONVERT = "convert the files, or data.unusual_images=convert"
 ADVICE: Mapping[str, str] = {
-    Kind.DEEP_IMAGE: f"{_CONVERT}, which divides by 257: what a 12-bit camera wrote turns nearly black",
+    Kind.DEEP_IMAGE: f"{_CONVERT}, which scales 65535 to 255: what a 12-bit camera wrote turns nearly black",
     Kind.PALETTE_IMAGE: f"is it a mask? If not, {_CONVERT}, which looks the colours up",
-    Kind.CMYK_IMAGE: f"{_CONVERT}, which inverts to RGB without the colour profile",
+    Kind.CMYK_IMAGE: f"{_CONVERT}, which makes RGB of them without their colour profile",
     Kind.OTHER_COLOURS: f"{_CONVERT}, which lets Pillow turn them into RGB",
     Kind.ROTATED_IMAGE: f"{_CONVERT}, which turns pictures upright: right if boxes were drawn so",
     Kind.TRANSPARENT_IMAGE: f"{_CONVERT}, which drops the transparency: hidden colours come to light",

@@ -73,7 +73,7 @@ def check_coco(content: Any) -> None:
         kind = "a file of results (detections)" if {"image_id", "score"} <= set(first) else "a list"
         raise WrongFormat(f"holds {kind}, expected the ground truth: images, annotations, categories")
     if not isinstance(content, dict):
-        raise WrongFormat(f"holds a {type(content).__name__}, expected images, annotations, categories")
+        raise WrongFormat(f"holds {content!r:.40}, expected images, annotations, categories")
     for key in ("images", "annotations", "categories"):
         if not isinstance(content.get(key), list):
             keys = ", ".join(map(str, list(content)[:8])) or "nothing"

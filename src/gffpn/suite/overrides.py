@@ -7,10 +7,17 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
+OmegaConf.register_new_resolver("conf_dir", lambda: str(CONF))
 WRONG_OVERRIDE = (HydraException, OmegaConfBaseException)
 """What composing and resolving a configuration raises."""
 HIDDEN = frozenset({"_target_", "hydra", "choice"})
@@ -36,10 +43,10 @@ def start(main: Callable[[], object]) -> None:
         del os.environ["HYDRA_FULL_ERROR"]
 
 
-def refuse(message: str) -> None:
-    """One line on stderr, and exit code 2."""
-    print(f"ERROR: {message}", file=sys.stderr, flush=True)
-    raise SystemExit(2) from None
+def refuse(error: Exception | str, *, code: int = 2) -> None:
+    """A message on stderr, and an exit code."""
+    print(f"ERROR: {error}", file=sys.stderr, flush=True)
+    raise SystemExit(code) from None
 
 
 def told(error: Exception) -> str:
@@ -57,6 +64,12 @@ def told(error: Exception) -> str:
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.parent_node is not None:
         return _no_such_key(str(cause.full_key), list(map(str, cause.parent_node)))
     return _flat(str(error))
+
+
+def unwrapped(error: Exception) -> Exception:
+    """What a constructor raised; Hydra wraps it while it instantiates."""
+    cause = error.__cause__
+    return cause if isinstance(error, InstantiationException) and isinstance(cause, Exception) else error
 
 
 def got(where: str, value: object, choices: Sequence[str]) -> str:

@@ -1,22 +1,26 @@
 """Values of a composed configuration that cannot be right, refused before anything is read or built."""
 
 import inspect
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, get_type_hints
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import InstantiationException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from gffpn.build import image_size
+from gffpn.build import build_index, image_size
 from gffpn.data.cache import MODES
 from gffpn.layers.choice import choose
 from gffpn.suite import tracking
 from gffpn.suite.overrides import WRONG_OVERRIDE, told
 from gffpn.suite.yaml_types import fits, words
 
+PARTS = ("size", "backbone", "neck", "head", "data", "augment", "optim", "trainer", "loader", "logger")
 # smallest whole number that a setting may be
 LEAST = {"batch_size": 1, "trainer.max_epochs": 1, "seed": 0, "loader.workers": 0, "logger.pictures": 0}
 
@@ -24,6 +28,9 @@ LEAST = {"batch_size": 1, "trainer.max_epochs": 1, "seed": 0, "loader.workers": 
 def check(config: DictConfig) -> None:
     """Raise ValueError, in one line, for a number, a choice or an argument that cannot be right."""
     try:
+        for part in PARTS:
+            if config.get(part) is None:
+                raise ValueError(f"{part}: missing, every run needs one")
         for key, least in LEAST.items():
             value = OmegaConf.select(config, key, throw_on_missing=True)
             if type(value) is not int or value < least:
@@ -39,20 +46,44 @@ def check(config: DictConfig) -> None:
 
 
 def check_jobs(config: DictConfig) -> None:
-    """`check` every job of a sweep; ValueError if one cannot be composed or is refused."""
+    """`check` every job of a sweep, and read each data set once: no job begins if one of them is refused.
+
+    Raises ValueError, and DataError for a set with faults. What a constructor alone finds fails its own job.
+    """
     if not config.hydra.sweeper._target_.endswith("BasicSweeper"):
         return  # another sweeper chooses its jobs as it goes
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-
     loader = GlobalHydra.instance().config_loader()
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
     try:
         parser = OverridesParser.create(config_loader=loader)
         overrides = parser.parse_overrides([*params, *map(str, config.hydra.overrides.task)])
-        for job in BasicSweeper.split_arguments(overrides, None)[0]:
-            check(loader.load_sweep_config(config, list(job)))
+        jobs = [loader.load_sweep_config(config, job) for job in _jobs(overrides)]
     except WRONG_OVERRIDE as error:
         raise ValueError(told(error)) from error
+    for job in jobs:
+        check(job)
+    # a set that is read from files; a simulated one is drawn by the first job that needs it
+    sets = {OmegaConf.to_yaml(job.data, resolve=True): job for job in jobs if "root" in job.data}
+    for job in sets.values():
+        _read(job)
+
+
+def _read(job: DictConfig) -> None:
+    logging.disable(logging.WARNING)  # each job logs what it reads
+    try:
+        build_index(job)
+    except InstantiationException:
+        pass  # a constructor's fault
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _jobs(overrides: list[Override]) -> list[list[str]]:
+    """Each job's overrides, as Hydra's basic sweeper makes them."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    (jobs,) = BasicSweeper.split_arguments(overrides, None)
+    return [list(job) for job in jobs]
 
 
 def _with_target(node: Any, where: str) -> Iterator[tuple[str, DictConfig]]:

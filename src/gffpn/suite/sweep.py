@@ -15,6 +15,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
+from gffpn.data.index import DataError
 from gffpn.shared_files import alone
 from gffpn.suite.folder import RunFolder, write_atomically
 from gffpn.suite.overrides import refuse
@@ -55,14 +56,14 @@ class SweepCallback(Callback):
         try:
             check(config)
         except ValueError as error:
-            refuse(str(error))
+            refuse(error)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         # Hydra makes a warning of whatever else a callback raises
         try:
             self._open(config)
         except (ValueError, OSError) as error:
-            refuse(str(error))
+            refuse(error, code=1 if isinstance(error, DataError | OSError) else 2)
 
     def _open(self, config: DictConfig) -> None:
         from gffpn.suite.settings import check_jobs
