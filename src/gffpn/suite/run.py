@@ -8,11 +8,10 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -23,7 +22,7 @@ from gffpn.shared_files import alone
 from gffpn.suite import identity, settings
 from gffpn.suite.fit import about, fit_and_test
 from gffpn.suite.folder import RunFolder, write_atomically
-from gffpn.suite.overrides import CONF
+from gffpn.suite.overrides import CONF, unwrapped
 from gffpn.suite.sweep import record_job
 from gffpn.suite.table import print_table
 
@@ -35,66 +34,84 @@ def run(config: DictConfig) -> str:
 
     In a sweep a failure is recorded and returned, so that the other runs go on; alone it is raised.
     """
-    hydra = HydraConfig.get()
-    in_sweep = hydra.mode == RunMode.MULTIRUN
-    sweep, overrides = Path(hydra.sweep.dir), list(hydra.overrides.task)
-    folder = None
     if not build.is_lead():
         logging.getLogger().setLevel(logging.WARNING)
+    attempt = Attempt(config)
     try:
-        settings.check(config)
-        if not in_sweep:
-            build.rehearse(config)
-        index = build.build_index(config)
-        apart = in_sweep and build.starts_processes(config)
-        # who starts processes must not hold what they wait for; who is started leaves it to the first of them
-        with nullcontext() if apart or not build.is_lead() else _claimed(config, index):
-            folder = run_folder(config, index)
-            if in_sweep:
-                if build.is_lead():
-                    record_job(sweep, hydra.job.num, overrides=overrides, run=folder.path)
-                build.rehearse(config)  # here, so that its failure is kept in the run's folder
-            if apart:
-                execute_apart(overrides, folder, group=sweep.name)
-            else:
-                execute(config, index, folder, group=sweep.name if in_sweep else config.name)
+        attempt.go()
     except Exception as caught:
-        # Hydra wraps what a constructor raises; the cause is what a user can act on
-        wrapped = isinstance(caught, InstantiationException) and caught.__cause__ is not None
-        error = caught.__cause__ if wrapped else caught
-        assert error is not None
-        _tell_failure(error, folder)
-        if not in_sweep:
-            if code := _exit_code(error):
-                raise SystemExit(code) from None
-            raise
-        if folder is None and build.is_lead():
-            fault = f"{type(error).__name__}: {error}"
-            record_job(sweep, hydra.job.num, overrides=overrides, run=None, fault=fault)
+        error = unwrapped(caught)
+        attempt.fail(error)
         # its frames hold the network and its gradients, and the next run needs the memory
         traceback.clear_frames(error.__traceback__)
         del error
     gc.collect()
-    if folder is None:
-        return "failed"
-    if not in_sweep and build.is_lead():
-        row = {"overrides": overrides, **(folder.read_metrics() or {}), "status": folder.status}
-        print_table([row], title=folder.path.name)
-        print(f"Run: {folder.path}")
-    return folder.status
+    return attempt.tell()
 
 
-def _claimed(config: DictConfig, index: DataIndex) -> AbstractContextManager[None]:
-    """Two processes that are asked for the same run, under whatever words: the second waits for the first."""
-    name = identity.run_name(build.resolved(config), index.fingerprint)
-    file = Path(config.paths.runs) / ".locks" / identity.digest_of(name)
-    return alone(file, waits_for=f"the run {name}")
+class Attempt:
+    """One try at the run that a configuration asks for, alone or as a job of a sweep."""
+
+    def __init__(self, config: DictConfig) -> None:
+        hydra = HydraConfig.get()
+        self.config = config
+        self.in_sweep = hydra.mode == RunMode.MULTIRUN
+        self.number = hydra.job.num if self.in_sweep else 0
+        self.sweep = Path(hydra.sweep.dir)
+        self.overrides = list(hydra.overrides.task)
+        self.folder: RunFolder | None = None
+
+    def go(self) -> None:
+        """Find the run's folder and execute it there."""
+        settings.check(self.config)
+        if not self.in_sweep:
+            build.rehearse(self.config)
+        index = build.build_index(self.config)
+        runs = Path(self.config.paths.runs)
+        name = identity.run_name(build.resolved(self.config), index.fingerprint)
+        lock = alone(runs / ".locks" / identity.digest_of(name), waits_for=f"the run {name}")
+        apart = self.in_sweep and build.starts_processes(self.config)
+        # who starts processes must not hold what they wait for; who is started leaves it to the first of them
+        with nullcontext() if apart or not build.is_lead() else lock:
+            self.folder = run_folder(runs, name)
+            if self.in_sweep:
+                self._record()
+                build.rehearse(self.config)  # here, so that its failure is kept in the run's folder
+            if apart:
+                execute_apart(self.overrides, self.folder, group=self.sweep.name)
+            else:
+                group = self.sweep.name if self.in_sweep else self.config.name
+                execute(self.config, index, self.folder, group=group)
+
+    def fail(self, error: Exception) -> None:
+        """Keep and tell a failure; alone, leave with it: by its exit code, or raised where it has none."""
+        _tell_failure(error, self.folder)
+        if not self.in_sweep:
+            if code := _exit_code(error):
+                raise SystemExit(code) from None
+            raise error
+        if self.folder is None:
+            self._record(fault=f"{type(error).__name__}: {error}")
+
+    def tell(self) -> str:
+        """The status; alone, the table of one row as well."""
+        if self.folder is None:
+            return "failed"
+        status = self.folder.status
+        if not self.in_sweep and build.is_lead():
+            row = {"overrides": self.overrides, **(self.folder.read_metrics() or {}), "status": status}
+            print_table([row], title=self.folder.path.name)
+            print(f"Run: {self.folder.path}")
+        return status
+
+    def _record(self, fault: str = "") -> None:
+        if build.is_lead():
+            run = self.folder.path if self.folder else None
+            record_job(self.sweep, self.number, overrides=self.overrides, run=run, fault=fault)
 
 
-def run_folder(config: DictConfig, index: DataIndex) -> RunFolder:
+def run_folder(runs: Path, name: str) -> RunFolder:
     """The run's folder: the one that has its hash already, under whatever words, or a new one."""
-    runs = Path(config.paths.runs)
-    name = identity.run_name(build.resolved(config), index.fingerprint)
     known = sorted(path.parent for path in runs.glob(f"*_{identity.digest_of(name)}/config.yaml"))
     return RunFolder(known[0] if known else runs / name)
 
