@@ -1,4 +1,4 @@
-"""The README's commands are commands, and its figures are what the code counts."""
+"""The commands of the README and of docs/ are commands, and the README's figures are what the code counts."""
 
 import re
 import shlex
@@ -12,9 +12,11 @@ from gffpn.cost import count_parameters
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+PAGES = {"README.md": README, **{str(p.relative_to(ROOT)): p.read_text() for p in ROOT.glob("docs/*.md")}}
 LINES = [
     shlex.split(line, comments=True)
-    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    for page in PAGES.values()
+    for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
     for line in block.splitlines()
     if line.strip()
 ]
@@ -33,7 +35,7 @@ def first_of(override: str) -> str:
 
 @pytest.mark.parametrize("words", cases([".venv/bin/python", "train.py"]))
 def test_every_training_command_composes(words: list[str]) -> None:
-    overrides = [word for word in words if word != "-m"]
+    overrides = [word for word in words if word != "-m"]  # composed, and its network built, but not run
     config = compose_config([first_of(override) for override in overrides])
     build_detector(config, 3)
 
@@ -50,12 +52,12 @@ def test_every_make_target_exists() -> None:
     assert {"demo", "test"} <= asked <= targets
 
 
-def test_every_file_that_is_named_is_there() -> None:
-    for name in re.findall(r"\]\((?!http)([^)]+)\)", README) + re.findall(
-        r"`((?:src|conf|experiments)/[\w/.-]+\.\w+)`", README
-    ):
-        if "*" not in name and "mine" not in name:
-            assert (ROOT / name).exists(), name
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_is_named_is_there(page: str) -> None:
+    linked = re.findall(r"\]\((?!http)([^)]+)\)", PAGES[page])
+    named = re.findall(r"`(?:python )?((?:src|conf|experiments|tests)/[\w/.-]+\.\w+)", PAGES[page])
+    assert not [name for name in linked if not (ROOT / page).parent.joinpath(name).exists()]
+    assert not [name for name in named if "mine" not in name and not (ROOT / name).exists()]
 
 
 def test_the_demos_table_is_the_one_that_was_measured() -> None:
