@@ -180,7 +180,10 @@ def try_moment(folder: Path, moment: str, overrides: list[str], expected: dict[s
     assert again.returncode == 0, again.stderr
     skipped = again.stdout.count("Already finished, skipped")
     resumed = again.stdout.count("Resuming: ")
-    trained = re.search(r"^epoch (\d+)/", again.stdout, re.MULTILINE)
+    second = re.split(r"^(?:Already finished, skipped|Running|Resuming): ", again.stdout, flags=re.MULTILINE)[
+        2
+    ]
+    trained = re.search(r"^epoch (\d+)/", second, re.MULTILINE)
     begins = f"goes on with epoch {trained[1]}" if trained else "has no epoch left to train"
     assert skipped == 1
     assert resumed == (moment != "in_the_first_epoch"), "only a finished epoch can be gone on from"
