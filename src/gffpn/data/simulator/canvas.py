@@ -7,8 +7,9 @@ from numpy.random import Generator
 
 from gffpn.data.simulator.fields import Fields, Window
 from gffpn.data.simulator.light import Light, composite, ground_level, shade_ground
-from gffpn.data.simulator.marks import Mark, apply
+from gffpn.data.simulator.marks import Mark
 from gffpn.data.simulator.parts import Assembly, Imprint
+from gffpn.data.simulator.primitives import apply
 from gffpn.data.simulator.shapes import Array
 
 

@@ -10,7 +10,8 @@ from numpy.random import Generator
 from gffpn.data.simulator.dials import Dials
 from gffpn.data.simulator.fields import Fields, Pose, Window
 from gffpn.data.simulator.light import Light, Material
-from gffpn.data.simulator.marks import Mark, apply
+from gffpn.data.simulator.marks import Mark
+from gffpn.data.simulator.primitives import apply
 
 
 @dataclass

@@ -110,7 +110,10 @@ class Balls:
         look = look_of("qp", draws, imitating)
         middle = self._spot(imitating)
         step = spacing(look.at(0.0, 0.0, 0.0), 0.0) / self.assembly.parts[0].pose.unit
-        across = np.arctan2(middle[1], middle[0]) + 0.5 * np.pi
+        across = float(np.arctan2(middle[1], middle[0]) + 0.5 * np.pi)
+        if there and draws.match:
+            for part in range(len(self.assembly.parts)):
+                self._housing(part, middle, across, step, draws.match)
         for k in range(5):
             way, far, size, strength = (float(q) for q in own.random(4))
             lamp = plain("pit", 0.0, 0.0, (6 + 5 * size) * draws.px, 0.0, 0.7 + 0.5 * strength, own)
@@ -123,6 +126,19 @@ class Balls:
             for part, ball in enumerate(self.assembly.parts):
                 x, y = ball.pose.image(float(at.real), float(at.imag))
                 self._lamp(part, replace(lamp, x=x, y=y) if k < count else None, look.at(x, y, 0.0), draws)
+
+    def _housing(self, k: int, middle: tuple[float, float], way: float, step: float, match: float) -> None:
+        """The two edges of the strip that the lamps are set in."""
+        part = self.assembly.parts[k]
+        reach = 4.0 * step * part.pose.unit
+        window = Window.around(*part.pose.image(*middle), reach, reach, part.window)
+        x, y = part.pose.local(window)
+        x, y = x - np.float32(middle[0]), y - np.float32(middle[1])
+        along, aside = x * np.cos(way) + y * np.sin(way), y * np.cos(way) - x * np.sin(way)
+        line = shapes.ridge(np.abs(aside) - 0.85 * step, 0.12 * step)
+        line *= shapes.soft(np.abs(along) - 2.6 * step, 0.3 * step)
+        with self.assembly.editing(k, window, Imitation("qp", "lamp", "line")) as fields:
+            fields.albedo += 0.12 * match * line
 
     def _lamp(self, part: int, own: Mark | None, defect: Mark, draws: Draws) -> None:
         press(self.assembly, part, own, defect, draws.match, Imitation("qp", "lamp"))

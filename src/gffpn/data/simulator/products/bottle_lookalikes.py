@@ -119,7 +119,7 @@ class BottleLookalikes:
         line = broken(shapes.ridge(ring, 0.03), around, marks, match)
         with self.assembly.editing(k, around, Imitation("xdf", "ring", "line")) as fields:
             fields.thickness += depth * line
-            fields.albedo += 0.2 * match * line**9  # thin and bright: else the dark bottom would swallow it
+            fields.albedo += 0.35 * match * line**6  # thin and bright: else the dark bottom would swallow it
 
     def _band(self, draws: Draws) -> None:
         """A shadow or clear label across the silhouettes; matched, a row of stains that leaves the glass."""
