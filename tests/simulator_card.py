@@ -33,7 +33,7 @@ CHECKS: dict[str, Callable[[], list[Finding]]] = {
 }
 """In the order of the validity tests 1 to 8."""
 COUNTS = "counts"
-COUNTED_SCENES, COUNTED_SIDE = 1000, 320
+COUNTED_SCENES, COUNTED_SIDE = 600, 640
 
 
 def run(name: str) -> dict[str, Any]:

@@ -136,18 +136,17 @@ class TestPrior:
 
 
 class TestContext:
-    def finding(self, match: float) -> Finding:
-        train, test = (
-            context.crops(count, split, match, 256) for count, split in ((50, "train"), (36, "test"))
-        )
-        scores = context.scores_of(train, test, "tight", epochs=4)
-        return context.finding("", scores, test, len(train.positive), at_most=0.75)
+    def auc(self, match: float) -> float:
+        train, test = (context.crops(n, split, match, 256) for n, split in ((50, "train"), (36, "test")))
+        scores = context.scores_of(train, test, "tight", epochs=5)
+        return context.finding("", scores, test, len(train.positive)).value
 
+    # so few crops teach less than the card's, whose bound is 0.75
     def test_at_match_1_the_patch_alone_does_not_tell(self) -> None:
-        assert (finding := self.finding(1.0)).holds, finding
+        assert self.auc(1.0) < 0.66
 
     def test_at_match_0_it_does(self) -> None:
-        assert not (finding := self.finding(0.0)).holds, finding
+        assert self.auc(0.0) > 0.66
 
 
 class TestOutlines:
