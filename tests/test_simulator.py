@@ -282,7 +282,7 @@ def marks_of(scenes: Iterable[int], dials: Dials) -> list[tuple[Mark, Imitation 
 def pressed() -> dict[str, list[Mark]]:
     """Marks of many pictures at match 1, by the class that they imitate."""
     marks: dict[str, list[Mark]] = {kind.name: [] for kind in CLASSES}
-    for mark, imitation in marks_of(range(90), Dials(match=1.0, class_shares="equal", lookalike_density=2.0)):
+    for mark, imitation in marks_of(range(90), Dials(match=1.0, class_shares="equal", lookalike_density=4.0)):
         if imitation is not None:
             marks[imitation.against].append(mark)
     return marks

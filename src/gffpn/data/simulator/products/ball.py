@@ -106,7 +106,7 @@ class Balls:
     def _lookalikes(self, draws: Draws) -> None:
         """Reflections of small lamps, at the same places on all balls; matched, of a strip of lamps."""
         own, imitating = draws.lookalike(Pattern.LAMP)
-        there, count = occurs(draws, own, 0.5), 1 + int(3 * own.random())
+        there, count = occurs(draws, own, 0.4), 1 + int(3 * own.random())
         look = look_of("qp", draws, imitating)
         middle = self._spot(imitating)
         step = spacing(look.at(0.0, 0.0, 0.0), 0.0) / self.assembly.parts[0].pose.unit

@@ -37,7 +37,7 @@ class BottleLookalikes:
     def _seams(self, draws: Draws) -> None:
         """Mould seam: along the axis over the full length, at one angle of the surface."""
         own, imitating = draws.lookalike(Pattern.SEAM)
-        there = occurs(draws, own, 0.55)
+        there = occurs(draws, own, 0.4)
         for k, part in enumerate(self.assembly.parts):
             place, strength = mix(-0.9, 0.9, float(own.random())), mix(0.5, 1.0, float(own.random()))
             u, v, w = (float(q) for q in imitating.random(3))
@@ -70,7 +70,7 @@ class BottleLookalikes:
     def _graduations(self, draws: Draws) -> None:
         """Graduation marks: a regular row up the body, every fifth one longer."""
         own, imitating = draws.lookalike(Pattern.ROW)
-        there = occurs(draws, own, 0.45)
+        there = occurs(draws, own, 0.35)
         look = look_of("xsf", draws, imitating)
         first, last = self.vial.shoulder_to + 0.35, self.vial.height - 0.35
         for k, part in enumerate(self.assembly.parts):
@@ -94,7 +94,7 @@ class BottleLookalikes:
     def _rings(self, draws: Draws) -> None:
         """Refraction rings of the bottom, concentric."""
         own, imitating = draws.lookalike(Pattern.RING)
-        there, count = occurs(draws, own, 0.5), 1 + int(3 * own.random())
+        there, count = occurs(draws, own, 0.4), 1 + int(3 * own.random())
         for k, part in enumerate(self.assembly.parts):
             looks = [look_of("xdf", draws, imitating) for _ in range(2)]
             u = float(imitating.random())
@@ -124,7 +124,7 @@ class BottleLookalikes:
     def _band(self, draws: Draws) -> None:
         """A shadow or clear label across the silhouettes; matched, a row of stains that leaves the glass."""
         own, imitating = draws.lookalike(Pattern.BAND)
-        there = occurs(draws, own, 0.45)
+        there = occurs(draws, own, 0.35)
         turn, place, half, dark = (float(q) for q in own.random(4))
         look = look_of("xsd", draws, imitating)
         site = self.vial.site("xsd", self.assembly, imitating)

@@ -118,7 +118,7 @@ class Glove:
         """Wrinkles: long, bent, fading out, far narrower than long; matched, with a mark on them."""
         own, imitating = draws.lookalike(Pattern.FOLD)
         part = self.assembly.parts[0]
-        for _ in range(number(draws, own, 7.0)):
+        for _ in range(number(draws, own, 6.0)):
             u, v, way, long, bend, width = (float(q) for q in own.random(6))
             sx, sy = self._spot(imitating)
             look = look_of("stf", draws, imitating)
@@ -142,7 +142,7 @@ class Glove:
     def _grip(self, draws: Draws) -> None:
         """Grip dots: a lattice on the palm."""
         own, imitating = draws.lookalike(Pattern.GRIP)
-        there = occurs(draws, own, 0.5)
+        there = occurs(draws, own, 0.4)
         pitch, size, strength = (float(q) for q in own.random(3))
         look, shift = look_of("stf", draws, imitating), imitating.random(2) - 0.5
         if not there:

@@ -38,7 +38,7 @@ class TubeLookalikes:
     def _edges(self, draws: Draws) -> None:
         """Highlight of the inner wall: parallel to the edge, over the full length."""
         own, imitating = draws.lookalike(Pattern.EDGE)
-        there = occurs(draws, own, 0.5)
+        there = occurs(draws, own, 0.4)
         place, lift = mix(0.5, 0.85, float(own.random())), mix(0.1, 0.3, float(own.random()))
         place = mix(place * (1 - self.pipe.wall), (2 * float(imitating.random()) - 1) * 0.62, draws.match)
         for k, part in enumerate(self.assembly.parts):
