@@ -41,7 +41,7 @@ table6: $(STAMP)
 
 golden: $(STAMP) ## rewrite the recorded counts and simulated scenes; read the diff
 	$(RUN) tests/golden.py
-	cd tests && ../$(RUN) -m validity.repeat record
+	PYTHONPATH=tests $(RUN) -m validity.repeat record
 
 simulator-card: $(STAMP) ## measure whether a detector can cheat on the simulated data (two CPU cores: 25 minutes)
 	$(RUN) tests/simulator_card.py

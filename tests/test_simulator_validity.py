@@ -4,15 +4,20 @@ Each check is also made on a simulator that leaks on purpose: a check that passe
 `make simulator-card` measures the same at full scale.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 import pytest
 
-from gffpn.data.simulator.dials import PRESETS, preset
+import simulator_card
+from gffpn.data.simulator.dials import DIAL_NAMES, PRESETS, preset
+from gffpn.data.simulator.gallery.page import page
+from gffpn.data.simulator.gallery.sheet import Sheet, region
 from gffpn.data.simulator.truth import Truth
-from validity import context, nothing, outlines, prior, repeat, splits, thumbnail
+from validity import card, contents, context, nothing, outlines, prior, repeat, splits, thumbnail
 from validity.finding import Finding, auc, balanced, interval
 from validity.scenes import Retouch, Trial, sticker, trial
 
@@ -131,18 +136,17 @@ class TestPrior:
 
 
 class TestContext:
-    def finding(self, match: float) -> Finding:
-        train, test = (
-            context.crops(count, split, match, 256) for count, split in ((60, "train"), (40, "test"))
-        )
-        scores = context.scores_of(train, test, "tight", epochs=4)
-        return context.finding("", scores, test, len(train.positive), at_most=0.75)
+    def auc(self, match: float) -> float:
+        train, test = (context.crops(n, split, match, 256) for n, split in ((50, "train"), (36, "test")))
+        scores = context.scores_of(train, test, "tight", epochs=5)
+        return context.finding("", scores, test, len(train.positive)).value
 
+    # so few crops teach less than the card's, whose bound is 0.75
     def test_at_match_1_the_patch_alone_does_not_tell(self) -> None:
-        assert (finding := self.finding(1.0)).holds, finding
+        assert self.auc(1.0) < 0.66
 
     def test_at_match_0_it_does(self) -> None:
-        assert not (finding := self.finding(0.0)).holds, finding
+        assert self.auc(0.0) > 0.66
 
 
 class TestOutlines:
@@ -180,3 +184,48 @@ class TestRepeat:
         here, there = (repeat.elsewhere(24, SIDE, e) for e in ({}, repeat.plain_machine()))
         assert here[1] == there[1]
         assert repeat.worst(here[0], there[0]) <= 1
+
+
+class TestCard:
+    PART = MappingProxyType({"code": "old", "commit": "c", "minutes": 1.0, "machine": "m"})
+
+    def test_it_says_what_does_not_hold_what_lacks_and_what_is_old(self) -> None:
+        findings = [Finding("leak", 0.7, "9 scenes", 0.6, 0.8, at_most=0.6), Finding("beside", 0.5, "n")]
+        parts = {"nothing": {**self.PART, "findings": card.dump(findings)}}
+        text = card.text(json.loads(json.dumps(parts)), ["nothing", "thumbnail"], code="new")
+        assert "| 1 nothing | leak | at most 0.6 | 0.700 (0.600 to 0.800) | 9 scenes | **no** |" in text
+        assert "| 1 nothing | beside |  | 0.500 | n |  |" in text
+        assert "What does **not** hold: leak." in text
+        assert "2 thumbnail | not measured" in text
+        assert "old (not the present code)" in text
+        assert card.load(card.dump(findings)) == findings
+
+    def test_every_dial_is_told(self) -> None:
+        assert tuple(contents.dial_help()) == DIAL_NAMES
+        assert len(contents.dial_table()) == 2 + len(DIAL_NAMES)
+
+    def test_counts_add_up(self) -> None:
+        counts = contents.count_objects("demo", 9, 96)
+        assert sum(counts["classes"].values()) == sum(counts["bins"].values()) > 0
+        assert sum(counts["products"].values()) == counts["scenes"] == 9
+        assert len(contents.count_table({"demo": counts})) > len(counts["classes"])
+
+    def test_the_recorded_card_is_the_one_of_its_figures(self) -> None:
+        parts = json.loads(simulator_card.FIGURES.read_text())
+        shown = simulator_card.CARD.read_text()
+        for name, part in parts.items():
+            for finding in card.load(part.get("findings", [])):
+                number = list(simulator_card.CHECKS).index(name) + 1
+                assert card.finding_row(f"{number} {name}", finding) in shown
+
+
+def test_the_gallerys_sheets_have_their_size_and_the_page_names_them() -> None:
+    tile = np.zeros((20, 30, 3), np.uint8)
+    image = Sheet([[tile, None], [tile, tile]], ["a", "b"], ["one", "two"]).draw()
+    assert image.height > 40
+    assert image.width > 60
+    assert region((0, 0, 10, 10), 64, 640) == (0, 0, 64, 64)
+    assert region((630, 300, 640, 310), 64, 640) == (576, 273, 640, 337)
+    text = page([("twins", "Twins & co", "words")], "SIMULATED")
+    assert 'src="twins.png"' in text
+    assert "Twins &amp; co" in text

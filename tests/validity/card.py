@@ -106,7 +106,7 @@ def _about(parts: Parts, code: str) -> list[str]:
         lines += [
             "## What is in it",
             "",
-            "The first training scenes of each preset, at 320 pixels. Sides are those of the visible boxes.",
+            "The first training scenes of each preset, drawn at 640 pixels. Sides are of the visible boxes.",
             "",
             *count_table(parts["counts"]["presets"]),
             "",

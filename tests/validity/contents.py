@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gffpn.data.simulator.classes import CLASSES, PRODUCTS
 from gffpn.data.simulator.dials import DIAL_NAMES, PRESETS, Dials
@@ -48,20 +49,22 @@ def count_objects(name: str, scenes: int, side: int) -> dict[str, Any]:
     pictures = [render(i, "train", PRESETS[name], (side, side), SEED) for i in range(scenes)]
     found = [t for p in pictures for t in p.truths]
     sides = np.array([t.side for t in found]) * 640 / side
+    labels = np.array([t.label for t in found])
     return {
         "scenes": scenes,
         "empty": sum(not p.truths for p in pictures),
-        "classes": {c.name: sum(t.label == k for t in found) for k, c in enumerate(CLASSES)},
-        "median_sides": {
-            c.name: round(float(np.median([s for s, t in zip(sides, found, strict=True) if t.label == k])), 1)
-            for k, c in enumerate(CLASSES)
-        },
+        "classes": {c.name: int((labels == k).sum()) for k, c in enumerate(CLASSES)},
+        "median_sides": {c.name: _median(sides[labels == k]) for k, c in enumerate(CLASSES)},
         "bins": {
             _bin(low, high): int(((sides >= low) & (sides < high)).sum())
             for low, high in pairwise(SIZE_EDGES)
         },
         "products": {product: sum(p.product == product for p in pictures) for product in PRODUCTS},
     }
+
+
+def _median(sides: NDArray[np.float64]) -> float | None:
+    return round(float(np.median(sides)), 1) if len(sides) else None
 
 
 def _bin(low: float, high: float) -> str:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from gffpn.data.simulator.gallery import sheets
 from gffpn.data.simulator.gallery.page import page
+from gffpn.data.simulator.gallery.poster import poster
 from gffpn.data.simulator.store import DESCRIPTION
 
 
 def main(folder: Path) -> None:
-    """Write every sheet and the page into `folder`."""
+    """Write every sheet, the page and the README's picture (gallery.jpg) into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     entries = []
     for show in (sheets.products, sheets.classes, sheets.twins, sheets.dials, sheets.presets):
@@ -17,6 +18,7 @@ def main(folder: Path) -> None:
             shown.image.save(folder / f"{shown.name}.png")
             entries.append((shown.name, shown.title, shown.caption))
             print(folder / f"{shown.name}.png", flush=True)
+    poster().save(folder / "gallery.jpg", quality=88)
     (folder / "index.html").write_text(page(entries, DESCRIPTION))
     print(folder / "index.html")
 

@@ -36,15 +36,19 @@ def scenes_with(label: int, dials: Dials) -> Iterator[int]:
     return (i for i in range(SEARCHED) if planned_labels(SEED, "train", i, dials)[:1] == [label])
 
 
+LINE = 60
+"""Pixels; what is longer is a line, and is shown anywhere along it."""
+
+
 @dataclass(frozen=True)
 class Alike:
-    """One place of a look-alike, at match 0 and at match 1."""
+    """A look-alike of one scene, at match 0 and at match 1."""
 
-    context: str
-    box: Box
-    """Of the mark at match 1."""
     own: Pixels
+    own_box: Box
     matched: Pixels
+    matched_box: Box
+    """Of a mark."""
 
 
 def alikes(label: int, dials: Dials, count: int) -> list[Alike]:
@@ -56,7 +60,9 @@ def alikes(label: int, dials: Dials, count: int) -> list[Alike]:
         matched = draw(i, replace(dials, match=1.0), bare=True)
         own = draw(i, replace(dials, match=0.0), bare=True)
         for context, boxes in _marks(matched, CLASSES[label].name).items():
-            alike = Alike(context, boxes[len(boxes) // 2], own.pixels, matched.pixels)
+            box = boxes[len(boxes) // 2]
+            own_box = _nearest(own, CLASSES[label].name, context, box)
+            alike = Alike(own.pixels, own_box, matched.pixels, box)
             found.setdefault(context, []).append(alike)
     turns = max(map(len, found.values()))
     return [group[k] for k in range(turns) for group in found.values() if k < len(group)][:count]
@@ -69,6 +75,24 @@ def _marks(picture: Picture, name: str) -> dict[str, list[Box]]:
         if (found.against, found.form) == (name, "mark"):
             marks.setdefault(found.context, []).append(found.box)
     return marks
+
+
+def _nearest(picture: Picture, name: str, context: str, box: Box) -> Box:
+    """A box of the same size where look-alikes of the context, or else of the class, come nearest to it."""
+    own = [a for a in picture.lookalikes if a.against == name]
+    own = [a for a in own if a.context == context] or own
+    x, y = (box[0] + box[2]) // 2, (box[1] + box[3]) // 2
+    places = [_inside(a.box, x, y) for a in own] or [(x, y)]
+    nx, ny = min(places, key=lambda place: (place[0] - x) ** 2 + (place[1] - y) ** 2)
+    return box[0] + nx - x, box[1] + ny - y, box[2] + nx - x, box[3] + ny - y
+
+
+def _inside(box: Box, x: int, y: int) -> tuple[int, int]:
+    """The point of a box's middle part that is nearest to x, y: a mark's heart, anywhere along a line."""
+    (left, right), (top, bottom) = (
+        (low, high) if high - low > LINE else ((low + high) // 2,) * 2 for low, high in (box[::2], box[1::2])
+    )
+    return min(max(x, left), right), min(max(y, top), bottom)
 
 
 def alone(label: int, dials: Dials, count: int) -> list[tuple[int, Box]]:

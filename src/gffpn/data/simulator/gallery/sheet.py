@@ -26,13 +26,17 @@ class Sheet:
     rows: Sequence[str]
     columns: Sequence[str]
     corner: str = ""
-    """What the rows are, and the columns."""
+    """What the rows are."""
+    least: str = ""
+    """The names of the rows get at least the room of these words."""
 
     def draw(self) -> Image.Image:
         """The sheet as a picture."""
         font = ImageFont.load_default(TEXT)
         height, width = next(tile.shape[:2] for row in self.tiles for tile in row if tile is not None)
-        left = GAP + round(max(font.getlength(word) for word in (*self.rows, self.corner))) + 2 * GAP
+        left = (
+            GAP + round(max(font.getlength(word) for word in (*self.rows, self.corner, self.least))) + 2 * GAP
+        )
         top = TEXT + 4 * GAP
         size = (left + len(self.columns) * (width + GAP), top + len(self.rows) * (height + GAP))
         image = Image.new("RGB", size, PAPER)

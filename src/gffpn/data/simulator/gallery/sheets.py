@@ -55,7 +55,12 @@ def products() -> Iterator[Shown]:
         columns = [f"scene {i}" for i in range(len(pictures))]
         names = ", ".join(c.name for c in CLASSES if c.product == product)
         caption = f"Classes: {names}. Above as the detector sees it, below with the measured boxes."
-        yield Shown(f"product_{product}", product, caption, Sheet(rows, ["picture", "boxes"], columns).draw())
+        yield Shown(
+            f"product_{product}",
+            f"{product.capitalize()}s",
+            caption,
+            Sheet(rows, ["picture", "boxes"], columns).draw(),
+        )
 
 
 def close(pixels: Pixels, box: Box, colour: tuple[int, int, int], tile: int = TILE) -> Pixels:
@@ -72,9 +77,9 @@ def classes() -> Iterator[Shown]:
     for label in range(len(CLASSES)):
         defects = [close(draw(i, ONE).pixels, box, DEFECT) for i, box in alone(label, ONE, count)]
         pairs = [
-            close(pixels, alike.box, HARMLESS)
+            close(pixels, box, HARMLESS)
             for alike in alikes(label, ONE, count)
-            for pixels in (alike.own, alike.matched)
+            for pixels, box in ((alike.own, alike.own_box), (alike.matched, alike.matched_box))
         ]
         tiles.append([*defects, *pairs])
     columns = [f"defect {k + 1}" for k in range(count)]
@@ -82,7 +87,7 @@ def classes() -> Iterator[Shown]:
         f"{word} {k + 1}, match {match}" for k in range(count) for word, match in (("alike", 0), ("alike", 1))
     ]
     caption = (
-        "Red corners: a defect. Blue corners: a harmless look-alike of the same class, the same place at "
+        "Red corners: a defect. Blue corners: a harmless look-alike of the same class, of one scene at "
         "match 0 (it has a form of its own, or is a bare line) and at match 1 (its patch is drawn as a "
         "defect is, and only what surrounds it tells)."
     )
@@ -93,14 +98,7 @@ def classes() -> Iterator[Shown]:
 def twins() -> Iterator[Shown]:
     """One scene without its defect and with it at every side."""
     for mode, words in (("contrast", "its contrast stays"), ("energy", "its visibility d' stays")):
-        tiles = []
-        for label in range(len(CLASSES)):
-            i, place = twin_place(label)
-            row = [draw(i, ONE, bare=True)]
-            row += [
-                draw(i, replace(ONE, side_range=(s, s), size_mode=mode), imitated=ONE) for s in TWIN_SIDES
-            ]
-            tiles.append([enlarged(p.pixels, place, TILE - 16) for p in row])
+        tiles = [twin_row(label, mode, TILE - 16) for label in range(len(CLASSES))]
         columns = ["none", *(f"{s} px" for s in TWIN_SIDES)]
         caption = (
             f"The same scene, light and noise; only the defect grows ({words}). Sides are pixels at 640."
@@ -108,6 +106,14 @@ def twins() -> Iterator[Shown]:
         sheet = Sheet(tiles, [c.name for c in CLASSES], columns, "class")
         title = f"Twins by side, size_mode {mode}"
         yield Shown(f"twins_{mode}", title, caption, sheet.draw())
+
+
+def twin_row(label: int, mode: str, tile: int) -> list[Pixels]:
+    """A scene without its defect, and with it at every side."""
+    i, place = twin_place(label)
+    sized = [replace(ONE, side_range=(side, side), size_mode=mode) for side in TWIN_SIDES]
+    row = [draw(i, ONE, bare=True), *(draw(i, dials, imitated=ONE) for dials in sized)]
+    return [enlarged(picture.pixels, place, tile) for picture in row]
 
 
 @cache
@@ -118,39 +124,39 @@ def twin_place(label: int) -> tuple[int, Box]:
     return i, region(box, 96, SIDE)
 
 
-PATCH_DIALS: dict[str, tuple[float, ...]] = {
-    "contrast": (0.0, 0.25, 0.5, 1.0, 2.0, 4.0),
-    "side_scale": (0.5, 0.75, 1.0, 1.5, 2.0, 3.0),
-    "blur": (0.0, 0.5, 1.0, 2.0, 3.0, 4.0),
-    "noise": (0.0, 0.5, 1.0, 2.0, 3.0, 4.0),
+PATCH_DIALS: dict[str, tuple[tuple[float, ...], str]] = {
+    "contrast": ((0, 0.25, 0.5, 1, 2, 4), "Strength of every defect; 0 is the scene without them."),
+    "side_scale": ((0.5, 0.75, 1, 1.5, 2, 3), "Factor on the sides of all classes."),
+    "blur": ((0, 0.5, 1, 2, 3, 4), "Width of the lens blur."),
+    "noise": ((0, 0.5, 1, 2, 3, 4), "Standard deviation of shot and read noise."),
 }
-"""Shown on a part of the picture around a defect, a row a class of each product."""
-SCENE_DIALS: dict[str, tuple[float, ...]] = {
-    "lookalike_density": (0.0, 0.5, 1.0, 2.0, 4.0),
-    "match": (0.0, 0.25, 0.5, 0.75, 1.0),
-    "light_variation": (0.0, 0.5, 1.0, 2.0, 4.0),
+"""Values and words; shown on a part of the picture around a defect, a row a class of each product."""
+SCENE_DIALS: dict[str, tuple[tuple[float, ...], str]] = {
+    "lookalike_density": ((0, 0.5, 1, 2, 4), "How often the harmless look-alikes occur."),
+    "match": ((0, 0.25, 0.5, 0.75, 1), "How far look-alikes are drawn as defects are."),
+    "light_variation": ((0, 0.5, 1, 2, 4), "How far direction, gradient and exposure stray."),
 }
-"""Shown on whole pictures, a row a product."""
+"""The same; shown on whole pictures, a row a product."""
 SHOWN_CLASSES = ("xsf", "gsf", "qp", "stf")
 
 
 def dials() -> Iterator[Shown]:
     """Each dial from low to high, on scenes that stay the same."""
     labels = [k for k, c in enumerate(CLASSES) if c.name in SHOWN_CLASSES]
-    for dial, values in PATCH_DIALS.items():
+    for dial, (values, words) in PATCH_DIALS.items():
         tiles = []
         for label in labels:
             i, place = twin_place(label)
             row = [draw(i, _turned(ONE, dial, value), imitated=ONE) for value in values]
             tiles.append([enlarged(p.pixels, place, 192) for p in row])
-        yield _dial(dial, values, tiles, [CLASSES[label].name for label in labels], "class")
-    for dial, values in SCENE_DIALS.items():
+        yield _dial(dial, values, tiles, [CLASSES[label].name for label in labels], words)
+    for dial, (values, words) in SCENE_DIALS.items():
         tiles = []
         for product in PRODUCTS:
             i = scene_of(product)
             row = [draw(i, _turned(SOME, dial, value)) for value in values]
             tiles.append([shrunk(p.pixels, 300) for p in row])
-        yield _dial(dial, values, tiles, list(PRODUCTS), "product")
+        yield _dial(dial, values, tiles, list(PRODUCTS), words)
 
 
 def _turned(base: Dials, dial: str, value: Any) -> Dials:
@@ -158,10 +164,10 @@ def _turned(base: Dials, dial: str, value: Any) -> Dials:
 
 
 def _dial(
-    dial: str, values: tuple[float, ...], tiles: list[list[Pixels]], rows: list[str], corner: str
+    dial: str, values: tuple[float, ...], tiles: list[list[Pixels]], rows: list[str], words: str
 ) -> Shown:
     columns = [f"{dial} {value:g}" for value in values]
-    return Shown(f"dial_{dial}", f"Dial {dial}", "", Sheet(tiles, rows, columns, corner).draw())
+    return Shown(f"dial_{dial}", f"Dial {dial}", words, Sheet(tiles, rows, columns).draw())
 
 
 def scene_of(product: str) -> int:
