@@ -2,8 +2,9 @@
 
 One detector with the plain `fpn` neck is trained on defects of log-uniform sides, and tested on twins: the
 same scenes with every defect at one side, and with every defect at one contrast. Sides are pixels of the
-network's input. The dials are easier than the default's (TRAINED), or a training of minutes would find
-nothing.
+network's input, which has 640: at 320 a defect of 48 would be 96 at 640, wider than the tubes that carry it,
+and there average precision falls again (24 px: 53 %, 48 px: 21 %). The dials are easier than the default's
+(TRAINED), or a training of minutes would find nothing.
 """
 
 import tempfile
@@ -34,7 +35,7 @@ TRAINED = {
     "lookalike_density": 0.3,
     "light_variation": 0.5,
     "empty_share": 0.1,
-    "defects_per_image": [3, 6],
+    "defects_per_image": [2, 5],
     "class_shares": "equal",
 }
 
@@ -130,7 +131,7 @@ def findings(matches: Matches, entry: Ints, scene: Ints) -> list[Finding]:
     return found
 
 
-def measure(*, train: int = 500, scenes: int = 80, side: int = 320, epochs: int = 9) -> list[Finding]:
+def measure(*, train: int = 400, scenes: int = 60, side: int = 640, epochs: int = 8) -> list[Finding]:
     """All of test 7."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
