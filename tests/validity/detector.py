@@ -2,9 +2,9 @@
 
 One detector with the plain `fpn` neck is trained on defects of log-uniform sides, and tested on twins: the
 same scenes with every defect at one side, and with every defect at one contrast. Sides are pixels of the
-network's input, which has 320: a side of 24 is 48 at 640. Larger ones (BEYOND) are shown and not bounded: such
-a defect is wider than the tube or the rim that carries it, is cut off there, and is found less often again.
-The dials are easier than the default's (TRAINED), or a training of minutes would find nothing.
+network's input, which has 320: a side of 24 is 48 at 640. Larger ones (BEYOND) are shown and not bounded:
+such defects outgrow tubes and rims, are cut off there and lie over each other, and AP falls again. The
+dials are easier than the default's (TRAINED), or a training of minutes would find nothing.
 """
 
 import tempfile
