@@ -28,7 +28,7 @@ DEFAULT = preset("default")
 
 @pytest.fixture(scope="module")
 def scenes() -> dict[str, list[Trial]]:
-    counts = {"train": 130, "test": 130}
+    counts = {"train": 120, "test": 110}
     return {
         split: [trial(i, split, DEFAULT, (SIDE, SIDE)) for i in range(count)]
         for split, count in counts.items()
@@ -109,7 +109,7 @@ class TestNothing:
 class TestThumbnail:
     def finding(self, scenes: dict[str, list[Trial]], retouch: Retouch | None = None) -> Finding:
         train, test = (thumbnail.twins(scenes[split], retouch) for split in ("train", "test"))
-        return thumbnail.thumbnail_finding(train, test, "", epochs=16)
+        return thumbnail.thumbnail_finding(train, test, "", epochs=14)
 
     def test_a_thumbnail_does_not_show_a_defect(self, scenes: dict[str, list[Trial]]) -> None:
         assert (finding := self.finding(scenes)).holds, finding
