@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from gffpn import build
 from gffpn.callbacks.finite import LossNotFiniteError
 from gffpn.data.index import DataError, DataIndex
+from gffpn.processes import is_lead
 from gffpn.shared_files import alone
 from gffpn.suite import identity, settings
 from gffpn.suite.fit import about, fit_and_test
@@ -34,7 +35,7 @@ def run(config: DictConfig) -> str:
 
     In a sweep a failure is recorded and returned, so that the other runs go on; alone it is raised.
     """
-    if not build.is_lead():
+    if not is_lead():
         logging.getLogger().setLevel(logging.WARNING)
     attempt = Attempt(config)
     try:
@@ -72,7 +73,7 @@ class Attempt:
         lock = alone(runs / ".locks" / identity.digest_of(name), waits_for=f"the run {name}")
         apart = self.in_sweep and build.starts_processes(self.config)
         # who starts processes must not hold what they wait for; who is started leaves it to the first of them
-        with nullcontext() if apart or not build.is_lead() else lock:
+        with nullcontext() if apart or not is_lead() else lock:
             self.folder = run_folder(runs, name)
             if self.in_sweep:
                 self._record()
@@ -98,14 +99,14 @@ class Attempt:
         if self.folder is None:
             return "failed"
         status = self.folder.status
-        if not self.in_sweep and build.is_lead():
+        if not self.in_sweep and is_lead():
             row = {"overrides": self.overrides, **(self.folder.read_metrics() or {}), "status": status}
             print_table([row], title=self.folder.path.name)
             print(f"Run: {self.folder.path}")
         return status
 
     def _record(self, fault: str = "") -> None:
-        if build.is_lead():
+        if is_lead():
             run = self.folder.path if self.folder else None
             record_job(self.sweep, self.number, overrides=self.overrides, run=run, fault=fault)
 
@@ -122,14 +123,14 @@ def execute(config: DictConfig, index: DataIndex, folder: RunFolder, *, group: s
         _say(f"Already finished, skipped: {folder.path}")
         return
     plain = build.resolved(config)
-    if build.is_lead():
+    if is_lead():
         if torn := folder.drop_torn_checkpoints():
             _say(f"Torn, so the run begins anew: {', '.join(torn)} in {folder.checkpoints}")
         write_atomically(folder.config, OmegaConf.to_yaml(OmegaConf.create(plain)))
     _say(f"{'Running' if folder.last_checkpoint is None else 'Resuming'}: {folder.path}")
     try:
         figures = fit_and_test(config, index, folder, group=group or folder.path.name)
-        if build.is_lead():
+        if is_lead():
             folder.finish({**about(plain, index), **figures})
     except (KeyboardInterrupt, SystemExit) as left:  # Lightning answers Ctrl-C and SIGTERM by leaving
         _say("Interrupted. The same command goes on from the last finished epoch.")
@@ -156,7 +157,7 @@ def execute_apart(overrides: Sequence[str], folder: RunFolder, *, group: str) ->
 
 
 def _say(message: str) -> None:
-    if build.is_lead():
+    if is_lead():
         print(message, flush=True)
 
 
