@@ -10,12 +10,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger
 from omegaconf import DictConfig, OmegaConf
 
 from gffpn import processes
-from gffpn.callbacks.checkpoints import WholeCheckpoints
+from gffpn.callbacks.checkpoints import MovableCheckpoint, WholeCheckpoints
 from gffpn.callbacks.console import EpochLines
 from gffpn.callbacks.ema import RampedEMA
 from gffpn.callbacks.finite import FiniteLoss
@@ -145,8 +145,8 @@ def build_trainer(config: DictConfig, folder: RunFolder, loggers: Sequence[Logge
     recipe = build_recipe(config)
     # at the end of validation, so that a run resumes after it; last second, so that it carries best's state
     saving: dict[str, Any] = {"enable_version_counter": False, "save_on_train_epoch_end": False}
-    best = ModelCheckpoint(folder.checkpoints, "best", monitor="val/mAP50", mode="max", **saving)
-    last = ModelCheckpoint(folder.checkpoints, "last", **saving)
+    best = MovableCheckpoint(folder.checkpoints, "best", monitor="val/mAP50", mode="max", **saving)
+    last = MovableCheckpoint(folder.checkpoints, "last", **saving)
     average = [RampedEMA(recipe.ema_decay)] if recipe.ema_decay is not None else []
     telling = [EpochLines(), AttentionTelemetry(), *_tellers(config, folder)]
     chance = StepStream(config.seed)

@@ -10,7 +10,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 def is_lead() -> bool:
     """Whether this process is the only one of its run, or the first: it alone writes, prints and logs."""
-    return int(getattr(rank_zero_only, "rank", 0)) == 0
+    # Lightning's own rank is that on the machine until it has started the others
+    return int(getattr(rank_zero_only, "rank", 0)) == 0 and os.environ.get("NODE_RANK", "0") == "0"
 
 
 def asked_for(devices: Any, num_nodes: int, accelerator: str) -> int:
@@ -27,6 +28,16 @@ def asked_for(devices: Any, num_nodes: int, accelerator: str) -> int:
 def started_outside() -> bool:
     """Whether SLURM or torchrun has started this process and its siblings."""
     return "LOCAL_RANK" in os.environ or SLURMEnvironment.detect()
+
+
+def siblings() -> int:
+    """How many processes with this very command line srun or torchrun has started."""
+    counts = [os.environ.get("WORLD_SIZE"), os.environ.get("SLURM_NTASKS") if _in_srun() else None]
+    return max(int(count or 1) for count in counts)
+
+
+def _in_srun() -> bool:
+    return "SLURM_STEP_ID" in os.environ
 
 
 def slurm() -> list[SLURMEnvironment]:
