@@ -300,4 +300,4 @@ def test_ctrl_c_ends_a_sweep_and_says_how_to_go_on(two_runs: list[str], tmp_path
                 process.send_signal(signal.SIGINT)
     assert process.returncode == 130
     assert "Interrupted. The same command goes on from the last finished epoch.\n" in told
-    assert told[-1] == "1 of 1 runs are not finished. The same command again runs only what is missing.\n"
+    assert told[-1] == "2 of 2 runs are not finished. The same command again runs only what is missing.\n"
