@@ -13,7 +13,7 @@ from typing import Any
 
 from gffpn.data.simulator.dials import PRESETS
 from gffpn.data.simulator.store import source_digest
-from gffpn.suite.folder import write_atomically
+from gffpn.shared_files import write_atomically
 from gffpn.suite.provenance import provenance
 from validity import card, contents, context, detector, nothing, outlines, prior, repeat, splits, thumbnail
 from validity.finding import Finding

@@ -15,6 +15,7 @@ RANKS = {
     "boxes": 0,
     "streams": 0,
     "shared_files": 0,
+    "processes": 0,
     "layers": 1,
     "losses": 1,
     "assign": 1,
@@ -38,7 +39,7 @@ LEAVES = {"suite.folder", "suite.tracking", "suite.overrides"}
 ONLY_IN = {
     "hydra": {"build", "suite"},
     "omegaconf": {"build", "suite"},
-    "lightning": {"task", "callbacks", "data.datamodule", "build", "suite.tracking"},
+    "lightning": {"processes", "task", "callbacks", "data.datamodule", "build", "suite.tracking"},
 }
 
 

@@ -16,7 +16,7 @@ import torch
 from lightning.pytorch.loggers import WandbLogger
 
 from gffpn.build import compose_config
-from gffpn.callbacks.checkpoints import WholeCheckpoints
+from gffpn.callbacks.checkpoints import MovableCheckpoint, WholeCheckpoints
 from gffpn.callbacks.finite import FiniteLoss, LossNotFiniteError
 from gffpn.shared_files import alone, whole_file
 from gffpn.suite import tracking
@@ -79,10 +79,45 @@ def test_a_torn_checkpoint_is_not_gone_on_from(
     assert again.read_metrics()["test/mAP50_95"] == first["test/mAP50_95"]
 
 
+def test_a_last_checkpoint_without_its_best_is_not_gone_on_from(tiny: list[str]) -> None:
+    folder = run_tiny(tiny)
+    folder.metrics.unlink()
+    (folder.checkpoints / "best.ckpt").unlink()
+    assert folder.drop_torn_checkpoints() == ["best.ckpt"]
+    assert folder.last_checkpoint is None
+
+
+def test_bytes_that_are_no_archive_are_torn(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    path = folder.checkpoints / "last.ckpt"
+    WholeCheckpoints().save_checkpoint({"epoch": 1}, path)
+    whole = path.read_bytes()
+    for position in range(0, len(whole), 7):
+        spoilt = bytearray(whole)
+        spoilt[position] ^= 255
+        path.write_bytes(spoilt)
+        (folder.checkpoints / "best.ckpt").write_bytes(whole)
+        assert set(folder.drop_torn_checkpoints()) <= {"last.ckpt"}
+
+
+def test_a_folder_that_moved_keeps_its_best_epoch(tmp_path: Path) -> None:
+    old = MovableCheckpoint(tmp_path / "old", "best", monitor="val/mAP50", mode="max")
+    old.best_model_score = torch.tensor(0.5)
+    old.best_model_path = old.kth_best_model_path = f"{tmp_path}/old/best.ckpt"
+    old.best_k_models = {f"{tmp_path}/old/best.ckpt": torch.tensor(0.5)}
+    new = MovableCheckpoint(tmp_path / "new", "best", monitor="val/mAP50", mode="max")
+    new.load_state_dict(old.state_dict())
+    assert new.best_model_score == 0.5
+    assert new.best_model_path == new.kth_best_model_path == f"{tmp_path}/new/best.ckpt"
+    assert list(new.best_k_models) == [f"{tmp_path}/new/best.ckpt"]
+
+
 def test_a_flipped_byte_is_found(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     path = folder.checkpoints / "last.ckpt"
-    WholeCheckpoints().save_checkpoint({"state_dict": {"w": torch.arange(1000.0)}}, path)
+    for name in ("best.ckpt", "last.ckpt"):
+        content = {"state_dict": {"w": torch.arange(1000.0)}}
+        WholeCheckpoints().save_checkpoint(content, folder.checkpoints / name)
     assert folder.drop_torn_checkpoints() == []
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -157,6 +192,7 @@ def test_the_images_of_every_step_since_the_last_check_are_named() -> None:
         global_step=0,
         current_epoch=4,
         is_last_batch=False,
+        world_size=1,
         datamodule=SimpleNamespace(index=SimpleNamespace(splits={"train": records})),
     )
     check = FiniteLoss(every=2)
@@ -230,7 +266,7 @@ def test_the_second_waits_for_the_first(tmp_path: Path, capsys: pytest.CaptureFi
         order.append("first")
     thread.join(timeout=10)
     assert order == ["first", "second"]
-    assert "Waiting for the run x: another process is at it" in capsys.readouterr().out
+    assert "Waiting for the run x: another process is at it" in capsys.readouterr().err
 
 
 def test_two_sweeps_at_once_make_each_run_once(two_runs: list[str], tmp_path: Path) -> None:
@@ -246,7 +282,7 @@ def test_two_sweeps_at_once_make_each_run_once(two_runs: list[str], tmp_path: Pa
     for thread in threads:
         thread.join()
     assert [one.returncode for one in done] == [0, 0], done[0].stderr + done[1].stderr
-    told = "".join(one.stdout for one in done)
+    told = "".join(one.stdout + one.stderr for one in done)
     assert told.count("Running: ") == 2
     assert told.count("Already finished, skipped") == 2
     assert told.count("Waiting for the sweep") == 1
@@ -262,6 +298,6 @@ def test_ctrl_c_ends_a_sweep_and_says_how_to_go_on(two_runs: list[str], tmp_path
             told.append(line)
             if line.startswith("epoch 2/"):
                 process.send_signal(signal.SIGINT)
-    assert process.returncode != 0
+    assert process.returncode == 130
     assert "Interrupted. The same command goes on from the last finished epoch.\n" in told
-    assert told[-1] == "1 of 1 runs are not finished. The same command again runs only what is missing.\n"
+    assert told[-1] == "2 of 2 runs are not finished. The same command again runs only what is missing.\n"

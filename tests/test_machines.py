@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hydra.utils import instantiate
 
 from gffpn import build
 from gffpn.build import compose_config, starts_processes
+from gffpn.processes import asked_for
 from gffpn.suite.folder import RunFolder
 from gffpn.suite.run import run
 from kill_and_resume import figures, sweep
@@ -57,7 +59,8 @@ def test_every_launcher_gives_the_same_table(uneven: list[str], tmp_path: Path) 
 
 def test_two_processes_give_the_figures_of_one(uneven: list[str], tmp_path: Path) -> None:
     """In a sweep, on val and test sets that they cannot share out evenly; no image is counted twice."""
-    done = sweep(tmp_path / "runs", [*uneven, *DDP, "neck=fpn"])
+    # an image a process and step: one process has two steps of val and test, the other has one
+    done = sweep(tmp_path / "runs", [*uneven, *DDP, "neck=fpn", "batch_size=2"])
     assert done.returncode == 0, done.stderr
     assert "self.log" not in done.stderr
     assert [row["status"] for row in table(tmp_path / "runs")] == ["finished"]
@@ -76,6 +79,24 @@ def test_two_processes_give_the_figures_of_one(uneven: list[str], tmp_path: Path
     )
     told = {k: None if v != v else pytest.approx(v, abs=1e-6) for k, v in alone.items()}
     assert {name: metrics[name] for name in told} == told
+
+
+@pytest.mark.parametrize(
+    ("devices", "num_nodes", "accelerator", "count"),
+    [
+        (1, 1, "auto", 1),
+        (2, 3, "cpu", 6),
+        ([0, 3], 1, "gpu", 2),
+        ("auto", 1, "auto", 4),
+        (-1, 2, "gpu", 8),
+        ("auto", 1, "cpu", 1),
+    ],
+)
+def test_how_many_processes_a_run_has(
+    devices: Any, num_nodes: int, accelerator: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert asked_for(devices, num_nodes, accelerator) == count
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gffpn.suite.folder import RunFolder, write_atomically
+from gffpn.shared_files import write_atomically
+from gffpn.suite.folder import RunFolder
 from gffpn.suite.identity import determining, run_name
 from gffpn.suite.paper import FIGURES, paper_mAP50
 from gffpn.suite.sweep import sweep_name

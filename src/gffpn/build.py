@@ -10,13 +10,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger
-from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
-from gffpn.callbacks.checkpoints import WholeCheckpoints
+from gffpn import processes
+from gffpn.callbacks.checkpoints import MovableCheckpoint, WholeCheckpoints
 from gffpn.callbacks.console import EpochLines
 from gffpn.callbacks.ema import RampedEMA
 from gffpn.callbacks.finite import FiniteLoss
@@ -146,8 +145,8 @@ def build_trainer(config: DictConfig, folder: RunFolder, loggers: Sequence[Logge
     recipe = build_recipe(config)
     # at the end of validation, so that a run resumes after it; last second, so that it carries best's state
     saving: dict[str, Any] = {"enable_version_counter": False, "save_on_train_epoch_end": False}
-    best = ModelCheckpoint(folder.checkpoints, "best", monitor="val/mAP50", mode="max", **saving)
-    last = ModelCheckpoint(folder.checkpoints, "last", **saving)
+    best = MovableCheckpoint(folder.checkpoints, "best", monitor="val/mAP50", mode="max", **saving)
+    last = MovableCheckpoint(folder.checkpoints, "last", **saving)
     average = [RampedEMA(recipe.ema_decay)] if recipe.ema_decay is not None else []
     telling = [EpochLines(), AttentionTelemetry(), *_tellers(config, folder)]
     chance = StepStream(config.seed)
@@ -185,7 +184,7 @@ def _engine(config: DictConfig) -> dict[str, Any]:
         "num_nodes": trainer.num_nodes,
         "strategy": trainer.strategy,
         "sync_batchnorm": trainer.sync_batchnorm,
-        "plugins": [WholeCheckpoints(), *_slurm()],
+        "plugins": [WholeCheckpoints(), *processes.slurm()],
         "precision": precision(trainer.precision, trainer.accelerator),
         "deterministic": trainer.deterministic,
         "use_distributed_sampler": False,  # the data module shards by itself, without counting an image twice
@@ -193,26 +192,11 @@ def _engine(config: DictConfig) -> dict[str, Any]:
     }
 
 
-def _slurm() -> list[SLURMEnvironment]:
-    # Lightning's own requeueing saves inside an epoch, and what resumes from there sees other batches
-    return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
-
-
-def is_lead() -> bool:
-    """Whether this process is the only one of its run, or the first: it alone writes, prints and logs."""
-    return int(getattr(rank_zero_only, "rank", 0)) == 0
-
-
-def processes(config: DictConfig) -> int:
-    """The processes that a run asks for, as far as the configuration tells; `devices: auto` counts as one."""
-    devices = config.trainer.devices
-    return (devices if isinstance(devices, int) else 1) * int(config.trainer.num_nodes)
-
-
 def starts_processes(config: DictConfig) -> bool:
-    """Whether a run here would start further processes: neither SLURM nor torchrun has started them."""
-    started = "LOCAL_RANK" in os.environ or SLURMEnvironment.detect()
-    return processes(config) > 1 and not started
+    """Whether a run with this configuration would start further processes by itself."""
+    trainer = resolved(config)["trainer"]
+    count = processes.asked_for(trainer["devices"], trainer["num_nodes"], trainer["accelerator"])
+    return count > 1 and not processes.started_outside()
 
 
 def precision(asked: str, accelerator: str) -> str:
@@ -239,7 +223,7 @@ def build_loggers(config: DictConfig, folder: RunFolder, *, group: str) -> list[
     """CSV always, one folder an attempt (the logger deletes the file that it resumes); W&B as configured."""
     attempts = len(list((folder.path / "logs").glob("attempt_*")))
     loggers: list[Logger] = [CSVLogger(folder.path, name="logs", version=f"attempt_{attempts}")]
-    if config.logger.wandb != "off" and is_lead():
+    if config.logger.wandb != "off" and processes.is_lead():
         wandb = wandb_logger(config.logger, folder, config=resolved(config), group=group)
         loggers += [wandb] if wandb else []
     return loggers

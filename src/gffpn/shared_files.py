@@ -1,6 +1,7 @@
 """Files that several processes share or that a crash may hit: locks, and writing whole or not at all."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ def alone(file: Path, *, waits_for: str | None = None) -> Iterator[None]:
         lock.acquire(blocking=False)
     except Timeout:
         if waits_for:
-            print(f"Waiting for {waits_for}: another process is at it and holds {file}", flush=True)
+            print(f"Waiting for {waits_for}: another process is at it and holds {file}", file=sys.stderr)
         lock.acquire()
     try:
         yield
@@ -46,3 +47,9 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise
     finally:
         draft.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a whole text file or none."""
+    with whole_file(path) as draft:
+        draft.write_text(text)

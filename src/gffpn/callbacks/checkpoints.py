@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from gffpn.shared_files import whole_file
@@ -30,3 +31,21 @@ class WholeCheckpoints(TorchCheckpointIO):
         # a checkpoint may come from elsewhere: never unpickle code, whatever the caller asks for
         checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
         return checkpoint
+
+
+class MovableCheckpoint(ModelCheckpoint):
+    """Keeps what it knows of the best epoch when the run's folder has moved since.
+
+    Lightning forgets the best score there, so that the next epoch would replace a better one; and it would
+    delete the best checkpoint of the old place.
+    """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        here, there = str(self.dirpath), str(state_dict["dirpath"])
+
+        def moved(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {moved(key): moved(item) for key, item in value.items()}
+            return here + value[len(there) :] if isinstance(value, str) and value.startswith(there) else value
+
+        super().load_state_dict(moved(state_dict))

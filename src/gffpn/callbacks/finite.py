@@ -1,5 +1,6 @@
 """Stops a run whose loss is no longer a number, and says which images it had just seen."""
 
+import math
 from typing import Any
 
 import lightning as L
@@ -7,6 +8,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+Step = tuple[int, float, list[str]]
+"""Number, loss, and the names of the images of one step of one process."""
 SHOWN = 8
 """File names that the message itself tells; all of them stand in the traceback."""
 
@@ -36,25 +39,39 @@ class FiniteLoss(Callback):
 
     def _check(self, trainer: L.Trainer) -> None:
         steps, self._steps = self._steps, []
-        finite = torch.stack([loss for _, loss, _ in steps]).isfinite().tolist()
-        if all(finite):
-            return
+        losses = torch.stack([loss for _, loss, _ in steps])
         records = trainer.datamodule.index.splits["train"]  # type: ignore[attr-defined]
-        named = [[records[position].name for position in dict.fromkeys(images)] for _, _, images in steps]
-        first = finite.index(False)
-        step, loss, _ = steps[first]
-        shown = ", ".join(named[first][:SHOWN])
-        more = len(named[first]) - SHOWN
-        error = LossNotFiniteError(
-            f"the loss is {float(loss)} at step {step} (epoch {trainer.current_epoch + 1}), on the images "
-            f"{shown}{f' and {more} more' if more > 0 else ''}. A lower optim.lr, optim.gradient_clip or "
-            "trainer.precision=32-true may help"
-        )
-        error.add_note(f"Images of the steps since the last check, from data.root={_root(trainer)}:")
-        for (number, value, _), names in zip(steps, named, strict=True):
-            error.add_note(f"  step {number}, loss {float(value):g}: {', '.join(names)}")
-        raise error
+        told: list[Step] = []
+        if not losses.isfinite().all():
+            for (step, _, images), loss in zip(steps, losses.tolist(), strict=True):
+                told.append((step, loss, [records[position].name for position in dict.fromkeys(images)]))
+        everywhere = _gathered(told, trainer.world_size)
+        if any(everywhere):
+            raise _error(everywhere, trainer.current_epoch)
 
 
-def _root(trainer: L.Trainer) -> str:
-    return str(trainer.datamodule.index.splits["train"][0].path.parent)  # type: ignore[attr-defined]
+def _gathered(told: list[Step], world_size: int) -> list[list[Step]]:
+    """What every process has to tell, so that all stop together: a bad loss spreads to all weights."""
+    if world_size == 1:
+        return [told]
+    everywhere: list[list[Step]] = [[] for _ in range(world_size)]
+    torch.distributed.all_gather_object(everywhere, told)
+    return everywhere
+
+
+def _error(everywhere: list[list[Step]], epoch: int) -> LossNotFiniteError:
+    """The error that names the earliest bad step's images, and in its notes every step's."""
+    steps = sorted(
+        (step, rank, loss, names) for rank, told in enumerate(everywhere) for step, loss, names in told
+    )
+    step, _, loss, names = next(row for row in steps if not math.isfinite(row[2]))
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    error = LossNotFiniteError(
+        f"the loss is {loss} at step {step} (epoch {epoch + 1}), on the images {', '.join(names[:SHOWN])}"
+        f"{more}. A lower optim.lr, optim.gradient_clip or trainer.precision=32-true may help"
+    )
+    error.add_note("Images of the steps since the last check:")
+    for number, rank, value, images in steps:
+        where = f", process {rank}" if len(everywhere) > 1 else ""
+        error.add_note(f"  step {number}{where}, loss {value:g}: {', '.join(images)}")
+    return error

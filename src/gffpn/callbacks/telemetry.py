@@ -49,15 +49,14 @@ class AttentionTelemetry(Callback):
         for name, features in self._seen.items():
             lpam = modules[name]
             assert isinstance(lpam, LPAM)
-            if (
-                not features.isfinite().all()
-            ):  # a run that diverges is a result, and has no attention to tell of
-                continue
-            inside, count = lpam.inspect(features.float()), len(features)
-            figures = {
-                "row_entropy": inside.row_entropy.mean() / math.log(inside.attention.shape[-1]),
-                "effective_rank": inside.effective_rank.mean(),
-            }
+            count = len(features)
+            # logged in any case: the processes of a run must log the same names
+            entropy = rank = torch.tensor(math.nan)
+            if features.isfinite().all():
+                inside = lpam.inspect(features.float())
+                entropy = inside.row_entropy.mean() / math.log(inside.attention.shape[-1])
+                rank = inside.effective_rank.mean()
+            figures = {"row_entropy": entropy, "effective_rank": rank}
             for figure, value in figures.items():
                 pl_module.log(f"attention/{name}/{figure}", value, batch_size=count, sync_dist=True)
         self._hooks, self._seen = [], {}

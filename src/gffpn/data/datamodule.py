@@ -121,6 +121,10 @@ class DetectionData(L.LightningDataModule):
             raise ValueError(
                 f"batch_size: got {self.batch_size}, expected a multiple of the {world_size} devices"
             )
+        if len(dataset) < world_size:
+            raise ValueError(
+                f"{split}: got {len(dataset)} images, expected {world_size}, one a device, or more"
+            )
         # forked workers start in milliseconds, others import torch again (8 s); macOS cannot fork safely
         context = "fork" if self.workers and sys.platform == "linux" else None
         return DataLoader(

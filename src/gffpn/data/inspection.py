@@ -12,7 +12,7 @@ import PIL
 from gffpn.data.images import Look, look
 from gffpn.data.index import DataError
 from gffpn.data.threads import in_threads
-from gffpn.suite.folder import write_atomically
+from gffpn.shared_files import write_atomically
 
 logger = logging.getLogger(__name__)
 

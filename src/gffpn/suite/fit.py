@@ -12,6 +12,7 @@ from gffpn import build
 from gffpn.callbacks.console import trained_minutes
 from gffpn.cost import cost, fps
 from gffpn.data.index import DataError, DataIndex
+from gffpn.processes import is_lead
 from gffpn.suite import identity, tracking
 from gffpn.suite.folder import RunFolder
 from gffpn.suite.provenance import provenance
@@ -62,7 +63,7 @@ def fit_and_test(config: DictConfig, index: DataIndex, folder: RunFolder, *, gro
         raise DataError("the val split holds no object: no epoch can be chosen by it")
     data = build.build_data(config, index)
     tiny = data.count_thinner(TINY_SIDE)
-    if any(tiny.values()) and build.is_lead():
+    if any(tiny.values()) and is_lead():
         print(f"Boxes with a side under {TINY_SIDE:g} px at this image size: {tiny}", flush=True)
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
@@ -76,7 +77,7 @@ def fit_and_test(config: DictConfig, index: DataIndex, folder: RunFolder, *, gro
         tester = build.build_tester(config, folder, loggers)
         best = folder.checkpoints / "best.ckpt"
         (figures,) = tester.test(task, data, ckpt_path=best, weights_only=True, verbose=False)
-        if not build.is_lead():
+        if not is_lead():
             return {}
         price = measure(config, task, tester.strategy.root_device)
         for logger in loggers:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gffpn.shared_files import whole_file
+from gffpn.shared_files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -65,16 +65,18 @@ class RunFolder:
         self.traceback.unlink(missing_ok=True)
 
     def drop_torn_checkpoints(self) -> list[str]:
-        """Remove what a kill or a failing disk left half-written; the names of the checkpoints among it.
+        """Remove what a kill or a failing disk left half-written; names the checkpoints that are not whole.
 
         A run goes on only with both checkpoints whole: the best one is tested, the last one is gone on from.
         Where one is torn both go, and the run begins anew, rather than end with another result.
         """
         for draft in self.checkpoints.glob(".*.ckpt.*"):
             draft.unlink()
-        found = sorted(self.checkpoints.glob("*.ckpt"))
-        torn = [path.name for path in found if not _whole(path)]
-        for path in found if torn else []:
+        found = {path.name: path for path in sorted(self.checkpoints.glob("*.ckpt"))}
+        torn = [name for name, path in found.items() if not _whole(path)]
+        if "last.ckpt" in found and "best.ckpt" not in found:
+            torn.append("best.ckpt")
+        for path in found.values() if torn else ():
             path.unlink()
         return torn
 
@@ -84,11 +86,5 @@ def _whole(checkpoint: Path) -> bool:
     try:
         with zipfile.ZipFile(checkpoint) as archive:
             return archive.testzip() is None
-    except (zipfile.BadZipFile, OSError, EOFError):
+    except Exception:  # zipfile raises many kinds on bytes that are no archive
         return False
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a whole file or none: no reader ever sees a part of it."""
-    with whole_file(path) as draft:
-        draft.write_text(text)

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from gffpn.suite.folder import RunFolder
 from gffpn.suite.identity import determining
 
 Curves = dict[str, list[tuple[int, float]]]
@@ -22,16 +23,18 @@ def finished_runs(runs: Path) -> list[dict[str, Any]]:
     Two keys are added: `run`, the folder's name, and `arm`, six hex digits that are equal for runs that
     differ in nothing but their seed.
     """
-    return [
-        {"run": path.parent.name, "arm": _arm(path.parent), **json.loads(path.read_text())}
-        for path in sorted(runs.glob("*/metrics.json"))
-    ]
+    finished = []
+    for path in sorted(runs.glob("*/metrics.json")):
+        metrics = RunFolder(path.parent).read_metrics()
+        if metrics is not None:
+            finished.append({"run": path.parent.name, "arm": _arm(path.parent), **metrics})
+    return finished
 
 
 def unfinished_runs(runs: Path) -> list[str]:
-    """The names of the folders below `runs` that hold a run without a metrics.json, in order."""
+    """The names of the folders below `runs` that hold a run without a whole metrics.json, in order."""
     folders = {path.parent for path in runs.glob("*/config.yaml")}
-    return sorted(folder.name for folder in folders if not (folder / "metrics.json").exists())
+    return sorted(folder.name for folder in folders if RunFolder(folder).read_metrics() is None)
 
 
 def curves(run: Path) -> Curves:

@@ -18,14 +18,17 @@ from omegaconf import DictConfig, OmegaConf
 from gffpn import build
 from gffpn.callbacks.finite import LossNotFiniteError
 from gffpn.data.index import DataError, DataIndex
-from gffpn.shared_files import alone
+from gffpn.processes import is_lead
+from gffpn.shared_files import alone, write_atomically
 from gffpn.suite import identity, settings
 from gffpn.suite.fit import about, fit_and_test
-from gffpn.suite.folder import RunFolder, write_atomically
+from gffpn.suite.folder import RunFolder
 from gffpn.suite.overrides import CONF, unwrapped
 from gffpn.suite.sweep import record_job
 from gffpn.suite.table import print_table
 
+INTERRUPTED = 130
+"""Exit code of a process that Ctrl-C ended."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -34,11 +37,14 @@ def run(config: DictConfig) -> str:
 
     In a sweep a failure is recorded and returned, so that the other runs go on; alone it is raised.
     """
-    if not build.is_lead():
+    if not is_lead():
         logging.getLogger().setLevel(logging.WARNING)
     attempt = Attempt(config)
     try:
         attempt.go()
+    except KeyboardInterrupt:
+        _say("Interrupted. The same command goes on from the last finished epoch.")
+        raise SystemExit(INTERRUPTED) from None
     except Exception as caught:
         error = unwrapped(caught)
         attempt.fail(error)
@@ -72,13 +78,14 @@ class Attempt:
         lock = alone(runs / ".locks" / identity.digest_of(name), waits_for=f"the run {name}")
         apart = self.in_sweep and build.starts_processes(self.config)
         # who starts processes must not hold what they wait for; who is started leaves it to the first of them
-        with nullcontext() if apart or not build.is_lead() else lock:
+        with nullcontext() if apart or not is_lead() else lock:
             self.folder = run_folder(runs, name)
             if self.in_sweep:
                 self._record()
                 build.rehearse(self.config)  # here, so that its failure is kept in the run's folder
             if apart:
-                execute_apart(self.overrides, self.folder, group=self.sweep.name)
+                launcher = self.config.choice.launcher
+                execute_apart(self.overrides, self.folder, group=self.sweep.name, launcher=launcher)
             else:
                 group = self.sweep.name if self.in_sweep else self.config.name
                 execute(self.config, index, self.folder, group=group)
@@ -98,14 +105,14 @@ class Attempt:
         if self.folder is None:
             return "failed"
         status = self.folder.status
-        if not self.in_sweep and build.is_lead():
+        if not self.in_sweep and is_lead():
             row = {"overrides": self.overrides, **(self.folder.read_metrics() or {}), "status": status}
             print_table([row], title=self.folder.path.name)
             print(f"Run: {self.folder.path}")
         return status
 
     def _record(self, fault: str = "") -> None:
-        if build.is_lead():
+        if is_lead():
             run = self.folder.path if self.folder else None
             record_job(self.sweep, self.number, overrides=self.overrides, run=run, fault=fault)
 
@@ -122,21 +129,21 @@ def execute(config: DictConfig, index: DataIndex, folder: RunFolder, *, group: s
         _say(f"Already finished, skipped: {folder.path}")
         return
     plain = build.resolved(config)
-    if build.is_lead():
+    if is_lead():
         if torn := folder.drop_torn_checkpoints():
             _say(f"Torn, so the run begins anew: {', '.join(torn)} in {folder.checkpoints}")
+        folder.traceback.unlink(missing_ok=True)  # of an earlier attempt
         write_atomically(folder.config, OmegaConf.to_yaml(OmegaConf.create(plain)))
     _say(f"{'Running' if folder.last_checkpoint is None else 'Resuming'}: {folder.path}")
     try:
         figures = fit_and_test(config, index, folder, group=group or folder.path.name)
-        if build.is_lead():
+        if is_lead():
             folder.finish({**about(plain, index), **figures})
-    except (KeyboardInterrupt, SystemExit) as left:  # Lightning answers Ctrl-C and SIGTERM by leaving
-        _say("Interrupted. The same command goes on from the last finished epoch.")
-        raise SystemExit(getattr(left, "code", None) or 130) from None
+    except SystemExit:  # Lightning answers Ctrl-C and SIGTERM by leaving
+        raise KeyboardInterrupt from None
 
 
-def execute_apart(overrides: Sequence[str], folder: RunFolder, *, group: str) -> None:
+def execute_apart(overrides: Sequence[str], folder: RunFolder, *, group: str, launcher: str) -> None:
     """A run of several processes inside a sweep, as a command of its own.
 
     The processes that Lightning starts repeat the command line, so that of a sweep would run the sweep.
@@ -145,18 +152,21 @@ def execute_apart(overrides: Sequence[str], folder: RunFolder, *, group: str) ->
         _say(f"Already finished, skipped: {folder.path}")
         return
     script = CONF.parent / "train.py"
-    command = [sys.executable, str(script), *overrides, f"name='{group}'", "hydra.mode=RUN"]
-    with subprocess.Popen(command) as process:
+    alone = [f"name='{group}'", f"hydra/launcher={launcher}", "hydra.mode=RUN"]
+    # in a session of its own, so that Ctrl-C reaches it once
+    with subprocess.Popen(
+        [sys.executable, str(script), *overrides, *alone], start_new_session=True
+    ) as process:
         try:
             process.wait()
-        except KeyboardInterrupt:  # the terminal has told the other processes as well: let them end well
+        except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
             process.wait()
             raise
 
 
 def _say(message: str) -> None:
-    if build.is_lead():
+    if is_lead():
         print(message, flush=True)
 
 
@@ -175,7 +185,8 @@ def _tell_failure(error: BaseException, folder: RunFolder | None) -> None:
     told = str(error) or type(error).__name__
     if _disk_is_full(error):
         told += ". Free some space: the same command goes on from the last finished epoch"
-    if folder is not None:
+    # the lead tells the cause; what the others raise when it is gone is its consequence
+    if folder is not None and (is_lead() or not folder.traceback.exists()):
         try:
             write_atomically(folder.traceback, "".join(traceback.format_exception(error)))
             told += f" (traceback: {folder.traceback})"

@@ -22,7 +22,14 @@ from gffpn.suite.yaml_types import fits, words
 
 PARTS = ("size", "backbone", "neck", "head", "data", "augment", "optim", "trainer", "loader", "logger")
 # smallest whole number that a setting may be
-LEAST = {"batch_size": 1, "trainer.max_epochs": 1, "seed": 0, "loader.workers": 0, "logger.pictures": 0}
+LEAST = {
+    "batch_size": 1,
+    "trainer.max_epochs": 1,
+    "trainer.num_nodes": 1,
+    "seed": 0,
+    "loader.workers": 0,
+    "logger.pictures": 0,
+}
 
 
 def check(config: DictConfig) -> None:
@@ -35,6 +42,9 @@ def check(config: DictConfig) -> None:
             value = OmegaConf.select(config, key, throw_on_missing=True)
             if type(value) is not int or value < least:
                 raise ValueError(f"{key}: got {value!r}, expected a whole number, {least} or more")
+        threads = config.trainer.threads
+        if threads is not None and (type(threads) is not int or threads < 1):
+            raise ValueError(f"trainer.threads: got {threads!r}, expected null or a whole number, 1 or more")
         image_size(config)
         choose("loader.cache", config.loader.cache, dict.fromkeys(MODES))
         choose("logger.wandb", config.logger.wandb, tracking.MODES)
@@ -45,19 +55,21 @@ def check(config: DictConfig) -> None:
         raise ValueError(told(error)) from error
 
 
-def check_jobs(config: DictConfig) -> None:
-    """`check` every job of a sweep, and read each data set once: no job begins if one of them is refused.
+def check_jobs(config: DictConfig) -> list[list[str]]:
+    """`check` every job of a sweep and read each data set once: no job begins if one of them is refused.
 
-    Raises ValueError, and DataError for a set with faults. What a constructor alone finds fails its own job.
+    Gives the jobs' overrides, as far as they can be foreseen. Raises ValueError, and DataError for a set with
+    faults. What a constructor alone finds fails its own job.
     """
     if not config.hydra.sweeper._target_.endswith("BasicSweeper"):
-        return  # another sweeper chooses its jobs as it goes
+        return []  # another sweeper chooses its jobs as it goes
     loader = GlobalHydra.instance().config_loader()
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
     try:
         parser = OverridesParser.create(config_loader=loader)
         overrides = parser.parse_overrides([*params, *map(str, config.hydra.overrides.task)])
-        jobs = [loader.load_sweep_config(config, job) for job in _jobs(overrides)]
+        planned = _jobs(overrides)
+        jobs = [loader.load_sweep_config(config, job) for job in planned]
     except WRONG_OVERRIDE as error:
         raise ValueError(told(error)) from error
     for job in jobs:
@@ -66,6 +78,7 @@ def check_jobs(config: DictConfig) -> None:
     sets = {OmegaConf.to_yaml(job.data, resolve=True): job for job in jobs if "root" in job.data}
     for job in sets.values():
         _read(job)
+    return planned
 
 
 def _read(job: DictConfig) -> None:

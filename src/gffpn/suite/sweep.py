@@ -16,8 +16,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
 from gffpn.data.index import DataError
-from gffpn.shared_files import alone
-from gffpn.suite.folder import RunFolder, write_atomically
+from gffpn.shared_files import alone, write_atomically
+from gffpn.suite.folder import RunFolder
 from gffpn.suite.overrides import refuse
 from gffpn.suite.paper import check_paper_table, paper_mAP50
 from gffpn.suite.table import print_table, settings, varied, write_tables
@@ -45,6 +45,7 @@ class SweepCallback(Callback):
 
     def __init__(self) -> None:
         self._held = ExitStack()
+        self._planned: list[list[str]] = []
 
     def __getstate__(self) -> dict[str, Any]:
         # launchers send it to other processes, which hold no lock
@@ -66,10 +67,15 @@ class SweepCallback(Callback):
             refuse(error, code=1 if isinstance(error, DataError | OSError) else 2)
 
     def _open(self, config: DictConfig) -> None:
+        from gffpn.processes import siblings
         from gffpn.suite.settings import check_jobs
 
         check_paper_table(config.experiment.paper_table)
-        check_jobs(config)
+        if siblings() > 1:
+            raise ValueError(
+                "a sweep in several processes: start it in one; hydra/launcher=slurm starts the runs"
+            )
+        self._planned = check_jobs(config)
         launcher = str(config.hydra.runtime.choices["hydra/launcher"])
         if launcher in ("slurm", "submitit_slurm") and shutil.which("srun") is None:
             raise ValueError(f"hydra/launcher={launcher}: this machine has no srun; start it on a cluster's")
@@ -105,12 +111,11 @@ class SweepCallback(Callback):
 
     def _gather(self, config: DictConfig) -> bool:
         folder = Path(config.hydra.sweep.dir)
-        jobs = read_jobs(folder)
         rows = []
-        for job in jobs:
+        for job in read_jobs(folder, self._planned):
             run = RunFolder(Path(job["run"])) if job["run"] else None
             metrics = (run and run.read_metrics()) or {}
-            row = {**job, **metrics, "status": run.status if run else "failed"}
+            row = {"status": run.status if run else "failed", **job, **metrics}
             if config.experiment.paper_table:
                 row["paper/mAP50"] = paper_mAP50(config.experiment.paper_table, row)
             rows.append(row)
@@ -150,6 +155,12 @@ def record_job(
     write_atomically(folder / "jobs" / f"{number:04d}.json", json.dumps(record) + "\n")
 
 
-def read_jobs(folder: Path) -> list[dict[str, Any]]:
-    """The sweep's job records, in order."""
-    return [json.loads(path.read_text()) for path in sorted((folder / "jobs").glob("*.json"))]
+def read_jobs(folder: Path, planned: Sequence[Sequence[str]] = ()) -> list[dict[str, Any]]:
+    """The sweep's job records, in order; a planned job without one is `missing`."""
+    records: dict[int, dict[str, Any]] = {
+        number: {"overrides": list(overrides), "run": "", "fault": "not begun", "status": "missing"}
+        for number, overrides in enumerate(planned)
+    }
+    for path in (folder / "jobs").glob("*.json"):
+        records[int(path.stem)] = json.loads(path.read_text())
+    return [records[number] for number in sorted(records)]

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from gffpn.suite.folder import write_atomically
+from gffpn.shared_files import write_atomically
 
 Row = Mapping[str, Any]
 
