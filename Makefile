@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml requirements.txt
 
 setup: $(STAMP) ## make .venv with pinned versions (any other target does it too)
 
-demo: $(STAMP) ## compare FPN, PANet and GF-FPN on small simulated data (two CPU cores: about ten minutes)
+demo: $(STAMP) ## compare FPN, PANet and GF-FPN on small simulated data (two CPU cores: 3 to 12 minutes)
 	$(RUN) train.py experiments=demo
 
 test: $(STAMP) ## the tests: no GPU, network or download

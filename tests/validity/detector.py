@@ -2,9 +2,10 @@
 
 One detector with the plain `fpn` neck is trained on defects of log-uniform sides, and tested on twins: the
 same scenes with every defect at one side, and with every defect at one contrast. Sides are pixels of the
-network's input, which has 320: a side of 24 is 48 at 640. Larger ones (BEYOND) are shown and not bounded:
-such defects outgrow tubes and rims, are cut off there and lie over each other, and AP falls again. The
-dials are easier than the default's (TRAINED), or a training of minutes would find nothing.
+network's input, which has 320. The simulator's twins go to 48 pixels at 640, which is 24 here; larger sides
+(BEYOND) are shown and not bounded. AP falls again there. The likely reason, not isolated, is that such defects
+outgrow tubes and rims, are cut off and lie over each other. The dials are easier than the default's (TRAINED),
+or a training of minutes would find nothing.
 """
 
 import tempfile
@@ -125,7 +126,7 @@ def findings(matches: Matches, entry: Ints, scene: Ints) -> list[Finding]:
         found.append(Finding(what, lines[-1].value - lines[0].value, n, low, high, at_least=0.05))
         found += lines
         if word == "side":
-            found += [line(k, f"side {v} px, beyond the parts") for k, v in enumerate(BEYOND, start=bounded)]
+            found += [line(k, f"side {v} px, beyond the twins' range") for k, v in enumerate(BEYOND, start=bounded)]
     return found
 
 
