@@ -126,7 +126,9 @@ def findings(matches: Matches, entry: Ints, scene: Ints) -> list[Finding]:
         found.append(Finding(what, lines[-1].value - lines[0].value, n, low, high, at_least=0.05))
         found += lines
         if word == "side":
-            found += [line(k, f"side {v} px, beyond the twins' range") for k, v in enumerate(BEYOND, start=bounded)]
+            found += [
+                line(k, f"side {v} px, beyond the twins' range") for k, v in enumerate(BEYOND, start=bounded)
+            ]
     return found
 
 
