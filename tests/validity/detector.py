@@ -3,9 +3,9 @@
 One detector with the plain `fpn` neck is trained on defects of log-uniform sides, and tested on twins: the
 same scenes with every defect at one side, and with every defect at one contrast. Sides are pixels of the
 network's input, which has 320. The simulator's twins go to 48 pixels at 640, which is 24 here; larger sides
-(BEYOND) are shown and not bounded. AP falls again there. The likely reason, not isolated, is that such defects
-outgrow tubes and rims, are cut off and lie over each other. The dials are easier than the default's (TRAINED),
-or a training of minutes would find nothing.
+(BEYOND) are shown and not bounded. AP falls again there. The likely reason, not isolated, is that such
+defects outgrow tubes and rims, are cut off and lie over each other. The dials are easier than the
+default's (TRAINED), or a training of minutes would find nothing.
 """
 
 import tempfile
