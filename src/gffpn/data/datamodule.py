@@ -24,11 +24,11 @@ class DetectionData(L.LightningDataModule):
 
     image_size (H, W). batch_size counts the images of a step, over all devices. workers: processes a
     loader has; their number changes no batch. max_epochs tells the augmentation when the last epochs begin.
-    cache: see `ImageCache`. drop_last leaves out a last training batch that is not full.
+    cache: see `ImageCache`.
 
     The sampler shards over devices by itself: the Trainer needs `use_distributed_sampler=False`.
 
-    Raises ValueError for numbers that are not positive, an unknown cache mode, or a batch that is never full.
+    Raises ValueError for numbers that are not positive, an unknown cache mode, or fewer images than devices.
     """
 
     def __init__(
