@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from gffpn.build import compose_config
 from gffpn.pyramid import Level
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -22,11 +24,17 @@ BACKBONES = sorted(path.stem for path in (CONF / "backbone").glob("*.yaml"))
 LEVELS = (Level(128, 4), Level(256, 8), Level(512, 16), Level(1024, 32))
 
 
+@cache
+def compose(group: str, name: str, size: str) -> DictConfig:
+    """The configuration with one choice of a group."""
+    return compose_config([f"{group}={name}", f"size={size}"])
+
+
 def load(group: str, name: str, *, size: str, **changes: object) -> dict[str, Any]:
-    """The YAML of one choice with `size` resolved and some of its values changed."""
-    node = OmegaConf.merge(OmegaConf.load(CONF / group / f"{name}.yaml"), changes)
-    config = OmegaConf.create({"size": OmegaConf.load(CONF / "size" / f"{size}.yaml"), group: node})
-    return OmegaConf.to_container(config, resolve=True)[group]
+    """The node of one choice with `size` resolved and some of its values changed."""
+    config = compose(group, name, size).copy()
+    config[group] = OmegaConf.merge(config[group], changes)
+    return OmegaConf.to_container(config[group], resolve=True)
 
 
 def build(group: str, name: str, *positional: object, size: str = "n", **changes: object) -> nn.Module:

@@ -13,6 +13,16 @@ def batch_norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.03)
 
 
+def silu() -> nn.Module:
+    """The lineage's activation."""
+    return nn.SiLU(inplace=True)
+
+
+def relu() -> nn.Module:
+    """ReLU in place."""
+    return nn.ReLU(inplace=True)
+
+
 NORMS: dict[str, Callable[[int], nn.Module]] = {"none": nn.Identity, "batch": batch_norm}
 
 
@@ -29,18 +39,28 @@ def scaled_width(channels: int, width: float) -> int:
 
 
 class ConvBNAct(nn.Module):
-    """SiLU(BN(conv(x))), convolution without bias.
+    """act(BN(conv(x))).
 
     (N, C_in, H, W) to (N, C_out, ceil(H / stride), ceil(W / stride)) for odd kernels; an even kernel gives
-    the floor.
+    the floor. `bias`: of the convolution, which the norm makes idle (a few published modules keep it).
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 1, stride: int = 1) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 1,
+        stride: int = 1,
+        *,
+        bias: bool = False,
+        norm: Callable[[int], nn.BatchNorm2d] = batch_norm,
+        activation: Callable[[], nn.Module] = silu,
+    ) -> None:
         super().__init__()
         padding = (kernel_size - 1) // 2
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)
-        self.norm = batch_norm(out_channels)
-        self.act = nn.SiLU(inplace=True)
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=bias)
+        self.norm = norm(out_channels)
+        self.act = activation()
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve, normalise, activate."""
