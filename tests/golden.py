@@ -20,6 +20,7 @@ CONF = Path(__file__).parents[1] / "conf"
 RECORD = Path(__file__).parent / "golden" / "necks.json"
 NECKS = sorted(path.stem for path in (CONF / "neck").glob("*.yaml"))
 BACKBONES = sorted(path.stem for path in (CONF / "backbone").glob("*.yaml"))
+HEADS = sorted(path.stem for path in (CONF / "head").glob("*.yaml"))
 # what the backbone of size l gives
 LEVELS = (Level(128, 4), Level(256, 8), Level(512, 16), Level(1024, 32))
 

@@ -24,6 +24,7 @@ RANKS = {
     "necks": 2,
     "heads": 2,
     "detector": 3,
+    "inference": 3,
     "metrics": 3,
     "cost": 3,
     "data": 3,

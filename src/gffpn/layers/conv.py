@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gffpn.layers.choice import choose
 
@@ -59,10 +60,16 @@ class ConvBNAct(nn.Module):
         super().__init__()
         padding = (kernel_size - 1) // 2
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=bias)
-        self.norm = norm(out_channels)
+        self.norm: nn.Module = norm(out_channels)
         self.act = activation()
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve, normalise, activate."""
         y: Tensor = self.act(self.norm(self.conv(x)))
         return y
+
+    def fold(self) -> None:
+        """The convolution takes the norm in: the inference form."""
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.conv = fuse_conv_bn_eval(self.conv, self.norm)
+            self.norm = nn.Identity()

@@ -20,6 +20,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gffpn.layers.choice import choose
 from gffpn.layers.conv import optional_norm
@@ -148,12 +149,20 @@ class FCCFM(nn.Module):
         guide: Tensor = self.norm(y)
         return guide
 
+    def fold(self) -> None:
+        """The product order of fewer operations: the inference form."""
+        self.folds = fold_if_cheaper
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.project = fuse_conv_bn_eval(self.project, self.norm)
+            self.norm = nn.Identity()
+
     def project_mixed(self, attention: Tensor, x: Tensor) -> Tensor:
         """W (A X) or (W A) X, with A (N, C_in, C_in); (N, C_out, H, W)."""
         if self.folds(self.project.out_channels, cells=x.shape[-2] * x.shape[-1]):
             weight = self.project.weight.flatten(1)
             folded = torch.matmul(weight, attention)
-            return mix_channels(folded + weight if self.adds_input else folded, x)
+            mixed = mix_channels(folded + weight if self.adds_input else folded, x)
+            return mixed if self.project.bias is None else mixed + self.project.bias[:, None, None]
         mixed = mix_channels(attention, x)
         y: Tensor = self.project(mixed + x if self.adds_input else mixed)
         return y
