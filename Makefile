@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix ablations table6 golden simulator-card gallery clean
+.PHONY: help setup demo test check fix ablations table5 table6 benchmark golden simulator-card gallery clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -38,6 +38,12 @@ ablations: table6 ## the paper's Table 6: star against add, with and without the
 
 table6: $(STAMP)
 	$(RUN) train.py experiments=table6
+
+benchmark: $(STAMP) ## what each neck costs here: parameters, GFLOPs, memory, times (to runs/benchmark/)
+	$(RUN) -m gffpn benchmark
+
+table5: $(STAMP) ## the paper's Table 5: what its necks cost in its detector, at 640 pixels
+	$(RUN) -m gffpn benchmark --paper size=l head=yolov5 image_size=640
 
 golden: $(STAMP) ## rewrite the recorded counts and simulated scenes; read the diff
 	$(RUN) tests/golden.py

@@ -32,7 +32,8 @@ RANKS = {
     "callbacks": 4,
     "build": 5,
     "suite": 6,
-    "__main__": 7,
+    "benchmark": 7,
+    "__main__": 8,
 }
 # the suite's plain parts (folders, names, provenance) know nothing of torch and serve build.py
 LEAVES = {"suite.folder", "suite.tracking", "suite.overrides"}

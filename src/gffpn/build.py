@@ -199,6 +199,22 @@ def starts_processes(config: DictConfig) -> bool:
     return count > 1 and not processes.started_outside()
 
 
+def device(accelerator: str) -> torch.device:
+    """Where a trainer with this accelerator puts a single process.
+
+    Raises ValueError if the machine has no such device.
+    """
+    if accelerator == "cpu":
+        return torch.device("cpu")
+    found = torch.accelerator.current_accelerator(check_available=True)
+    if accelerator == "auto":
+        return found or torch.device("cpu")
+    if found is None or accelerator not in ("gpu", found.type):
+        kinds = ["auto", "cpu", *(["gpu", found.type] if found else [])]
+        raise ValueError(f"trainer.accelerator: got {accelerator!r}, this machine has {kinds}")
+    return found
+
+
 def precision(asked: str, accelerator: str) -> str:
     """`auto` is bf16 where the machine multiplies it in hardware, else fp32."""
     if asked != "auto":

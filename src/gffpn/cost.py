@@ -3,7 +3,7 @@
 import copy
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,11 @@ class Latency:
     median_ms: float
     p95_ms: float
     n: int
+
+    @classmethod
+    def of(cls, times_ms: Sequence[float]) -> "Latency":
+        """Of one time a round, in milliseconds, at least one."""
+        return cls(float(np.median(times_ms)), float(np.quantile(times_ms, 0.95)), len(times_ms))
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -163,8 +168,7 @@ def latency(
             wait()
             row.append(time.perf_counter() - start)
         times.append(row)
-    milliseconds = 1e3 * np.array(times[warmup:]).T
-    return tuple(Latency(float(np.median(m)), float(np.quantile(m, 0.95)), len(m)) for m in milliseconds)
+    return tuple(Latency.of(stage) for stage in 1e3 * np.array(times[warmup:]).T)
 
 
 def fps(

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 FIGURES = Path(__file__).resolve().parents[3] / "experiments" / "results" / "paper.yaml"
+COSTS = "table5_complexity"
 
 
 def check_paper_table(table: str | None) -> None:
@@ -26,3 +27,15 @@ def paper_mAP50(table: str, run: Mapping[str, Any]) -> float | None:
         if all(run.get(key) == value for key, value in row.items() if key != "values"):
             return float(row["values"][position]) / 100
     return None
+
+
+def paper_costs() -> dict[str, dict[str, float | None]]:
+    """The paper's `fps`, `params_m` and `gflops` of each neck that it prices; None where it is silent."""
+    content = yaml.safe_load(FIGURES.read_text())[COSTS]
+    return {row["neck"]: dict(zip(content["columns"], row["values"], strict=True)) for row in content["rows"]}
+
+
+def paper_setting() -> dict[str, Any]:
+    """Of what detector the paper's costs are: backbone, size, head, image_size, classes."""
+    setting: dict[str, Any] = yaml.safe_load(FIGURES.read_text())[COSTS]["setting"]
+    return setting

@@ -1,0 +1,146 @@
+"""One neck in a benchmark: what it costs, what it took, or why it did not."""
+
+import sys
+import traceback
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from gffpn.benchmark.memory import AllocatorPeak, activation_peak
+from gffpn.benchmark.plan import SizeRefusedError, Subject
+from gffpn.benchmark.training import TrainingStep, random_images, random_targets
+from gffpn.cost import Cost, cost, latency
+from gffpn.inference import inference_form
+
+TRAINED, INFERENCE = "as trained", "inference form"
+FORMS: dict[str, Callable[[nn.Module], nn.Module]] = {
+    TRAINED: lambda detector: detector.eval(),
+    INFERENCE: inference_form,
+}
+
+
+class Entry:
+    """A neck's row. Whatever it raises becomes its `fault`, and the other necks go on."""
+
+    def __init__(self, neck: str) -> None:
+        self.neck = neck
+        self.status = "measured"
+        self.fault = ""
+        self.reads: tuple[int, ...] = ()
+        self.gives: dict[int, int] = {}
+        self.costs: dict[str, Cost] = {}
+        self.activation_bytes: dict[str, int] = {}
+        self.allocator_bytes: dict[str, int] = {}
+        self.training_bytes: int | None = None
+        self.times: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        """(form, what was timed) -> milliseconds, one a round."""
+
+    def attempt(self, act: Callable[..., object], *arguments: object) -> bool:
+        """Do it; whether it went well."""
+        try:
+            act(*arguments)
+        except Exception as error:
+            self.catch(error)
+        return not self.fault
+
+    def catch(self, error: Exception) -> None:
+        """Make a fault of what was raised, and tell it; what is no wrong value keeps its traceback."""
+        told = (str(error) or "no message").splitlines()[0]
+        if isinstance(error, SizeRefusedError):
+            self.fail(told, status=f"refused: multiples of {error.multiple} px only")
+        elif isinstance(error, ValueError):
+            self.fail(told)
+        else:
+            traceback.print_exception(error)
+            self.fail(f"{type(error).__name__}: {told}")
+        # its frames hold tensors, and the next neck needs the memory
+        traceback.clear_frames(error.__traceback__)
+
+    def fail(self, fault: str, *, status: str = "failed") -> None:
+        """Keep what is known, and why no more comes."""
+        self.fault, self.status = fault, status
+        print(f"neck={self.neck}: {status}: {fault}", file=sys.stderr, flush=True)
+
+    def weigh(self, subject: Subject) -> None:
+        """What needs no clock: levels, parameters, GFLOPs, and the memory of a forward pass on the CPU."""
+        setting, neck = subject.setting, subject.detector.neck
+        self.reads = tuple(neck.in_strides)
+        self.gives = {level.stride: level.channels for level in neck.out_levels}
+        image = torch.zeros(1, 3, *setting.image_size).to(memory_format=setting.memory_format)
+        for form, take in FORMS.items():
+            network = take(subject.detector)
+            self.costs[form] = cost(network, setting.image_size)
+            self.activation_bytes[form] = activation_peak(network, image)
+
+
+class InferenceTurns:
+    """Both forms of a neck's detector: forward, forward with decoding at batch 1, forward at a larger one."""
+
+    title = "Inference"
+
+    def __init__(self, entry: Entry, subject: Subject) -> None:
+        self.entry = entry
+        self.subject = subject
+        setting = subject.setting
+        self.images = {count: random_images(count, setting) for count in {1, setting.batch}}
+        detector = subject.detector.to(setting.device)
+        self.networks = {form: take(detector) for form, take in FORMS.items()}
+
+    def take(self, number: int) -> bool:
+        """Time both forms, in the other order every other round."""
+        return self.entry.attempt(self._take, number)
+
+    def _take(self, number: int) -> None:
+        forms = list(self.networks.items())
+        for form, network in forms if number % 2 else reversed(forms):
+            if number == 0 and self.subject.setting.device.type == "cuda":
+                self._allocated(form, network)
+            for what, milliseconds in self._timed(network).items():
+                if number > 0:
+                    self.entry.times[form, what].append(milliseconds)
+
+    def _timed(self, network: nn.Module) -> dict[str, float]:
+        setting, decode = self.subject.setting, self.subject.decode
+        # the call before the one that counts brings the weights back into the caches
+        once: dict[str, Any] = {"device": setting.device, "warmup": 1, "rounds": 1, "budget_s": 0.0}
+        with torch.inference_mode(), setting.autocast():
+            forward, whole = latency(
+                lambda _: network(self.images[1]), lambda raw: decode(raw, setting.image_size), **once
+            )
+            (batch,) = latency(lambda _: network(self.images[setting.batch]), **once)
+        taken = {"forward": forward, "end_to_end": whole, "batch": batch}
+        return {what: one.median_ms for what, one in taken.items()}
+
+    def _allocated(self, form: str, network: nn.Module) -> None:
+        setting = self.subject.setting
+        with torch.inference_mode(), setting.autocast(), AllocatorPeak(setting.device) as peak:
+            network(self.images[1])
+        self.entry.allocator_bytes[form] = peak.bytes
+
+
+class TrainingTurns:
+    """Training steps of a neck's detector."""
+
+    title = "Training"
+
+    def __init__(self, entry: Entry, subject: Subject) -> None:
+        self.entry = entry
+        setting = subject.setting
+        images, targets = random_images(setting.batch, setting), random_targets(setting.batch, setting)
+        self.step = TrainingStep(subject, images, targets)
+
+    def take(self, number: int) -> bool:
+        """Time a step; the first round measures its memory."""
+        return self.entry.attempt(self._take, number)
+
+    def _take(self, number: int) -> None:
+        if number == 0:
+            self.entry.training_bytes = self.step.peak_bytes()
+        (taken,) = latency(
+            lambda _: self.step(), device=self.step.images.device, warmup=0, rounds=1, budget_s=0.0
+        )
+        if number > 0:
+            self.entry.times[TRAINED, "training"].append(taken.median_ms)

@@ -1,0 +1,105 @@
+"""What a reader must know to believe the tables."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gffpn.benchmark.entry import TRAINED
+from gffpn.benchmark.record import Record
+from gffpn.benchmark.training import BOXES
+from gffpn.cost import COUNTING_RULE
+from gffpn.suite.paper import paper_setting
+
+
+@dataclass(frozen=True)
+class Notes:
+    """Paragraphs: above the tables, and below each."""
+
+    heading: list[str]
+    costs: list[str]
+    times: list[str]
+    paper: list[str]
+
+
+def notes(record: Record) -> Notes:
+    """The notes of a record."""
+    return Notes(_heading(record), _costs(record), _times(record), _paper(record))
+
+
+def _heading(record: Record) -> list[str]:
+    s, shared = record.setting, record.shared()
+    changes = " with uncommitted changes" if shared["dirty"] else ""
+    parts = [f"# What each neck costs: {record.title}"]
+    if record.partial:
+        parts.append("**PARTIAL: the measuring was interrupted; these are the figures until then.**")
+    parts.append(
+        f"torch {shared['torch']}, commit {shared['commit'] or 'unknown'}{changes}; backbone {s.backbone}, "
+        f"{s.classes} classes, {'channels last' if s.channels_last else 'channels first'}. *As trained* is "
+        "the network in the form that a training gives, in eval mode; the *inference form* is the same "
+        "function with norms folded into convolutions and each module in its cheapest form. The "
+        "weights are the start's, not trained."
+    )
+    faults = [f"* `{entry.neck}`: {entry.status}: {entry.fault}" for entry in record.entries if entry.fault]
+    return [*parts, *(["Not measured, or not in full:\n\n" + "\n".join(faults)] if faults else [])]
+
+
+def _costs(record: Record) -> list[str]:
+    cuda = record.setting.device.type == "cuda"
+    allocator = [
+        "*allocator*: the same pass on the device at its precision, as its allocator counts: with "
+        "workspaces, in blocks, beyond what lay there before."
+    ]
+    counted = "as the allocator counts" if cuda else "tensors alive at once, no operator's workspace"
+    lines = [
+        f"GFLOPs: {COUNTING_RULE}, those of attention among them. M: parameters, in millions.",
+        "*activations*: the most bytes of tensors alive at once in a forward pass of one image, beyond "
+        "weights and input; in float32 on the CPU, so it is the network's and not the device's.",
+        *(allocator if cuda else []),
+        f"*training*: the most bytes in a step at batch {record.setting.batch}, with weights, gradients, "
+        f"momentum and images: {counted}.",
+        *_uncounted({e.neck: e.costs[TRAINED].uncounted for e in record.entries if e.costs}),
+    ]
+    return ["  \n".join(lines)]
+
+
+def _uncounted(by_neck: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The operators without a formula: those of all necks once, then the others of each."""
+    if not by_neck:
+        return []
+    shared = set.intersection(*map(set, by_neck.values()))
+    lines = [f"Operators that compute but have no formula, and count as 0: {_words(shared)}"]
+    for neck, names in by_neck.items():
+        if others := set(names) - shared:
+            lines.append(f"with `{neck}` these too: {_words(others)}")
+    return ["; ".join(lines) + "."]
+
+
+def _words(names: set[str]) -> str:
+    return ", ".join(sorted(name.removeprefix("aten.") for name in names)) or "none in common"
+
+
+def _times(record: Record) -> list[str]:
+    counts = {len(times) for entry in record.entries for times in entry.times.values()} or {0}
+    rounds = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
+    lines = [
+        f"Medians and 95th percentiles of {rounds} rounds. A round gives every neck and form one turn and "
+        "begins with another neck each time, so that the machine's noise meets all alike. Images already lie "
+        "on the device.",
+        "*forward*, and *end to end* with decoding and NMS: batch 1. End to end depends on the weights, "
+        "which decide how many boxes reach the NMS: these are untrained.",
+        "*training step*: forward, the head's own loss, backward, SGD; random images with "
+        f"{BOXES} random boxes each, batch {record.setting.batch}.",
+    ]
+    return ["  \n".join(lines)]
+
+
+def _paper(record: Record) -> list[str]:
+    same = ", ".join(f"{key} {value}" for key, value in paper_setting().items())
+    source = "PAPER: the paper's own figures (`experiments/results/paper.yaml`)"
+    if not record.is_the_papers:
+        return [
+            f"{source}. **Not of this detector**: its parameters agree with ours at {same} (`make table5`)."
+        ]
+    return [
+        f"{source}, its FPS on its own machine. Parameters agree at {same}. Its GFLOPs do not: why they are "
+        "the stated multiple of those counted is unexplained; no single image size gives it."
+    ]

@@ -1,0 +1,162 @@
+"""What is asked: which necks, at which setting; a neck that cannot be had says why."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gffpn import build
+from gffpn.cost import device_name
+from gffpn.detector import Detector
+from gffpn.layers.choice import choose
+from gffpn.pyramid import check_image_size
+from gffpn.suite.identity import image_size_word
+from gffpn.suite.overrides import CONF, got, unwrapped
+from gffpn.suite.settings import check
+from gffpn.task import DecodeFunction, LossFunction
+
+# trainer.precision -> what autocast computes in; None: float32 without autocast
+AUTOCAST: dict[str, torch.dtype | None] = {
+    "32-true": None,
+    "bf16-mixed": torch.bfloat16,
+    "16-mixed": torch.float16,
+}
+# images a step, by the kind of device; a step of the largest detector at 640 px then fits a common one
+BATCH = {"cpu": 2}
+GPU_BATCH = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line says beside the overrides."""
+
+    out: Path
+    classes: int
+    rounds: int
+    seconds: float
+    batch: int | None
+    training: bool
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("classes", self.classes, 1), ("rounds", self.rounds, 1)):
+            if value < least:
+                raise ValueError(f"--{name}: got {value}, expected {least} or more")
+        if self.batch is not None and self.batch < 1:
+            raise ValueError(f"--batch: got {self.batch}, expected 1 or more")
+        if not 0 <= self.seconds < float("inf"):
+            raise ValueError(f"--seconds: got {self.seconds}, expected 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What all necks of a benchmark share."""
+
+    size: str
+    backbone: str
+    head: str
+    image_size: tuple[int, int]
+    image_size_word: str
+    classes: int
+    device: torch.device
+    device_name: str
+    threads: int
+    precision: str
+    channels_last: bool
+    batch: int
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """How images and convolutions lie in memory."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def autocast(self) -> torch.autocast:
+        """What a trainer of this precision computes in."""
+        dtype = AUTOCAST[self.precision]
+        return torch.autocast(self.device.type, dtype, enabled=dtype is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A neck in its detector, on the CPU, with what trains it and what reads its predictions."""
+
+    setting: Setting
+    detector: Detector
+    loss: LossFunction
+    decode: DecodeFunction
+
+
+class SizeRefusedError(ValueError):
+    """The neck takes images of other sizes only: of multiples of `multiple` pixels."""
+
+    def __init__(self, told: str, multiple: int) -> None:
+        super().__init__(told)
+        self.multiple = multiple
+
+
+def catalogue() -> list[str]:
+    """Every neck that has a YAML file."""
+    return sorted(path.stem for path in (CONF / "neck").glob("*.yaml"))
+
+
+def parted(overrides: Sequence[str], *, only: Collection[str] | None = None) -> tuple[list[str], list[str]]:
+    """The necks that `neck=a,b` names (all of them without it) and that are in `only`; the other overrides.
+
+    Raises ValueError for a neck that does not exist, and if none is left.
+    """
+    named = [word.removeprefix("neck=") for word in overrides if word.startswith("neck=")]
+    known = catalogue()
+    necks = list(dict.fromkeys(named[-1].split(","))) if named else known
+    for neck in necks:
+        if neck not in known:
+            raise ValueError(got("neck", neck, known))
+    if only is not None:
+        for neck in (neck for neck in only if neck not in known):
+            print(f"{neck}: the paper has it, conf/neck/ does not", flush=True)
+        necks = [neck for neck in only if neck in necks]
+    if not necks:
+        raise ValueError(f"neck: got {','.join(named)!r}, expected some of {list(only or known)}")
+    return necks, [word for word in overrides if not word.startswith("neck=")]
+
+
+def subject(neck: str, overrides: Sequence[str], options: Options) -> Subject:
+    """Compose and build; ValueError for a wrong override, SizeRefusedError for the image size."""
+    config = build.compose_config([f"neck={neck}", *overrides])
+    check(config)
+    setting = _setting(build.resolved(config), build.image_size(config), options)
+    try:
+        detector = build.build_detector(config, options.classes)
+        loss, decode = build.build_loss_and_decode(config, detector.head)
+    except Exception as error:
+        raise unwrapped(error) from error
+    multiple = getattr(detector.neck, "size_multiple", 1)
+    try:
+        check_image_size(setting.image_size, multiple, neck=neck)
+    except ValueError as error:
+        raise SizeRefusedError(str(error), multiple) from error
+    detector = detector.to(memory_format=setting.memory_format)
+    return Subject(setting=setting, detector=detector, loss=loss, decode=decode)
+
+
+def _setting(plain: dict[str, Any], image_size: tuple[int, int], options: Options) -> Setting:
+    trainer = plain["trainer"]
+    device = build.device(trainer["accelerator"])
+    precision = str(trainer["precision"])
+    choose("trainer.precision", precision, AUTOCAST)
+    if trainer["threads"] is not None:
+        torch.set_num_threads(trainer["threads"])
+    return Setting(
+        size=plain["size"]["name"],
+        backbone=plain["choice"]["backbone"],
+        head=plain["choice"]["head"],
+        image_size=image_size,
+        image_size_word=image_size_word(plain["image_size"]),
+        classes=options.classes,
+        device=device,
+        device_name=device_name(device),
+        threads=torch.get_num_threads(),
+        precision=precision,
+        channels_last=trainer["channels_last"],
+        batch=options.batch or BATCH.get(device.type, GPU_BATCH),
+    )

@@ -1,0 +1,123 @@
+"""What a benchmark found, as flat rows: one a neck and form."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from gffpn.benchmark.entry import FORMS, TRAINED, Entry
+from gffpn.benchmark.memory import MIB
+from gffpn.benchmark.plan import Options, Setting
+from gffpn.cost import Latency
+from gffpn.suite.paper import paper_costs, paper_setting
+from gffpn.suite.provenance import provenance
+
+TIMED = ("forward", "end_to_end", "batch", "training")
+STAGES = ("_backbone", "_neck", "_head")
+
+
+@dataclass
+class Record:
+    """All that the files tell."""
+
+    entries: Sequence[Entry]
+    options: Options
+    setting: Setting
+    partial: bool = False
+    """Whether the measuring was interrupted."""
+    origin: dict[str, Any] = field(default_factory=provenance)
+
+    @property
+    def name(self) -> str:
+        """The files' name without its ending; a partial record never takes the place of a whole one."""
+        s = self.setting
+        device = re.sub(r"[^A-Za-z0-9]+", "-", s.device_name).strip("-")
+        words = ["benchmark", device, f"{s.threads}t", s.size, s.head, s.image_size_word, s.precision]
+        return "_".join([*words, *(["partial"] if self.partial else [])])
+
+    @property
+    def title(self) -> str:
+        """Where and of what, in words."""
+        s = self.setting
+        threads = f"{s.threads} CPU thread{'s' if s.threads > 1 else ''}"
+        return (
+            f"{s.device_name}, {threads}, size {s.size}, {s.head} head, {s.image_size_word} px, {s.precision}"
+        )
+
+    @property
+    def failed(self) -> list[Entry]:
+        """The necks that failed; one that refuses the image size did not."""
+        return [entry for entry in self.entries if entry.status == "failed"]
+
+    @property
+    def is_the_papers(self) -> bool:
+        """Whether the detector is the one whose parameters agree with the paper's."""
+        return all(self.shared()[key] == value for key, value in paper_setting().items())
+
+    def shared(self) -> dict[str, Any]:
+        """What all rows have in common."""
+        s = self.setting
+        side = int(s.image_size_word) if s.image_size_word.isdigit() else s.image_size_word
+        return {
+            "backbone": s.backbone,
+            "size": s.size,
+            "head": s.head,
+            "image_size": side,
+            "classes": s.classes,
+            "batch_size": s.batch,
+            "precision": s.precision,
+            "channels_last": s.channels_last,
+            "device": s.device_name,
+            "threads": s.threads,
+            "torch": torch.__version__,
+            "commit": self.origin["commit"],
+            "dirty": self.origin["dirty"],
+            "partial": self.partial,
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One a neck and form, all with the same keys; one for a neck of which nothing is known."""
+        shared = self.shared()
+        return [
+            {**row(entry, form, self.setting.batch), **shared}
+            for entry in self.entries
+            for form in (FORMS if entry.costs else [""])
+        ]
+
+
+def row(entry: Entry, form: str, batch: int) -> dict[str, Any]:
+    """A neck's figures in one form; None where there is none."""
+    cost = entry.costs.get(form)
+    counted = [what + stage for what in ("params", "gflops") for stage in ("", *STAGES)]
+    figures: dict[str, Any] = {
+        "neck": entry.neck,
+        "form": form,
+        "status": entry.status,
+        "fault": entry.fault,
+        "reads": " ".join(map(str, entry.reads)),
+        "gives": " ".join(f"{stride}:{channels}" for stride, channels in entry.gives.items()),
+        **{key: cost and getattr(cost, key) for key in counted},
+        "uncounted": " ".join(cost.uncounted) if cost else "",
+        "activation_mib": _mib(entry.activation_bytes.get(form)),
+        "allocator_mib": _mib(entry.allocator_bytes.get(form)),
+        "training_mib": _mib(entry.training_bytes if form == TRAINED else None),
+    }
+    for what in TIMED:
+        figures |= _times(what, entry.times.get((form, what)), batch if what in ("batch", "training") else 1)
+    paper = paper_costs().get(entry.neck, {})
+    return figures | {f"paper_{key}": paper.get(key) for key in ("params_m", "gflops", "fps")}
+
+
+def _times(what: str, times_ms: Sequence[float] | None, images: int) -> dict[str, Any]:
+    keys = (f"{what}_ms", f"{what}_p95_ms", f"{what}_images_s", f"{what}_rounds")
+    if not times_ms:
+        return dict.fromkeys(keys)
+    taken = Latency.of(times_ms)
+    values = (taken.median_ms, taken.p95_ms, 1e3 * images / taken.median_ms, taken.n)
+    return dict(zip(keys, values, strict=True))
+
+
+def _mib(count: int | None) -> float | None:
+    return None if count is None else count / MIB

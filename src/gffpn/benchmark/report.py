@@ -1,0 +1,126 @@
+"""A record to files: every figure as CSV, tables to read as Markdown, a picture."""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gffpn.benchmark.notes import notes
+from gffpn.benchmark.picture import draw
+from gffpn.benchmark.record import Record
+from gffpn.shared_files import whole_file, write_atomically
+from gffpn.suite.table import decimals
+
+Row = Mapping[str, Any]
+Columns = Mapping[str, Callable[[Row], str]]
+
+
+def number(key: str, count: int, row: Row, *, over: float = 1.0) -> str:
+    """A figure with that many decimals, n/a where there is none."""
+    value = row[key]
+    return decimals(count)(None if value is None else value / over)
+
+
+def _number(key: str, count: int, *, over: float = 1.0) -> Callable[[Row], str]:
+    return partial(number, key, count, over=over)
+
+
+def _ratio(row: Row) -> str:
+    ours, theirs = row["gflops"], row["paper_gflops"]
+    return "n/a" if ours is None or theirs is None else f"{theirs / ours:.2f}"
+
+
+def _form(row: Row) -> str:
+    told = "" if row["status"] == "measured" else row["status"]
+    return f"{row['form']} ({told})" if row["form"] and told else row["form"] or told
+
+
+NAMES: Columns = {"neck": lambda row: row["neck"], "form": _form}
+COSTS: Columns = {
+    "reads": lambda row: row["reads"] or "n/a",
+    "gives (stride:channels)": lambda row: row["gives"] or "n/a",
+    "params M": _number("params", 2, over=1e6),
+    "backbone M": _number("params_backbone", 2, over=1e6),
+    "neck M": _number("params_neck", 2, over=1e6),
+    "head M": _number("params_head", 2, over=1e6),
+    "GFLOPs": _number("gflops", 2),
+    "backbone G": _number("gflops_backbone", 2),
+    "neck G": _number("gflops_neck", 2),
+    "head G": _number("gflops_head", 2),
+    "activations MiB": _number("activation_mib", 1),
+    "allocator MiB": _number("allocator_mib", 1),
+    "training MiB": _number("training_mib", 0),
+}
+TIMES: Columns = {
+    "forward ms": _number("forward_ms", 2),
+    "p95": _number("forward_p95_ms", 2),
+    "FPS": _number("forward_images_s", 1),
+    "end to end ms": _number("end_to_end_ms", 2),
+    "p95 ": _number("end_to_end_p95_ms", 2),
+    "FPS ": _number("end_to_end_images_s", 1),
+    "batch {batch} ms": _number("batch_ms", 2),
+    "p95  ": _number("batch_p95_ms", 2),
+    "images/s": _number("batch_images_s", 1),
+    "training step ms": _number("training_ms", 1),
+    "p95   ": _number("training_p95_ms", 1),
+    "images/s ": _number("training_images_s", 1),
+}
+BESIDE_THE_PAPER: Columns = {
+    "params M": _number("params", 2, over=1e6),
+    "PAPER params M": _number("paper_params_m", 1),
+    "GFLOPs": _number("gflops", 2),
+    "PAPER GFLOPs": _number("paper_gflops", 1),
+    "PAPER / counted GFLOPs": _ratio,
+    "FPS (forward, here)": _number("forward_images_s", 1),
+    "PAPER FPS on an RTX 3060": _number("paper_fps", 1),
+}
+
+
+def table(rows: Sequence[Row], columns: Columns) -> str:
+    """Markdown with aligned columns: readable as it stands."""
+    lines = [[head.strip() for head in columns], *[[show(row) for show in columns.values()] for row in rows]]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    told = [" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    told.insert(1, " | ".join("-" * width for width in widths))
+    return "\n".join(f"| {line} |" for line in told)
+
+
+def markdown(record: Record) -> str:
+    """Heading, tables and notes."""
+    rows, s = record.rows(), record.setting
+    costs = {head: show for head, show in COSTS.items() if head != "allocator MiB" or s.device.type == "cuda"}
+    times = {head.format(batch=s.batch): show for head, show in TIMES.items()}
+    firsts = [row for index, row in enumerate(rows) if row["neck"] not in {r["neck"] for r in rows[:index]}]
+    neck = {"neck": NAMES["neck"]}
+    beside = {k: v for k, v in BESIDE_THE_PAPER.items() if v is not _ratio or record.is_the_papers}
+    told = notes(record)
+    parts = [
+        *told.heading,
+        "## Table A: costs",
+        table(rows, {**NAMES, **costs}),
+        *told.costs,
+        "## Table B: times",
+        table(rows, {**NAMES, **times}),
+        *told.times,
+        "## Beside the paper's Table 5",
+        table(firsts, {**neck, **beside}),
+        *told.paper,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def write(record: Record) -> Path:
+    """Write `<name>.csv`, `.md` and `.png` into the folder asked for; the Markdown's path."""
+    stem = record.options.out / record.name
+    rows, text = record.rows(), io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(stem.with_name(f"{stem.name}.csv"), text.getvalue())
+    with whole_file(stem.with_name(f"{stem.name}.png")) as draft:
+        draw(record, draft)
+    page = stem.with_name(f"{stem.name}.md")
+    write_atomically(page, markdown(record))
+    return page

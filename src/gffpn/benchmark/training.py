@@ -1,0 +1,75 @@
+"""One training step on fixed random images and boxes: its time is a neck's cost while it learns."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gffpn.benchmark.memory import AllocatorPeak, LiveMemory, state_bytes
+from gffpn.benchmark.plan import Setting, Subject
+from gffpn.optim import decay_groups
+from gffpn.streams import numpy_stream
+
+BOXES = 8
+"""Objects an image."""
+
+
+def random_images(count: int, setting: Setting) -> Tensor:
+    """(count, 3, H, W) on the setting's device, values in 0..1, the same every time."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(count, 3, *setting.image_size, generator=generator)
+    return images.to(setting.device, memory_format=setting.memory_format)
+
+
+def random_targets(count: int, setting: Setting) -> list[dict[str, Tensor]]:
+    """Boxes of 1/80 to 1/4 of the image's sides and their labels, the same every time, on the device."""
+    draw = numpy_stream(0, "benchmark", "targets")
+    height, width = setting.image_size
+    targets = []
+    for _ in range(count):
+        sides = draw.uniform(1 / 80, 1 / 4, (BOXES, 2))
+        corners = draw.uniform(0, 1 - sides)
+        boxes = np.concatenate([corners, corners + sides], axis=1) * (width, height, width, height)
+        labels = torch.from_numpy(draw.integers(0, setting.classes, BOXES))
+        target = {"boxes": torch.from_numpy(boxes).float(), "labels": labels}
+        targets.append({name: value.to(setting.device) for name, value in target.items()})
+    return targets
+
+
+class TrainingStep:
+    """Forward pass, the head's own loss, backward pass, SGD: what a step of a training does.
+
+    The rate is 0: the arithmetic is the same, and the weights, hence what the loss assigns, stay as they are.
+    """
+
+    def __init__(self, subject: Subject, images: Tensor, targets: list[dict[str, Tensor]]) -> None:
+        self.setting = subject.setting
+        self.loss = subject.loss
+        self.images = images
+        self.targets = targets
+        self.detector = subject.detector.to(images.device).train()
+        self.optimizer = torch.optim.SGD(
+            decay_groups(self.detector, 5e-4), lr=0.0, momentum=0.937, nesterov=True, foreach=True
+        )
+        # does nothing but for float16
+        self.scaler = torch.amp.GradScaler(images.device.type, enabled=self.setting.precision == "16-mixed")
+
+    def __call__(self) -> None:
+        """One step; gradients are freed at its end."""
+        with self.setting.autocast():
+            parts = self.loss(self.detector(self.images), self.targets, self.setting.image_size)
+            total = torch.stack(list(parts.values())).sum()
+        self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def peak_bytes(self) -> int:
+        """Peak bytes of a step, with weights, buffers, momentum and images; two steps are done for it."""
+        cuda = self.images.device.type == "cuda"
+        memory = AllocatorPeak(self.images.device) if cuda else LiveMemory()
+        with memory:
+            self()  # makes the momentum, which is there in all further steps
+            memory.restart()
+            self()
+        seen = memory.bytes if isinstance(memory, AllocatorPeak) else memory.peak
+        return seen + state_bytes(self.detector) + self.images.nbytes
