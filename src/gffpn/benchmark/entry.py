@@ -20,6 +20,8 @@ FORMS: dict[str, Callable[[nn.Module], nn.Module]] = {
     TRAINED: lambda detector: detector.eval(),
     INFERENCE: inference_form,
 }
+# the call before the one that counts brings back into the caches what the subject before drove out
+ONCE: dict[str, Any] = {"warmup": 1, "rounds": 1, "budget_s": 0.0}
 
 
 class Entry:
@@ -104,13 +106,14 @@ class InferenceTurns:
 
     def _timed(self, network: nn.Module) -> dict[str, float]:
         setting, decode = self.subject.setting, self.subject.decode
-        # the call before the one that counts brings the weights back into the caches
-        once: dict[str, Any] = {"device": setting.device, "warmup": 1, "rounds": 1, "budget_s": 0.0}
         with torch.inference_mode(), setting.autocast():
             forward, whole = latency(
-                lambda _: network(self.images[1]), lambda raw: decode(raw, setting.image_size), **once
+                lambda _: network(self.images[1]),
+                lambda raw: decode(raw, setting.image_size),
+                **ONCE,
+                device=setting.device,
             )
-            (batch,) = latency(lambda _: network(self.images[setting.batch]), **once)
+            (batch,) = latency(lambda _: network(self.images[setting.batch]), **ONCE, device=setting.device)
         taken = {"forward": forward, "end_to_end": whole, "batch": batch}
         return {what: one.median_ms for what, one in taken.items()}
 
@@ -139,8 +142,6 @@ class TrainingTurns:
     def _take(self, number: int) -> None:
         if number == 0:
             self.entry.training_bytes = self.step.peak_bytes()
-        (taken,) = latency(
-            lambda _: self.step(), device=self.step.images.device, warmup=0, rounds=1, budget_s=0.0
-        )
+        (taken,) = latency(lambda _: self.step(), **ONCE, device=self.step.images.device)
         if number > 0:
             self.entry.times[TRAINED, "training"].append(taken.median_ms)

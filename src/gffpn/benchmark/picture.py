@@ -33,6 +33,8 @@ class Mark(NamedTuple):
     neck: str
     colour: str
     points: list[Point]
+    tops: list[Point]
+    """The ends of the points' bars."""
 
 
 def draw(record: Record, path: Path) -> None:
@@ -65,9 +67,12 @@ def _marks(axes: Axes, record: Record) -> list[Mark]:
         timed = [form for form in FORMS if entry.times.get((form, "forward"))]
         colour, shape = f"C{index % 10}", "osD^"[index // 10 % 4]
         points: list[Point] = []
+        tops: list[Point] = []
         for form in timed:
             taken = Latency.of(entry.times[form, "forward"])
-            points.append((entry.costs[form].gflops, taken.median_ms))
+            gflops = entry.costs[form].gflops
+            points.append((gflops, taken.median_ms))
+            tops.append((gflops, taken.p95_ms))
             axes.errorbar(
                 *points[-1],
                 yerr=np.array([[0.0], [taken.p95_ms - taken.median_ms]]),
@@ -80,14 +85,14 @@ def _marks(axes: Axes, record: Record) -> list[Mark]:
             )
         if points:
             axes.plot(*zip(*points, strict=True), color=colour, linewidth=1, alpha=0.6)
-            marks.append(Mark(entry.neck, colour, points))
+            marks.append(Mark(entry.neck, colour, points, tops))
     return marks
 
 
 def _label(axes: Axes, marks: Sequence[Mark]) -> None:
-    """Write each name at the first place around its point where it covers no point and no other name."""
+    """Write each name at the first place around its point that no point, bar's end or other name takes."""
     side = DOT * axes.figure.dpi / 72
-    dots = [axes.transData.transform(point) for mark in marks for point in mark.points]
+    dots = [axes.transData.transform(point) for mark in marks for point in (*mark.points, *mark.tops)]
     taken = [Bbox.from_bounds(x - side / 2, y - side / 2, side, side) for x, y in dots]
     for mark in marks:
         for shift in SHIFTS:
