@@ -43,7 +43,7 @@ benchmark: $(STAMP) ## what each neck costs here: parameters, GFLOPs, memory, ti
 	$(RUN) -m gffpn benchmark
 
 table5: $(STAMP) ## the paper's Table 5: what its necks cost in its detector, at 640 pixels
-	$(RUN) -m gffpn benchmark --paper size=l head=yolov5 image_size=640
+	$(RUN) -m gffpn benchmark --paper size=l head=yolov5 image_size=640 --out runs/benchmark/table5
 
 golden: $(STAMP) ## rewrite the recorded counts and simulated scenes; read the diff
 	$(RUN) tests/golden.py

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gffpn.benchmark.memory import AllocatorPeak, activation_peak
 from gffpn.benchmark.plan import SizeRefusedError, Subject
@@ -72,10 +72,15 @@ class Entry:
         self.reads = tuple(neck.in_strides)
         self.gives = {level.stride: level.channels for level in neck.out_levels}
         image = torch.zeros(1, 3, *setting.image_size).to(memory_format=setting.memory_format)
-        for form, take in FORMS.items():
-            network = take(subject.detector)
+        for form, network in forms_of(subject).items():
             self.costs[form] = cost(network, setting.image_size)
             self.activation_bytes[form] = activation_peak(network, image)
+
+
+def forms_of(subject: Subject) -> dict[str, nn.Module]:
+    """The detector in eval mode, in each of its forms, where and how its memory lies."""
+    layout = subject.setting.memory_format
+    return {form: take(subject.detector).to(memory_format=layout) for form, take in FORMS.items()}
 
 
 class InferenceTurns:
@@ -88,8 +93,8 @@ class InferenceTurns:
         self.subject = subject
         setting = subject.setting
         self.images = {count: random_images(count, setting) for count in {1, setting.batch}}
-        detector = subject.detector.to(setting.device)
-        self.networks = {form: take(detector) for form, take in FORMS.items()}
+        subject.detector.to(setting.device)
+        self.networks = forms_of(subject)
 
     def take(self, number: int) -> bool:
         """Time both forms, in the other order every other round."""
@@ -105,22 +110,28 @@ class InferenceTurns:
                     self.entry.times[form, what].append(milliseconds)
 
     def _timed(self, network: nn.Module) -> dict[str, float]:
-        setting, decode = self.subject.setting, self.subject.decode
-        with torch.inference_mode(), setting.autocast():
+        setting = self.subject.setting
+        with torch.inference_mode():
             forward, whole = latency(
-                lambda _: network(self.images[1]),
-                lambda raw: decode(raw, setting.image_size),
-                **ONCE,
-                device=setting.device,
+                lambda _: self._predict(network, 1), self._decode, **ONCE, device=setting.device
             )
-            (batch,) = latency(lambda _: network(self.images[setting.batch]), **ONCE, device=setting.device)
+            (batch,) = latency(lambda _: self._predict(network, setting.batch), **ONCE, device=setting.device)
         taken = {"forward": forward, "end_to_end": whole, "batch": batch}
         return {what: one.median_ms for what, one in taken.items()}
 
+    def _predict(self, network: nn.Module, count: int) -> list[Tensor]:
+        # entered anew each time, as a trainer does: autocast forgets at its end what it has cast
+        with self.subject.setting.autocast():
+            raw: list[Tensor] = network(self.images[count])
+        return raw
+
+    def _decode(self, raw: list[Tensor]) -> object:
+        with self.subject.setting.autocast():
+            return self.subject.decode(raw, self.subject.setting.image_size)
+
     def _allocated(self, form: str, network: nn.Module) -> None:
-        setting = self.subject.setting
-        with torch.inference_mode(), setting.autocast(), AllocatorPeak(setting.device) as peak:
-            network(self.images[1])
+        with torch.inference_mode(), AllocatorPeak(self.subject.setting.device) as peak:
+            self._predict(network, 1)
         self.entry.allocator_bytes[form] = peak.bytes
 
 

@@ -63,10 +63,15 @@ class TrainingStep:
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
 
-    def peak_bytes(self) -> int:
-        """Peak bytes of a step, with weights, buffers, momentum and images; two steps are done for it."""
-        cuda = self.images.device.type == "cuda"
-        memory = AllocatorPeak(self.images.device) if cuda else LiveMemory()
+    def peak_bytes(self) -> int | None:
+        """Peak bytes of a step, with weights, buffers, momentum and images; two steps are done for it.
+
+        None on a device whose backward pass runs in a thread that neither counter sees.
+        """
+        device = self.images.device
+        if device.type not in ("cpu", "cuda"):
+            return None
+        memory = AllocatorPeak(device) if device.type == "cuda" else LiveMemory()
         with memory:
             self()  # makes the momentum, which is there in all further steps
             memory.restart()
