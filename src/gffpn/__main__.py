@@ -115,37 +115,7 @@ def parser() -> argparse.ArgumentParser:
     cost.add_argument("--classes", type=int, default=9, help="number of classes (default: 9, TinyIndus)")
     cost.add_argument("--json", action="store_true", help="print the JSON line only")
     cost.set_defaults(act=cost_verb)
-    timing = verbs.add_parser(
-        "benchmark",
-        help="what each neck costs: parameters, GFLOPs, memory, times",
-        description="Every neck of conf/neck/, or those of neck=a,b,c, in the same detector, as trained and "
-        "in its inference form: levels, parameters, GFLOPs, activation memory, forward passes, end to end, "
-        "and a training step, in interleaved rounds on the device of trainer.accelerator. Writes a CSV, a "
-        "Markdown and a PNG file. A neck that does not take the image size is a row that says so; one that "
-        "fails is a row with its error, and the exit code is 1. Ctrl-C writes what was measured so far.",
-        epilog="example: python -m gffpn benchmark neck=fpn,panet,gffpn size=l head=yolov5 image_size=640",
-    )
-    timing.add_argument("--classes", type=int, default=9, help="number of classes (default: 9, TinyIndus)")
-    timing.add_argument("--rounds", type=int, default=10, help="rounds at least (default: 10)")
-    timing.add_argument(
-        "--seconds",
-        type=float,
-        default=20.0,
-        help="go on with rounds until inference, and then training, took that long (default: 20)",
-    )
-    timing.add_argument(
-        "--batch",
-        type=int,
-        help="images of a training step and of the larger forward pass (default: 8, CPU 2)",
-    )
-    timing.add_argument("--no-training", action="store_true", help="no training steps")
-    timing.add_argument(
-        "--paper", action="store_true", help="of the necks only those of the paper's Table 5 (paper.yaml)"
-    )
-    timing.add_argument(
-        "--out", type=Path, default=Path("runs/benchmark"), help="folder (default: runs/benchmark)"
-    )
-    timing.set_defaults(act=benchmark_verb)
+    timing = _benchmark_parser(verbs)
     data = verbs.add_parser("data", help="check a data set, or tell what it holds")
     data_verbs = data.add_subparsers(metavar="check|card", required=True)
     checking = data_verbs.add_parser(
@@ -172,6 +142,43 @@ def parser() -> argparse.ArgumentParser:
             "overrides", nargs="*", metavar="KEY=VALUE", help="as for train.py: neck=panet data=voc ..."
         )
     return top
+
+
+def _benchmark_parser(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(
+        "benchmark",
+        help="what each neck costs: parameters, GFLOPs, memory, times",
+        description="Every neck of conf/neck/, or those of neck=a,b,c, in the same detector, as trained and "
+        "in its inference form: levels, parameters, GFLOPs, activation memory, forward passes, end to end, "
+        "and a training step, in interleaved rounds on the device of trainer.accelerator. Writes a CSV, a "
+        "Markdown and a PNG file. A neck that does not take the image size is a row that says so; one that "
+        "fails is a row with its error, and the exit code is 1. Ctrl-C writes what was measured so far.",
+        epilog="example: python -m gffpn benchmark neck=fpn,panet,gffpn size=l head=yolov5 image_size=640",
+    )
+    verb.add_argument("--classes", type=int, default=9, help="number of classes (default: 9, TinyIndus)")
+    verb.add_argument("--rounds", type=int, default=10, help="rounds at least (default: 10)")
+    verb.add_argument(
+        "--seconds",
+        type=float,
+        default=20.0,
+        help="go on with rounds until inference, and then training, took that long (default: 20)",
+    )
+    verb.add_argument(
+        "--batch",
+        type=int,
+        help="images of a training step and of the larger forward pass (default: 8, CPU 2)",
+    )
+    verb.add_argument("--no-training", action="store_true", help="no training steps")
+    verb.add_argument(
+        "--paper", action="store_true", help="of the necks only those of the paper's Table 5 (paper.yaml)"
+    )
+    verb.add_argument(
+        "--out", type=Path, default=Path("runs/benchmark"), help="folder (default: runs/benchmark)"
+    )
+    verb.set_defaults(act=benchmark_verb)
+    return verb
 
 
 def main(argv: Sequence[str] | None = None) -> None:

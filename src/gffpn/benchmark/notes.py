@@ -81,9 +81,9 @@ def _times(record: Record) -> list[str]:
     counts = {len(times) for entry in record.entries for times in entry.times.values()} or {0}
     rounds = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
     lines = [
-        f"Medians and 95th percentiles of {rounds} rounds. A round gives every neck and form one turn and "
-        "begins with another neck each time, so that the machine's noise meets all alike. Images already lie "
-        "on the device.",
+        f"Medians and 95th percentiles. Rounds: {rounds}; each gives every neck and form one turn and begins "
+        "with another neck each time, so that the machine's noise meets all alike. Images already lie on the "
+        "device.",
         "*forward*, and *end to end* with decoding and NMS: batch 1. End to end depends on the weights, "
         "which decide how many boxes reach the NMS: these are untrained.",
         "*training step*: forward, the head's own loss, backward, SGD; random images with "
