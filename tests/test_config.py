@@ -42,7 +42,7 @@ def test_yaml_lists_every_argument(node: dict) -> None:
     parameters = inspect.signature(get_class(node["_target_"])).parameters.values()
     keyword_only = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
     assert not [p for p in parameters if p.kind is p.VAR_KEYWORD]
-    assert set(node) - {"_target_", "_partial_"} == keyword_only
+    assert set(node) - {"_target_", "_partial_", "defaults"} == keyword_only
 
 
 @pytest.mark.parametrize("choice", CHOICES)
