@@ -32,6 +32,7 @@ RANKS = {
     "callbacks": 4,
     "build": 5,
     "suite": 6,
+    "benchmark": 6,
     "__main__": 7,
 }
 # the suite's plain parts (folders, names, provenance) know nothing of torch and serve build.py
