@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from gffpn.backbones.cspdarknet import CSPDarknet
 from gffpn.build import compose_config
 from gffpn.pyramid import Level, Levels, Neck
-from golden import CONF, LEVELS, NECKS, RECORD, build, count, count_neck, load
+from golden import CONF, LEVELS, NECKS, RECORD, build, count, count_neck, fingerprint, load
 
 PYRAMIDS = {
     "cspdarknet": (Level(32, 4), Level(64, 8), Level(128, 16), Level(256, 32)),
@@ -138,10 +138,17 @@ def test_channels_last_survives(neck: nn.Module) -> None:
         torch.testing.assert_close(output, plain, atol=1e-4, rtol=1e-4)
 
 
-def test_counts_are_the_recorded_ones(name: str) -> None:
+def test_counts_and_outputs_are_the_recorded_ones(name: str) -> None:
     record = json.loads(RECORD.read_text())
     assert name in record, f"{name} is not in {RECORD.name}: run `make golden` and read the diff"
-    assert count_neck(name) == record[name]
+    recorded = record[name]
+    output = recorded.pop("output")
+    assert count_neck(name) == recorded
+    now = fingerprint(name)
+    assert now.keys() == output.keys()
+    for stride, figures in now.items():
+        deviation = output[stride][1]
+        assert figures == pytest.approx(output[stride], rel=1e-3, abs=1e-3 * deviation), f"stride {stride}"
 
 
 def test_the_record_holds_no_neck_that_is_gone() -> None:
