@@ -12,7 +12,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from gffpn.cost import count_flops, count_parameters
+from gffpn.inference import inference_form
 from gffpn.layers.high_frequency import ChannelGate, HighFrequencyPerception, HighPass, gate
+from gffpn.layers.resize import upsample_to
 from gffpn.layers.window_attention import SpatialDependencyPerception, from_windows, to_windows
 from gffpn.necks.hsfpn import HSFPN
 from gffpn.pyramid import Level
@@ -169,8 +171,9 @@ def test_windows_and_back() -> None:
 def test_window_attention_against_plain_loops() -> None:
     torch.manual_seed(0)
     perceive = SpatialDependencyPerception(32).double()
-    low, high = random(2, 32, 4, 6, dtype=torch.float64), random(2, 32, 4, 6, dtype=torch.float64).flip(3)
-    query, key = perceive.query(low), perceive.key(high)
+    low, high = random(2, 32, 4, 6, dtype=torch.float64), random(2, 32, 2, 3, dtype=torch.float64)
+    query = perceive.query(low)
+    key = perceive.key(high.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3))
     torch.testing.assert_close(query, perceive.query.norm(perceive.query.conv(low).clamp(min=0)))
     expected = low.clone()
     for n in range(2):
@@ -184,6 +187,19 @@ def test_window_attention_against_plain_loops() -> None:
     torch.testing.assert_close(perceive(low, high, (2, 3)), expected)
 
 
+@pytest.mark.parametrize(
+    ("window", "seen"), [((2, 4), 2), ((4, 2), 2), ((1, 2), 2), ((2, 1), 2), ((4, 8), 8)]
+)
+def test_the_inference_form_attends_to_distinct_keys(window: tuple[int, int], seen: int) -> None:
+    """Half the window's sides, where both are even."""
+    torch.manual_seed(0)
+    perceive = SpatialDependencyPerception(32).double()
+    low, high = random(2, 32, 4, 8, dtype=torch.float64), random(2, 32, 2, 4, dtype=torch.float64)
+    folded = inference_form(perceive)
+    torch.testing.assert_close(folded(low, high, window), perceive(low, high, window))
+    assert folded.distinct_keys(high, low, window).shape == (2, 32 // math.prod(window), seen, 32)
+
+
 # The neck
 
 
@@ -194,7 +210,7 @@ class LowAndTwiceHigh(nn.Module):
 
     def forward(self, low: Tensor, high: Tensor, window: tuple[int, int]) -> Tensor:
         self.windows.append(window)
-        return low + 2 * high
+        return low + 2 * upsample_to(high, low)
 
 
 def test_the_coarser_map_counts_twice() -> None:
@@ -226,9 +242,9 @@ def test_parameters_of_the_parts() -> None:
 
 def flops_of_attention(device: str) -> int:
     with torch.device(device):
-        perceive, x = SpatialDependencyPerception(32), torch.empty(1, 32, 4, 6)
+        perceive = SpatialDependencyPerception(32)
         with FlopCounterMode(display=False) as counter:
-            perceive(x, x, (2, 2))
+            perceive(torch.empty(1, 32, 4, 6), torch.empty(1, 32, 2, 3), (2, 2))
     return counter.get_total_flops()
 
 

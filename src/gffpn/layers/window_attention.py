@@ -3,7 +3,7 @@
 Shi et al.: HS-FPN: High Frequency and Spatial Perception FPN for Tiny Object
 Detection (AAAI 2025), the module SDP, as the reference implementation computes it.
 
-    q = GN32(ReLU(conv1x1(low))), k = GN32(ReLU(conv1x1(high))), v = k
+    q = GN32(ReLU(conv1x1(low))), k = GN32(ReLU(conv1x1(up high))), v = k
     SDP = low + softmax(q k^T / sqrt C) v, inside windows that do not overlap
 
 Deviations: none. One head, no projection of the values and none of the output.
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gffpn.layers.high_frequency import GROUPS
+from gffpn.layers.resize import upsample_to
 
 
 def to_windows(x: Tensor, window: tuple[int, int]) -> Tensor:
@@ -45,15 +46,38 @@ class Normed1x1(nn.Module):
 
 
 class SpatialDependencyPerception(nn.Module):
-    """low and high (N, C, H, W) to the same shape; C a multiple of 32, H and W multiples of the window's."""
+    """low (N, C, H, W) and high (N, C, H / 2, W / 2) to low's shape; C a multiple of 32.
+
+    H and W are multiples of the window's sides.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.query = Normed1x1(channels)
         self.key = Normed1x1(channels)
+        self.resizes_first = True
 
     def forward(self, low: Tensor, high: Tensor, window: tuple[int, int]) -> Tensor:
-        """`high` has been resized to `low`; `window`: rows and columns, in cells."""
-        query, key = to_windows(self.query(low), window), to_windows(self.key(high), window)
+        """`window`: rows and columns, in cells of `low`."""
+        query = to_windows(self.query(low), window)
+        if self.resizes_first:
+            key = to_windows(self.key(upsample_to(high, low)), window)
+        else:
+            key = self.distinct_keys(high, low, window)
         seen = functional.scaled_dot_product_attention(query, key, key)
         return low + from_windows(seen, window, (low.shape[2], low.shape[3])).to(low.dtype)
+
+    def fold(self) -> None:
+        """Keys are found before they are repeated: the inference form, a quarter of the operations."""
+        self.resizes_first = False
+
+    def distinct_keys(self, high: Tensor, low: Tensor, window: tuple[int, int]) -> Tensor:
+        """Keys whose attention is that of the resized map's, in which each stands four times.
+
+        Repeating changes no statistic of the norm. Nor does it change the softmax where all keys of a window
+        are repeated alike; a window with an odd side cuts some of the squares of four.
+        """
+        key = self.key(high)
+        if window[0] % 2 or window[1] % 2:
+            return to_windows(upsample_to(key, low), window)
+        return to_windows(key, (window[0] // 2, window[1] // 2))

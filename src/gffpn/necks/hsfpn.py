@@ -5,7 +5,7 @@ Detection (AAAI 2025), as the reference implementation computes it. Another neck
 screening, for blood cells) is not this one.
 
     l_i = 1x1(C_i);  h_i = HFP_i(l_i), with the high-pass filter at strides 4 and 8
-    y_5 = h_5;  y_i = SDP_i(h_i, up(y_{i+1})), windows of the size of C5's map
+    y_5 = h_5;  y_i = SDP_i(h_i, y_{i+1}), in windows of the size of C5's map
     P_i = 3x3(sum of y_j, j >= i, at the size of y_i)
 
 Deviations: none at strides 4 to 32. Three levels, 8 to 32, are an adaptation: the modules of stride 4 are
@@ -70,7 +70,7 @@ class HSFPN(nn.Module):
         laterals = [conv(x) for conv, x in zip(self.laterals, maps, strict=True)]
         refined = [perceive(x) for perceive, x in zip(self.perceive, laterals, strict=True)]
         for i in reversed(range(len(self.attend))):
-            refined[i] = self.attend[i](refined[i], upsample_to(refined[i + 1], refined[i]), window)
+            refined[i] = self.attend[i](refined[i], refined[i + 1], window)
         for i in reversed(range(len(self.attend))):
             refined[i] = refined[i] + upsample_to(refined[i + 1], refined[i])
         return [conv(y) for conv, y in zip(self.outputs, refined, strict=True)]
