@@ -1,7 +1,7 @@
 """High-frequency perception: what is small stands out where the slow waves of a map are taken away.
 
-Shi et al.: HS-FPN: High Frequency and Spatial Perception FPN for Tiny Object
-Detection (AAAI 2025), the module HFP, as the reference implementation computes it.
+Shi et al.: HS-FPN: High Frequency and Spatial Perception FPN for Tiny Object Detection (AAAI 2025), the
+module HFP, as the reference implementation computes it.
 
     f = IDCT(mask . DCT(x)), the mask is 0 where both frequencies are in their lower quarter
     HFP(x) = GN32(ReLU(conv3x3(S(x) + K(x))))

@@ -1,7 +1,7 @@
 """Spatial dependency perception: each cell of a map looks at the coarser map around it.
 
-Shi et al.: HS-FPN: High Frequency and Spatial Perception FPN for Tiny Object
-Detection (AAAI 2025), the module SDP, as the reference implementation computes it.
+Shi et al.: HS-FPN: High Frequency and Spatial Perception FPN for Tiny Object Detection (AAAI 2025), the
+module SDP, as the reference implementation computes it.
 
     q = GN32(ReLU(conv1x1(low))), k = GN32(ReLU(conv1x1(up high))), v = k
     SDP = low + softmax(q k^T / sqrt C) v, inside windows that do not overlap

@@ -1,8 +1,8 @@
 """HS-FPN, the high-frequency and spatial perception feature pyramid network.
 
-Shi et al.: HS-FPN: High Frequency and Spatial Perception FPN for Tiny Object
-Detection (AAAI 2025), as the reference implementation computes it. Another neck of the same name (high-level
-screening, for blood cells) is not this one.
+Shi et al.: HS-FPN: High Frequency and Spatial Perception FPN for Tiny Object Detection (AAAI 2025), as the
+reference implementation computes it. Another neck of the same name (high-level screening, for blood cells) is
+not this one.
 
     l_i = 1x1(C_i);  h_i = HFP_i(l_i), with the high-pass filter at strides 4 and 8
     y_5 = h_5;  y_i = SDP_i(h_i, y_{i+1}), in windows of the size of C5's map
