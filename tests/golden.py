@@ -1,4 +1,4 @@
-"""Parameters and operations of every neck: `make golden` records them, the tests compare."""
+"""Parameters, operations and outputs of every neck: `make golden` records them, the tests compare."""
 
 import json
 from collections.abc import Callable
@@ -53,13 +53,43 @@ def count(make: Callable[[], nn.Module], make_input: Callable[[], Tensor | list[
     return {"params": params, "flops": counter.get_total_flops()}
 
 
-def count_neck(name: str) -> dict[str, int]:
+def count_neck(name: str) -> dict[str, Any]:
     """At size l, on the levels of cspdarknet, for one image of 640 x 640 pixels."""
-    return count(
+    counted = count(
         lambda: build("neck", name, LEVELS, size="l"),
         lambda: [torch.empty(1, channels, 640 // stride, 640 // stride) for channels, stride in LEVELS],
     )
+    return {**counted, "gflops": round(counted["flops"] / 1e9, 3)}
+
+
+def fingerprint(name: str) -> dict[str, list[float]]:
+    """Of each output, by stride: mean, standard deviation, and share in a fixed random direction.
+
+    At size n, for one random image of 128 x 192 pixels, with fresh weights; a change of the start of the
+    weights shows as well as one of the graph.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    levels = [level._replace(channels=level.channels // 4) for level in LEVELS]
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        neck = build("neck", name, tuple(levels)).eval()
+        outputs = neck([random(1, channels, 128 // stride, 192 // stride) for channels, stride in levels])
+    figures = {}
+    for level, x in zip(neck.out_levels, outputs, strict=True):
+        share = (x * random(*x.shape)).sum() / x.numel() ** 0.5
+        figures[str(level.stride)] = [float(f"{value:.5g}") for value in (x.mean(), x.std(), share)]
+    return figures
+
+
+def record(name: str) -> dict[str, Any]:
+    """What `make golden` keeps of a neck."""
+    return {**count_neck(name), "output": fingerprint(name)}
 
 
 if __name__ == "__main__":
-    RECORD.write_text(json.dumps({name: count_neck(name) for name in NECKS}, indent=2) + "\n")
+    rows = (f'  "{name}": {json.dumps(record(name))}' for name in NECKS)
+    RECORD.write_text("{\n" + ",\n".join(rows) + "\n}\n")

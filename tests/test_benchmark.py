@@ -168,11 +168,17 @@ def test_ctrl_c_keeps_what_was_measured(benchmark: Benchmark, monkeypatch: pytes
         ("--seconds nan", "--seconds: got nan, expected 0 or more"),
         ("neck=fpn,fnp", "neck: got 'fnp', expected one of"),
         ("neck=", "neck: got '', expected one of"),
-        ("image_size=abc", "image_size: got 'abc', expected a number of pixels"),
+        ("neck=fpn image_size=abc", "image_size: got 'abc', expected a number of pixels"),
         ("neck=fpn neck.fusion=add", "neck.fusion: no such key"),
-        ("size=n,s", "size=n,s: several values, expected one"),
-        ("trainer.precision=64-true", "trainer.precision: got '64-true', expected one of ['32-true',"),
-        ("trainer.accelerator=abacus", "trainer.accelerator: got 'abacus', this machine has ['auto',"),
+        ("neck=fpn size=n,s", "size=n,s: several values, expected one"),
+        (
+            "neck=fpn trainer.precision=64-true",
+            "trainer.precision: got '64-true', expected one of ['32-true',",
+        ),
+        (
+            "neck=fpn trainer.accelerator=abacus",
+            "trainer.accelerator: got 'abacus', this machine has ['auto',",
+        ),
     ],
 )
 def test_a_wrong_word_is_one_line(

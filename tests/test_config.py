@@ -42,7 +42,7 @@ def test_yaml_lists_every_argument(node: dict) -> None:
     parameters = inspect.signature(get_class(node["_target_"])).parameters.values()
     keyword_only = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
     assert not [p for p in parameters if p.kind is p.VAR_KEYWORD]
-    assert set(node) - {"_target_", "_partial_"} == keyword_only
+    assert set(node) - {"_target_", "_partial_", "defaults"} == keyword_only
 
 
 @pytest.mark.parametrize("choice", CHOICES)
@@ -81,8 +81,12 @@ def test_a_wrong_image_size_is_refused(written: str) -> None:
 
 def rows_of(experiment: Path) -> list[list[str]]:
     params = OmegaConf.load(experiment).hydra.sweeper.params
-    axes = [[f"{key}={value}" for value in str(values).split(",")] for key, values in params.items()]
+    axes = [[f"{key}={value}" for value in swept_values(key, str(values))] for key, values in params.items()]
     return [list(row) for row in itertools.product(*axes)]
+
+
+def swept_values(key: str, values: str) -> list[str]:
+    return [path.stem for path in (CONF / key).glob("*.yaml")] if values == "glob(*)" else values.split(",")
 
 
 def differences(one: dict, other: dict, where: str = "") -> set[str]:

@@ -123,7 +123,7 @@ def test_upsampling_goes_to_the_size_of_the_lateral() -> None:
 
 
 def test_top_down_concatenates_the_upsampled_map_first() -> None:
-    top_down = TopDown([2, 4], [1, 1])
+    top_down = TopDown([2, 4], [2, 4], [1, 1])
     for blocks in (top_down.reduce, top_down.fuse):
         for i in range(len(blocks)):
             blocks[i] = nn.Identity()
@@ -283,12 +283,12 @@ def test_attention_is_computed_in_fp32_under_autocast() -> None:
     x = torch.randn(2, 6, 4, 4).relu()
     module = LPAM(6, 8)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        attention = module.fccfm.correlation(x.bfloat16())
+        attention = module.attention.correlation(x.bfloat16())
         guide = module(x)
     assert attention.dtype == torch.float32
     assert guide.dtype == torch.bfloat16
     torch.testing.assert_close(attention.sum(dim=-1), torch.ones(2, 6))
-    torch.testing.assert_close(attention, module.fccfm.correlation(x.bfloat16().float()))
+    torch.testing.assert_close(attention, module.attention.correlation(x.bfloat16().float()))
 
 
 # LPAM
@@ -302,7 +302,7 @@ def test_lpam_parameters(channels: int, squares: int) -> None:
 
 def test_uniform_attention_is_rank_one() -> None:
     module = LPAM(6, 4)
-    fill(module.fccfm.correlation.query, 0.0)
+    fill(module.attention.correlation.query, 0.0)
     x = torch.randn(2, 6, 8, 8)
     seen = module.inspect(x)
     torch.testing.assert_close(seen.attention, torch.full((2, 6, 6), 1 / 6))
@@ -314,7 +314,7 @@ def test_uniform_attention_is_rank_one() -> None:
 def test_without_attention_the_rank_is_that_of_the_local_map() -> None:
     module = LPAM(3, 4, mix="identity")
     # three orthogonal rows of equal length: three equal singular values
-    module.lsam = Fixed(torch.eye(3).view(1, 3, 3, 1))
+    module.context = Fixed(torch.eye(3).view(1, 3, 3, 1))
     seen = module.inspect(torch.zeros(1, 3, 6, 2))
     assert seen.attention.tolist() == torch.eye(3)[None].tolist()
     assert seen.row_entropy.abs().max() == 0
@@ -340,8 +340,8 @@ GUIDED_BY_HAND = [
 @pytest.mark.parametrize(("changes", "expected"), GUIDED_BY_HAND)
 def test_guided_stage_by_hand(changes: dict, expected: float) -> None:
     stage = GuidedStage(3, 3, **changes)
-    stage.lpam.lsam = Fixed(torch.full((1, 3, 2, 2), 7.0))
-    stage.lpam.fccfm = Fixed(torch.full((1, 3, 2, 2), LN3))
+    stage.lpam.context = Fixed(torch.full((1, 3, 2, 2), 7.0))
+    stage.lpam.attention = Fixed(torch.full((1, 3, 2, 2), LN3))
     got = stage(torch.zeros(1, 3, 4, 4), torch.full((1, 3, 2, 2), 4.0))
     torch.testing.assert_close(got, torch.full((1, 3, 2, 2), expected))
 
@@ -359,7 +359,7 @@ def test_a_concatenated_residual_is_a_conv_of_star_then_guide() -> None:
     stage = GuidedStage(3, 3, residual="concat")
     stage.join.conv = nn.Identity()
     guide, coarser = torch.randn(1, 3, 2, 2), torch.randn(1, 3, 2, 2)
-    stage.lpam.fccfm = Fixed(guide)
+    stage.lpam.attention = Fixed(guide)
     got = stage(torch.zeros(1, 3, 4, 4), coarser)
     torch.testing.assert_close(got, torch.cat((guide.sigmoid() * coarser, guide), dim=1))
 

@@ -10,12 +10,13 @@ import pytest
 import torch
 import yaml
 from hydra.errors import InstantiationException
-from hydra.utils import get_class
+from hydra.utils import get_class, instantiate
 from torch import Tensor, nn
 
 from gffpn.backbones.cspdarknet import CSPDarknet
+from gffpn.build import compose_config
 from gffpn.pyramid import Level, Levels, Neck
-from golden import CONF, LEVELS, NECKS, RECORD, build, count, count_neck, load
+from golden import CONF, LEVELS, NECKS, RECORD, build, count, count_neck, fingerprint, load
 
 PYRAMIDS = {
     "cspdarknet": (Level(32, 4), Level(64, 8), Level(128, 16), Level(256, 32)),
@@ -137,10 +138,17 @@ def test_channels_last_survives(neck: nn.Module) -> None:
         torch.testing.assert_close(output, plain, atol=1e-4, rtol=1e-4)
 
 
-def test_counts_are_the_recorded_ones(name: str) -> None:
+def test_counts_and_outputs_are_the_recorded_ones(name: str) -> None:
     record = json.loads(RECORD.read_text())
     assert name in record, f"{name} is not in {RECORD.name}: run `make golden` and read the diff"
-    assert count_neck(name) == record[name]
+    recorded = record[name]
+    output = recorded.pop("output")
+    assert count_neck(name) == recorded
+    now = fingerprint(name)
+    assert now.keys() == output.keys()
+    for stride, figures in now.items():
+        deviation = output[stride][1]
+        assert figures == pytest.approx(output[stride], rel=1e-3, abs=1e-3 * deviation), f"stride {stride}"
 
 
 def test_the_record_holds_no_neck_that_is_gone() -> None:
@@ -155,7 +163,9 @@ def test_yaml_lists_every_argument_with_its_default(name: str) -> None:
     assert {key for key in config if not key.startswith("_")} == set(keyword_only)
     given = {key: default for key, default in keyword_only.items() if default is not inspect.Parameter.empty}
     if target.__name__.lower() == name.replace("_", ""):  # another YAML of the same class varies it
-        assert {key: config[key] for key in given} == given
+        assert {key: config[key] for key in given} == {
+            key: list(value) if isinstance(value, tuple) else value for key, value in given.items()
+        }
 
 
 CHOICES = [
@@ -173,13 +183,19 @@ def test_a_nonsense_choice_is_a_value_error(name: str, key: str) -> None:
     assert isinstance(caught.value.__cause__, ValueError)
 
 
-@pytest.mark.parametrize("value", [0, -1])
-def test_numbers_that_cannot_be_are_value_errors(value: int) -> None:
-    config = load("neck", "gffpn", size="n")
-    kind = get_class(config.pop("_target_"))
-    for key in ("depth", "dim"):
-        with pytest.raises(ValueError, match=f"{key}: got {value}, expected"):
-            kind(PYRAMIDS["cspdarknet"], **{**config, key: value})
+NUMBERS = [
+    (name, key)
+    for name in NECKS
+    for key, value in load("neck", name, size="n").items()
+    if isinstance(value, int | float) and not isinstance(value, bool)
+]
+
+
+@pytest.mark.parametrize(("name", "key"), NUMBERS)
+def test_a_number_that_cannot_be_is_a_value_error(name: str, key: str) -> None:
+    with pytest.raises(InstantiationException, match=f"{key}: got -1, expected") as caught:
+        build("neck", name, PYRAMIDS["cspdarknet"], **{key: -1})
+    assert isinstance(caught.value.__cause__, ValueError)
 
 
 # Counts measured on the necks' reference implementations
@@ -205,72 +221,138 @@ def test_counts_are_those_of_the_reference_implementation(row: dict[str, Any]) -
 
 # GF-FPN's own arguments
 
-VARIANTS = {
-    "fusion": ["add"],
-    "residual": [False, "concat"],
-    "gate": ["none"],
-    "guide": ["pyramid"],
-    "short": ["lsam"],
-    "downsample": ["avg", "stride"],
-    "norm": ["batch"],
-    "mix": ["attend_plus_input", "identity"],
-    "projection": ["per_channel"],
-}
+VARIANTS = [
+    {"fusion": "add"},
+    {"residual": False},
+    {"residual": "concat"},
+    {"gate": "none"},
+    {"guide": "pyramid"},
+    {"guided": [8, 32]},
+    {"short": "lsam"},
+    {"context": "strided_conv"},
+    {"attention": "se"},
+    {"attention": "cbam"},
+    {"attention": "none"},
+    {"downsample": "avg"},
+    {"downsample": "stride"},
+    {"norm": "batch"},
+    {"mix": "attend_plus_input"},
+    {"mix": "identity"},
+    {"projection": "per_channel"},
+    {"base": {"width": "uniform"}},
+    {"base": {"widen": 1.25}},
+    {"base": {"c2": "unused"}},
+]
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [(key, value) for key, values in VARIANTS.items() for value in values]
-)
-@pytest.mark.parametrize("pyramid", ["cspdarknet", "no_stride_4"])
-def test_every_variant_of_gffpn_runs_learns_and_differs(key: str, value: object, pyramid: str) -> None:
-    levels = PYRAMIDS[pyramid]
+@pytest.mark.parametrize("changes", VARIANTS, ids=str)
+def test_every_variant_of_gffpn_runs_learns_and_differs(changes: dict[str, Any]) -> None:
+    levels = PYRAMIDS["cspdarknet"]
     features = features_of(levels, (74, 90))
     torch.manual_seed(0)
     plain = build("neck", "gffpn", levels)
     torch.manual_seed(0)
-    variant = build("neck", "gffpn", levels, **{key: value})
+    variant = build("neck", "gffpn", levels, **changes)
     weights = plain.state_dict()
     shared = {k: v for k, v in variant.state_dict().items() if k in weights and weights[k].shape == v.shape}
     variant.load_state_dict({**variant.state_dict(), **{k: weights[k] for k in shared}})
     outputs = variant(features)
-    assert [output.shape for output in outputs] == [output.shape for output in plain(features)]
-    assert not all(torch.equal(a, b) for a, b in zip(outputs, plain(features), strict=True))
+    assert [output.shape[2:] for output in outputs] == [output.shape[2:] for output in plain(features)]
+    assert not all(
+        a.shape == b.shape and torch.equal(a, b) for a, b in zip(outputs, plain(features), strict=True)
+    )
     sum((output * torch.randn_like(output)).sum() for output in outputs).backward()
     assert not [k for k, p in variant.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
 
 
-def test_the_guide_is_the_guided_level_or_the_pyramids() -> None:
-    for guide in ("cascade", "pyramid"):
-        neck = build("neck", "gffpn", PYRAMIDS["cspdarknet"], guide=guide).eval()
-        seen: list[Tensor] = []
-        for stage in neck.guided:
-            stage.register_forward_pre_hook(lambda module, inputs, seen=seen: seen.append(inputs[0]))
-        fused: list[Tensor] = []
-        neck.top_down.register_forward_hook(lambda module, inputs, output, fused=fused: fused.extend(output))
-        outputs = neck(features_of(PYRAMIDS["cspdarknet"], (64, 64)))
-        assert seen[0] is fused[0]
-        assert seen[1] is (outputs[0] if guide == "cascade" else fused[1])
+@pytest.mark.parametrize(
+    ("changes", "strides"),
+    [({}, (8, 16, 32)), ({"guide": "pyramid"}, (8, 16, 32)), ({"guided": [8, 32]}, (8, 32))],
+)
+def test_what_guides_and_what_is_guided(changes: dict[str, Any], strides: tuple[int, ...]) -> None:
+    levels = PYRAMIDS["cspdarknet"]
+    neck = build("neck", "gffpn", levels, **changes).eval()
+    assert tuple(int(stride) for stride in neck.guided) == strides
+    guides: dict[int, Tensor] = {}
+    for stride, stage in neck.guided.items():
+        stage.register_forward_pre_hook(
+            lambda module, inputs, stride=int(stride): guides.update({stride: inputs[0]})
+        )
+    fused: list[Tensor] = []
+    neck.base.register_forward_hook(lambda module, inputs, output: fused.extend(output))
+    outputs = neck(features_of(levels, (64, 64)))
+    cascades = changes.get("guide") != "pyramid"
+    for i, stride in enumerate((8, 16, 32)):
+        if stride in strides:
+            assert guides[stride] is (outputs[i - 1] if i and cascades else fused[i])
+        else:
+            assert outputs[i] is fused[i + 1]
 
 
-def test_without_stride_4_the_finest_level_passes_through() -> None:
-    neck = build("neck", "gffpn", PYRAMIDS["no_stride_4"]).eval()
-    features = features_of(PYRAMIDS["no_stride_4"], (64, 64))
-    assert neck.in_strides == (8, 16, 32)
-    torch.testing.assert_close(neck(features)[0], neck.top_down(features)[0])
+@pytest.mark.parametrize("base", [name for name in NECKS if not name.startswith("gf")])
+def test_guided_stages_stand_on_any_neck(base: str) -> None:
+    """Its coarser levels change, and no parameter is idle."""
+    levels = PYRAMIDS["cspdarknet"]
+    plain = compose_config(["neck=gffpn", f"neck@neck.base={base}"]).neck
+    torch.manual_seed(0)
+    neck = instantiate(plain, levels, _convert_="all")
+    features = features_of(levels, FITTING)
+    below, outputs = neck.base(features), neck(features)
+    below = below[len(below) - len(outputs) :]
+    assert [x.shape for x in outputs] == [x.shape for x in below]
+    assert neck.out_levels == neck.base.out_levels[-len(outputs) :]
+    assert all(not torch.equal(one, other) for one, other in zip(outputs[1:], below[1:], strict=True))
+    sum((output * torch.randn_like(output)).sum() for output in outputs).backward()
+    assert not [k for k, p in neck.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
 
 
-def test_a_missing_level_is_named() -> None:
-    for name in NECKS:
-        config = load("neck", name, size="n")
-        kind = get_class(config.pop("_target_"))
-        with pytest.raises(ValueError, match="8, 16"):
-            kind((Level(64, 4), Level(128, 32)), **config)
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"guided": []}, r"guided: got \[\], expected some of \[8, 16, 32\]"),
+        ({"guided": [16, 32]}, r"expected 8 too: the map of stride 4 only guides"),
+        ({"guided": [4, 8]}, r"guided: got \[4, 8\], expected some of"),
+    ],
+)
+def test_what_cannot_be_guided(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(InstantiationException, match=words):
+        build("neck", "gffpn", PYRAMIDS["cspdarknet"], **changes)
+
+
+def test_c2_changes_what_is_read_and_given() -> None:
+    levels = PYRAMIDS["cspdarknet"]
+    for kind in ("fpn", "panet", "bifpn"):
+        for c2, reads, gives in (
+            ("unused", (8, 16, 32), (8, 16, 32)),
+            ("merged", (4, 8, 16, 32), (8, 16, 32)),
+            ("given", (4, 8, 16, 32), (4, 8, 16, 32)),
+        ):
+            neck = build("neck", kind, levels, c2=c2)
+            assert neck.in_strides == reads
+            assert neck.out_levels == tuple(level for level in levels if level.stride in gives)
+
+
+@pytest.mark.parametrize("kind", ["fpn", "panet", "none"])
+def test_widths_of_the_lineage(kind: str) -> None:
+    def widths(**changes: object) -> list[int]:
+        neck = build("neck", kind, PYRAMIDS["uneven"], **changes).eval()
+        return [output.shape[1] for output in neck(features_of(PYRAMIDS["uneven"], FITTING))]
+
+    assert widths() == [40, 112, 320]
+    assert widths(width="uniform", out_channels=48) == [48, 48, 48]
+    # 46, 128.8 and 368, to even numbers
+    assert widths(widen=1.15) == [46, 128, 368]
 
 
 # The paper's table 5: backbone, neck and, a level, one 1x1 convolution to 3 x (5 + 9) channels; size l, 640
-# pixels. The paper has 40.7, 46.2 and 41.7 M parameters.
+# pixels. The paper has 40.7, 46.2, 46.8 and 41.7 M parameters.
 
-TABLE_5 = {"fpn": (40_735_230, 98.54), "panet": (46_181_374, 107.77), "gffpn": (41_670_784, 107.71)}
+TABLE_5 = {
+    "fpn": (40_735_230, 98.54),
+    "panet": (46_181_374, 107.77),
+    "bifpn": (46_773_511, 110.29),
+    "gffpn": (41_670_784, 107.71),
+}
 
 
 class Whole(nn.Module):

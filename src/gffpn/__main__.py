@@ -58,6 +58,21 @@ def benchmark_verb(arguments: argparse.Namespace) -> None:
         refuse(f"failed: {', '.join(entry.neck for entry in record.failed)}", code=1)
 
 
+def match_verb(arguments: argparse.Namespace) -> None:
+    """The width at which a neck costs what another costs; exit code 1 if none comes within 2 %."""
+    from gffpn.benchmark.match import match
+
+    own = ("neck=", "to=", "by=")
+    asked = dict(word.split("=", 1) for word in arguments.overrides if word.startswith(own))
+    if not {"neck", "to"} <= set(asked):
+        raise ValueError("match: expected neck=NECK and to=NECK")
+    rest = [word for word in arguments.overrides if not word.startswith(own)]
+    found = match(asked["neck"], asked["to"], asked.get("by", "params"), rest, classes=arguments.classes)
+    print(json.dumps(found.told()) if arguments.json else found.table())
+    if not found.close:
+        raise SystemExit(1)
+
+
 def check_verb(arguments: argparse.Namespace) -> None:
     """Read and check the data set; exit code 1 and every fault if there is one."""
     from gffpn.build import build_index, compose_config
@@ -116,6 +131,18 @@ def parser() -> argparse.ArgumentParser:
     cost.add_argument("--json", action="store_true", help="print the JSON line only")
     cost.set_defaults(act=cost_verb)
     timing = _benchmark_parser(verbs)
+    matching = verbs.add_parser(
+        "match",
+        help="the width at which a neck costs what another one costs",
+        description="Finds the width at which one neck alone, without backbone and head, has the parameters "
+        "or the GFLOPs of another: a control for a comparison, since a neck may win by its width alone. "
+        "Other overrides are for both, those of neck.* for the first. "
+        "Exit code 1 if no width comes within 2 %%.",
+        epilog="example: python -m gffpn match neck=panet to=gffpn by=gflops size=l image_size=640",
+    )
+    matching.add_argument("--classes", type=int, default=9, help="number of classes (default: 9, TinyIndus)")
+    matching.add_argument("--json", action="store_true", help="print one JSON line")
+    matching.set_defaults(act=match_verb)
     data = verbs.add_parser("data", help="check a data set, or tell what it holds")
     data_verbs = data.add_subparsers(metavar="check|card", required=True)
     checking = data_verbs.add_parser(
@@ -137,7 +164,7 @@ def parser() -> argparse.ArgumentParser:
     )
     telling.add_argument("--json", action="store_true", help="print one JSON object that lists everything")
     telling.set_defaults(act=card_verb)
-    for verb in (cost, timing, checking, telling):
+    for verb in (cost, timing, matching, checking, telling):
         verb.add_argument(
             "overrides", nargs="*", metavar="KEY=VALUE", help="as for train.py: neck=panet data=voc ..."
         )

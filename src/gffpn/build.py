@@ -26,7 +26,7 @@ from gffpn.data.datamodule import DetectionData
 from gffpn.data.index import DataIndex
 from gffpn.detector import Detector
 from gffpn.optim import Recipe
-from gffpn.pyramid import Head, check_image_size
+from gffpn.pyramid import Head, Levels, Neck, check_image_size
 from gffpn.streams import torch_stream
 from gffpn.suite.folder import RunFolder
 from gffpn.suite.overrides import CONF, WRONG_OVERRIDE, told
@@ -93,11 +93,17 @@ def build_detector(config: DictConfig, num_classes: int) -> Detector:
     """Backbone, neck and head, each from its own random stream: equal seeds give equal backbones."""
     with torch_stream(config.seed, "backbone"):
         backbone = instantiate(config.backbone, _convert_="all")
-    with torch_stream(config.seed, "neck"):
-        neck = instantiate(config.neck, backbone.out_levels, _convert_="all")
+    neck = build_neck(config, backbone.out_levels)
     with torch_stream(config.seed, "head"):
         head = instantiate(config.head.network, neck.out_levels, num_classes, _convert_="all")
     return Detector(backbone, neck, head)
+
+
+def build_neck(config: DictConfig, in_levels: Levels) -> Neck:
+    """The neck alone."""
+    with torch_stream(config.seed, "neck"):
+        neck: Neck = instantiate(config.neck, in_levels, _convert_="all")
+    return neck
 
 
 def rehearse(config: DictConfig) -> None:

@@ -7,13 +7,14 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
+from gffpn.layers.fccfm import FCCFM
 from gffpn.layers.lpam import LPAM
 
 
 class AttentionTelemetry(Callback):
     """Logs, of the first validation batch, each LPAM's row entropy over log C (1: uniform) and A X's rank.
 
-    Keys: `attention/<module>/row_entropy` and `attention/<module>/effective_rank`. Without an LPAM: nothing.
+    Keys: `attention/<module>/row_entropy` and `attention/<module>/effective_rank`. Without FCCFM: nothing.
     """
 
     def __init__(self) -> None:
@@ -30,9 +31,9 @@ class AttentionTelemetry(Callback):
     ) -> None:
         if batch_idx == 0:
             for name, module in pl_module.named_modules():
-                if isinstance(module, LPAM):
-                    # a guided stage calls LPAM's two parts by itself; both ways begin with LSAM
-                    self._hooks.append(module.lsam.register_forward_hook(self._keeper(name)))
+                if isinstance(module, LPAM) and isinstance(module.attention, FCCFM):
+                    # a guided stage calls LPAM's two parts by itself; both ways begin with the context
+                    self._hooks.append(module.context.register_forward_hook(self._keeper(name)))
 
     def _keeper(self, name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
         def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

@@ -13,7 +13,9 @@ def prediction_conv(in_channels: int, start: Tensor) -> nn.Conv2d:
 
 def logits_of_mean(mean: float, bins: int) -> Tensor:
     """Logits (bins), linear in the bin, whose softmax has that mean (0 < mean < bins - 1), by bisection."""
-    positions = torch.arange(bins, dtype=torch.float64)
+    positions = torch.arange(
+        bins, dtype=torch.float64, device="cpu"
+    )  # read below, even if the head is built on meta
     low, high = -16.0, 16.0
     for _ in range(50):
         slope = (low + high) / 2

@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 REFERENCE_SIZE = 640
 """Pixels: the image size for which the bias start and the objectness weight are stated."""
 
-OBJECTNESS_BALANCE: Mapping[int, float] = {4: 4.0, 8: 4.0, 16: 1.0, 32: 0.4, 64: 0.1}
-"""Weight of a level's objectness by its stride. 8, 16 and 32 are YOLOv5's, 4 and 64 ours."""
+OBJECTNESS_BALANCE: Mapping[int, float] = {4: 4.0, 8: 4.0, 16: 1.0, 32: 0.4, 64: 0.1, 128: 0.1}
+"""Weight of a level's objectness by its stride. 8, 16 and 32 are YOLOv5's, the others ours."""
 
 
 class YOLOv5Head(nn.Module):

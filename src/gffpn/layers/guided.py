@@ -75,7 +75,8 @@ class GuidedStage(nn.Module):
     fusion: `star`, gate(G) * F; `add`, gate(G) + F.
     residual: True, + the short path; False, none; `concat`, a convolution of the concatenation with it.
     gate: `sigmoid`, or `none` as in the star networks that the paper cites.
-    short: `lpam`, the short path is G; `lsam`, LSAM's output, through a 1x1 without bias where widths differ.
+    short: `lpam`, the short path is G; `lsam`, the output of the local context (LSAM unless `context` says
+    otherwise), through a 1x1 without bias where widths differ.
     The others: see LPAM.
     """
 
@@ -88,6 +89,8 @@ class GuidedStage(nn.Module):
         residual: bool | str = True,
         gate: str = "sigmoid",
         short: str = "lpam",
+        context: str = "lsam",
+        attention: str = "fccfm",
         downsample: str = "max",
         norm: str = "none",
         mix: str = "attend",
@@ -99,6 +102,8 @@ class GuidedStage(nn.Module):
         self.lpam = LPAM(
             in_channels,
             out_channels,
+            context=context,
+            attention=attention,
             downsample=downsample,
             norm=norm,
             mix=mix,
@@ -114,8 +119,8 @@ class GuidedStage(nn.Module):
 
     def forward(self, finer: Tensor, coarser: Tensor) -> Tensor:
         """N (N, C_in, H, W) and F (N, C_out, ceil(H / 2), ceil(W / 2)) to P of F's shape."""
-        local = self.lpam.lsam(finer)
-        guide = self.lpam.fccfm(local)
+        local = self.lpam.context(finer)
+        guide = self.lpam.attention(local)
         fused = self.fuse(self.gate(guide), coarser)
         if self.join is None:
             return fused

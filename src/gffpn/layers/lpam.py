@@ -7,18 +7,25 @@ Performance. Information 2026, 17(1), 25. Sections 2.2.1 and 2.2.2, figure 3.
 
 Parameters: 9 C + the sum of the squared split widths + 4 d + C C_out, with the defaults.
 
+What the paper asserts and does not test can be swapped: `context: strided_conv` in LSAM's place, `attention:
+se`, `cbam` or `none` in FCCFM's.
+
 Deviations: the paper's own count has (9 + 3 d) C in place of 9 C + 4 d: its text counts 2 C d for the two
 projections, its sum 3 C d, its equations 4 d. No bias, no normalisation and no activation but LSAM's ReLUs,
 as it counts none.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from gffpn.layers.choice import choose
 from gffpn.layers.fccfm import FCCFM, mix_channels
 from gffpn.layers.lsam import LSAM
+from gffpn.layers.substitutes import CHANNEL_GATES, reweighted, strided_conv
 
 
 class Inspection(NamedTuple):
@@ -37,7 +44,10 @@ class Inspection(NamedTuple):
 class LPAM(nn.Module):
     """(N, C_in, H, W) to the guide map G (N, C_out, ceil(H / 2), ceil(W / 2)).
 
-    Arguments: see LSAM and FCCFM.
+    context: `lsam`, or `strided_conv`, ReLU(3x3 of stride 2), without bias.
+    attention: `fccfm`, or a known channel attention before the same 1x1: `se`, `cbam`; `none`, the 1x1 alone.
+    norm: see LSAM and FCCFM, and alike in their substitutes.
+    downsample is LSAM's alone; mix, projection, product and dim are FCCFM's alone.
     """
 
     def __init__(
@@ -45,6 +55,8 @@ class LPAM(nn.Module):
         in_channels: int,
         out_channels: int,
         *,
+        context: str = "lsam",
+        attention: str = "fccfm",
         downsample: str = "max",
         norm: str = "none",
         mix: str = "attend",
@@ -53,21 +65,28 @@ class LPAM(nn.Module):
         dim: int = 64,
     ) -> None:
         super().__init__()
-        self.lsam = LSAM(in_channels, downsample=downsample, norm=norm)
-        self.fccfm = FCCFM(
-            in_channels, out_channels, mix=mix, projection=projection, norm=norm, product=product, dim=dim
-        )
+        contexts: dict[str, Callable[[int], nn.Module]] = {
+            "lsam": partial(LSAM, downsample=downsample, norm=norm),
+            "strided_conv": partial(strided_conv, norm=norm),
+        }
+        attentions: dict[str, Callable[[int, int], nn.Module]] = {
+            "fccfm": partial(FCCFM, mix=mix, projection=projection, norm=norm, product=product, dim=dim),
+            **{name: partial(reweighted, gate, norm=norm) for name, gate in CHANNEL_GATES.items()},
+        }
+        self.context = choose("context", context, contexts)(in_channels)
+        self.attention = choose("attention", attention, attentions)(in_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """The guide map."""
-        guide: Tensor = self.fccfm(self.lsam(x))
+        guide: Tensor = self.attention(self.context(x))
         return guide
 
     @torch.no_grad()
     def inspect(self, x: Tensor) -> Inspection:
-        """A, G and how far A is from uniform and A X from rank one."""
-        local = self.lsam(x)
-        correlation = self.fccfm.correlation
+        """A, G and how far A is from uniform and A X from rank one. For `attention: fccfm` only."""
+        assert isinstance(self.attention, FCCFM)
+        local = self.context(x)
+        correlation = self.attention.correlation
         if correlation is None:
             channels = local.shape[1]
             attention = torch.eye(channels, device=x.device).expand(len(x), channels, channels)
@@ -77,7 +96,7 @@ class LPAM(nn.Module):
         singular = torch.linalg.svdvals(mixed)
         total = singular.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(singular.dtype).tiny)
         return Inspection(
-            guide=self.fccfm(local),
+            guide=self.attention(local),
             attention=attention,
             row_entropy=torch.special.entr(attention).sum(dim=-1),
             effective_rank=torch.special.entr(singular / total).sum(dim=-1).exp(),

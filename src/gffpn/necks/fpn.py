@@ -3,34 +3,59 @@
 Lin et al.: Feature Pyramid Networks for Object Detection (CVPR 2017), in the form that YOLOv5 calls its FPN
 head.
 
-Deviations from Lin et al.: levels are concatenated and not added, a C3 block takes the place of the 3x3
-convolution, each level keeps its own width.
+Deviations from Lin et al. (`fpn_additive` has none): levels are concatenated and not added, a C3 block takes
+the place of the 3x3 convolution, each level keeps its own width.
 """
 
+import torch
 from torch import Tensor, nn
 
-from gffpn.layers.csp import scaled_depth
-from gffpn.layers.topdown import TopDown
-from gffpn.pyramid import Levels, levels_at
+from gffpn.layers.conv import ConvBNAct
+from gffpn.layers.topdown import TopDown, bottlenecks, strides_read
+from gffpn.layers.widths import lineage_widths
+from gffpn.pyramid import Level, Levels, levels_at
 
 
 class FPN(nn.Module):
     """F5 = C3(C5); F4 = C3(1x1(cat(up F5, C4))); F3 = C3(1x1(cat(up F4, C3))).
 
-    Reads and gives strides 8, 16, 32 at the widths of the inputs. depth: multiple of the three bottlenecks of
-    a C3. Raises ValueError if a level is missing.
+    depth: multiple of the three bottlenecks of a C3.
+    width, out_channels, widen: of the levels it gives, see `lineage_widths`.
+    c2: `unused`, reads and gives strides 8, 16, 32; `merged`, a 3x3 convolution of stride 2 brings C2 to C3,
+    in front of it; `given`, F2 = C3(1x1(cat(up F3, C2))), one bottleneck, is given as well.
+    Raises ValueError if a level is missing.
     """
 
-    in_strides = (8, 16, 32)
-
-    def __init__(self, in_levels: Levels, *, depth: float) -> None:
+    def __init__(
+        self,
+        in_levels: Levels,
+        *,
+        depth: float,
+        width: str = "pyramid",
+        out_channels: int,
+        widen: float = 1.0,
+        c2: str = "unused",
+    ) -> None:
         super().__init__()
-        self.out_levels = levels_at(in_levels, self.in_strides, reader="FPN")
-        self._positions = [in_levels.index(level) for level in self.out_levels]
-        channels = [level.channels for level in self.out_levels]
-        self.top_down = TopDown(channels, [scaled_depth(3, depth)] * len(channels))
+        self.in_strides = strides_read(c2)
+        levels = levels_at(in_levels, self.in_strides, reader="FPN")
+        self._positions = [in_levels.index(level) for level in levels]
+        self.down2: nn.Module | None = None
+        if c2 == "merged":
+            finest, *rest = levels
+            self.down2 = ConvBNAct(finest.channels, rest[0].channels, 3, 2)
+            levels = (Level(2 * rest[0].channels, rest[0].stride), *rest[1:])
+        given = levels_at(in_levels, [level.stride for level in levels], reader="FPN")
+        widths = lineage_widths(width, given, out_channels=out_channels, widen=widen)
+        self.out_levels = tuple(Level(w, level.stride) for w, level in zip(widths, levels, strict=True))
+        self.top_down = TopDown(
+            [level.channels for level in levels], widths, [bottlenecks(level, depth) for level in levels]
+        )
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """C3..C5 to F3..F5."""
-        fused: list[Tensor] = self.top_down([features[i] for i in self._positions])
+        """C3..C5 to F3..F5; with C2 given, C2..C5 to F2..F5."""
+        maps = [features[i] for i in self._positions]
+        if self.down2 is not None:
+            maps[:2] = [torch.cat((self.down2(maps[0]), maps[1]), dim=1)]
+        fused: list[Tensor] = self.top_down(maps)
         return fused

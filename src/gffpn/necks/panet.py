@@ -3,17 +3,21 @@
 Liu et al.: Path Aggregation Network for Instance Segmentation (CVPR 2018), in the form of YOLOv5's and
 YOLOX's neck.
 
-Deviations from Liu et al.: levels are concatenated and not added, C3 blocks, each level keeps its own width,
-no adaptive feature pooling (that belongs to a two-stage head).
+Deviations from Liu et al. (`pafpn_additive` is nearer): levels are concatenated and not added, C3 blocks,
+each level keeps its own width, no adaptive feature pooling (that belongs to a two-stage head).
 """
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from gffpn.layers.conv import ConvBNAct
-from gffpn.layers.csp import C3, scaled_depth
+from gffpn.layers.csp import C3
 from gffpn.layers.resize import upsample_to
-from gffpn.pyramid import Levels, levels_at
+from gffpn.layers.topdown import bottlenecks, strides_read
+from gffpn.layers.widths import lineage_widths
+from gffpn.pyramid import Level, Levels, levels_at
 
 
 class PANet(nn.Module):
@@ -22,33 +26,54 @@ class PANet(nn.Module):
     R5 = 1x1(C5); T4 = C3(cat(up R5, C4)); R4 = 1x1(T4); P3 = C3(cat(up R4, C3));
     P4 = C3(cat(3x3 s2 (P3), R4)); P5 = C3(cat(3x3 s2 (P4), R5)).
 
-    Reads and gives strides 8, 16, 32 at the widths of the inputs. depth: multiple of the three bottlenecks of
-    a C3. Raises ValueError if a level is missing.
+    depth: multiple of the three bottlenecks of a C3.
+    width, out_channels, widen: of the levels it gives, see `lineage_widths`.
+    c2: `unused`, reads and gives strides 8, 16, 32; otherwise the passes go one level further, to a P2 with
+    one bottleneck, which is `merged` (only P3 and coarser are given) or `given`.
+    Raises ValueError if a level is missing.
     """
 
-    in_strides = (8, 16, 32)
-
-    def __init__(self, in_levels: Levels, *, depth: float) -> None:
+    def __init__(
+        self,
+        in_levels: Levels,
+        *,
+        depth: float,
+        width: str = "pyramid",
+        out_channels: int,
+        widen: float = 1.0,
+        c2: str = "unused",
+    ) -> None:
         super().__init__()
-        self.out_levels = levels_at(in_levels, self.in_strides, reader="PANet")
-        self._positions = [in_levels.index(level) for level in self.out_levels]
-        c3, c4, c5 = (level.channels for level in self.out_levels)
-        repeats = scaled_depth(3, depth)
-        self.reduce5 = ConvBNAct(c5, c4)
-        self.top_down4 = C3(2 * c4, c4, repeats)
-        self.reduce4 = ConvBNAct(c4, c3)
-        self.top_down3 = C3(2 * c3, c3, repeats)
-        self.down3 = ConvBNAct(c3, c3, 3, 2)
-        self.bottom_up4 = C3(2 * c3, c4, repeats)
-        self.down4 = ConvBNAct(c4, c4, 3, 2)
-        self.bottom_up5 = C3(2 * c4, c5, repeats)
+        self.in_strides = strides_read(c2)
+        levels = levels_at(in_levels, self.in_strides, reader="PANet")
+        self._positions = [in_levels.index(level) for level in levels]
+        self._first_given = 1 if c2 == "merged" else 0
+        widths = lineage_widths(width, levels, out_channels=out_channels, widen=widen)
+        out_levels = [Level(w, level.stride) for w, level in zip(widths, levels, strict=True)]
+        self.out_levels = tuple(out_levels[self._first_given :])
+        repeats = [bottlenecks(level, depth) for level in levels]
+        sent_up = [*widths[1:-1], levels[-1].channels]
+        self.reduce = nn.ModuleList(
+            ConvBNAct(coarser, w) for coarser, w in zip(sent_up, widths[:-1], strict=True)
+        )
+        self.top_down = nn.ModuleList(
+            C3(w + level.channels, w, n)
+            for w, level, n in zip(widths[:-1], levels[:-1], repeats[:-1], strict=True)
+        )
+        self.down = nn.ModuleList(ConvBNAct(w, w, 3, 2) for w in widths[:-1])
+        self.bottom_up = nn.ModuleList(
+            C3(2 * finer, w, n) for (finer, w), n in zip(pairwise(widths), repeats[1:], strict=True)
+        )
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """C3..C5 to P3..P5."""
-        c3, c4, c5 = (features[i] for i in self._positions)
-        r5 = self.reduce5(c5)
-        r4 = self.reduce4(self.top_down4(torch.cat((upsample_to(r5, c4), c4), dim=1)))
-        p3 = self.top_down3(torch.cat((upsample_to(r4, c3), c3), dim=1))
-        p4 = self.bottom_up4(torch.cat((self.down3(p3), r4), dim=1))
-        p5 = self.bottom_up5(torch.cat((self.down4(p4), r5), dim=1))
-        return [p3, p4, p5]
+        """C3..C5 to P3..P5; with C2 given, C2..C5 to P2..P5."""
+        maps = [features[i] for i in self._positions]
+        x = maps[-1]
+        reduced: list[Tensor] = []
+        for i in reversed(range(len(self.reduce))):
+            reduced.insert(0, self.reduce[i](x))
+            x = self.top_down[i](torch.cat((upsample_to(reduced[0], maps[i]), maps[i]), dim=1))
+        outputs = [x]
+        for down, bottom_up, lateral in zip(self.down, self.bottom_up, reduced, strict=True):
+            outputs.append(bottom_up(torch.cat((down(outputs[-1]), lateral), dim=1)))
+        return outputs[self._first_given :]

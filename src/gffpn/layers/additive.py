@@ -1,0 +1,56 @@
+"""The additive top-down pass of Lin et al., which FPN and PAFPN in their original form share."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from gffpn.layers.choice import choose
+from gffpn.layers.conv import ConvBNAct
+from gffpn.layers.resize import upsample_to
+from gffpn.pyramid import Levels
+
+
+def biased_conv(in_channels: int, out_channels: int, kernel_size: int = 1, stride: int = 1) -> nn.Module:
+    """A convolution with bias, and nothing after it."""
+    return nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2)
+
+
+def normed_conv(in_channels: int, out_channels: int, kernel_size: int = 1, stride: int = 1) -> nn.Module:
+    """A convolution without bias, BatchNorm with PyTorch's constants, no activation."""
+    return ConvBNAct(
+        in_channels, out_channels, kernel_size, stride, norm=nn.BatchNorm2d, activation=nn.Identity
+    )
+
+
+CONVS: dict[str, Callable[..., nn.Module]] = {"none": biased_conv, "batch": normed_conv}
+
+
+class AdditiveTopDown(nn.Module):
+    """L_i = 1x1(C_i) + up L_{i+1}; output_i = 3x3(L_i). All outputs have `out_channels` channels."""
+
+    def __init__(self, levels: Levels, out_channels: int, *, norm: str) -> None:
+        super().__init__()
+        conv = choose("norm", norm, CONVS)
+        if out_channels < 1:
+            raise ValueError(f"out_channels: got {out_channels!r}, expected at least 1")
+        self.lateral = nn.ModuleList(conv(level.channels, out_channels) for level in levels)
+        self.output = nn.ModuleList(conv(out_channels, out_channels, 3) for _ in levels)
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """C maps to P maps of the same sizes, finest first."""
+        x = self.lateral[-1](features[-1])
+        sums = [x]
+        for i in reversed(range(len(features) - 1)):
+            lateral = self.lateral[i](features[i])
+            x = lateral + upsample_to(x, lateral)
+            sums.insert(0, x)
+        return [output(x) for output, x in zip(self.output, sums, strict=True)]
+
+
+def start_convolutions(module: nn.Module, start: Callable[[Tensor], object]) -> None:
+    """`start` for the weight of every convolution, zero for its bias."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            start(part.weight)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)

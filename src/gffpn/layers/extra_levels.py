@@ -1,0 +1,45 @@
+"""Levels coarser than the backbone's, appended to a pyramid."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gffpn.layers.choice import choose
+from gffpn.pyramid import Level, Levels
+
+
+class ExtraLevels(nn.Module):
+    """Outputs of a neck, and `count` coarser ones, each of half the size (rounded up) of the one before.
+
+    kind: `pool`, every second cell of the coarsest output, without parameters (a max-pool with a kernel of
+    1); `output` and `input`, biased 3x3 convolutions of stride 2, the first of the coarsest output or of the
+    coarsest input.
+    relu: between two such convolutions, as in torchvision, and not in mmdetection's default.
+    """
+
+    def __init__(self, count: int, kind: str, *, source: Level, out_levels: Levels, relu: bool) -> None:
+        super().__init__()
+        if count < 0:
+            raise ValueError(f"extra_levels: got {count!r}, expected 0 or more")
+        coarsest = out_levels[-1]
+        channels = choose(
+            "extra", kind, {"pool": None, "output": coarsest.channels, "input": source.channels}
+        )
+        self.from_input = kind == "input"
+        self.count = count
+        self.relu = relu
+        into = [] if channels is None else [channels, *[coarsest.channels] * count][:count]
+        self.convs = nn.ModuleList(nn.Conv2d(c, coarsest.channels, 3, 2, 1) for c in into)
+        extra = (Level(coarsest.channels, coarsest.stride * 2 ** (i + 1)) for i in range(count))
+        self.out_levels = (*out_levels, *extra)
+
+    def forward(self, outputs: list[Tensor], coarsest_input: Tensor) -> list[Tensor]:
+        """All levels, finest first."""
+        levels = list(outputs)
+        if not self.convs:
+            for _ in range(self.count):
+                levels.append(functional.max_pool2d(levels[-1], 1, 2))
+        x = coarsest_input if self.from_input else outputs[-1]
+        for i, conv in enumerate(self.convs):
+            x = conv(functional.relu(x) if i and self.relu else x)
+            levels.append(x)
+        return levels

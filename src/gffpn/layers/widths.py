@@ -1,0 +1,23 @@
+"""Widths of the levels that a neck gives."""
+
+from gffpn.layers.choice import choose
+from gffpn.pyramid import Levels
+
+
+def pyramid_or_uniform(width: str, levels: Levels, out_channels: int) -> list[int]:
+    """One width a level: `pyramid`, as wide as the input's; `uniform`, all `out_channels`."""
+    if out_channels < 8:
+        raise ValueError(f"out_channels: got {out_channels!r}, expected at least 8")
+    pyramid = [level.channels for level in levels]
+    return choose("width", width, {"pyramid": pyramid, "uniform": [out_channels] * len(levels)})
+
+
+def lineage_widths(width: str, levels: Levels, *, out_channels: int, widen: float) -> list[int]:
+    """`pyramid_or_uniform` times `widen`, to the nearest even number: a C3 block halves its width.
+
+    `widen` is what a comparison at equal cost turns (`python -m gffpn match`).
+    """
+    if not widen > 0:
+        raise ValueError(f"widen: got {widen!r}, expected a multiple > 0")
+    widths = pyramid_or_uniform(width, levels, out_channels)
+    return widths if widen == 1 else [max(8, 2 * round(channels * widen / 2)) for channels in widths]

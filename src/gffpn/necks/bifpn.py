@@ -1,0 +1,94 @@
+"""BiFPN in the cspdarknet lineage: the weighted sums of BiFPN in the frame of PANet.
+
+Tan, Pang, Le: EfficientDet: Scalable and Efficient Object Detection (CVPR 2020), section 3, as detectors of
+the YOLOv5 lineage adopt it, and as the BiFPN row of the GF-FPN paper's Table 5 counts it (46.8 M parameters).
+
+Deviations from Tan et al. (`bifpn_effdet` has none): PANet's C3 blocks and reductions in place of separable
+convolutions, one pass, SiLU(sum) through a biased 1x1 after each sum, weights without ReLU; each level keeps
+its own width.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from gffpn.layers.conv import ConvBNAct
+from gffpn.layers.csp import C3
+from gffpn.layers.resize import upsample_to
+from gffpn.layers.topdown import bottlenecks, strides_read
+from gffpn.pyramid import Levels, levels_at
+
+EPSILON = 1e-4
+
+
+class WeightedSum(nn.Module):
+    """1x1(SiLU(sum_k w_k x_k / (sum_k w_k + 1e-4))) of `count` maps (N, C, H, W), the w starting at 1."""
+
+    def __init__(self, count: int, channels: int) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.ones(count))
+        self.act = nn.SiLU(inplace=True)
+        self.conv = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Maps of one shape to one of that shape."""
+        shares = (self.weights / (self.weights.sum() + EPSILON)).to(maps[0].dtype)
+        total = maps[0] * shares[0]
+        for share, x in zip(shares[1:], maps[1:], strict=True):
+            total = total + share * x
+        y: Tensor = self.conv(self.act(total))
+        return y
+
+
+class BiFPN(nn.Module):
+    """A top-down and a bottom-up pass of weighted sums, which meet the inputs once more on the way back.
+
+    R5 = 1x1(C5); T4 = C3(fuse(up R5, C4)); R4 = 1x1(T4); P3 = C3(fuse(up R4, C3));
+    P4 = C3(fuse(3x3 s2 (P3), T4, C4)); P5 = C3(fuse(3x3 s2 (P4), R5)).
+
+    Reads and gives strides 8, 16, 32 at the widths of the inputs.
+    depth: multiple of the three bottlenecks of a C3.
+    c2: `unused`; otherwise the passes go one level further, to a P2 with one bottleneck, which is `merged`
+    (only P3 and coarser are given) or `given`.
+    Raises ValueError if a level is missing.
+    """
+
+    def __init__(self, in_levels: Levels, *, depth: float, c2: str = "unused") -> None:
+        super().__init__()
+        self.in_strides = strides_read(c2)
+        levels = levels_at(in_levels, self.in_strides, reader="BiFPN")
+        self._positions = [in_levels.index(level) for level in levels]
+        self._first_given = 1 if c2 == "merged" else 0
+        self.out_levels = levels[self._first_given :]
+        widths = [level.channels for level in levels]
+        repeats = [bottlenecks(level, depth) for level in levels]
+        *inner, last = pairwise(widths)
+        self.reduce = nn.ModuleList(ConvBNAct(coarser, w) for w, coarser in pairwise(widths))
+        self.fuse_down = nn.ModuleList(WeightedSum(2, w) for w in widths[:-1])
+        self.top_down = nn.ModuleList(C3(w, w, n) for w, n in zip(widths[:-1], repeats[:-1], strict=True))
+        # the coarsest level meets R, of the next finer level's width; the others meet T and C, of their own
+        down = [*inner, (last[0], last[0])]
+        self.down = nn.ModuleList(ConvBNAct(finer, w, 3, 2) for finer, w in down)
+        self.fuse_up = nn.ModuleList([*(WeightedSum(3, w) for _, w in inner), WeightedSum(2, last[0])])
+        self.bottom_up = nn.ModuleList(
+            C3(met, w, n) for (_, met), w, n in zip(down, widths[1:], repeats[1:], strict=True)
+        )
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """C3..C5 to P3..P5; with C2 given, C2..C5 to P2..P5."""
+        maps = [features[i] for i in self._positions]
+        x = maps[-1]
+        sent: list[Tensor] = []
+        passed = [x]
+        for i in reversed(range(len(self.reduce))):
+            sent.insert(0, self.reduce[i](x))
+            x = self.top_down[i](self.fuse_down[i]((upsample_to(sent[0], maps[i]), maps[i])))
+            passed.insert(0, x)
+        outputs = [x]
+        for i, down in enumerate(self.down):
+            brought = down(outputs[-1])
+            met = (sent[-1],) if i == len(self.down) - 1 else (passed[i + 1], maps[i + 1])
+            outputs.append(self.bottom_up[i](self.fuse_up[i]((brought, *met))))
+        return outputs[self._first_given :]

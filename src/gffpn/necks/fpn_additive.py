@@ -1,0 +1,52 @@
+"""FPN as it was published.
+
+Lin et al.: Feature Pyramid Networks for Object Detection (CVPR 2017), section 3. Equal to
+`torchvision.ops.FeaturePyramidNetwork` (tested), and to mmdetection's FPN but for the start of its weights.
+
+Deviations: none known.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from torch import Tensor, nn
+
+from gffpn.layers.additive import AdditiveTopDown, start_convolutions
+from gffpn.layers.extra_levels import ExtraLevels
+from gffpn.pyramid import Level, Levels, levels_at
+
+
+class FPNAdditive(nn.Module):
+    """L_i = 1x1(C_i) + up L_{i+1}; P_i = 3x3(L_i).
+
+    Reads `in_strides` and gives the same, `out_channels` wide, and `extra_levels` coarser ones.
+    norm: `none`, convolutions with bias; `batch`, BatchNorm in its place. No activation in either.
+    extra: `pool`, `output`, `input`, with a ReLU before P7: see ExtraLevels.
+    Raises ValueError if a level is missing.
+    """
+
+    def __init__(
+        self,
+        in_levels: Levels,
+        *,
+        out_channels: int,
+        in_strides: Sequence[int] = (8, 16, 32),
+        norm: str = "none",
+        extra_levels: int = 0,
+        extra: str = "pool",
+    ) -> None:
+        super().__init__()
+        self.in_strides = tuple(in_strides)
+        levels = levels_at(in_levels, self.in_strides, reader="FPNAdditive")
+        self._positions = [in_levels.index(level) for level in levels]
+        self.top_down = AdditiveTopDown(levels, out_channels, norm=norm)
+        own = tuple(Level(out_channels, stride) for stride in self.in_strides)
+        self.extra = ExtraLevels(extra_levels, extra, source=levels[-1], out_levels=own, relu=True)
+        self.out_levels = self.extra.out_levels
+        start_convolutions(self, partial(nn.init.kaiming_uniform_, a=1))
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """C maps to P maps, finest first."""
+        maps = [features[i] for i in self._positions]
+        outputs: list[Tensor] = self.extra(self.top_down(maps), maps[-1])
+        return outputs

@@ -1,0 +1,33 @@
+"""No neck: each level goes to the head by itself. What the others must beat."""
+
+from torch import Tensor, nn
+
+from gffpn.layers.conv import ConvBNAct
+from gffpn.layers.widths import lineage_widths
+from gffpn.pyramid import Level, Levels, levels_at
+
+
+class NoNeck(nn.Module):
+    """P_i = 1x1(C_i), with norm and activation; no level sees another.
+
+    Reads and gives strides 8, 16, 32. width, out_channels, widen: of the levels it gives, see
+    `lineage_widths`. Raises ValueError if a level is missing.
+    """
+
+    in_strides = (8, 16, 32)
+
+    def __init__(
+        self, in_levels: Levels, *, width: str = "pyramid", out_channels: int, widen: float = 1.0
+    ) -> None:
+        super().__init__()
+        levels = levels_at(in_levels, self.in_strides, reader="NoNeck")
+        self._positions = [in_levels.index(level) for level in levels]
+        widths = lineage_widths(width, levels, out_channels=out_channels, widen=widen)
+        self.out_levels = tuple(Level(w, level.stride) for w, level in zip(widths, levels, strict=True))
+        self.convs = nn.ModuleList(
+            ConvBNAct(level.channels, w) for level, w in zip(levels, widths, strict=True)
+        )
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """C3..C5 to P3..P5."""
+        return [conv(features[i]) for conv, i in zip(self.convs, self._positions, strict=True)]

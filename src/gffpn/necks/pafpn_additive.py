@@ -1,0 +1,59 @@
+"""PAFPN, the additive path aggregation network, in mmdetection's form.
+
+Liu et al.: Path Aggregation Network for Instance Segmentation (CVPR 2018), section 3.1, figure 1b.
+
+Deviations from Liu et al.: as in mmdetection, a level is passed upwards before its last convolution, where
+the paper passes it after; no adaptive feature pooling (that belongs to a two-stage head).
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from gffpn.layers.additive import CONVS, AdditiveTopDown, start_convolutions
+from gffpn.layers.extra_levels import ExtraLevels
+from gffpn.pyramid import Level, Levels, levels_at
+
+
+class PAFPNAdditive(nn.Module):
+    """FPN's outputs O_i; then O_{i+1} += 3x3 s2 (O_i) from fine to coarse; P_i = 3x3(O_i) but P_0 = O_0.
+
+    Reads `in_strides` and gives the same, `out_channels` wide, and `extra_levels` coarser ones.
+    norm: `none`, convolutions with bias; `batch`, BatchNorm in its place. No activation in either.
+    extra: `pool`, `output`, `input`: see ExtraLevels.
+    Raises ValueError if a level is missing.
+    """
+
+    def __init__(
+        self,
+        in_levels: Levels,
+        *,
+        out_channels: int,
+        in_strides: Sequence[int] = (8, 16, 32),
+        norm: str = "none",
+        extra_levels: int = 0,
+        extra: str = "pool",
+    ) -> None:
+        super().__init__()
+        self.in_strides = tuple(in_strides)
+        levels = levels_at(in_levels, self.in_strides, reader="PAFPNAdditive")
+        self._positions = [in_levels.index(level) for level in levels]
+        self.top_down = AdditiveTopDown(levels, out_channels, norm=norm)
+        above = levels[1:]
+        self.down = nn.ModuleList(CONVS[norm](out_channels, out_channels, 3, 2) for _ in above)
+        self.output = nn.ModuleList(CONVS[norm](out_channels, out_channels, 3) for _ in above)
+        own = tuple(Level(out_channels, stride) for stride in self.in_strides)
+        self.extra = ExtraLevels(extra_levels, extra, source=levels[-1], out_levels=own, relu=False)
+        self.out_levels = self.extra.out_levels
+        start_convolutions(self, nn.init.xavier_uniform_)
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """C maps to P maps, finest first."""
+        maps = [features[i] for i in self._positions]
+        x, *coarser = self.top_down(maps)
+        outputs = [x]
+        for down, output, y in zip(self.down, self.output, coarser, strict=True):
+            x = y + down(x)
+            outputs.append(output(x))
+        levels: list[Tensor] = self.extra(outputs, maps[-1])
+        return levels

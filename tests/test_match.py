@@ -1,0 +1,81 @@
+"""Does `python -m gffpn match` find the width at which a neck costs what another one does?"""
+
+import json
+
+import pytest
+
+from gffpn.__main__ import main
+from gffpn.benchmark.match import MEASURES, match
+from gffpn.build import build_detector, compose_config
+from gffpn.cost import cost
+from golden import NECKS, load
+
+SMALL = ["image_size=64"]
+
+
+@pytest.mark.parametrize("by", MEASURES)
+@pytest.mark.parametrize(("neck", "knob"), [("panet", "neck.widen"), ("fpn_additive", "neck.out_channels")])
+def test_a_match_is_what_the_override_gives(neck: str, knob: str, by: str) -> None:
+    found = match(neck, "gffpn", by, SMALL, classes=9)
+    assert found.close
+    assert found.override.startswith(f"{knob}=")
+    config = compose_config([*SMALL, f"neck={neck}", found.override])
+    assert cost(build_detector(config, 9), (64, 64)) == found.after
+    wanted = cost(build_detector(compose_config([*SMALL, "neck=gffpn"]), 9), (64, 64))
+    figure = {"params": "params_neck", "gflops": "gflops_neck"}[by]
+    assert getattr(found.after, figure) == pytest.approx(getattr(wanted, figure), rel=0.02)
+
+
+def test_overrides_of_the_neck_are_for_the_one_that_is_matched() -> None:
+    plain = match("panet", "gffpn", "params", SMALL, classes=9)
+    uniform = match("panet", "gffpn", "params", [*SMALL, "neck.width=uniform"], classes=9)
+    assert plain.wanted == uniform.wanted
+    assert plain.override != uniform.override
+
+
+def test_the_guided_stages_are_matched_by_their_base() -> None:
+    assert match("gffpn", "panet", "params", SMALL, classes=9).override.startswith("neck.base.widen=")
+
+
+@pytest.mark.parametrize("neck", NECKS)
+def test_every_neck_is_matched_or_says_that_it_has_no_width(neck: str) -> None:
+    """Itself, hence exactly, with whatever step its width allows."""
+    node = load("neck", neck, size="n")
+    if {"widen", "out_channels"} & {*node, *node.get("base", {})}:
+        assert match(neck, neck, "params", SMALL, classes=9).ratio == 1
+    else:
+        with pytest.raises(ValueError, match="expected one with a width to turn"):
+            match(neck, neck, "params", SMALL, classes=9)
+
+
+def test_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["match", "neck=panet", "to=gffpn", "--json", *SMALL])
+    told = json.loads(capsys.readouterr().out)
+    assert told["close"]
+    assert told["after"]["params_neck"] == pytest.approx(told["wanted"]["params_neck"], rel=0.02)
+    main(["match", "neck=panet", "to=gffpn", *SMALL])
+    assert "costs what neck=gffpn costs by params" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["neck=panet"], "expected neck=NECK and to=NECK"),
+        (["neck=panet", "to=gfpn"], "got 'gfpn', expected one of"),
+        (["neck=panet", "to=gffpn", "by=weight"], "by: got 'weight', expected one of"),
+        (["neck=bifpn", "to=gffpn"], "neck: got 'bifpn', expected one with a width to turn"),
+    ],
+)
+def test_wrong_words(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["match", *words])
+    assert left.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_no_width_comes_near(capsys: pytest.CaptureFixture[str]) -> None:
+    """Even at a twentieth of its width (8 channels at least) it has far more than a 1x1 a level."""
+    with pytest.raises(SystemExit) as left:
+        main(["match", "neck=gffpn", "to=none", "neck.base.depth=10", *SMALL])
+    assert left.value.code == 1
+    assert "is the nearest that it comes" in capsys.readouterr().out
