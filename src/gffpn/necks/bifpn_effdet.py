@@ -53,7 +53,7 @@ SHARES: dict[str, Callable[[Tensor], Tensor] | None] = {
 
 
 class Fuse(nn.Module):
-    """sum_k s_k x_k of `count` maps (N, C, H, W), a learnt share s_k a map that starts equal; `sum`: s_k = 1."""
+    """sum_k s_k x_k of `count` maps (N, C, H, W); the s_k are learnt and start equal, or are 1 with `sum`."""
 
     def __init__(self, count: int, fusion: str) -> None:
         super().__init__()
