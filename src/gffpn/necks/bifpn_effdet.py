@@ -16,7 +16,6 @@ gives P3..P7).
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -62,16 +61,10 @@ class Fuse(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Maps of one shape to a new one of that shape."""
-        if self.shares is None or self.weights is None:
-            total = maps[0] + maps[1]
-            for x in maps[2:]:
-                total = total + x
-            return total
-        shares = self.shares(self.weights).to(maps[0].dtype)
-        total = maps[0] * shares[0]
-        for share, x in zip(shares[1:], maps[1:], strict=True):
-            total = total + share * x
-        return total
+        if self.shares is not None and self.weights is not None:
+            shares = self.shares(self.weights).to(maps[0].dtype)
+            maps = [x * share for x, share in zip(maps, shares, strict=True)]
+        return sum(maps[1:], start=maps[0])
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:
@@ -137,7 +130,7 @@ class Cell(nn.Module):
         """X maps to O maps of the same sizes, finest first."""
         entered = [enter(x) for enter, x in zip(self.enter_down, features, strict=True)]
         passed = [entered[-1]]
-        for fuse, (x, _) in zip(reversed(self.top_down), reversed(list(pairwise(entered))), strict=True):
+        for fuse, x in zip(reversed(self.top_down), reversed(entered[:-1]), strict=True):
             passed.insert(0, fuse(x, upsample_to(passed[0], x)))
         outputs = [passed[0]]
         for i, (fuse, enter) in enumerate(zip(self.bottom_up, self.enter_up, strict=True), start=1):
