@@ -99,7 +99,7 @@ def biases(table: Tensor, coordinates: Vectors, side: int) -> list[Vectors]:
             row = 0.0
             for a, b in zip(query, key, strict=True):
                 row = row * base + (a - b + side - 1)
-            rows[-1].append(row if abs(row - round(row)) > 1e-9 else round(row))
+            rows[-1].append(row)
     return [[[looked_up(column, row) for row in line] for line in rows] for column in columns]
 
 
