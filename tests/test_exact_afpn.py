@@ -113,7 +113,7 @@ def cba(block: ConvBNAct, x: Tensor) -> Tensor:
 
 
 def normed(y: Tensor, norm: nn.BatchNorm2d) -> Tensor:
-    scale = norm.weight / torch.sqrt(norm.running_var + 1e-3)
+    scale = norm.weight / torch.sqrt(norm.running_var + 1e-5)
     return (y - norm.running_mean[:, None, None]) * scale[:, None, None] + norm.bias[:, None, None]
 
 

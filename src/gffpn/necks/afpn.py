@@ -15,15 +15,20 @@ Deviations: sizes that do not halve exactly are accepted, by zeros below and on 
 convolution and by bilinear resizing to the target's size; elsewhere the published one.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gffpn.layers.conv import ConvBNAct, batch_norm, silu
+from gffpn.layers.conv import ConvBNAct, silu
 from gffpn.layers.widths import pyramid_or_uniform
 from gffpn.pyramid import Level, Levels, levels_at
 
 LOGIT_CHANNELS = 8
+
+# PyTorch's constants: with the lineage's eps of 1e-3 the norms would not lift what the small weights leave
+conv = partial(ConvBNAct, norm=nn.BatchNorm2d)
 
 
 class Shrink(nn.Module):
@@ -33,7 +38,9 @@ class Shrink(nn.Module):
         super().__init__()
         self.stride = stride
         self.conv = nn.Sequential(
-            nn.Conv2d(in_channels, out_channels, stride, stride, bias=False), batch_norm(out_channels), silu()
+            nn.Conv2d(in_channels, out_channels, stride, stride, bias=False),
+            nn.BatchNorm2d(out_channels),
+            silu(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,9 +58,9 @@ class FusePerCell(nn.Module):
 
     def __init__(self, count: int, channels: int) -> None:
         super().__init__()
-        self.squeeze = nn.ModuleList(ConvBNAct(channels, LOGIT_CHANNELS) for _ in range(count))
+        self.squeeze = nn.ModuleList(conv(channels, LOGIT_CHANNELS) for _ in range(count))
         self.logits = nn.Conv2d(LOGIT_CHANNELS * count, count, 1)
-        self.merge = ConvBNAct(channels, channels, 3)
+        self.merge = conv(channels, channels, 3)
 
     def shares(self, maps: list[Tensor]) -> Tensor:
         """(N, count, H, W), sums over the maps are 1."""
@@ -76,8 +83,8 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = ConvBNAct(channels, channels, 3, bias=True)
-        self.second = ConvBNAct(channels, channels, 3, bias=True, activation=nn.Identity)
+        self.first = conv(channels, channels, 3, bias=True)
+        self.second = conv(channels, channels, 3, bias=True, activation=nn.Identity)
         self.act = silu()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -102,7 +109,7 @@ class Join(nn.Module):
             return nn.Identity()
         if source < self.target:
             return Shrink(in_channels, out_channels, 2 ** (self.target - source))
-        return ConvBNAct(in_channels, out_channels)
+        return conv(in_channels, out_channels)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """All maps at the size of the target's, fused, refined."""
@@ -148,21 +155,17 @@ class AFPN(nn.Module):
         widths = pyramid_or_uniform(width, levels, out_channels)
         inner = [c // reduction for c in channels]
         self.enter = nn.ModuleList(
-            nn.Sequential(ConvBNAct(c, w), ConvBNAct(w, w)) for c, w in zip(channels, inner, strict=True)
+            nn.Sequential(conv(c, w), conv(w, w)) for c, w in zip(channels, inner, strict=True)
         )
         self.stages = nn.ModuleList(
             nn.ModuleList(Join(inner[:meeting], t, blocks) for t in range(meeting)) for meeting in (2, 3)
         )
-        self.leave = nn.ModuleList(ConvBNAct(w, c) for w, c in zip(inner, widths, strict=True))
+        self.leave = nn.ModuleList(conv(w, c) for w, c in zip(inner, widths, strict=True))
         self.out_levels = tuple(Level(c, level.stride) for c, level in zip(widths, levels, strict=True))
         self._start()
 
     def _start(self) -> None:
-        """Weights near zero: the maps of a fusion start with like shares.
-
-        The outputs start near zero too, at a standard deviation of 1e-4 for inputs of 1, because variances
-        are small beside the norms' eps of 1e-3; with 1e-5 it would be 0.6.
-        """
+        """Weights near zero: the maps of a fusion start with like shares, and the norms restore the scale."""
         for part in self.modules():
             if isinstance(part, nn.Conv2d):
                 nn.init.xavier_normal_(part.weight, gain=0.02)
