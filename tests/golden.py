@@ -10,7 +10,6 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
-from torch._subclasses import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from gffpn.build import compose_config
@@ -45,7 +44,7 @@ def build(group: str, name: str, *positional: object, size: str = "n", **changes
 
 def count(make: Callable[[], nn.Module], make_input: Callable[[], Tensor | list[Tensor]]) -> dict[str, int]:
     """Parameters, and operations (2 x multiply-add, eval) on one input; computes nothing."""
-    with FakeTensorMode(), torch.no_grad():
+    with torch.device("meta"), torch.no_grad():
         module = make().eval()
         with FlopCounterMode(display=False) as counter:
             module(make_input())

@@ -76,6 +76,6 @@ def test_wrong_words(words: list[str], message: str, capsys: pytest.CaptureFixtu
 def test_no_width_comes_near(capsys: pytest.CaptureFixture[str]) -> None:
     """Even at a twentieth of its width (8 channels at least) it has far more than a 1x1 a level."""
     with pytest.raises(SystemExit) as left:
-        main(["match", "neck=gffpn", "to=none", "neck.base.depth=10", *SMALL])
+        main(["match", "neck=gffpn", "to=none", "neck.base.depth=30", *SMALL])
     assert left.value.code == 1
     assert "is the nearest that it comes" in capsys.readouterr().out

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gffpn.__main__ import main as verbs
 from gffpn.build import CONF, compose_config, rehearse, resolved
-from gffpn.necks.fpn import FPN
+from gffpn.necks.bifpn import BiFPN
 from gffpn.pyramid import Levels, check_image_size
 from gffpn.suite.identity import run_name
 from gffpn.suite.overrides import start
@@ -48,17 +48,18 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("neck=fnp", "neck: got 'fnp', expected one of ['fpn', 'gffpn', 'panet']; did you mean 'fpn'?"),
-        ("experiments=tabel6", "expected one of ['demo', 'table6']; did you mean 'table6'?"),
-        ("neck.fues=add", "neck.fues: no such key, expected one of ['depth', 'dim',"),
+        ("neck=fnp", "neck: got 'fnp', expected one of ["),
+        ("neck=fnp", "'panet_p2']; did you mean 'fpn'?"),
+        ("experiments=tabel6", "'table6']; did you mean 'table6'?"),
+        ("neck.fues=add", "neck.fues: no such key, expected one of ['attention', 'base',"),
         ("neck.fues=add", "did you mean 'neck.fusion'?"),
         ("nek=fpn", "nek: no such key, expected one of ['ablation', 'augment',"),
         ("neck=[", "neck=[: no viable alternative at input '[': expected KEY=VALUE"),
         ("seed", "seed: missing EQUAL at '<EOF>': expected KEY=VALUE"),
         ("neck=fpn,panet", "neck=fpn,panet: several values, expected one; python train.py -m takes them"),
-        ("neck=fpn ablation=star", "neck=fpn takes no 'fusion' (ablation=star sets it), only ['depth']"),
+        ("neck=fpn ablation=star", "neck=fpn takes no 'fusion' (ablation=star sets it), only ['depth',"),
         ("~neck", "neck: missing, every run needs one"),
-        ("~neck.depth", "neck.depth: missing, neck=gffpn needs it"),
+        ("~neck.base.depth", "neck.base.depth: missing, FPN needs it"),
         ("neck.fusion=multiply", "fusion: got 'multiply', expected one of ['star', 'add']"),
         ("neck.dim=wide", "neck.dim: got 'wide', expected a whole number"),
         ("head=yolov5 head.loss.box_loss=abc", "box_loss: got 'abc', expected one of ['ciou',"),
@@ -154,9 +155,9 @@ class Windows(nn.Module):
 
     size_multiple = 96
 
-    def __init__(self, in_levels: Levels, *, depth: float) -> None:
+    def __init__(self, in_levels: Levels, *, depth: float, c2: str) -> None:
         super().__init__()
-        self.inner = FPN(in_levels, depth=depth)
+        self.inner = BiFPN(in_levels, depth=depth, c2=c2)
         self.in_strides, self.out_levels = self.inner.in_strides, self.inner.out_levels
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
@@ -167,12 +168,12 @@ def test_an_image_size_that_a_neck_cannot_take_is_refused_before_data_is_read(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setattr("gffpn.build.build_index", lambda _: pytest.fail("data was read"))
-    overrides = ["neck=fpn", f"neck._target_={__name__}.Windows"]
+    overrides = ["neck=bifpn", f"neck._target_={__name__}.Windows"]
     with pytest.raises(SystemExit) as leaving:
         run(compose_config([*overrides, "image_size=[320, 96]"]))
     assert leaving.value.code == 2
     assert capsys.readouterr().err == (
-        "ERROR: image_size: got 320 x 96 (H x W), neck=fpn needs multiples of 96: "
+        "ERROR: image_size: got 320 x 96 (H x W), neck=bifpn needs multiples of 96: "
         "the nearest are 288 or 384 x 96\n"
     )
     rehearse(compose_config([*overrides, "image_size=192"]))

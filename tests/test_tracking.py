@@ -1,6 +1,7 @@
 """What W&B is told, read back from its offline files."""
 
 import json
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -62,7 +63,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         attempt(folder, 1, pictures=True)
     finally:
         tracking.finish()
+    wait_for_exits(folder)
     return folder
+
+
+def wait_for_exits(folder: RunFolder) -> None:
+    """W&B's service writes the last records of a run after its `finish` has returned."""
+    deadline = time.monotonic() + 30
+    while not all(read_offline(path).exits for path in offline_files(folder)):
+        assert time.monotonic() < deadline, "an attempt's end is not on disk"
+        time.sleep(0.05)
 
 
 def fail_after(folder: RunFolder) -> None:

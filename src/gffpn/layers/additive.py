@@ -45,12 +45,3 @@ class AdditiveTopDown(nn.Module):
             x = lateral + upsample_to(x, lateral)
             sums.insert(0, x)
         return [output(x) for output, x in zip(self.output, sums, strict=True)]
-
-
-def start_convolutions(module: nn.Module, start: Callable[[Tensor], object]) -> None:
-    """`start` for the weight of every convolution, zero for its bias."""
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d):
-            start(part.weight)
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)

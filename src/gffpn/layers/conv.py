@@ -39,6 +39,15 @@ def scaled_width(channels: int, width: float) -> int:
     return math.ceil(channels * width / 8) * 8
 
 
+def start_convolutions(module: nn.Module, start: Callable[[Tensor], object]) -> None:
+    """`start` for the weight of every convolution, zero for its bias."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            start(part.weight)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+
+
 class ConvBNAct(nn.Module):
     """act(BN(conv(x))).
 

@@ -11,7 +11,8 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from gffpn.layers.additive import AdditiveTopDown, start_convolutions
+from gffpn.layers.additive import AdditiveTopDown
+from gffpn.layers.conv import start_convolutions
 from gffpn.layers.extra_levels import ExtraLevels
 from gffpn.pyramid import Level, Levels, levels_at
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from gffpn.layers.choice import choose
+from gffpn.layers.conv import start_convolutions
 from gffpn.layers.high_frequency import GROUPS, HighFrequencyPerception
 from gffpn.layers.resize import upsample_to
 from gffpn.layers.window_attention import SpatialDependencyPerception
@@ -29,14 +30,6 @@ FORMS: dict[Sequence[int], tuple[int | None, ...]] = {
 }
 
 
-def initialize(module: nn.Module) -> None:
-    """Xavier-uniform weights and zero biases of convolutions, as the reference."""
-    if isinstance(module, nn.Conv2d):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-
-
 class HSFPN(nn.Module):
     """High-frequency perception on each level, attention to the next coarser one, then an additive FPN.
 
@@ -47,7 +40,9 @@ class HSFPN(nn.Module):
 
     size_multiple = 32
 
-    def __init__(self, in_levels: Levels, *, out_channels: int, in_strides: Sequence[int]) -> None:
+    def __init__(
+        self, in_levels: Levels, *, out_channels: int, in_strides: Sequence[int] = (4, 8, 16, 32)
+    ) -> None:
         super().__init__()
         strides = tuple(in_strides) if isinstance(in_strides, list) else in_strides
         grids = choose("in_strides", strides, FORMS)
@@ -61,7 +56,7 @@ class HSFPN(nn.Module):
         self.perceive = nn.ModuleList(HighFrequencyPerception(out_channels, grid=grid) for grid in grids)
         self.attend = nn.ModuleList(SpatialDependencyPerception(out_channels) for _ in levels[1:])
         self.outputs = nn.ModuleList(nn.Conv2d(out_channels, out_channels, 3, padding=1) for _ in levels)
-        self.apply(initialize)
+        start_convolutions(self, nn.init.xavier_uniform_)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """C2..C5 to P2..P5, or C3..C5 to P3..P5."""

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from gffpn.layers.additive import CONVS, AdditiveTopDown, start_convolutions
+from gffpn.layers.additive import CONVS, AdditiveTopDown
+from gffpn.layers.conv import start_convolutions
 from gffpn.layers.extra_levels import ExtraLevels
 from gffpn.pyramid import Level, Levels, levels_at
 

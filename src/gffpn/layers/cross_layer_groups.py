@@ -1,0 +1,117 @@
+"""The groups of tokens within which the levels of a pyramid attend to each other.
+
+Du et al.: Cross-Layer Feature Pyramid Transformer for Small Object Detection in Aerial Images (IEEE TGRS
+2025): the groups of cross-layer spatial-wise attention (CSA) and of cross-layer channel-wise attention (CCA),
+as the reference implementation forms them.
+
+Letters: D channels of queries, keys and values each; a head has G groups; a group has T tokens of F values,
+those of the finest level first. h and w are the cells of the coarsest map; a level's map has ratio h x ratio
+w.
+
+Deviations: none from the reference.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+OVERLAP = 1
+"""Cells (CSA) or channels (CCA) that a window shares with the one before it."""
+
+
+def window_of(ratio: int) -> tuple[int, int]:
+    """Length and zero padding of windows with the stride `ratio`; the coarsest level's do not overlap."""
+    return (ratio + OVERLAP, OVERLAP) if ratio > 1 else (OVERLAP, 0)
+
+
+class Grouping(Protocol):
+    """How the maps of all levels are cut into groups of tokens."""
+
+    axes: int
+    """Axes of a window."""
+
+    def windows(self, ratios: Sequence[int]) -> list[int]:
+        """Length of each level's windows along an axis."""
+        ...
+
+    def gather(self, qkv: Tensor, ratio: int, heads: int) -> Tensor:
+        """Queries, keys, values (N, 3 D, ratio h, ratio w) to their tokens (N, 3, heads, G, T, F)."""
+        ...
+
+    def scatter(self, tokens: Tensor, ratio: int, size: tuple[int, int]) -> Tensor:
+        """Tokens (N, heads, G, T, F) to a map (N, D, ratio h, ratio w), `size` being (h, w)."""
+        ...
+
+
+class SpatialGroups:
+    """CSA: a group is a cell of the coarsest map with the windows over it; F = D / heads channels, G = h w.
+
+    Cells outside of a map are zero tokens, which are not masked. Where windows overlap, their outputs add up.
+    """
+
+    axes = 2
+
+    def windows(self, ratios: Sequence[int]) -> list[int]:
+        """The ratio and the overlap."""
+        return [window_of(ratio)[0] for ratio in ratios]
+
+    def gather(self, qkv: Tensor, ratio: int, heads: int) -> Tensor:
+        """Row-major in the window."""
+        window, padding = window_of(ratio)
+        columns = functional.unfold(qkv, window, stride=ratio, padding=padding)
+        features = qkv.shape[1] // (3 * heads)
+        tokens = columns.view(len(qkv), 3, heads, features, window**2, columns.shape[-1])
+        return tokens.permute(0, 1, 2, 5, 4, 3)
+
+    def scatter(self, tokens: Tensor, ratio: int, size: tuple[int, int]) -> Tensor:
+        """The sum of the windows."""
+        window, padding = window_of(ratio)
+        columns = tokens.permute(0, 1, 4, 3, 2).flatten(1, 3)
+        full = (ratio * size[0], ratio * size[1])
+        return functional.fold(columns, full, window, stride=ratio, padding=padding)
+
+
+class ChannelGroups:
+    """CCA: a group is a channel of the coarsest map with the windows along it; F = h w pixels, G = D / heads.
+
+    A finer map has ratio^2 channels of size h w for one. The windows slide along queries, keys and values in
+    one row, so that the first key's window begins with the last channel of the queries, and the first value's
+    with the last of the keys. Where windows overlap, their outputs add up.
+    """
+
+    axes = 1
+
+    def windows(self, ratios: Sequence[int]) -> list[int]:
+        """The channels for one, and the overlap."""
+        return [window_of(ratio**2)[0] for ratio in ratios]
+
+    def gather(self, qkv: Tensor, ratio: int, heads: int) -> Tensor:
+        """In the order of the channels."""
+        window, padding = window_of(ratio**2)
+        rows = functional.pixel_unshuffle(qkv, ratio).flatten(2).transpose(1, 2).unsqueeze(-1)
+        columns = functional.unfold(rows, (window, 1), stride=(ratio**2, 1), padding=(padding, 0))
+        groups = qkv.shape[1] // (3 * heads)
+        tokens = columns.view(len(qkv), rows.shape[1], window, 3, heads, groups)
+        return tokens.permute(0, 3, 4, 5, 2, 1)
+
+    def scatter(self, tokens: Tensor, ratio: int, size: tuple[int, int]) -> Tensor:
+        """The sum of the windows."""
+        window, padding = window_of(ratio**2)
+        columns = tokens.flatten(1, 2).permute(0, 3, 2, 1).flatten(1, 2)
+        full = (columns.shape[2] * ratio**2, 1)
+        rows = functional.fold(columns, full, (window, 1), stride=(ratio**2, 1), padding=(padding, 0))
+        maps = rows.squeeze(-1).transpose(1, 2).reshape(len(rows), -1, *size)
+        return functional.pixel_shuffle(maps, ratio)
+
+
+def token_positions(windows: Sequence[int], axes: int) -> Tensor:
+    """Where the tokens of a group lie, in cells of the finest level from the window's centre: (T, axes)."""
+    finest = windows[0]
+    positions = []
+    for window in windows:
+        along = (torch.arange(window, dtype=torch.float64) - window // 2) * (finest / window)
+        positions.append(torch.cartesian_prod(*[along] * axes).view(-1, axes))
+    return torch.cat(positions)

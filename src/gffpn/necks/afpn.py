@@ -1,0 +1,183 @@
+"""AFPN, the asymptotic feature pyramid network.
+
+Yang, Lei, Zhu, Cheng, Feng, Liang: AFPN: Asymptotic Feature Pyramid Network for Object Detection (SMC 2023),
+sections 3.1 and 3.2, in the three-level form of its authors' YOLOv5 experiments.
+
+    x_i = 1x1(1x1(C_i)), at in_i / reduction channels
+    stage s = 1, 2: levels 0..s meet, the two finest first; level t becomes
+        blocks(sum_j w_j * to_t(x_j)),  w = softmax over j, for each cell
+    P_i = 1x1(x_i)
+
+Each 1x1 has BN and SiLU. `to_t` is a convolution whose kernel equals its stride from finer levels, 1x1 and
+bilinear from coarser ones.
+
+Deviations: sizes that do not halve exactly are accepted, by zeros below and on the right before a strided
+convolution and by bilinear resizing to the target's size; elsewhere the published one.
+"""
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gffpn.layers.conv import ConvBNAct, silu
+from gffpn.layers.widths import pyramid_or_uniform
+from gffpn.pyramid import Level, Levels, levels_at
+
+LOGIT_CHANNELS = 8
+
+# PyTorch's constants: with the lineage's eps of 1e-3 the norms would not lift what the small weights leave
+conv = partial(ConvBNAct, norm=nn.BatchNorm2d)
+
+
+class Shrink(nn.Module):
+    """(N, C_in, H, W) to (N, C_out, ceil(H / stride), ceil(W / stride)); the windows do not overlap."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.conv = nn.Sequential(
+            nn.Conv2d(in_channels, out_channels, stride, stride, bias=False),
+            nn.BatchNorm2d(out_channels),
+            silu(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Zeros to a multiple of the stride, convolution."""
+        below, right = (-side % self.stride for side in x.shape[-2:])
+        y: Tensor = self.conv(functional.pad(x, (0, right, 0, below)) if below or right else x)
+        return y
+
+
+class FusePerCell(nn.Module):
+    """3x3(sum_j w_j x_j) of `count` maps (N, C, H, W), with weights w that sum to 1 in each cell.
+
+    Liu, Huang, Wang: Learning Spatial Fusion for Single-Shot Object Detection (2019), section 3.2.2 (ASFF).
+    """
+
+    def __init__(self, count: int, channels: int) -> None:
+        super().__init__()
+        self.squeeze = nn.ModuleList(conv(channels, LOGIT_CHANNELS) for _ in range(count))
+        self.logits = nn.Conv2d(LOGIT_CHANNELS * count, count, 1)
+        self.merge = conv(channels, channels, 3)
+
+    def shares(self, maps: list[Tensor]) -> Tensor:
+        """(N, count, H, W), sums over the maps are 1."""
+        squeezed = [squeeze(x) for squeeze, x in zip(self.squeeze, maps, strict=True)]
+        logits: Tensor = self.logits(torch.cat(squeezed, dim=1))
+        return logits.softmax(dim=1)
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """Maps of one shape to one of that shape."""
+        shares = self.shares(maps).to(maps[0].dtype)
+        total = maps[0] * shares[:, :1]
+        for j, x in enumerate(maps[1:], start=1):
+            total = total + x * shares[:, j : j + 1]
+        y: Tensor = self.merge(total)
+        return y
+
+
+class Residual(nn.Module):
+    """SiLU(x + BN(3x3(SiLU(BN(3x3(x)))))). The published convolutions keep their idle biases."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = conv(channels, channels, 3, bias=True)
+        self.second = conv(channels, channels, 3, bias=True, activation=nn.Identity)
+        self.act = silu()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape."""
+        y: Tensor = self.act(x + self.second(self.first(x)))
+        return y
+
+
+class Join(nn.Module):
+    """What level `target` becomes when the levels of `channels`, finest first, each twice as coarse, meet."""
+
+    def __init__(self, channels: list[int], target: int, blocks: int) -> None:
+        super().__init__()
+        width = channels[target]
+        self.target = target
+        self.bring = nn.ModuleList(self._path(c, width, j) for j, c in enumerate(channels))
+        self.fuse = FusePerCell(len(channels), width)
+        self.blocks = nn.Sequential(*(Residual(width) for _ in range(blocks)))
+
+    def _path(self, in_channels: int, out_channels: int, source: int) -> nn.Module:
+        if source == self.target:
+            return nn.Identity()
+        if source < self.target:
+            return Shrink(in_channels, out_channels, 2 ** (self.target - source))
+        return conv(in_channels, out_channels)
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """All maps at the size of the target's, fused, refined."""
+        size = maps[self.target].shape[-2:]
+        brought = [bring(x) for bring, x in zip(self.bring, maps, strict=True)]
+        finer, coarser = brought[: self.target + 1], brought[self.target + 1 :]
+        resized = [
+            functional.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in coarser
+        ]
+        y: Tensor = self.blocks(self.fuse([*finer, *resized]))
+        return y
+
+
+class AFPN(nn.Module):
+    """Neighbouring levels fuse first, the coarsest joins last; each cell weighs the maps that meet there.
+
+    Reads and gives strides 8, 16, 32.
+    width: of the outputs: `pyramid`, as wide as the input's; `uniform`, `out_channels`.
+    reduction: what the inputs' widths are divided by inside, rounded down.
+    blocks: residual blocks after a fusion.
+    Raises ValueError if a level is missing.
+    """
+
+    in_strides = (8, 16, 32)
+
+    def __init__(
+        self,
+        in_levels: Levels,
+        *,
+        out_channels: int,
+        width: str = "pyramid",
+        reduction: int = 4,
+        blocks: int = 3,
+    ) -> None:
+        super().__init__()
+        levels = levels_at(in_levels, self.in_strides, reader="AFPN")
+        self._positions = [in_levels.index(level) for level in levels]
+        channels = [level.channels for level in levels]
+        if not 1 <= reduction <= min(channels):
+            raise ValueError(f"reduction: got {reduction!r}, expected 1 to the least width, {min(channels)}")
+        if blocks < 0:
+            raise ValueError(f"blocks: got {blocks!r}, expected 0 or more")
+        widths = pyramid_or_uniform(width, levels, out_channels)
+        inner = [c // reduction for c in channels]
+        self.enter = nn.ModuleList(
+            nn.Sequential(conv(c, w), conv(w, w)) for c, w in zip(channels, inner, strict=True)
+        )
+        self.stages = nn.ModuleList(
+            nn.ModuleList(Join(inner[:meeting], t, blocks) for t in range(meeting)) for meeting in (2, 3)
+        )
+        self.leave = nn.ModuleList(conv(w, c) for w, c in zip(inner, widths, strict=True))
+        self.out_levels = tuple(Level(c, level.stride) for c, level in zip(widths, levels, strict=True))
+        self._start()
+
+    def _start(self) -> None:
+        """Weights near zero: the maps of a fusion start with like shares, and the norms restore the scale."""
+        for part in self.modules():
+            if isinstance(part, nn.Conv2d):
+                nn.init.xavier_normal_(part.weight, gain=0.02)
+            elif isinstance(part, nn.BatchNorm2d):
+                nn.init.normal_(part.weight, 1.0, 0.02)
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """C3..C5 to P3..P5."""
+        maps = [enter(features[i]) for enter, i in zip(self.enter, self._positions, strict=True)]
+        for stage in self.stages:
+            assert isinstance(stage, nn.ModuleList)
+            meeting = len(stage)
+            joined = [join(maps[:meeting]) for join in stage]
+            maps = [*joined, *maps[meeting:]]
+        return [leave(x) for leave, x in zip(self.leave, maps, strict=True)]
