@@ -190,7 +190,7 @@ def test_lsam_halves_upwards(downsample: str, size: tuple[int, int]) -> None:
 
 def test_lsam_normalises_between_pointwise_and_relu() -> None:
     kinds = [type(layer).__name__ for layer in LSAM(3, norm="batch").branches[0]]
-    assert kinds == ["Conv2d", "Conv2d", "BatchNorm2d", "ReLU"]
+    assert kinds == ["DilatedDepthwise", "Conv2d", "BatchNorm2d", "ReLU"]
     assert parameters(LSAM(6, norm="batch")) == parameters(LSAM(6)) + 12
 
 

@@ -39,10 +39,11 @@ def test_the_guided_stages_are_matched_by_their_base() -> None:
 
 @pytest.mark.parametrize("neck", NECKS)
 def test_every_neck_is_matched_or_says_that_it_has_no_width(neck: str) -> None:
-    """Itself, hence exactly, with whatever step its width allows."""
+    """With itself, by whatever steps its width allows."""
     node = load("neck", neck, size="n")
     if {"widen", "out_channels"} & {*node, *node.get("base", {})}:
-        assert match(neck, neck, "params", SMALL, classes=9).ratio == 1
+        # not always exactly: a projection falls away where the input is as wide as the neck
+        assert match(neck, neck, "params", SMALL, classes=9).close
     else:
         with pytest.raises(ValueError, match="expected one with a width to turn"):
             match(neck, neck, "params", SMALL, classes=9)

@@ -1,5 +1,6 @@
 """Every neck of conf/neck/: a new file there is covered without an edit here."""
 
+import copy
 import inspect
 import json
 import math
@@ -112,6 +113,33 @@ def test_gradients_reach_every_parameter_and_every_level_it_reads(name: str) -> 
     for feature, level in zip(features, levels, strict=True):
         reached = feature.grad is not None and bool(feature.grad.abs().sum() > 0)
         assert reached == (level.stride in neck.in_strides), level
+
+
+@pytest.mark.skipif(not torch.cpu._is_avx512_bf16_supported(), reason="emulated bf16 takes minutes")
+def test_gradients_in_bf16_are_those_in_fp32_nearly(name: str) -> None:
+    """A kernel that reads what was never written once gave GF-FPN random gradients, on maps of 40 cells."""
+    torch.manual_seed(0)
+    levels = PYRAMIDS["cspdarknet"]
+    plain = build("neck", name, levels).to(memory_format=torch.channels_last)
+    features = [
+        x.contiguous(memory_format=torch.channels_last) for x in features_of(levels, (192, 320), images=4)
+    ]
+
+    def gradients(dtype: torch.dtype) -> dict[str, Tensor]:
+        neck = copy.deepcopy(plain)
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            outputs = neck([x.to(dtype) for x in features])
+        generator = torch.Generator().manual_seed(1)
+        sum((y.float() * torch.randn(y.shape, generator=generator)).mean() for y in outputs).backward()
+        return {key: p.grad for key, p in neck.named_parameters()}
+
+    exact, first, second = (gradients(d) for d in (torch.float32, torch.bfloat16, torch.bfloat16))
+    largest = max(float(grad.norm()) for grad in exact.values())
+    for key, grad in exact.items():
+        assert torch.equal(first[key], second[key]), f"{key} changes from call to call"
+        # a scalar's gradient is a sum over whole maps, in which rounding errors are all that may be left
+        if grad.ndim > 1 and grad.norm() > 1e-3 * largest:
+            assert (first[key] - grad).norm() < 0.3 * grad.norm(), key
 
 
 def test_in_eval_mode_batch_mates_do_not_matter(neck: nn.Module) -> None:

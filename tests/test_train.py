@@ -229,7 +229,8 @@ def test_a_sweep_goes_on_after_a_failure_and_repeats_only_what_is_missing(
 @pytest.mark.parametrize("experiment", sorted(path.stem for path in (ROOT / "experiments").glob("*.yaml")))
 def test_every_experiment_runs_at_toy_scale(experiment: str, tmp_path: Path) -> None:
     toy = ["image_size=64", "batch_size=4", "trainer.max_epochs=1", "loader.workers=0", "logger.wandb=off"]
-    toy += ["data.train_images=8", "data.val_images=8", "data.test_images=8"]
+    # in bf16, PyTorch 2.15 gives a strided convolution of a single cell (CFPT's P7 here) a NaN for a gradient
+    toy += ["data.train_images=8", "data.val_images=8", "data.test_images=8", "trainer.precision=32-true"]
     done = sweep(
         [f"experiments={experiment}", *toy, f"paths.runs={tmp_path}", f"paths.cache={tmp_path}/cache"]
     )

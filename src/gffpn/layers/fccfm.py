@@ -15,7 +15,6 @@ computes (W A) X where that costs less: the same function, but not the operation
 """
 
 import math
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gffpn.layers.choice import choose
 from gffpn.layers.conv import optional_norm
+from gffpn.layers.precision import at_least_fp32, without_autocast
 
 
 class SharedProjection(nn.Module):
@@ -59,12 +59,6 @@ PROJECTIONS = {"shared": SharedProjection, "per_channel": ChannelProjection}
 MIXES = {"attend": (True, False), "attend_plus_input": (True, True), "identity": (False, False)}
 
 
-def without_autocast(device: str) -> AbstractContextManager[object]:
-    """No autocast inside; nothing to switch off where there is none (the meta device, which counts)."""
-    available = torch.amp.is_autocast_available(device)
-    return torch.autocast(device, enabled=False) if available else nullcontext()
-
-
 class ChannelCorrelation(nn.Module):
     """A = softmax(Q^T K / sqrt d): (N, C, H, W) to (N, C, C), fp32 at least, rows sum to 1."""
 
@@ -79,7 +73,7 @@ class ChannelCorrelation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Row c: how much channel c takes from each channel."""
-        dtype = torch.promote_types(x.dtype, torch.float32)
+        dtype = at_least_fp32(x)
         with without_autocast(x.device.type):
             mean = x.mean(dim=(2, 3), dtype=dtype)
             descriptors = torch.stack((mean, x.amax(dim=(2, 3)).to(dtype)), dim=-1)

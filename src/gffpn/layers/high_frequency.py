@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gffpn.layers.fccfm import without_autocast
+from gffpn.layers.precision import at_least_fp32, without_autocast
 
 GROUPS = 32
 """Of the channel path's convolutions and of every norm: widths must be multiples of it."""
@@ -57,7 +57,7 @@ class HighPass(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The side that costs less is projected first and brought back last."""
         with without_autocast(x.device.type):
-            wide = x.to(torch.promote_types(x.dtype, torch.float32))
+            wide = x.to(at_least_fp32(x))
             a, b = (self._low_rows(side, wide) for side in wide.shape[-2:])
             (p, height), (q, width) = a.shape, b.shape
             if q * height * (width + p) <= p * width * (height + q):

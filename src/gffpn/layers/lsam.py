@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from gffpn.layers.choice import choose
 from gffpn.layers.conv import optional_norm
+from gffpn.layers.precision import at_least_fp32, without_autocast
 
 DILATIONS = (1, 2, 3)
 POOLS = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d, "stride": None}
@@ -28,6 +29,28 @@ def split_in_three(channels: int) -> list[int]:
     if channels < 3:
         raise ValueError(f"LSAM splits its channels in three, got {channels}")
     return [(channels + 2 - part) // 3 for part in range(3)]
+
+
+class DilatedDepthwise(nn.Conv2d):
+    """A 3x3 convolution a channel, without bias, of the rate `dilation`; on a CPU in fp32 at least.
+
+    For bf16 there PyTorch 2.15 (oneDNN, channels last, maps of 40 cells and more) gives a dilated depthwise
+    weight a gradient that is partly memory never written: other values each time, sometimes NaN.
+    """
+
+    def __init__(self, channels: int, *, stride: int, dilation: int) -> None:
+        super().__init__(
+            channels, channels, 3, stride, dilation, dilation=dilation, groups=channels, bias=False
+        )
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, ceil(H / stride), ceil(W / stride))."""
+        if input.device.type != "cpu":
+            return super().forward(input)
+        dtype = at_least_fp32(input)
+        with without_autocast("cpu"):
+            y: Tensor = self._conv_forward(input.to(dtype), self.weight.to(dtype), None)
+        return y.to(input.dtype)
 
 
 class LSAM(nn.Module):
@@ -46,7 +69,7 @@ class LSAM(nn.Module):
         self.widths = split_in_three(channels)
         self.branches = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(width, width, 3, step, rate, dilation=rate, groups=width, bias=False),
+                DilatedDepthwise(width, stride=step, dilation=rate),
                 nn.Conv2d(width, width, 1, bias=False),
                 optional_norm(norm, width),
                 nn.ReLU(inplace=True),
