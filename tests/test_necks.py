@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from gffpn.backbones.cspdarknet import CSPDarknet
 from gffpn.build import compose_config
+from gffpn.optim import decay_groups
 from gffpn.pyramid import Level, Levels, Neck
 from golden import CONF, LEVELS, NECKS, RECORD, build, count, count_neck, fingerprint, load
 
@@ -181,6 +182,18 @@ def test_counts_and_outputs_are_the_recorded_ones(name: str) -> None:
 
 def test_the_record_holds_no_neck_that_is_gone() -> None:
     assert set(json.loads(RECORD.read_text())) <= set(NECKS)
+
+
+def test_what_does_not_decay(name: str, neck: nn.Module) -> None:
+    """Norms, biases, fusion scalars and tables of biases; all else that is a weight does."""
+    decaying, kept = (group["params"] for group in decay_groups(neck, 0.1))
+    assert len(decaying) + len(kept) == len(list(neck.parameters()))
+    weights = [
+        part.weight
+        for part in neck.modules()
+        if isinstance(part, nn.Conv2d | nn.Linear) or type(part).__name__ == "SharedProjection"
+    ]
+    assert {id(weight) for weight in weights} == {id(parameter) for parameter in decaying}
 
 
 def test_yaml_lists_every_argument_with_its_default(name: str) -> None:

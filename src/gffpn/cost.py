@@ -18,9 +18,10 @@ COUNTING_RULE = "2 x multiply-accumulates of convolutions and matrix products, b
 
 # operators of aten that only move, fill or look up values
 _MOVES = """
-    arange cat clone constant_pad_nd copy empty empty_like empty_strided fill full full_like gather index
-    index_select lift_fresh new_empty new_full new_ones new_zeros ones ones_like reflection_pad2d repeat
-    replication_pad2d roll scalar_tensor stack upsample_nearest2d zero zeros zeros_like _to_copy _unsafe_view
+    arange cat clone constant_pad_nd copy empty empty_like empty_strided fill full full_like gather im2col
+    index index_select lift_fresh new_empty new_full new_ones new_zeros ones ones_like pixel_shuffle
+    pixel_unshuffle reflection_pad2d repeat replication_pad2d roll scalar_tensor stack upsample_nearest2d zero
+    zeros zeros_like _to_copy _unsafe_view
 """
 
 

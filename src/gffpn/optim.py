@@ -13,11 +13,19 @@ ParamGroups = list[dict[str, object]]
 
 
 def decay_groups(module: nn.Module, weight_decay: float) -> ParamGroups:
-    """Weight matrices and kernels decay; norms, biases and fusion scalars (fewer than 2 axes) do not."""
+    """Weight matrices and kernels decay; norms, biases and fusion scalars (fewer than 2 axes) do not.
+
+    Nor do those that a part of the module names in `undecayed`: a table of biases.
+    """
+    named = {
+        id(part.get_parameter(name)) for part in module.modules() for name in getattr(part, "undecayed", ())
+    }
     parameters = [p for p in module.parameters() if p.requires_grad]
+    decaying = [p for p in parameters if p.ndim >= 2 and id(p) not in named]
+    rest = [p for p in parameters if p.ndim < 2 or id(p) in named]
     return [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        {"params": decaying, "weight_decay": weight_decay},
+        {"params": rest, "weight_decay": 0.0},
     ]
 
 

@@ -31,6 +31,7 @@ class PositionBias(nn.Module):
     A fractional position is interpolated between the neighbours in the flattened table, as in the reference.
     """
 
+    undecayed = ("table",)
     below: Tensor
     above: Tensor
     share: Tensor
