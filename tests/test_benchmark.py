@@ -74,7 +74,7 @@ def test_files_hold_what_was_measured(benchmark: Benchmark, tmp_path: Path) -> N
     assert code == 0
     assert [(row["neck"], row["form"]) for row in rows] == [(n, f) for n in ("fpn", "panet") for f in FORMS]
     (path,) = tmp_path.glob("*.md")
-    assert path.name.endswith(f"_{torch.get_num_threads()}t_n_tal_64_32-true.md")
+    assert path.name.endswith(f"_{torch.get_num_threads()}t_cspdarknet-n_tal_64_32-true_fpn-panet.md")
     for row in rows:
         config = compose_config([f"neck={row['neck']}"])
         detector = FORMS[row["form"]](build_detector(config, 9))
@@ -237,8 +237,6 @@ def test_what_is_alive_by_hand() -> None:
         other = view.double()  # 4 doubles
         del view
         assert (memory.alive, memory.peak) == (32, 64)
-        memory.restart()
-        assert memory.peak == 32
     del other
     assert memory.alive == 0
 
@@ -373,7 +371,7 @@ def test_a_record_without_times_is_written_all_the_same(tmp_path: Path) -> None:
     failed = Entry("fpn")
     failed.fail("no luck")
     page = write(Record([failed], replace(OPTIONS, out=tmp_path), setting=SETTING, partial=True))
-    assert page.name == "benchmark_A-fast-CPU_2t_n_tal_64_32-true_partial.md"
+    assert page.name == "benchmark_A-fast-CPU_2t_cspdarknet-n_tal_64_32-true_fpn_partial.md"
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".csv", ".md", ".png"]
 
 

@@ -98,3 +98,10 @@ def test_a_weighted_sum_by_hand() -> None:
     mean = torch.tensor(14 / 4.0001)
     got = fuse((torch.full((1, 1, 1, 1), 2.0), torch.full((1, 1, 1, 1), 4.0)))
     assert got.item() == pytest.approx((5 * mean * mean.sigmoid() + 1).item())
+
+
+@pytest.mark.parametrize("strides", [[], [32, 16, 8], [8, 32], [8, 8]])
+@pytest.mark.parametrize("neck", [FPNAdditive, PAFPNAdditive])
+def test_levels_that_are_no_pyramid(neck: type[nn.Module], strides: list[int]) -> None:
+    with pytest.raises(ValueError, match="in_strides: got"):
+        neck(LEVELS, out_channels=8, in_strides=strides)

@@ -44,6 +44,8 @@ def test_every_neck_is_matched_or_says_that_it_has_no_width(neck: str) -> None:
     if {"widen", "out_channels"} & {*node, *node.get("base", {})}:
         # not always exactly: a projection falls away where the input is as wide as the neck
         assert match(neck, neck, "params", SMALL, classes=9).close
+        other = match(neck, "gfbifpn", "params", SMALL, classes=9)
+        assert neck == "gfbifpn" or other.after.params_neck != other.before.params_neck
     else:
         with pytest.raises(ValueError, match="expected one with a width to turn"):
             match(neck, neck, "params", SMALL, classes=9)
@@ -64,7 +66,8 @@ def test_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
         (["neck=panet"], "expected neck=NECK and to=NECK"),
         (["neck=panet", "to=gfpn"], "got 'gfpn', expected one of"),
         (["neck=panet", "to=gffpn", "by=weight"], "by: got 'weight', expected one of"),
-        (["neck=bifpn", "to=gffpn"], "neck: got 'bifpn', expected one with a width to turn"),
+        (["neck=cfpt", "to=gffpn", "image_size=200"], "neck=cfpt needs multiples of 64"),
+        (["neck=panet", "to=gffpn", "neck.depth=much"], "neck.depth: got 'much', expected a number"),
     ],
 )
 def test_wrong_words(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gffpn.__main__ import main as verbs
 from gffpn.build import CONF, compose_config, rehearse, resolved
-from gffpn.necks.bifpn import BiFPN
+from gffpn.necks.none import NoNeck
 from gffpn.pyramid import Levels, check_image_size
 from gffpn.suite.identity import run_name
 from gffpn.suite.overrides import start
@@ -155,9 +155,9 @@ class Windows(nn.Module):
 
     size_multiple = 96
 
-    def __init__(self, in_levels: Levels, *, depth: float, c2: str) -> None:
+    def __init__(self, in_levels: Levels, *, out_channels: int, width: str, widen: float) -> None:
         super().__init__()
-        self.inner = BiFPN(in_levels, depth=depth, c2=c2)
+        self.inner = NoNeck(in_levels, out_channels=out_channels, width=width, widen=widen)
         self.in_strides, self.out_levels = self.inner.in_strides, self.inner.out_levels
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
@@ -168,12 +168,12 @@ def test_an_image_size_that_a_neck_cannot_take_is_refused_before_data_is_read(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setattr("gffpn.build.build_index", lambda _: pytest.fail("data was read"))
-    overrides = ["neck=bifpn", f"neck._target_={__name__}.Windows"]
+    overrides = ["neck=none", f"neck._target_={__name__}.Windows"]
     with pytest.raises(SystemExit) as leaving:
         run(compose_config([*overrides, "image_size=[320, 96]"]))
     assert leaving.value.code == 2
     assert capsys.readouterr().err == (
-        "ERROR: image_size: got 320 x 96 (H x W), neck=bifpn needs multiples of 96: "
+        "ERROR: image_size: got 320 x 96 (H x W), neck=none needs multiples of 96: "
         "the nearest are 288 or 384 x 96\n"
     )
     rehearse(compose_config([*overrides, "image_size=192"]))

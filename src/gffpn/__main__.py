@@ -136,7 +136,8 @@ def parser() -> argparse.ArgumentParser:
         help="the width at which a neck costs what another one costs",
         description="Finds the width at which one neck alone, without backbone and head, has the parameters "
         "or the GFLOPs of another: a control for a comparison, since a neck may win by its width alone. "
-        "Other overrides are for both, those of neck.* for the first. "
+        "to=NECK is the other one, by=params (default) or by=gflops the cost. "
+        "Further overrides are for both, those of neck.* and ablation for the first. "
         "Exit code 1 if no width comes within 2 %%.",
         epilog="example: python -m gffpn match neck=panet to=gffpn by=gflops size=l image_size=640",
     )

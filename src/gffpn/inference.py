@@ -29,7 +29,7 @@ def inference_form(module: Module) -> Module:
     """A copy in eval mode in which every `Foldable` has folded, and every convolution-norm pair in a row.
 
     Its outputs equal the original's up to rounding; it takes no more operations. A BatchNorm stays where no
-    convolution stands directly before it, and in backbones that timm gives.
+    convolution stands directly before it in an `nn.Sequential`, as in most of timm's backbones.
     """
     twin = copy.deepcopy(module).eval()
     for part in list(twin.modules()):
@@ -44,6 +44,7 @@ def _fold_row(row: nn.Sequential) -> None:
     names: Sequence[str] = list(row._modules)
     for first, second in pairwise(names):
         conv, norm = row.get_submodule(first), row.get_submodule(second)
-        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+        # a subclass may compute more: an activation, a standardised weight
+        if type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d:
             row._modules[first] = fuse_conv_bn_eval(conv, norm)
             row._modules[second] = nn.Identity()

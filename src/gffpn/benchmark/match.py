@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gffpn.build import build_detector, build_neck, compose_config, image_size
+from gffpn.build import build_detector, build_neck, compose_config, image_size, rehearse
 from gffpn.cost import Cost, cost, count_flops, count_parameters
 from gffpn.detector import Detector
 from gffpn.layers.choice import choose
 from gffpn.pyramid import Levels
 from gffpn.suite.overrides import unwrapped
+from gffpn.suite.settings import check
 
 TOLERANCE = 0.02
 MEASURES: dict[str, Callable[[Any, list[Tensor]], float]] = {
@@ -76,14 +77,16 @@ class Match:
 def match(neck: str, to: str, by: str, overrides: Sequence[str], *, classes: int) -> Match:
     """The width at which `neck` alone (not its detector) costs what `to` costs, `by` params or gflops.
 
-    Overrides of `neck.*` are for `neck`; the others are for both. Raises ValueError for an unknown neck or
-    cost, and for a neck without a width to turn.
+    Overrides of `neck.*` and `ablation` are for `neck`; the others are for both. Raises ValueError for an
+    unknown neck or cost, for an image size that a neck refuses, and for a neck without a width to turn.
     """
     measure = choose("by", by, MEASURES)
     chosen = [*overrides, f"neck={neck}"]
-    shared = [override for override in overrides if not override.lstrip("+~").startswith("neck")]
-    target = build_detector_on_meta([*shared, f"neck={to}"], classes)
-    config = compose_config(chosen)
+    shared = [word for word in overrides if not word.lstrip("+~").startswith(("neck", "ablation"))]
+    config, wanted_config = (
+        checked([*words, f"neck={one}"]) for words, one in ((overrides, neck), (shared, to))
+    )
+    target = on_meta(wanted_config, classes)
     levels = target.backbone.out_levels
     features = _features(levels, image_size(config))
     knob, holder, key = _knob(config, neck)
@@ -93,21 +96,32 @@ def match(neck: str, to: str, by: str, overrides: Sequence[str], *, classes: int
         with torch.device("meta"):
             return measure(build_neck(config, levels), features)
 
-    start = holder[key]
-    values = WIDENINGS if key == "widen" else _channels(start, measured)
+    values = WIDENINGS if key == "widen" else _channels(holder[key], measured)
+    if measured(values[0]) == measured(values[-1]):
+        raise ValueError(
+            f"{knob}: turning it does not change what neck={neck} costs, expected a width that does"
+        )
     wanted = measure(target.neck, features)
     nearest = _nearest(values, measured, wanted)
     override = f"{knob}={nearest}"
     size = image_size(config)
     before, after = (
-        cost(build_detector_on_meta([*chosen, *change], classes), size) for change in ([], [override])
+        cost(on_meta(compose_config([*chosen, *change]), classes), size) for change in ([], [override])
     )
     return Match(neck, to, by, override, before, after, cost(target, size), measured(nearest) / wanted)
 
 
-def build_detector_on_meta(overrides: Sequence[str], classes: int) -> Detector:
-    """The detector that the overrides describe, without the values of its weights."""
+def checked(overrides: Sequence[str]) -> Any:
+    """The configuration that the overrides describe, as a run would accept it."""
     config = compose_config(overrides)
+    check(config)
+    with torch.device("meta"):
+        rehearse(config)
+    return config
+
+
+def on_meta(config: Any, classes: int) -> Detector:
+    """The detector of a configuration, without the values of its weights."""
     with torch.device("meta"):
         return build_detector(config, classes)
 

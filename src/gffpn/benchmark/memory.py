@@ -25,10 +25,6 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.peak = 0
         self._bytes: dict[int, int] = {}
 
-    def restart(self) -> None:
-        """Forget the peak so far; what is alive stays counted."""
-        self.peak = self.alive
-
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
         given = {_key(tensor) for tensor in _tensors((args, kwargs))}
@@ -72,12 +68,8 @@ class AllocatorPeak:
 
     def __enter__(self) -> "AllocatorPeak":
         self._start = torch.cuda.memory_allocated(self.device)
-        self.restart()
-        return self
-
-    def restart(self) -> None:
-        """Forget the peak so far."""
         torch.cuda.reset_peak_memory_stats(self.device)
+        return self
 
     def __exit__(self, *_: object) -> None:
         self.bytes = torch.cuda.max_memory_allocated(self.device) - self._start

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gffpn.benchmark.entry import TRAINED
+from gffpn.benchmark.entry import TRAINED, Entry
 from gffpn.benchmark.record import Record
 from gffpn.benchmark.training import BOXES
 from gffpn.cost import COUNTING_RULE
-from gffpn.suite.paper import paper_setting
+from gffpn.suite.paper import paper_costs, paper_setting
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,14 @@ def _paper(record: Record) -> list[str]:
         return [
             f"{source}. **Not of this detector**: its parameters agree with ours at {same} (`make table5`)."
         ]
+    agreeing = [entry.neck for entry in record.entries if _parameters_agree(entry)]
     return [
-        f"{source}, its FPS on its own machine. Parameters agree at {same}. Its GFLOPs do not: why they are "
+        f"{source}, its FPS on its own machine. At {same} the parameters of {', '.join(agreeing) or 'none'} "
+        "agree within 1 %, those of other necks that it has do not. Its GFLOPs do not agree: why they are "
         "the stated multiple of those counted is unexplained; no single image size gives it."
     ]
+
+
+def _parameters_agree(entry: Entry) -> bool:
+    theirs = paper_costs().get(entry.neck, {}).get("params_m")
+    return bool(entry.costs and theirs) and abs(entry.costs[TRAINED].params_m / float(theirs or 1) - 1) < 0.01

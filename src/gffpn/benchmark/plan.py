@@ -107,7 +107,8 @@ def parted(overrides: Sequence[str], *, only: Collection[str] | None = None) -> 
     """
     named = [word.removeprefix("neck=") for word in overrides if word.startswith("neck=")]
     known = catalogue()
-    necks = list(dict.fromkeys(named[-1].split(","))) if named else known
+    asked = named[-1] if named else "glob(*)"  # Hydra's word for all
+    necks = known if asked == "glob(*)" else list(dict.fromkeys(asked.split(",")))
     for neck in necks:
         if neck not in known:
             raise ValueError(got("neck", neck, known))
@@ -129,7 +130,7 @@ def subject(neck: str, overrides: Sequence[str], options: Options) -> Subject:
         detector = build.build_detector(config, options.classes)
         loss, decode = build.build_loss_and_decode(config, detector.head)
     except Exception as error:
-        raise unwrapped(error) from error
+        raise unwrapped(error) from None
     multiple = getattr(detector.neck, "size_multiple", 1)
     try:
         check_image_size(setting.image_size, multiple, neck=neck)

@@ -9,12 +9,13 @@ import torch
 
 from gffpn.benchmark.entry import FORMS, TRAINED, Entry
 from gffpn.benchmark.memory import MIB
-from gffpn.benchmark.plan import Options, Setting
+from gffpn.benchmark.plan import Options, Setting, catalogue
 from gffpn.cost import Latency
 from gffpn.suite.paper import paper_costs, paper_setting
 from gffpn.suite.provenance import provenance
 
-TIMED = ("forward", "end_to_end", "batch", "training")
+TIMED = ("forward", "end_to_end", "batch", "batch_end_to_end", "training")
+AT_ONE = ("forward", "end_to_end")
 STAGES = ("_backbone", "_neck", "_head")
 
 
@@ -34,8 +35,10 @@ class Record:
         """The files' name without its ending; a partial record never takes the place of a whole one."""
         s = self.setting
         device = re.sub(r"[^A-Za-z0-9]+", "-", s.device_name).strip("-")
-        words = ["benchmark", device, f"{s.threads}t", s.size, s.head, s.image_size_word, s.precision]
-        return "_".join([*words, *(["partial"] if self.partial else [])])
+        words = ["benchmark", device, f"{s.threads}t", f"{s.backbone}-{s.size}", s.head, s.image_size_word]
+        necks = [entry.neck for entry in self.entries]
+        some = [] if set(necks) == set(catalogue()) else ["-".join(necks)]
+        return "_".join([*words, s.precision, *some, *(["partial"] if self.partial else [])])
 
     @property
     def title(self) -> str:
@@ -105,7 +108,7 @@ def row(entry: Entry, form: str, batch: int) -> dict[str, Any]:
         "training_mib": _mib(entry.training_bytes if form == TRAINED else None),
     }
     for what in TIMED:
-        figures |= _times(what, entry.times.get((form, what)), batch if what in ("batch", "training") else 1)
+        figures |= _times(what, entry.times.get((form, what)), 1 if what in AT_ONE else batch)
     paper = paper_costs().get(entry.neck, {})
     return figures | {f"paper_{key}": paper.get(key) for key in ("params_m", "gflops", "fps")}
 

@@ -57,6 +57,7 @@ TIMED_AS = {  # what was timed -> its name in the table, decimals, what a second
     "forward": ("forward", 2, "FPS"),
     "end_to_end": ("end to end", 2, "FPS"),
     "batch": ("batch {batch}", 2, "images/s"),
+    "batch_end_to_end": ("batch {batch}, end to end", 2, "images/s"),
     "training": ("training step", 1, "images/s"),
 }
 TIMES: Columns = {

@@ -64,17 +64,19 @@ class TrainingStep:
         self.optimizer.zero_grad(set_to_none=True)
 
     def peak_bytes(self) -> int | None:
-        """Peak bytes of a step, with weights, buffers, momentum and images; two steps are done for it.
+        """Peak bytes of a step, with weights, buffers, momentum and images; one before it makes the momentum.
 
         None on a device whose backward pass runs in a thread that neither counter sees.
         """
         device = self.images.device
         if device.type not in ("cpu", "cuda"):
             return None
+        self()
         memory = AllocatorPeak(device) if device.type == "cuda" else LiveMemory()
         with memory:
-            self()  # makes the momentum, which is there in all further steps
-            memory.restart()
             self()
         seen = memory.bytes if isinstance(memory, AllocatorPeak) else memory.peak
-        return seen + state_bytes(self.detector) + self.images.nbytes
+        momentum = sum(
+            x.nbytes for state in self.optimizer.state.values() for x in state.values() if x is not None
+        )
+        return int(seen + momentum + state_bytes(self.detector) + self.images.nbytes)

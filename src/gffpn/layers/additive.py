@@ -1,6 +1,7 @@
 """The additive top-down pass of Lin et al., which FPN and PAFPN in their original form share."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -30,6 +31,9 @@ class AdditiveTopDown(nn.Module):
 
     def __init__(self, levels: Levels, out_channels: int, *, norm: str) -> None:
         super().__init__()
+        strides = [level.stride for level in levels]
+        if not strides or any(coarse != 2 * fine for fine, coarse in pairwise(strides)):
+            raise ValueError(f"in_strides: got {strides}, expected one or more, each twice the one before")
         conv = choose("norm", norm, CONVS)
         if out_channels < 1:
             raise ValueError(f"out_channels: got {out_channels!r}, expected at least 1")

@@ -18,8 +18,8 @@ class ExtraLevels(nn.Module):
 
     def __init__(self, count: int, kind: str, *, source: Level, out_levels: Levels, relu: bool) -> None:
         super().__init__()
-        if count < 0:
-            raise ValueError(f"extra_levels: got {count!r}, expected 0 or more")
+        if not 0 <= count <= 2:
+            raise ValueError(f"extra_levels: got {count!r}, expected 0, 1 or 2")
         coarsest = out_levels[-1]
         channels = choose(
             "extra", kind, {"pool": None, "output": coarsest.channels, "input": source.channels}

@@ -156,7 +156,11 @@ class FCCFM(nn.Module):
             weight = self.project.weight.flatten(1)
             folded = torch.matmul(weight, attention)
             mixed = mix_channels(folded + weight if self.adds_input else folded, x)
-            return mixed if self.project.bias is None else mixed + self.project.bias[:, None, None]
+            return (
+                mixed
+                if self.project.bias is None
+                else mixed + self.project.bias[:, None, None].to(mixed.dtype)
+            )
         mixed = mix_channels(attention, x)
         y: Tensor = self.project(mixed + x if self.adds_input else mixed)
         return y

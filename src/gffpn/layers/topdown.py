@@ -13,12 +13,12 @@ from gffpn.layers.resize import upsample_to
 from gffpn.pyramid import Level
 
 FINEST_STRIDE = 4
-# c2: strides that are read, how many of the finest levels are worked on, whether stride 4 is given
-C2_USES = {"unused": (8, 16, 32), "merged": (4, 8, 16, 32), "given": (4, 8, 16, 32)}
+# c2: strides that are read, and the first of these levels that is given
+C2_USES = {"unused": ((8, 16, 32), 0), "merged": ((4, 8, 16, 32), 1), "given": ((4, 8, 16, 32), 0)}
 
 
-def strides_read(c2: str) -> tuple[int, ...]:
-    """Strides of the inputs by what becomes of C2: `unused`, `merged` or `given`."""
+def use_of_c2(c2: str) -> tuple[tuple[int, ...], int]:
+    """Strides of the inputs, and how many of the finest are not given, by what becomes of C2."""
     return choose("c2", c2, C2_USES)
 
 

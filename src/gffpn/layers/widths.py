@@ -1,5 +1,7 @@
 """Widths of the levels that a neck gives."""
 
+import math
+
 from gffpn.layers.choice import choose
 from gffpn.pyramid import Levels
 
@@ -13,11 +15,11 @@ def pyramid_or_uniform(width: str, levels: Levels, out_channels: int) -> list[in
 
 
 def lineage_widths(width: str, levels: Levels, *, out_channels: int, widen: float) -> list[int]:
-    """`pyramid_or_uniform` times `widen`, to the nearest even number: a C3 block halves its width.
+    """`pyramid_or_uniform` times `widen`, to the nearest even number (a C3 block halves it), at least 8.
 
     `widen` is what a comparison at equal cost turns (`python -m gffpn match`).
     """
-    if not widen > 0:
+    if not 0 < widen < math.inf:
         raise ValueError(f"widen: got {widen!r}, expected a multiple > 0")
     widths = pyramid_or_uniform(width, levels, out_channels)
     return widths if widen == 1 else [max(8, 2 * round(channels * widen / 2)) for channels in widths]

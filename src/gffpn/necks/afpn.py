@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gffpn.layers.conv import ConvBNAct, silu
-from gffpn.layers.widths import pyramid_or_uniform
+from gffpn.layers.widths import lineage_widths
 from gffpn.pyramid import Level, Levels, levels_at
 
 LOGIT_CHANNELS = 8
@@ -127,8 +127,8 @@ class AFPN(nn.Module):
     """Neighbouring levels fuse first, the coarsest joins last; each cell weighs the maps that meet there.
 
     Reads and gives strides 8, 16, 32.
-    width: of the outputs: `pyramid`, as wide as the input's; `uniform`, `out_channels`.
-    reduction: what the inputs' widths are divided by inside, rounded down.
+    width, out_channels, widen: of the outputs, see `lineage_widths`.
+    reduction: what the inputs' widths, times `widen`, are divided by inside, rounded down.
     blocks: residual blocks after a fusion.
     Raises ValueError if a level is missing.
     """
@@ -141,6 +141,7 @@ class AFPN(nn.Module):
         *,
         out_channels: int,
         width: str = "pyramid",
+        widen: float = 1.0,
         reduction: int = 4,
         blocks: int = 3,
     ) -> None:
@@ -152,8 +153,8 @@ class AFPN(nn.Module):
             raise ValueError(f"reduction: got {reduction!r}, expected 1 to the least width, {min(channels)}")
         if blocks < 0:
             raise ValueError(f"blocks: got {blocks!r}, expected 0 or more")
-        widths = pyramid_or_uniform(width, levels, out_channels)
-        inner = [c // reduction for c in channels]
+        widths = lineage_widths(width, levels, out_channels=out_channels, widen=widen)
+        inner = [max(1, int(c * widen / reduction)) for c in channels]
         self.enter = nn.ModuleList(
             nn.Sequential(conv(c, w), conv(w, w)) for c, w in zip(channels, inner, strict=True)
         )

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from gffpn.layers.conv import ConvBNAct
 from gffpn.layers.csp import C3
 from gffpn.layers.resize import upsample_to
-from gffpn.layers.topdown import bottlenecks, strides_read
-from gffpn.pyramid import Levels, levels_at
+from gffpn.layers.topdown import bottlenecks, use_of_c2
+from gffpn.layers.widths import lineage_widths
+from gffpn.pyramid import Level, Levels, levels_at
 
 EPSILON = 1e-4
 
@@ -48,21 +49,35 @@ class BiFPN(nn.Module):
     R5 = 1x1(C5); T4 = C3(fuse(up R5, C4)); R4 = 1x1(T4); P3 = C3(fuse(up R4, C3));
     P4 = C3(fuse(3x3 s2 (P3), T4, C4)); P5 = C3(fuse(3x3 s2 (P4), R5)).
 
-    Reads and gives strides 8, 16, 32 at the widths of the inputs.
     depth: multiple of the three bottlenecks of a C3.
+    width, out_channels, widen: of the levels it gives, see `lineage_widths`; an input of another width than
+    its level's goes through a 1x1 first.
     c2: `unused`; otherwise the passes go one level further, to a P2 with one bottleneck, which is `merged`
     (only P3 and coarser are given) or `given`.
     Raises ValueError if a level is missing.
     """
 
-    def __init__(self, in_levels: Levels, *, depth: float, c2: str = "unused") -> None:
+    def __init__(
+        self,
+        in_levels: Levels,
+        *,
+        depth: float,
+        width: str = "pyramid",
+        out_channels: int,
+        widen: float = 1.0,
+        c2: str = "unused",
+    ) -> None:
         super().__init__()
-        self.in_strides = strides_read(c2)
+        self.in_strides, self._first_given = use_of_c2(c2)
         levels = levels_at(in_levels, self.in_strides, reader="BiFPN")
         self._positions = [in_levels.index(level) for level in levels]
-        self._first_given = 1 if c2 == "merged" else 0
-        self.out_levels = levels[self._first_given :]
-        widths = [level.channels for level in levels]
+        widths = lineage_widths(width, levels, out_channels=out_channels, widen=widen)
+        out_levels = [Level(w, level.stride) for w, level in zip(widths, levels, strict=True)]
+        self.out_levels = tuple(out_levels[self._first_given :])
+        self.enter = nn.ModuleList(
+            nn.Identity() if level.channels == w else ConvBNAct(level.channels, w)
+            for w, level in zip(widths, levels, strict=True)
+        )
         repeats = [bottlenecks(level, depth) for level in levels]
         *inner, last = pairwise(widths)
         self.reduce = nn.ModuleList(ConvBNAct(coarser, w) for w, coarser in pairwise(widths))
@@ -78,7 +93,7 @@ class BiFPN(nn.Module):
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """C3..C5 to P3..P5; with C2 given, C2..C5 to P2..P5."""
-        maps = [features[i] for i in self._positions]
+        maps = [enter(features[i]) for enter, i in zip(self.enter, self._positions, strict=True)]
         x = maps[-1]
         sent: list[Tensor] = []
         passed = [x]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gffpn.layers.conv import ConvBNAct
-from gffpn.layers.topdown import TopDown, bottlenecks, strides_read
+from gffpn.layers.topdown import TopDown, bottlenecks, use_of_c2
 from gffpn.layers.widths import lineage_widths
 from gffpn.pyramid import Level, Levels, levels_at
 
@@ -37,11 +37,11 @@ class FPN(nn.Module):
         c2: str = "unused",
     ) -> None:
         super().__init__()
-        self.in_strides = strides_read(c2)
+        self.in_strides, merged = use_of_c2(c2)
         levels = levels_at(in_levels, self.in_strides, reader="FPN")
         self._positions = [in_levels.index(level) for level in levels]
         self.down2: nn.Module | None = None
-        if c2 == "merged":
+        if merged:
             finest, *rest = levels
             self.down2 = ConvBNAct(finest.channels, rest[0].channels, 3, 2)
             levels = (Level(2 * rest[0].channels, rest[0].stride), *rest[1:])

@@ -92,7 +92,7 @@ class GFFPN(nn.Module):
         self._stages = [str(level.stride) for level in levels[1:]]
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """C2..C5 to P3..P5."""
+        """What the base reads to what it gives, guided: with the paper's base C2..C5 to P3..P5."""
         fused = self.base(features)
         outputs = [fused[0]]
         for i, stage in enumerate(self._stages):
@@ -109,6 +109,8 @@ def strides_guided(guided: Sequence[int] | None, strides: Sequence[int]) -> list
             f"base: got a neck that gives strides {list(strides)}, expected each twice the finer one"
         )
     possible = list(strides[1:])
+    if not possible:
+        raise ValueError(f"base: got a neck that gives stride {list(strides)} only, expected two or more")
     if guided is None:
         return possible
     if not guided or not set(guided) <= set(possible):

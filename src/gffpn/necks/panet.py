@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gffpn.layers.conv import ConvBNAct
 from gffpn.layers.csp import C3
 from gffpn.layers.resize import upsample_to
-from gffpn.layers.topdown import bottlenecks, strides_read
+from gffpn.layers.topdown import bottlenecks, use_of_c2
 from gffpn.layers.widths import lineage_widths
 from gffpn.pyramid import Level, Levels, levels_at
 
@@ -44,10 +44,9 @@ class PANet(nn.Module):
         c2: str = "unused",
     ) -> None:
         super().__init__()
-        self.in_strides = strides_read(c2)
+        self.in_strides, self._first_given = use_of_c2(c2)
         levels = levels_at(in_levels, self.in_strides, reader="PANet")
         self._positions = [in_levels.index(level) for level in levels]
-        self._first_given = 1 if c2 == "merged" else 0
         widths = lineage_widths(width, levels, out_channels=out_channels, widen=widen)
         out_levels = [Level(w, level.stride) for w, level in zip(widths, levels, strict=True)]
         self.out_levels = tuple(out_levels[self._first_given :])
