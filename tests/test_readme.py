@@ -66,7 +66,7 @@ def test_the_demos_table_is_the_one_that_was_measured() -> None:
     assert shown.split() == measured.split()
 
 
-@pytest.mark.parametrize("neck", ["fpn", "panet", "gffpn"])
+@pytest.mark.parametrize("neck", ["fpn", "panet", "bifpn", "gffpn"])
 def test_the_counts_are_the_codes(neck: str) -> None:
     detector = build_detector(compose_config([f"neck={neck}", "size=l", "head=yolov5"]), 9)
     assert f"{count_parameters(detector):,}" in README
