@@ -23,7 +23,7 @@ demo: $(STAMP) ## compare FPN, PANet and GF-FPN on small simulated data (two CPU
 	$(RUN) train.py experiments=demo
 
 test: $(STAMP) ## the tests: no GPU, network or download
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n auto
 
 check: $(STAMP) ## format, lint and types
 	$(VENV)/bin/ruff format --check .
