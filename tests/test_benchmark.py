@@ -255,7 +255,7 @@ class Wide(nn.Module):
 def toy_subject() -> Subject:
     return Subject(
         setting=replace(SETTING, image_size=(1, 1)),
-        detector=Wide(),  # type: ignore[arg-type]
+        detector=Wide(),
         loss=lambda raw, targets, size: {"sum": raw[0].sum()},
         decode=lambda raw, size: [],
     )
@@ -338,7 +338,7 @@ def priced(neck: str) -> Entry:
     values = {"params": 40_735_230, "params_m": 40.735230, "gflops": 98.54}
     parts = {f"{what}_{part}": 1 for what in ("params", "gflops") for part in ("backbone", "neck", "head")}
     for form in FORMS:
-        entry.costs[form] = Cost(image_size=(640, 640), uncounted=(f"aten.{neck}_op",), **values, **parts)  # type: ignore[arg-type]
+        entry.costs[form] = Cost(image_size=(640, 640), uncounted=(f"aten.{neck}_op",), **values, **parts)
         entry.times[form, "forward"] = [10.0, 20.0, 12.0]
     return entry
 

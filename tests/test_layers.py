@@ -13,7 +13,7 @@ from gffpn.layers.guided import GuidedStage
 from gffpn.layers.lpam import LPAM
 from gffpn.layers.lsam import LSAM, split_in_three
 from gffpn.layers.resize import upsample_to
-from gffpn.layers.topdown import TopDown
+from gffpn.necks.fpn import TopDown
 
 
 def parameters(module: nn.Module) -> int:

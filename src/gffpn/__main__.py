@@ -127,7 +127,6 @@ def parser() -> argparse.ArgumentParser:
         "One JSON object stands on the last line.",
         epilog="example: python -m gffpn cost neck=gffpn head=yolov5 size=l image_size=640",
     )
-    cost.add_argument("--classes", type=int, default=9, help="number of classes (default: 9, TinyIndus)")
     cost.add_argument("--json", action="store_true", help="print the JSON line only")
     cost.set_defaults(act=cost_verb)
     timing = _benchmark_parser(verbs)
@@ -141,7 +140,6 @@ def parser() -> argparse.ArgumentParser:
         "Exit code 1 if no width comes within 2 %%.",
         epilog="example: python -m gffpn match neck=panet to=gffpn by=gflops size=l image_size=640",
     )
-    matching.add_argument("--classes", type=int, default=9, help="number of classes (default: 9, TinyIndus)")
     matching.add_argument("--json", action="store_true", help="print one JSON line")
     matching.set_defaults(act=match_verb)
     data = verbs.add_parser("data", help="check a data set, or tell what it holds")
@@ -165,6 +163,8 @@ def parser() -> argparse.ArgumentParser:
     )
     telling.add_argument("--json", action="store_true", help="print one JSON object that lists everything")
     telling.set_defaults(act=card_verb)
+    for verb in (cost, timing, matching):
+        verb.add_argument("--classes", type=int, default=9, help="number of classes (default: 9, TinyIndus)")
     for verb in (cost, timing, matching, checking, telling):
         verb.add_argument(
             "overrides", nargs="*", metavar="KEY=VALUE", help="as for train.py: neck=panet data=voc ..."
@@ -185,7 +185,6 @@ def _benchmark_parser(
         "fails is a row with its error, and the exit code is 1. Ctrl-C writes what was measured so far.",
         epilog="example: python -m gffpn benchmark neck=fpn,panet,gffpn size=l head=yolov5 image_size=640",
     )
-    verb.add_argument("--classes", type=int, default=9, help="number of classes (default: 9, TinyIndus)")
     verb.add_argument("--rounds", type=int, default=10, help="rounds at least (default: 10)")
     verb.add_argument(
         "--seconds",

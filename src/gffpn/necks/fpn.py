@@ -7,13 +7,46 @@ Deviations from Lin et al. (`fpn_additive` has none): levels are concatenated an
 the place of the 3x3 convolution, each level keeps its own width.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
 from gffpn.layers.conv import ConvBNAct
-from gffpn.layers.topdown import TopDown, bottlenecks, use_of_c2
+from gffpn.layers.csp import C3
+from gffpn.layers.lineage import bottlenecks, use_of_c2
+from gffpn.layers.resize import upsample_to
 from gffpn.layers.widths import lineage_widths
 from gffpn.pyramid import Level, Levels, levels_at
+
+
+class TopDown(nn.Module):
+    """F_last = C3(C_last); F_i = C3(1x1(cat(up F_{i+1}, C_i))).
+
+    Lists are finest first, with one entry a level: widths of the inputs and of the outputs, numbers of
+    bottlenecks.
+    """
+
+    def __init__(self, in_channels: Sequence[int], widths: Sequence[int], repeats: Sequence[int]) -> None:
+        super().__init__()
+        self.reduce = nn.ModuleList(
+            ConvBNAct(coarser + own, width)
+            for own, (width, coarser) in zip(in_channels[:-1], pairwise(widths), strict=True)
+        )
+        into = [*widths[:-1], in_channels[-1]]
+        self.fuse = nn.ModuleList(
+            C3(given, width, n) for given, width, n in zip(into, widths, repeats, strict=True)
+        )
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """C maps to F maps of the same sizes."""
+        fused = [self.fuse[-1](features[-1])]
+        for i in reversed(range(len(self.reduce))):
+            lateral = features[i]
+            joined = torch.cat((upsample_to(fused[0], lateral), lateral), dim=1)
+            fused.insert(0, self.fuse[i](self.reduce[i](joined)))
+        return fused
 
 
 class FPN(nn.Module):

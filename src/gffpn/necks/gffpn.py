@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from gffpn.layers.choice import choose
 from gffpn.layers.guided import GuidedStage
-from gffpn.layers.topdown import FINEST_STRIDE
+from gffpn.layers.lineage import FINEST_STRIDE
 from gffpn.pyramid import Levels, Neck
 
 GUIDES = {"cascade": True, "pyramid": False}

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from gffpn.layers.conv import ConvBNAct
 from gffpn.layers.csp import C3
+from gffpn.layers.lineage import bottlenecks, use_of_c2
 from gffpn.layers.resize import upsample_to
-from gffpn.layers.topdown import bottlenecks, use_of_c2
 from gffpn.layers.widths import lineage_widths
 from gffpn.pyramid import Level, Levels, levels_at
 
