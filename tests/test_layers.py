@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from gffpn.layers import fccfm
+from gffpn.layers.cat import cat_channels
 from gffpn.layers.choice import choose
 from gffpn.layers.conv import ConvBNAct, optional_norm, scaled_width
 from gffpn.layers.csp import C3, SPPF, Bottleneck, scaled_depth
@@ -368,3 +369,24 @@ def test_optional_norm() -> None:
     x = torch.randn(1, 2, 3, 3)
     assert optional_norm("none", 2)(x) is x
     assert optional_norm("batch", 2).eps == 1e-3
+
+
+class TestCatChannels:
+    def test_values_and_gradients_are_those_of_cat(self) -> None:
+        maps = [torch.randn(2, width, 3, 5, requires_grad=True) for width in (1, 4, 2)]
+        weight = torch.randn(2, 7, 3, 5)
+        ours = torch.autograd.grad((cat_channels(maps) * weight).sum(), maps)
+        plain = torch.autograd.grad((torch.cat(maps, 1) * weight).sum(), maps)
+        assert torch.equal(cat_channels(maps), torch.cat(maps, 1))
+        assert all(torch.equal(a, b) for a, b in zip(ours, plain, strict=True))
+
+    @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+    def test_gradients_have_no_gaps(self, layout: torch.memory_format) -> None:
+        seen: list[Tensor] = []
+        maps = [torch.randn(2, 4, 3, 5).to(memory_format=layout).requires_grad_() for _ in range(2)]
+        for one in maps:
+            one.register_hook(seen.append)
+        joined = cat_channels(maps)
+        joined.backward(torch.ones_like(joined))
+        assert len(seen) == 2
+        assert all(gradient.is_contiguous(memory_format=layout) for gradient in seen)

@@ -80,13 +80,23 @@ def build_data(config: DictConfig, index: DataIndex) -> DetectionData:
         index,
         image_size=image_size(config),
         batch_size=config.batch_size,
-        workers=config.loader.workers,
+        workers=loader_workers(config),
         seed=config.seed,
         augment=instantiate(config.augment, _convert_="all"),
         max_epochs=config.trainer.max_epochs,
         cache=config.loader.cache,
         cache_dir=Path(config.paths.cache),
     )
+
+
+def loader_workers(config: DictConfig) -> int:
+    """`loader.workers`; null: none where a CPU trains, which takes all its cores, else up to 8 a GPU."""
+    asked: int | None = config.loader.workers
+    if asked is not None:
+        return asked
+    if device(config.trainer.accelerator).type == "cpu":
+        return 0
+    return min(8, (os.cpu_count() or 1) // max(1, torch.cuda.device_count()))
 
 
 def build_detector(config: DictConfig, num_classes: int) -> Detector:

@@ -6,6 +6,8 @@ from typing import Any, cast
 import lightning as L
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
 
 from gffpn.detector import Detector
 from gffpn.metrics.detection import DetectionMetric
@@ -95,9 +97,23 @@ class DetectionTask(L.LightningModule):
         epochs = self.trainer.max_epochs or 1
         total = int(self.trainer.estimated_stepping_batches)
         optimizer, schedule = self.recipe.build(
-            self.detector, steps_per_epoch=max(1, total // epochs), total_steps=total
+            self.detector,
+            steps_per_epoch=max(1, total // epochs),
+            total_steps=total,
+            # a fused optimiser would unscale fp16's gradients itself, after they are clipped
+            fused=self.trainer.precision != "16-mixed",
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        # Lightning's own refuses every fused optimiser, though only scaled gradients would be clipped wrongly
+        if gradient_clip_val is not None:
+            clip_grad_norm_(self.detector.parameters(), gradient_clip_val)
 
 
 def size_of(images: Tensor) -> tuple[int, int]:

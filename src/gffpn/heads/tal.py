@@ -21,6 +21,7 @@ from gffpn.heads.points import boxes_from_distances, distances_from_boxes, grid_
 from gffpn.heads.postprocess import Decode
 from gffpn.heads.prediction import logits_of_mean, prediction_conv
 from gffpn.heads.targets import pad_targets
+from gffpn.layers.cat import cat_channels
 from gffpn.layers.choice import choose
 from gffpn.layers.conv import ConvBNAct
 from gffpn.losses import BOX_LOSSES, distribution_focal_loss
@@ -83,7 +84,7 @@ class TALHead(nn.Module):
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Logits (N, 4 x reg_max + K, H, W) of each level."""
         return [
-            torch.cat((box_tower(feature), class_tower(feature)), 1)
+            cat_channels((box_tower(feature), class_tower(feature)))
             for box_tower, class_tower, feature in zip(
                 self.box_towers, self.class_towers, features, strict=True
             )

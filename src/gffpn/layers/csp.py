@@ -1,8 +1,8 @@
 """Blocks of the cspdarknet lineage (YOLOv5 v6 as publicly described): bottleneck, C3, SPPF."""
 
-import torch
 from torch import Tensor, nn
 
+from gffpn.layers.cat import cat_channels
 from gffpn.layers.conv import ConvBNAct
 
 
@@ -46,7 +46,7 @@ class C3(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Main and side branch, concatenated in that order, merged."""
-        y: Tensor = self.merge(torch.cat((self.blocks(self.main(x)), self.side(x)), dim=1))
+        y: Tensor = self.merge(cat_channels((self.blocks(self.main(x)), self.side(x))))
         return y
 
 
@@ -67,5 +67,5 @@ class SPPF(nn.Module):
         maps = [self.reduce(x)]
         for _ in range(3):
             maps.append(self.pool(maps[-1]))
-        y: Tensor = self.merge(torch.cat(maps, dim=1))
+        y: Tensor = self.merge(cat_channels(maps))
         return y

@@ -13,9 +13,9 @@ adds G, which has F's width. `short: lsam` follows the words, with a 1x1 where w
 import operator
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
+from gffpn.layers.cat import cat_channels
 from gffpn.layers.choice import choose
 from gffpn.layers.conv import ConvBNAct
 from gffpn.layers.lpam import LPAM
@@ -32,7 +32,7 @@ class Concatenation(nn.Module):
 
     def forward(self, fused: Tensor, short: Tensor) -> Tensor:
         """Two maps of C channels to one."""
-        y: Tensor = self.conv(torch.cat((fused, short), dim=1))
+        y: Tensor = self.conv(cat_channels((fused, short)))
         return y
 
 

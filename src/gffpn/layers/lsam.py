@@ -16,6 +16,7 @@ that three does not divide are split with the larger parts first.
 import torch
 from torch import Tensor, nn
 
+from gffpn.layers.cat import cat_channels
 from gffpn.layers.choice import choose
 from gffpn.layers.conv import optional_norm
 from gffpn.layers.precision import at_least_fp32, without_autocast
@@ -81,6 +82,6 @@ class LSAM(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The local context of X at half its size."""
         parts = torch.split(x, self.widths, dim=1)
-        joined = torch.cat([branch(part) for branch, part in zip(self.branches, parts, strict=True)], dim=1)
+        joined = cat_channels([branch(part) for branch, part in zip(self.branches, parts, strict=True)])
         y: Tensor = self.downsample(joined)
         return y

@@ -17,10 +17,10 @@ convolution and by bilinear resizing to the target's size; elsewhere the publish
 
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gffpn.layers.cat import cat_channels
 from gffpn.layers.conv import ConvBNAct, silu
 from gffpn.layers.widths import lineage_widths
 from gffpn.pyramid import Level, Levels, levels_at
@@ -65,7 +65,7 @@ class FusePerCell(nn.Module):
     def shares(self, maps: list[Tensor]) -> Tensor:
         """(N, count, H, W), sums over the maps are 1."""
         squeezed = [squeeze(x) for squeeze, x in zip(self.squeeze, maps, strict=True)]
-        logits: Tensor = self.logits(torch.cat(squeezed, dim=1))
+        logits: Tensor = self.logits(cat_channels(squeezed))
         return logits.softmax(dim=1)
 
     def forward(self, maps: list[Tensor]) -> Tensor:

@@ -10,9 +10,9 @@ the place of the 3x3 convolution, each level keeps its own width.
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
+from gffpn.layers.cat import cat_channels
 from gffpn.layers.conv import ConvBNAct
 from gffpn.layers.csp import C3
 from gffpn.layers.lineage import bottlenecks, use_of_c2
@@ -44,7 +44,7 @@ class TopDown(nn.Module):
         fused = [self.fuse[-1](features[-1])]
         for i in reversed(range(len(self.reduce))):
             lateral = features[i]
-            joined = torch.cat((upsample_to(fused[0], lateral), lateral), dim=1)
+            joined = cat_channels((upsample_to(fused[0], lateral), lateral))
             fused.insert(0, self.fuse[i](self.reduce[i](joined)))
         return fused
 
@@ -89,6 +89,6 @@ class FPN(nn.Module):
         """C3..C5 to F3..F5; with C2 given, C2..C5 to F2..F5."""
         maps = [features[i] for i in self._positions]
         if self.down2 is not None:
-            maps[:2] = [torch.cat((self.down2(maps[0]), maps[1]), dim=1)]
+            maps[:2] = [cat_channels((self.down2(maps[0]), maps[1]))]
         fused: list[Tensor] = self.top_down(maps)
         return fused

@@ -9,9 +9,9 @@ each level keeps its own width, no adaptive feature pooling (that belongs to a t
 
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
+from gffpn.layers.cat import cat_channels
 from gffpn.layers.conv import ConvBNAct
 from gffpn.layers.csp import C3
 from gffpn.layers.lineage import bottlenecks, use_of_c2
@@ -71,8 +71,8 @@ class PANet(nn.Module):
         reduced: list[Tensor] = []
         for i in reversed(range(len(self.reduce))):
             reduced.insert(0, self.reduce[i](x))
-            x = self.top_down[i](torch.cat((upsample_to(reduced[0], maps[i]), maps[i]), dim=1))
+            x = self.top_down[i](cat_channels((upsample_to(reduced[0], maps[i]), maps[i])))
         outputs = [x]
         for down, bottom_up, lateral in zip(self.down, self.bottom_up, reduced, strict=True):
-            outputs.append(bottom_up(torch.cat((down(outputs[-1]), lateral), dim=1)))
+            outputs.append(bottom_up(cat_channels((down(outputs[-1]), lateral))))
         return outputs[self._first_given :]

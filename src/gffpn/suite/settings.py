@@ -27,9 +27,9 @@ LEAST = {
     "trainer.max_epochs": 1,
     "trainer.num_nodes": 1,
     "seed": 0,
-    "loader.workers": 0,
     "logger.pictures": 0,
 }
+LEAST_OR_NULL = {"trainer.threads": 1, "loader.workers": 0}
 
 
 def check(config: DictConfig) -> None:
@@ -42,9 +42,10 @@ def check(config: DictConfig) -> None:
             value = OmegaConf.select(config, key, throw_on_missing=True)
             if type(value) is not int or value < least:
                 raise ValueError(f"{key}: got {value!r}, expected a whole number, {least} or more")
-        threads = config.trainer.threads
-        if threads is not None and (type(threads) is not int or threads < 1):
-            raise ValueError(f"trainer.threads: got {threads!r}, expected null or a whole number, 1 or more")
+        for key, least in LEAST_OR_NULL.items():
+            value = OmegaConf.select(config, key)
+            if value is not None and (type(value) is not int or value < least):
+                raise ValueError(f"{key}: got {value!r}, expected null or a whole number, {least} or more")
         image_size(config)
         choose("loader.cache", config.loader.cache, dict.fromkeys(MODES))
         choose("logger.wandb", config.logger.wandb, tracking.MODES)
