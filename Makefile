@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix ablations table5 table6 benchmark golden simulator-card gallery clean
+.PHONY: help setup demo test check fix ablations table5 table6 benchmark benchmark-train golden simulator-card gallery clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ table6: $(STAMP)
 
 benchmark: $(STAMP) ## what each neck costs here: parameters, GFLOPs, memory, times (to runs/benchmark/)
 	$(RUN) -m gffpn benchmark
+
+benchmark-train: $(STAMP) ## how fast a training is here, and where its time goes (two CPU cores: a minute)
+	$(RUN) -m gffpn benchmark-train
 
 table5: $(STAMP) ## the paper's Table 5: what its necks cost in its detector, at 640 pixels
 	$(RUN) -m gffpn benchmark --paper size=l head=yolov5 image_size=640 --out runs/benchmark/table5

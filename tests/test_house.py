@@ -16,6 +16,7 @@ RANKS = {
     "streams": 0,
     "shared_files": 0,
     "processes": 0,
+    "host_memory": 0,
     "layers": 1,
     "losses": 1,
     "assign": 1,

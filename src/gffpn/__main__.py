@@ -58,6 +58,16 @@ def benchmark_verb(arguments: argparse.Namespace) -> None:
         refuse(f"failed: {', '.join(entry.neck for entry in record.failed)}", code=1)
 
 
+def benchmark_train_verb(arguments: argparse.Namespace) -> None:
+    """Time a training of a few epochs and its parts."""
+    from gffpn.benchmark.fit import training_speed
+
+    if arguments.epochs < 1:
+        raise ValueError(f"--epochs: got {arguments.epochs}, expected 1 or more")
+    speed = training_speed(arguments.overrides, epochs=arguments.epochs)
+    print(json.dumps(speed.told()) if arguments.json else speed.table())
+
+
 def match_verb(arguments: argparse.Namespace) -> None:
     """The width at which a neck costs what another costs; exit code 1 if none comes within 2 %."""
     from gffpn.benchmark.match import match
@@ -130,6 +140,18 @@ def parser() -> argparse.ArgumentParser:
     cost.add_argument("--json", action="store_true", help="print the JSON line only")
     cost.set_defaults(act=cost_verb)
     timing = _benchmark_parser(verbs)
+    training = verbs.add_parser(
+        "benchmark-train",
+        help="how fast a training is, and where its time goes",
+        description="Trains as train.py would with the same words, for a few epochs, and keeps nothing: "
+        "images/s and GFLOP/s from end to end, the share of the machine's measured matmul peak; then one "
+        "more epoch whose time is shared out among its parts, and what a step would take at those limits.",
+        epilog="example: python -m gffpn benchmark-train neck=gffpn size=s data=neu_det "
+        "data.root=/path/NEU-DET image_size=224",
+    )
+    training.add_argument("--epochs", type=int, default=2, help="epochs that are not watched (default: 2)")
+    training.add_argument("--json", action="store_true", help="one JSON line in place of the table")
+    training.set_defaults(act=benchmark_train_verb)
     matching = verbs.add_parser(
         "match",
         help="the width at which a neck costs what another one costs",
@@ -165,7 +187,7 @@ def parser() -> argparse.ArgumentParser:
     telling.set_defaults(act=card_verb)
     for verb in (cost, timing, matching):
         verb.add_argument("--classes", type=int, default=9, help="number of classes (default: 9, TinyIndus)")
-    for verb in (cost, timing, matching, checking, telling):
+    for verb in (cost, timing, training, matching, checking, telling):
         verb.add_argument(
             "overrides", nargs="*", metavar="KEY=VALUE", help="as for train.py: neck=panet data=voc ..."
         )

@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.profilers import Profiler
 from omegaconf import DictConfig, OmegaConf
 
 from gffpn import processes
@@ -25,6 +26,7 @@ from gffpn.callbacks.telemetry import AttentionTelemetry
 from gffpn.data.datamodule import DetectionData
 from gffpn.data.index import DataIndex
 from gffpn.detector import Detector
+from gffpn.host_memory import keep_freed_memory
 from gffpn.optim import Recipe
 from gffpn.pyramid import Head, Levels, Neck, check_image_size
 from gffpn.streams import torch_stream
@@ -156,9 +158,13 @@ def build_task(config: DictConfig, data: DetectionData) -> DetectionTask:
     )
 
 
-def build_trainer(config: DictConfig, folder: RunFolder, loggers: Sequence[Logger]) -> L.Trainer:
+def build_trainer(
+    config: DictConfig, folder: RunFolder, loggers: Sequence[Logger], *, profiler: Profiler | None = None
+) -> L.Trainer:
     """The trainer that fits."""
     recipe = build_recipe(config)
+    if device(config.trainer.accelerator).type == "cpu":
+        keep_freed_memory()
     # at the end of validation, so that a run resumes after it; last second, so that it carries best's state
     saving: dict[str, Any] = {"enable_version_counter": False, "save_on_train_epoch_end": False}
     best = MovableCheckpoint(folder.checkpoints, "best", monitor="val/mAP50", mode="max", **saving)
@@ -171,6 +177,7 @@ def build_trainer(config: DictConfig, folder: RunFolder, loggers: Sequence[Logge
         max_epochs=config.trainer.max_epochs,
         gradient_clip_val=recipe.gradient_clip,
         logger=list(loggers),
+        profiler=profiler,
         callbacks=[chance, FiniteLoss(), *average, *telling, best, last],
         limit_train_batches=config.trainer.limit_train_batches,
         limit_val_batches=config.trainer.limit_eval_batches,

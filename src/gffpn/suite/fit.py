@@ -69,8 +69,7 @@ def fit_and_test(config: DictConfig, index: DataIndex, folder: RunFolder, *, gro
         torch.set_num_threads(config.trainer.threads)
     task = build.build_task(config, data)
     loggers = build.build_loggers(config, folder, group=group)
-    for message in EXPECTED_WARNINGS:
-        warnings.filterwarnings("ignore", message)
+    hush()
     try:
         trainer = build.build_trainer(config, folder, loggers)
         trainer.fit(task, data, ckpt_path=folder.last_checkpoint, weights_only=True)
@@ -91,6 +90,12 @@ def fit_and_test(config: DictConfig, index: DataIndex, folder: RunFolder, *, gro
         "processes": trainer.world_size,
         "minutes": trained_minutes(trainer),
     }
+
+
+def hush() -> None:
+    """No warning of what is as it should be."""
+    for message in EXPECTED_WARNINGS:
+        warnings.filterwarnings("ignore", message)
 
 
 def measure(config: DictConfig, task: DetectionTask, device: torch.device) -> dict[str, Any]:

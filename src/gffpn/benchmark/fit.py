@@ -1,0 +1,151 @@
+"""A real training, timed: images a second from end to end, and where an epoch's time goes."""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader
+
+from gffpn import build
+from gffpn.benchmark.limits import Limits, Roofline, measure_limits
+from gffpn.benchmark.plan import AUTOCAST
+from gffpn.callbacks.part_clock import PartClock
+from gffpn.cost import cost, device_name, synchronizer
+from gffpn.data.dataset import Item
+from gffpn.layers.choice import choose
+from gffpn.suite.fit import hush
+from gffpn.suite.folder import RunFolder
+from gffpn.suite.settings import check
+from gffpn.task import DetectionTask, size_of
+
+
+@dataclass(frozen=True)
+class TrainingSpeed:
+    """What a training does a second, and in what."""
+
+    setting: dict[str, object]
+    images: int
+    """Trained in `seconds`."""
+    seconds: float
+    """From the call of fit to the end of the last plain epoch's validation."""
+    gflops_forward: float
+    limits: Limits
+    parts: dict[str, float]
+    """Seconds of one epoch."""
+    step_roofline: tuple[float, float]
+    """Seconds of a step that arithmetic and memory bound, if every operator ran at the machine's limit."""
+    steps: int
+    """Of an epoch."""
+
+    @property
+    def images_per_second(self) -> float:
+        """Training images; the seconds hold the validations too."""
+        return self.images / self.seconds
+
+    @property
+    def gflops_per_second(self) -> float:
+        """Three forward passes an image: the backward pass takes two."""
+        return 3 * self.gflops_forward * self.images_per_second
+
+    def told(self) -> dict[str, object]:
+        """All figures, for a JSON file."""
+        arithmetic, memory = self.step_roofline
+        return {
+            **self.setting,
+            "images_per_second": self.images_per_second,
+            "gflops_forward": self.gflops_forward,
+            "gflops_per_second": self.gflops_per_second,
+            "matmul_peak_gflops_per_second": self.limits.matmul_gflops,
+            "share_of_matmul_peak": self.gflops_per_second / self.limits.matmul_gflops,
+            "copy_gbytes_per_second": self.limits.copy_gbytes,
+            "roofline_step_ms": {"arithmetic": 1e3 * arithmetic, "memory": 1e3 * memory},
+            "step_ms": {part: 1e3 * seconds / self.steps for part, seconds in self.parts.items()},
+        }
+
+    def table(self) -> str:
+        """For a terminal."""
+        s, whole = self.setting, sum(self.parts.values())
+        peak = self.limits.matmul_gflops
+        lines = [
+            f"{s['neck']}, size {s['size']}, {s['image_size']} px, batch {s['batch_size']}, {s['precision']}",
+            f"  on {s['device']}, {s['threads']} CPU threads",
+            f"  {self.images_per_second:8.1f} images/s, validation and checkpoints of every epoch included",
+            f"  {self.gflops_per_second:8.1f} GFLOP/s trained (3 x {self.gflops_forward:.3f} an image)",
+            f"  {100 * self.gflops_per_second / peak:8.1f} % of the measured matmul peak, {peak:.0f} GFLOP/s",
+            "",
+            "  one epoch          seconds  share  ms a step",
+        ]
+        for part, seconds in sorted(self.parts.items(), key=lambda item: -item[1]):
+            share, step_ms = 100 * seconds / whole, 1e3 * seconds / self.steps
+            lines.append(f"  {part:17} {seconds:8.2f} {share:5.1f} % {step_ms:9.2f}")
+        arithmetic, memory = (1e3 * seconds for seconds in self.step_roofline)
+        lines += [
+            "",
+            f"  at the machine's limits a step's operators take {arithmetic + memory:.1f} ms:",
+            f"  {arithmetic:.1f} of arithmetic, {memory:.1f} of memory at {self.limits.copy_gbytes:.0f} GB/s",
+        ]
+        return "\n".join(lines)
+
+
+def training_speed(overrides: Sequence[str], *, epochs: int) -> TrainingSpeed:
+    """Train as train.py would, for `epochs` plain epochs and one that is watched; nothing of it is kept.
+
+    Raises ValueError for a wrong override.
+    """
+    config = build.compose_config([*overrides, f"trainer.max_epochs={epochs + 1}", "logger.wandb=off"])
+    check(config)
+    plain = build.resolved(config)
+    if plain["trainer"]["threads"] is not None:
+        torch.set_num_threads(plain["trainer"]["threads"])
+    dtype = choose("trainer.precision", plain["trainer"]["precision"], AUTOCAST)
+    device = build.device(plain["trainer"]["accelerator"])
+    data = build.build_data(config, build.build_index(config))
+    task = build.build_task(config, data)
+    clock = PartClock(epochs, synchronizer(device))
+    for part in ("backbone", "neck", "head"):
+        clock.watch(task.detector.get_submodule(part), part)
+    hush()
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = build.build_trainer(config, RunFolder(Path(folder)), [], profiler=clock)
+        start = time.perf_counter()
+        trainer.fit(task, data)
+    assert clock.began is not None
+    steps = int(trainer.num_training_batches)
+    limits = measure_limits(device, dtype or torch.float32)
+    return TrainingSpeed(
+        setting={
+            **{key: plain["choice"][key] for key in ("neck", "backbone", "head", "data")},
+            "size": plain["size"]["name"],
+            "image_size": plain["image_size"],
+            "batch_size": plain["batch_size"],
+            "precision": plain["trainer"]["precision"],
+            "device": device_name(device),
+            "threads": torch.get_num_threads(),
+            "epochs": epochs,
+        },
+        images=epochs * min(steps * plain["batch_size"], len(data.index.splits["train"])),
+        seconds=clock.began - start,
+        gflops_forward=cost(task.detector, build.image_size(config)).gflops,
+        limits=limits,
+        parts=dict(clock.seconds),
+        step_roofline=_roofline(task.to(device), data.train_dataloader(), limits, dtype),
+        steps=steps,
+    )
+
+
+def _roofline(
+    task: DetectionTask, batches: DataLoader[Item], limits: Limits, dtype: torch.dtype | None
+) -> tuple[float, float]:
+    """Of forward pass, loss and backward pass of one batch."""
+    batch = task.transfer_batch_to_device(next(iter(batches)), task.device, 0)
+    images = task.images(batch)
+    task.train()
+    with Roofline(limits) as roofline:
+        with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
+            parts = task.loss(task.detector(images), batch["targets"], size_of(images))
+            total = torch.stack(list(parts.values())).sum()
+        total.backward()  # type: ignore[no-untyped-call]
+    return roofline.arithmetic, roofline.memory
