@@ -160,11 +160,11 @@ class TestGeometry:
     def test_colour_by_hand(self) -> None:
         grey = torch.tensor([50, 150], dtype=torch.uint8).expand(3, 1, 2)
         assert recoloured(grey, 1.2, 1.0, 1.0)[0].tolist() == [[60, 180]]
-        assert recoloured(grey, 1.0, 0.5, 1.0)[1].tolist() == [[74, 124]]  # half the distance to 99
-        assert recoloured(grey, 1.0, 1.0, 0.3)[2].tolist() == [[49, 149]]  # its grey of 50 is 49.99, cut off
+        assert recoloured(grey, 1.0, 0.5, 1.0)[1].tolist() == [[75, 125]]  # half the distance to 100
+        assert recoloured(grey, 1.0, 1.0, 0.3)[2].tolist() == [[50, 150]]  # grey has no colour to lose
         assert recoloured(grey, 2.0, 1.0, 1.0)[0].tolist() == [[100, 255]]
         red = torch.tensor([100, 0, 0], dtype=torch.uint8).reshape(3, 1, 1)
-        assert recoloured(red, 1.0, 1.0, 0.0).flatten().tolist() == [29, 29, 29]  # 29.9, cut off
+        assert recoloured(red, 1.0, 1.0, 0.0).flatten().tolist() == [30, 30, 30]  # 29.9
 
 
 class TestAugmentation:

@@ -1,11 +1,12 @@
 """An exponential moving average of the weights, with a ramp."""
 
-from collections.abc import Sequence
+from itertools import chain
+from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def ramped(decay: float, updates: int) -> float:
@@ -21,18 +22,35 @@ class RampedEMA(WeightAveraging):
     """
 
     def __init__(self, decay: float) -> None:
-        def average(averages: Sequence[Tensor], currents: Sequence[Tensor], _: Tensor | int) -> None:
-            # one call a dtype; the step counter, not AveragedModel's tensor, so that nothing waits for a GPU
-            if averages[0].is_floating_point():
-                weight = 1 - ramped(decay, self._latest_update_step)
-                torch._foreach_lerp_(list(averages), list(currents), weight)
-            else:  # batch counters
-                for averaged, current in zip(averages, currents, strict=True):
-                    averaged.copy_(current)
-
-        super().__init__(use_buffers=True, multi_avg_fn=average)
+        super().__init__(use_buffers=True)
+        self.decay = decay
+        self._tensors: list[tuple[list[Tensor], list[Tensor]]] = []
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Keep the average where the weights will be: they move to their device only after this."""
         self._device = trainer.strategy.root_device
         super().setup(trainer, pl_module, stage)
+        self._tensors = []
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Bring the average up to a new step; not by AveragedModel, which gathers all tensors each time."""
+        if trainer.global_step == self._latest_update_step:
+            return
+        if not self._tensors:
+            assert self._average_model is not None
+            pairs = list(zip(_tensors(self._average_model.module), _tensors(pl_module), strict=True))
+            for floating in (True, False):  # batch counters are whole numbers
+                kind = [pair for pair in pairs if pair[0].is_floating_point() == floating]
+                self._tensors.append(([average for average, _ in kind], [current for _, current in kind]))
+        # the step counter, not AveragedModel's tensor, so that nothing waits for a GPU; the first is a copy
+        updates = self._latest_update_step
+        (averages, currents), (averaged_counts, counts) = self._tensors
+        torch._foreach_lerp_(averages, currents, 1 - ramped(self.decay, updates) if updates else 1.0)
+        torch._foreach_copy_(averaged_counts, counts)
+        self._latest_update_step = trainer.global_step
+
+
+def _tensors(module: nn.Module) -> list[Tensor]:
+    return [tensor.detach() for tensor in chain(module.parameters(), module.buffers())]

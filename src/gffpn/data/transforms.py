@@ -1,14 +1,18 @@
 """Train-time augmentation, and the letterbox that takes every image to the network's size."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Self, cast
+from typing import NamedTuple, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.transforms.v2 import functional
 
 from gffpn.data.mosaic import BoxRule, Sample, Source, blank, four_around, paste, span
+
+
+# of red, green and blue in a pixel's grey: luma of ITU-R BT.601
+GREY_SHARES = torch.tensor([0.299, 0.587, 0.114])
 
 
 class Letterbox(NamedTuple):
@@ -133,7 +137,14 @@ def flipped(sample: Sample, axis: int) -> Sample:
 
 
 def recoloured(image: Tensor, brightness: float, contrast: float, saturation: float) -> Tensor:
-    """Scale the values, their distance to the mean grey, and that to the own grey; uint8 (3, H, W)."""
-    bright = functional.adjust_brightness(image, brightness)
-    contrasted = functional.adjust_contrast(bright, contrast)
-    return cast(Tensor, functional.adjust_saturation(contrasted, saturation))
+    """Scale the values, then their distance to the mean grey, then that to the own grey; uint8 (3, H, W).
+
+    The three are one affine map of a pixel's colours, rounded and held within 0..255 once, at its end.
+    """
+    flat = image.flatten(1).float()
+    gain = brightness * contrast
+    of_colours = gain * (saturation * torch.eye(3) + (1 - saturation) * GREY_SHARES)
+    # the mean grey is no colour: the saturation leaves it
+    shift = (1 - contrast) * brightness * (GREY_SHARES @ flat.mean(1))
+    mapped = torch.addmm(shift.expand(3)[:, None], of_colours, flat)
+    return mapped.round_().clamp_(0, 255).to(torch.uint8).view_as(image)
