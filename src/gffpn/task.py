@@ -46,9 +46,12 @@ class DetectionTask(L.LightningModule):
         self.test_metric = DetectionMetric(classes)
 
     def images(self, batch: Batch) -> Tensor:
-        """The batch's images as the detector takes them: float, 0..1."""
+        """The batch's images as the detector takes them: 0..1, in the precision that it computes in."""
         images = cast(Tensor, batch["images"])
-        return images.to(dtype=torch.float32, memory_format=self.memory_format).div_(255)
+        kind = images.device.type
+        # what autocast would make of them at the first convolution, to the last bit
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+        return images.to(dtype=dtype, memory_format=self.memory_format).div_(255)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         images = self.images(batch)

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from gffpn.data.mosaic import BoxRule, Sample, Source, blank, four_around, paste, span
 
-
 # of red, green and blue in a pixel's grey: luma of ITU-R BT.601
 GREY_SHARES = torch.tensor([0.299, 0.587, 0.114])
 

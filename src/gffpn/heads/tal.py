@@ -130,7 +130,8 @@ def _grids(raw: list[Tensor]) -> list[tuple[int, int]]:
 def _flatten(raw: list[Tensor], head: TALHead) -> tuple[Tensor, Tensor]:
     """Box logits (N, A, 4 x reg_max) and class logits (N, A, K) of all levels, float32, cells row by row."""
     flat = torch.cat([level.permute(0, 2, 3, 1).flatten(1, 2) for level in raw], 1).float()
-    return flat[..., : 4 * head.reg_max], flat[..., 4 * head.reg_max :]
+    box_logits, class_logits = torch.split(flat, [4 * head.reg_max, head.num_classes], -1)
+    return box_logits, class_logits
 
 
 class TALLoss:
