@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix ablations table5 table6 benchmark benchmark-evaluation
+.PHONY: help setup demo test check fix ablations table5 table6 benchmark benchmark-evaluation benchmark-startup
 .PHONY: golden simulator-card gallery clean
 
 help: ## list the targets
@@ -45,6 +45,9 @@ benchmark: $(STAMP) ## what each neck costs here: parameters, GFLOPs, memory, ti
 
 benchmark-evaluation: $(STAMP) ## seconds that mAP of 10,000 images takes, beside pycocotools (2 minutes)
 	$(RUN) -m gffpn.benchmark.evaluation
+
+benchmark-startup: $(STAMP) ## seconds to the first step, and what each run of a sweep adds (5 minutes)
+	$(RUN) -m gffpn.benchmark.startup
 
 table5: $(STAMP) ## the paper's Table 5: what its necks cost in its detector, at 640 pixels
 	$(RUN) -m gffpn benchmark --paper size=l head=yolov5 image_size=640 --out runs/benchmark/table5
