@@ -46,10 +46,11 @@ def test_the_parts_of_a_run_on_paper() -> None:
 def test_a_report_takes_the_import_off() -> None:
     first = dict.fromkeys(startup.TO_FIRST_STEP.values(), 1.0)
     further = {**dict.fromkeys(startup.OF_A_RUN.values(), 0.25), "": 60.0}
-    told = startup.report([(5.0, 4.0)], [first], [further])
-    assert re.search(r"command to the first step +9\.00\n", told)
-    assert re.search(r"less the import alone \(allowed: 3\) +4\.00\n", told)
-    assert re.search(r"less the import without garbage collection +5\.00\n", told)
+    first |= {startup.IMPORT: 4.0}
+    told = startup.report([5.5], [first], [further])
+    assert re.search(r"command to the first step +13\.00\n", told)
+    assert re.search(r"\(allowed: 3\), in the same process +9\.00\n", told)
+    assert re.search(r"\(allowed: 3\), in its own +7\.50\n", told)
     assert re.search(r"in all \(allowed: 3\) +2\.00\n", told)
     assert "60.00" not in told
 
