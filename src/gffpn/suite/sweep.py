@@ -18,6 +18,7 @@ from omegaconf import DictConfig, open_dict
 from gffpn.data.index import DataError
 from gffpn.shared_files import alone, write_atomically
 from gffpn.suite.folder import RunFolder
+from gffpn.suite.imports import first_imports
 from gffpn.suite.overrides import refuse
 from gffpn.suite.paper import check_paper_table, paper_mAP50
 from gffpn.suite.table import print_table, settings, varied, write_tables
@@ -52,7 +53,8 @@ class SweepCallback(Callback):
         return {}
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        from gffpn.suite.settings import check  # here: torch takes seconds, and a report needs none of it
+        with first_imports():  # here: torch takes seconds, and a report needs none of it
+            from gffpn.suite.settings import check
 
         try:
             check(config)
@@ -67,8 +69,9 @@ class SweepCallback(Callback):
             refuse(error, code=1 if isinstance(error, DataError | OSError) else 2)
 
     def _open(self, config: DictConfig) -> None:
-        from gffpn.processes import siblings
-        from gffpn.suite.settings import check_jobs
+        with first_imports():
+            from gffpn.processes import siblings
+            from gffpn.suite.settings import check_jobs
 
         check_paper_table(config.experiment.paper_table)
         if siblings() > 1:
