@@ -49,9 +49,13 @@ class Decode(ABC, Generic[HeadT]):
     @torch.no_grad()
     def __call__(self, raw: list[Tensor], image_size: tuple[int, int]) -> list[dict[str, Tensor]]:
         """Of each image, best first: `boxes` (M, 4) clipped to it, `scores` (M,), `labels` (M,)."""
-        boxes, scores, labels = self._best_candidates(*self.predict(raw))
-        boxes = clip_boxes_to_image(boxes, image_size)
-        usable = (scores > self.score_threshold) & (boxes[..., 2:] > boxes[..., :2]).all(-1)
+        return self.suppress(*self.predict(raw), image_size)
+
+    @torch.no_grad()
+    def suppress(self, boxes: Tensor, scores: Tensor, image_size: tuple[int, int]) -> list[dict[str, Tensor]]:
+        """The rule alone, on what `predict` gave: the detections of each image, best first."""
+        boxes, scores, labels = self.candidates(boxes, scores, image_size)
+        usable = scores > self.score_threshold
         detections = []
         for image in range(len(boxes)):
             chosen = usable[image].nonzero().squeeze(1)
@@ -64,6 +68,18 @@ class Decode(ABC, Generic[HeadT]):
             kept = kept[: self.max_detections]
             detections.append({name: value[kept] for name, value in found.items()})
         return detections
+
+    def candidates(
+        self, boxes: Tensor, scores: Tensor, image_size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What goes into suppression: boxes (N, P, 4) clipped to the image, scores (N, P), labels (N, P).
+
+        Best score first; a box that has no area within the image scores -1.
+        """
+        boxes, scores, labels = self._best_candidates(boxes, scores)
+        boxes = clip_boxes_to_image(boxes, image_size)
+        within = (boxes[..., 2:] > boxes[..., :2]).all(-1)
+        return boxes, scores.where(within, -1), labels
 
     def _best_candidates(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes (N, P, 4), scores (N, P) and labels (N, P) of the best of (N, A, K) scores."""
