@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torchvision.ops import batched_nms
+from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from gffpn.detector import Detector
 from gffpn.heads.postprocess import Decode
@@ -51,21 +51,38 @@ class Deployed(nn.Module):
         Behind them boxes and scores are 0 and labels -1.
         """
         decode = self.decode
-        predicted = decode.predict(self.raw(images))
-        boxes, scores, labels = decode.candidates(*predicted, self.image_size)
+        predicted, scores = decode.predict(self.raw(images))
+        classes = scores.shape[-1]
+        boxes, scores, labels = self._candidates(predicted, *decode.per_report(scores))
         scores = kept(
             boxes,
             scores,
             labels,
-            classes=predicted[1].shape[-1],
+            classes=classes,
             score_threshold=decode.score_threshold,
             iou_threshold=decode.iou_threshold,
             limit=decode.max_detections,
         )
         scores, best = scores.topk(min(decode.max_detections, scores.shape[1]), dim=1)
         found = scores > decode.score_threshold
-        boxes = boxes.gather(1, best[..., None].expand(-1, -1, 4)).where(found[..., None], 0)
+        boxes = _rows(boxes, best).where(found[..., None], 0)
         return boxes, scores.where(found, 0), labels.gather(1, best).where(found, -1), found.sum(1)
+
+    def _candidates(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The best of R reports on A boxes an image: boxes (N, P, 4), scores and labels (N, P), best first.
+
+        Boxes are clipped to the image; one that has no area there scores -1.
+        """
+        a_box = scores.shape[1] // boxes.shape[1]
+        scores, best = scores.topk(min(self.decode.max_candidates, scores.shape[1]), dim=1)
+        boxes = clip_boxes_to_image(_rows(boxes, best // a_box), self.image_size)
+        within = (boxes[..., 2:] > boxes[..., :2]).all(-1)
+        return boxes, scores.where(within, -1), labels.gather(1, best)
+
+
+def _rows(boxes: Tensor, index: Tensor) -> Tensor:
+    """Boxes (N, P, 4) of (N, A, 4) at (N, P)."""
+    return boxes.gather(1, index[..., None].expand(-1, -1, 4))
 
 
 @torch.library.custom_op("gffpn::kept", mutates_args=())
