@@ -43,10 +43,12 @@ def _figures(check: Mapping[str, Any]) -> str:
     lines = ["| percent | n | PyTorch | ONNX | drop |", "| --- | --- | --- | --- | --- |"]
     for name in names:
         before, after = ours[name], theirs[name]
-        count = ours.get(f"n_{name.removeprefix('AP_')}", "")
+        count = ours.get(f"n_{name.removeprefix('AP_')}")
         drop = None if before is None or after is None else 100 * (before - after)
         cells = [percent(None if x is None else 100 * x) for x in (before, after)]
-        lines.append(f"| {name} | {count and int(count)} | {' | '.join(cells)} | {percent(drop)} |")
+        lines.append(
+            f"| {name} | {'' if count is None else int(count)} | {' | '.join(cells)} | {percent(drop)} |"
+        )
     return "\n".join(lines)
 
 
