@@ -61,8 +61,8 @@ def test_what_each_device_can_do() -> None:
         COMPILED,
         ONNX,
     }
+    asked = subject("fpn", TOY, OPTIONS)
     with pytest.raises(ValueError, match="engine: got 'steam', expected one of"):
-        asked = subject("fpn", TOY, OPTIONS)
         take_form(asked.detector, Form(True, engine="steam"), asked.setting)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gffpn.cost import device_name, side_by_side
+from gffpn.data.datamodule import DetectionData
 from gffpn.data.dataset import collate
 from gffpn.detector import Detector
 from gffpn.export.compare import Agreement
@@ -24,6 +25,7 @@ CPU = torch.device("cpu")
 @torch.inference_mode()
 def check(
     run: FinishedRun,
+    data: DetectionData,
     trained: tuple[Detector, Decode[Any]],
     deployed: Deployed,
     session: Any,
@@ -34,13 +36,12 @@ def check(
     """Of the first `limit` images of a split (None: all): agreement, figures of both, latency of both.
 
     `trained` computes in float32 as it was trained; `deployed` is the network that the session has as ONNX.
-    Raises DataError as `FinishedRun.data` does.
     """
     agreement = Agreement()
     metrics = {name: DetectionMetric(run.classes) for name in ("torch", "onnx")}
     detector, decode = trained
     image = None
-    for images, targets in _batches(run, split, limit):
+    for images, targets in _batches(data, split, limit):
         image = images[:1] if image is None else image
         found = {
             "torch": decode(detector(images.float() / 255), run.image_size),
@@ -77,8 +78,7 @@ def latencies(deployed: Deployed, session: Any, image: Tensor) -> dict[str, Any]
     }
 
 
-def _batches(run: FinishedRun, split: str, limit: int | None) -> Iterator[tuple[Tensor, list[Any]]]:
-    data = run.data()
+def _batches(data: DetectionData, split: str, limit: int | None) -> Iterator[tuple[Tensor, list[Any]]]:
     data.setup(SPLITS[split])
     dataset = data.datasets[split]
     count = len(dataset) if limit is None else min(limit, len(dataset))

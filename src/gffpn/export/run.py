@@ -36,14 +36,15 @@ def export(
         raise ValueError(f"--out: got {path}, expected a file name that ends in .onnx")
     if run.config.trainer.threads is not None:
         torch.set_num_threads(run.config.trainer.threads)
+    data = run.data() if limit != 0 else None  # first, so that missing data is told at once
     trained = run.detector()
     deployed = Deployed(*trained, run.image_size).eval()
     about = facts(run, deployed)
     write_onnx(deployed, path, {key: _word(value) for key, value in about.items()})
     record = {"file": path.name, "bytes": path.stat().st_size, "about": about}
-    if limit != 0:
+    if data is not None:
         runtime = session(path, threads=torch.get_num_threads())
-        record["check"] = check(run, trained, deployed, runtime, split=split, limit=limit)
+        record["check"] = check(run, data, trained, deployed, runtime, split=split, limit=limit)
     page = markdown(record)
     write_atomically(path.with_suffix(".json"), json.dumps(record, indent=1) + "\n")
     write_atomically(path.with_suffix(".md"), page)
