@@ -6,7 +6,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gffpn.cost import COUNTING_RULE, cost, count_flops, count_parameters, device_name, fps, latency
+from gffpn.cost import (
+    COUNTING_RULE,
+    cost,
+    count_flops,
+    count_parameters,
+    device_name,
+    fps,
+    latency,
+    side_by_side,
+)
 
 CPU = torch.device("cpu")
 
@@ -160,6 +169,21 @@ def test_a_stage_takes_what_the_one_before_it_gave_and_ends_after_it() -> None:
     )
     assert seen == [None, 7]
     assert one.median_ms <= other.median_ms
+
+
+def test_calls_side_by_side_take_turns() -> None:
+    log: list[str] = []
+    one, other = side_by_side(
+        lambda: (log.append("a"), time.sleep(0.01)),
+        lambda: log.append("b"),
+        device=CPU,
+        warmup=1,
+        rounds=2,
+        budget_s=0.0,
+    )
+    assert log == ["a", "b", "b", "a", "a", "b"]
+    assert (one.n, other.n) == (2, 2)
+    assert one.median_ms >= 10 > other.median_ms
 
 
 def test_fps_tells_forward_from_end_to_end() -> None:

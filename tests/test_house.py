@@ -29,17 +29,22 @@ RANKS = {
     "metrics": 3,
     "cost": 3,
     "data": 3,
+    "onnx_file": 4,
     "task": 4,
     "callbacks": 4,
     "build": 5,
     "suite": 6,
     "benchmark": 7,
+    "export": 7,
     "__main__": 8,
 }
 # the suite's plain parts (folders, names, provenance) know nothing of torch and serve build.py
 LEAVES = {"suite.folder", "suite.tracking", "suite.overrides"}
 
 ONLY_IN = {
+    "onnx": {"onnx_file"},
+    "onnxscript": {"onnx_file"},
+    "onnxruntime": {"onnx_file"},
     "hydra": {"build", "suite"},
     "omegaconf": {"build", "suite"},
     "lightning": {"processes", "task", "callbacks", "data.datamodule", "build", "suite.tracking"},

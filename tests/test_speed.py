@@ -1,89 +1,102 @@
-"""Do the benchmarks of evaluation and start-up measure what they say?"""
+"""Does `python -m gffpn speed` time every form, and say which is the fastest?"""
 
-import re
-import subprocess
-import sys
+import csv
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 
-from gffpn.benchmark import evaluation, startup
-from gffpn.benchmark.random_set import random_set
+from gffpn.__main__ import main as verbs
+from gffpn.benchmark.forms import COMPILED, GRAPH, ONNX, Form, FormTurn, forms, take_form
+from gffpn.benchmark.plan import Options, subject
+from gffpn.benchmark.speed import rows_of
 
-
-def test_three_evaluations_of_a_random_set_agree(capsys: pytest.CaptureFixture[str]) -> None:
-    evaluation.main(["--images=40", "--detections=900", "--classes=3", "--rounds=1"])
-    told = capsys.readouterr().out
-    assert told.startswith("40 images, 900 detections, 300 objects, 3 classes")
-    scene = random_set(40, 900, 3)
-    figures = evaluation.ours(scene, size_edges=evaluation.COCO_EDGES).figures
-    for reference in (evaluation.pycocotools(scene), evaluation.faster_coco_eval(scene)):
-        assert evaluation.largest_difference(figures, reference.figures) < 1e-9
-    assert 0.2 < figures["mAP50_95"] < figures["mAP50"] < 0.8
-    assert min(figures[f"n_{size}"] for size in ("0_32", "32_96", "96_up")) > 20
+TOY = ["image_size=64", "trainer.accelerator=cpu"]
+OPTIONS = Options(out=Path("."), classes=3, rounds=1, seconds=0.0, batch=2, training=False)
 
 
-def test_a_difference_of_two_evaluations_is_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "TOLERANCE", -1.0)
-    with pytest.raises(SystemExit) as caught:
-        evaluation.main(["--images=5", "--detections=30", "--classes=2", "--rounds=1"])
-    assert caught.value.code == 1
+def test_files_hold_every_form(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    words = ["--rounds", "1", "--seconds", "0", "--batch", "3", "--out", str(tmp_path)]
+    verbs(["speed", "neck=none", *TOY, *words])
+    (table,), (page,) = (
+        list(tmp_path.glob(f"speed_*_none_cspdarknet-n_tal_64.{kind}")) for kind in ("csv", "md")
+    )
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    asked = [form.name for form in forms(torch.device("cpu"), compiled=False, onnx=True)]
+    assert [row["form"] for row in rows] == asked
+    assert (asked[0], asked[-1]) == ("as trained, fp32", "folded, fp32, ONNX Runtime")
+    for row in rows:
+        whole = float(row["end_to_end_ms"])
+        assert (row["fault"], row["rounds"], row["batch"]) == ("", "1", "3")
+        assert float(row["times_as_fast"]) == pytest.approx(float(rows[0]["end_to_end_ms"]) / whole)
+        if "ONNX" not in row["form"]:
+            assert 0 < float(row["forward_ms"]) < whole
+            assert float(row["decoding_ms"]) == pytest.approx(whole - float(row["forward_ms"]))
+    best = min(rows, key=lambda row: float(row["end_to_end_ms"]))["form"]
+    assert f"Fastest at batch 1: **{best}**" in page.read_text()
+    assert "the start's, not trained" in capsys.readouterr().out
 
 
-def test_the_parts_of_a_run_on_paper() -> None:
-    # a run of 20 s from 100 s on: 1 s a mark, but 8 s of training, 2 s of test and 3 s of FPS timing
-    steps = [1, 1, 1, 1, 1, 8, 1, 2, 1, 3, 1]
-    times = np.cumsum([100, *steps]).tolist()
-    marks = list(zip(times, ["tell ends", *startup.OF_A_RUN], strict=True))
-    marks.insert(7, (106.5, "on_train_batch_start begins"))  # the second step
-    (run,) = startup.runs_of(marks)
-    assert startup.added(run) == pytest.approx(sum(steps) - 8 - 2 - 3)
-    assert run["data index"] == 1
-    assert run[""] == 8 + 2 + 3
+def test_every_form_is_the_same_function() -> None:
+    asked = subject("fpn", TOY, OPTIONS)
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    plain, *others = (form for form in forms(torch.device("cpu"), compiled=False, onnx=False))
+    with torch.inference_mode():
+        expected = take_form(asked.detector, plain, asked.setting)(images)
+        for form in others:
+            loose = 1e-4 if form.precision == "32-true" else 0.1
+            for got, one in zip(
+                take_form(asked.detector, form, asked.setting)(images), expected, strict=True
+            ):
+                torch.testing.assert_close(got.float(), one, atol=loose, rtol=loose)
 
 
-def test_a_report_takes_the_import_off() -> None:
-    first = dict.fromkeys(startup.TO_FIRST_STEP.values(), 1.0)
-    further = {**dict.fromkeys(startup.OF_A_RUN.values(), 0.25), "": 60.0}
-    first |= {startup.IMPORT: 4.0}
-    told = startup.report([5.5], [first], [further])
-    assert re.search(r"command to the first step +13\.00\n", told)
-    assert re.search(r"\(allowed: 3\), in the same process +9\.00\n", told)
-    assert re.search(r"\(allowed: 3\), in its own +7\.50\n", told)
-    assert re.search(r"in all \(allowed: 3\) +2\.00\n", told)
-    assert "60.00" not in told
+def test_what_each_device_can_do() -> None:
+    gpu = forms(torch.device("cuda"), compiled=True, onnx=True)
+    assert {form.engine for form in gpu} == {"eager", GRAPH, COMPILED}
+    assert {form.precision for form in gpu} >= {"32-true", "16-mixed"}
+    assert {form.engine for form in forms(torch.device("cpu"), compiled=True, onnx=True)} == {
+        "eager",
+        COMPILED,
+        ONNX,
+    }
+    asked = subject("fpn", TOY, OPTIONS)
+    with pytest.raises(ValueError, match="engine: got 'steam', expected one of"):
+        take_form(asked.detector, Form(True, engine="steam"), asked.setting)
 
 
-def test_the_clock_sees_all_that_the_tables_need(tiny: list[str], tmp_path: Path) -> None:
-    start, marks = startup.command(["-m", "seed=0,1", *tiny, *startup.TOY, "neck=fpn"], tmp_path)
-    first = startup.parts(marks, startup.TO_FIRST_STEP, start)
-    assert min(first.values()) > 0
-    (run,) = startup.runs_of(marks)
-    ends = [when for when, name in marks if name == "tell ends"]
-    assert sum(run.values()) == pytest.approx(ends[1] - ends[0])
-    assert 0 < startup.added(run) < ends[1] - ends[0]
+def test_a_form_that_fails_is_a_row_that_says_so(capsys: pytest.CaptureFixture) -> None:
+    turn = FormTurn(Form(True), subject("fpn", TOY, OPTIONS))
+    turn.run = lambda images: 1 / 0
+    assert not turn.take(0)
+    (row,) = rows_of([turn])
+    assert row["fault"] == "ZeroDivisionError: division by zero"
+    assert row["end_to_end_ms"] is row["decoding_share"] is row["batch_images_s"] is None
+    assert "Traceback" in capsys.readouterr().err
 
 
-IMPORTS = """
-import gc, sys
-from gffpn.suite.imports import first_imports
-with first_imports():
-    assert not gc.isenabled()
-assert gc.isenabled() and gc.get_freeze_count() > 0
-gc.unfreeze()
-try:
-    with first_imports():
-        raise ImportError
-except ImportError:
-    assert gc.isenabled()
-gc.unfreeze()
-sys.modules["lightning"] = None
-with first_imports():
-    assert gc.isenabled()
-assert gc.get_freeze_count() == 0
-"""
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_cuda_graph_gives_what_its_network_gives() -> None:
+    asked = subject("fpn", ["image_size=64", "trainer.accelerator=gpu"], OPTIONS)
+    plain, graph = (take_form(asked.detector, Form(True, engine=e), asked.setting) for e in ("eager", GRAPH))
+    with torch.inference_mode():
+        for seed in range(3):
+            images = torch.randint(
+                0, 256, (1, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
+            )
+            images = images.cuda()
+            for got, one in zip(graph(images), plain(images), strict=True):
+                torch.testing.assert_close(got, one, atol=1e-4, rtol=1e-4)
 
 
-def test_only_the_first_import_goes_uncollected() -> None:
-    subprocess.run([sys.executable, "-c", IMPORTS], check=True)
+def test_wrong_words_are_refused(capsys: pytest.CaptureFixture) -> None:
+    for words, told in (
+        (["neck=fnp"], "did you mean 'fpn'"),
+        (["--run", "/nowhere"], "/nowhere: no run"),
+        (["--batch", "0"], "--batch: got 0"),
+    ):
+        with pytest.raises(SystemExit) as leaving:
+            verbs(["speed", *words])
+        assert leaving.value.code == 2
+        assert told in capsys.readouterr().err

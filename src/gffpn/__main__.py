@@ -68,6 +68,25 @@ def benchmark_train_verb(arguments: argparse.Namespace) -> None:
     print(json.dumps(speed.told()) if arguments.json else speed.table())
 
 
+def speed_verb(arguments: argparse.Namespace) -> None:
+    """Which form of one detector is the fastest here."""
+    from gffpn.benchmark.plan import Options
+    from gffpn.benchmark.speed import BATCH, contestant, speed
+
+    options = Options(
+        out=arguments.out,
+        classes=arguments.classes,
+        rounds=arguments.rounds,
+        seconds=arguments.seconds,
+        batch=BATCH if arguments.batch is None else arguments.batch,
+        training=False,
+    )
+    asked = contestant(arguments.overrides, options, run=arguments.run)
+    page, path = speed(asked, options, compiled=arguments.compile)
+    print(page)
+    print(f"Speed: {path}, .csv")
+
+
 def match_verb(arguments: argparse.Namespace) -> None:
     """The width at which a neck costs what another costs; exit code 1 if none comes within 2 %."""
     from gffpn.benchmark.match import match
@@ -81,6 +100,17 @@ def match_verb(arguments: argparse.Namespace) -> None:
     print(json.dumps(found.told()) if arguments.json else found.table())
     if not found.close:
         raise SystemExit(1)
+
+
+def export_verb(arguments: argparse.Namespace) -> None:
+    """A finished run to one ONNX file, checked on its data."""
+    from gffpn.export.run import export
+
+    path, page = export(
+        arguments.run, arguments.out, arguments.overrides, split=arguments.split, limit=arguments.limit
+    )
+    print(page)
+    print(f"Export: {path}, .json, .md")
 
 
 def check_verb(arguments: argparse.Namespace) -> None:
@@ -152,6 +182,7 @@ def parser() -> argparse.ArgumentParser:
     training.add_argument("--epochs", type=int, default=2, help="epochs that are not watched (default: 2)")
     training.add_argument("--json", action="store_true", help="one JSON line in place of the table")
     training.set_defaults(act=benchmark_train_verb)
+    racing = _speed_parser(verbs)
     matching = verbs.add_parser(
         "match",
         help="the width at which a neck costs what another one costs",
@@ -164,6 +195,7 @@ def parser() -> argparse.ArgumentParser:
     )
     matching.add_argument("--json", action="store_true", help="print one JSON line")
     matching.set_defaults(act=match_verb)
+    exporting = _export_parser(verbs)
     data = verbs.add_parser("data", help="check a data set, or tell what it holds")
     data_verbs = data.add_subparsers(metavar="check|card", required=True)
     checking = data_verbs.add_parser(
@@ -185,13 +217,62 @@ def parser() -> argparse.ArgumentParser:
     )
     telling.add_argument("--json", action="store_true", help="print one JSON object that lists everything")
     telling.set_defaults(act=card_verb)
-    for verb in (cost, timing, matching):
+    for verb in (cost, timing, racing, matching):
         verb.add_argument("--classes", type=int, default=9, help="number of classes (default: 9, TinyIndus)")
-    for verb in (cost, timing, training, matching, checking, telling):
+    exporting.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="where the data is now")
+    for verb in (cost, timing, training, racing, matching, checking, telling):
         verb.add_argument(
             "overrides", nargs="*", metavar="KEY=VALUE", help="as for train.py: neck=panet data=voc ..."
         )
     return top
+
+
+def _speed_parser(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(
+        "speed",
+        help="which form of one detector is the fastest here",
+        description="One detector as trained and folded, channels first and last, in fp32 and in half "
+        "precision, eager, as a CUDA graph, compiled, in ONNX Runtime: what this machine has. Times at batch "
+        "1 and at a larger one, in interleaved rounds, with the share of decoding and NMS. Writes a CSV and "
+        "a Markdown file.",
+        epilog="example: python -m gffpn speed neck=gffpn size=l image_size=640",
+    )
+    verb.add_argument("--run", type=Path, help="a finished run's folder: its detector, with its weights")
+    verb.add_argument("--compile", action="store_true", help="torch.compile too (a minute or more)")
+    verb.add_argument("--batch", type=int, help="images of the larger batch (default: 16)")
+    verb.add_argument("--rounds", type=int, default=10, help="rounds at least (default: 10)")
+    verb.add_argument(
+        "--seconds",
+        type=float,
+        default=20.0,
+        help="go on with rounds until they took that long (default: 20)",
+    )
+    verb.add_argument(
+        "--out", type=Path, default=Path("runs/benchmark"), help="folder (default: runs/benchmark)"
+    )
+    verb.set_defaults(act=speed_verb)
+    return verb
+
+
+def _export_parser(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(
+        "export",
+        help="a finished run to one ONNX file, checked on its data",
+        description="Writes the tested weights of a finished run as one ONNX file: uint8 images in, "
+        "detections out, suppression within. Then holds it against PyTorch on the run's data: the same "
+        "detections, average precision by size, latency; printed, and written beside the file (.json, .md).",
+        epilog="example: python -m gffpn export runs/NAME --out detector.onnx data.root=/path/NEU-DET",
+    )
+    verb.add_argument("run", type=Path, help="the run's folder")
+    verb.add_argument("--out", type=Path, help="the file to write (default: best.onnx in the run's folder)")
+    verb.add_argument("--split", default="test", help="check on this split: test (default) or val")
+    verb.add_argument("--limit", type=int, help="check on so many images (default: all; 0: no check)")
+    verb.set_defaults(act=export_verb)
+    return verb
 
 
 def _benchmark_parser(

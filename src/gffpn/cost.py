@@ -172,6 +172,34 @@ def latency(
     return tuple(Latency.of(stage) for stage in 1e3 * np.array(times[warmup:]).T)
 
 
+def side_by_side(
+    *calls: Callable[[], object],
+    device: torch.device,
+    warmup: int = 3,
+    rounds: int = 10,
+    budget_s: float = 1.0,
+) -> tuple[Latency, ...]:
+    """Time of each call, which works on `device`, in rounds in which each has its turn.
+
+    The order turns round by round. Rounds as in `latency`, the warm-up's times kept out.
+    """
+    wait = _synchronizer(device)
+    times: list[list[float]] = [[] for _ in calls]
+    number, spent = 0, 0.0
+    while number < warmup + rounds or spent < budget_s:
+        for turn in range(len(calls)):
+            which = (turn + number) % len(calls)
+            start = time.perf_counter()
+            calls[which]()
+            wait()
+            taken = time.perf_counter() - start
+            if number >= warmup:
+                times[which].append(1e3 * taken)
+                spent += taken
+        number += 1
+    return tuple(Latency.of(one) for one in times)
+
+
 def fps(
     detector: nn.Module,
     decode: Callable[[list[Tensor]], object],

@@ -10,12 +10,13 @@ import torch
 from gffpn import build
 from gffpn.cost import device_name
 from gffpn.detector import Detector
+from gffpn.heads.postprocess import Decode
 from gffpn.layers.choice import choose
 from gffpn.pyramid import check_image_size
 from gffpn.suite.identity import image_size_word
 from gffpn.suite.overrides import CONF, got, unwrapped
 from gffpn.suite.settings import check
-from gffpn.task import DecodeFunction, LossFunction
+from gffpn.task import LossFunction
 
 # trainer.precision -> what autocast computes in; None: float32 without autocast
 AUTOCAST: dict[str, torch.dtype | None] = {
@@ -84,7 +85,7 @@ class Subject:
     setting: Setting
     detector: Detector
     loss: LossFunction
-    decode: DecodeFunction
+    decode: Decode[Any]
 
 
 class SizeRefusedError(ValueError):
@@ -125,7 +126,7 @@ def subject(neck: str, overrides: Sequence[str], options: Options) -> Subject:
     """Compose and build; ValueError for a wrong override, SizeRefusedError for the image size."""
     config = build.compose_config([f"neck={neck}", *overrides])
     check(config)
-    setting = _setting(build.resolved(config), build.image_size(config), options)
+    setting = setting_of(build.resolved(config), build.image_size(config), options)
     try:
         detector = build.build_detector(config, options.classes)
         loss, decode = build.build_loss_and_decode(config, detector.head)
@@ -140,7 +141,8 @@ def subject(neck: str, overrides: Sequence[str], options: Options) -> Subject:
     return Subject(setting=setting, detector=detector, loss=loss, decode=decode)
 
 
-def _setting(plain: dict[str, Any], image_size: tuple[int, int], options: Options) -> Setting:
+def setting_of(plain: dict[str, Any], image_size: tuple[int, int], options: Options) -> Setting:
+    """The setting that a resolved configuration describes; its number of threads is set."""
     trainer = plain["trainer"]
     device = build.device(trainer["accelerator"])
     precision = str(trainer["precision"])

@@ -49,34 +49,36 @@ class Decode(ABC, Generic[HeadT]):
     @torch.no_grad()
     def __call__(self, raw: list[Tensor], image_size: tuple[int, int]) -> list[dict[str, Tensor]]:
         """Of each image, best first: `boxes` (M, 4) clipped to it, `scores` (M,), `labels` (M,)."""
-        boxes, scores, labels = self._best_candidates(*self.predict(raw))
-        boxes = clip_boxes_to_image(boxes, image_size)
-        usable = (scores > self.score_threshold) & (boxes[..., 2:] > boxes[..., :2]).all(-1)
-        detections = []
-        for image in range(len(boxes)):
-            chosen = usable[image].nonzero().squeeze(1)
-            found = {
-                "boxes": boxes[image, chosen],
-                "scores": scores[image, chosen],
-                "labels": labels[image, chosen],
-            }
-            kept = batched_nms(found["boxes"], found["scores"], found["labels"], self.iou_threshold)
-            kept = kept[: self.max_detections]
-            detections.append({name: value[kept] for name, value in found.items()})
-        return detections
+        return self.suppress(*self.predict(raw), image_size)
 
-    def _best_candidates(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Boxes (N, P, 4), scores (N, P) and labels (N, P) of the best of (N, A, K) scores."""
+    @torch.no_grad()
+    def suppress(self, boxes: Tensor, scores: Tensor, image_size: tuple[int, int]) -> list[dict[str, Tensor]]:
+        """The rule alone, on what `predict` gave: the detections of each image, best first."""
+        scores, labels = self.per_report(scores)
+        return [self._suppress_image(*image, image_size) for image in zip(boxes, scores, labels, strict=True)]
+
+    def per_report(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores (N, A, K) of what may be reported, (N, R), and its labels: A x K of them, or A, in order."""
         if self.multi_label:
-            classes = scores.shape[-1]
-            scores, index = self._largest(scores.flatten(1))
-            of_box, labels = index // classes, index % classes
-        else:
-            scores, best_class = scores.max(-1)
-            scores, of_box = self._largest(scores)
-            labels = best_class.gather(1, of_box)
-        return boxes.gather(1, of_box[..., None].expand(-1, -1, 4)), scores, labels
+            labels = torch.arange(scores.shape[-1], device=scores.device).repeat(scores.shape[1])
+            return scores.flatten(1), labels.expand(scores.shape[0], -1)
+        best, labels = scores.max(-1)
+        return best, labels
 
-    def _largest(self, scores: Tensor) -> tuple[Tensor, Tensor]:
-        values, index = scores.topk(min(self.max_candidates, scores.shape[1]), dim=1)
-        return values, index
+    def _suppress_image(
+        self, boxes: Tensor, scores: Tensor, labels: Tensor, image_size: tuple[int, int]
+    ) -> dict[str, Tensor]:
+        # a trained detector leaves few above the threshold: they are picked first, and seldom sorted
+        chosen = (scores > self.score_threshold).nonzero().squeeze(1)
+        if len(chosen) > self.max_candidates:
+            chosen = chosen[scores[chosen].topk(self.max_candidates).indices]
+        boxes = clip_boxes_to_image(boxes[chosen // (len(scores) // len(boxes))], image_size)
+        within = (boxes[:, 2:] > boxes[:, :2]).all(-1)
+        found = {
+            "boxes": boxes[within],
+            "scores": scores[chosen][within],
+            "labels": labels[chosen][within],
+        }
+        kept = batched_nms(found["boxes"], found["scores"], found["labels"], self.iou_threshold)
+        kept = kept[: self.max_detections]
+        return {name: value[kept] for name, value in found.items()}

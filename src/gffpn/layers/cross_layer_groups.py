@@ -63,7 +63,7 @@ class SpatialGroups:
         window, padding = window_of(ratio)
         columns = functional.unfold(qkv, window, stride=ratio, padding=padding)
         features = qkv.shape[1] // (3 * heads)
-        tokens = columns.view(len(qkv), 3, heads, features, window**2, columns.shape[-1])
+        tokens = columns.view(qkv.shape[0], 3, heads, features, window**2, columns.shape[-1])
         return tokens.permute(0, 1, 2, 5, 4, 3)
 
     def scatter(self, tokens: Tensor, ratio: int, size: tuple[int, int]) -> Tensor:
@@ -94,7 +94,7 @@ class ChannelGroups:
         rows = functional.pixel_unshuffle(qkv, ratio).flatten(2).transpose(1, 2).unsqueeze(-1)
         columns = functional.unfold(rows, (window, 1), stride=(ratio**2, 1), padding=(padding, 0))
         groups = qkv.shape[1] // (3 * heads)
-        tokens = columns.view(len(qkv), rows.shape[1], window, 3, heads, groups)
+        tokens = columns.view(qkv.shape[0], rows.shape[1], window, 3, heads, groups)
         return tokens.permute(0, 3, 4, 5, 2, 1)
 
     def scatter(self, tokens: Tensor, ratio: int, size: tuple[int, int]) -> Tensor:
@@ -103,7 +103,7 @@ class ChannelGroups:
         columns = tokens.flatten(1, 2).permute(0, 3, 2, 1).flatten(1, 2)
         full = (columns.shape[2] * ratio**2, 1)
         rows = functional.fold(columns, full, (window, 1), stride=(ratio**2, 1), padding=(padding, 0))
-        maps = rows.squeeze(-1).transpose(1, 2).reshape(len(rows), -1, *size)
+        maps = rows.squeeze(-1).transpose(1, 2).reshape(rows.shape[0], -1, *size)
         return functional.pixel_shuffle(maps, ratio)
 
 

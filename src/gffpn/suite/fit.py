@@ -12,6 +12,7 @@ from gffpn import build
 from gffpn.callbacks.console import trained_minutes
 from gffpn.cost import cost, fps
 from gffpn.data.index import DataError, DataIndex
+from gffpn.inference import inference_form
 from gffpn.processes import is_lead
 from gffpn.suite import identity, tracking
 from gffpn.suite.folder import RunFolder
@@ -99,7 +100,10 @@ def hush() -> None:
 
 
 def measure(config: DictConfig, task: DetectionTask, device: torch.device) -> dict[str, Any]:
-    """Parameters, GFLOPs and speed, and the levels that the neck reads and gives."""
+    """Parameters and GFLOPs as trained, the levels that the neck reads and gives, and speed.
+
+    FPS is that of the detector's inference form, norms folded: the same function, as one would deploy it.
+    """
     size = build.image_size(config)
     price = dataclasses.asdict(cost(task.detector, size))
     del price["image_size"]  # stands in the row already, as it was written
@@ -107,7 +111,7 @@ def measure(config: DictConfig, task: DetectionTask, device: torch.device) -> di
         device
     )  # Lightning brings it to the CPU at the test's end, and decoding may use the head
     speed = fps(
-        task.detector,
+        inference_form(task.detector),
         lambda raw: task.decode(raw, size),
         size,
         device=device,
@@ -118,7 +122,7 @@ def measure(config: DictConfig, task: DetectionTask, device: torch.device) -> di
         "reads": list(neck.in_strides),
         "gives": {level.stride: level.channels for level in neck.out_levels},
     }
-    return {**price, **speed, "fps": speed["fps_end_to_end"], **levels}
+    return {**price, **speed, "fps": speed["fps_end_to_end"], "fps_form": "inference form", **levels}
 
 
 def _is_number(value: object) -> bool:

@@ -120,6 +120,7 @@ def caption(rows: Sequence[Row]) -> list[str]:
     for key, complaint in (
         ("device", "devices"),
         ("threads", "numbers of threads"),
+        ("fps_form", "forms of the network in which FPS were timed"),
         ("processes", "numbers of processes"),
         ("precision", "precisions"),
         ("commit", "commits of the code"),

@@ -1,0 +1,156 @@
+"""The forms in which one detector can run: what is folded, how memory lies, the precision, the engine."""
+
+import copy
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gffpn import build
+from gffpn.benchmark.entry import ONCE
+from gffpn.benchmark.plan import AUTOCAST, Setting, Subject
+from gffpn.cost import latency
+from gffpn.inference import inference_form
+from gffpn.layers.choice import choose
+from gffpn.onnx_file import OUTPUTS, Deployed, detections, exported, session
+
+EAGER, COMPILED, GRAPH, ONNX = "eager", "torch.compile", "CUDA graph", "ONNX Runtime"
+Network = Callable[[Tensor], Any]
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to run a detector; every way computes the same function."""
+
+    folded: bool
+    channels_last: bool = False
+    precision: str = "32-true"
+    engine: str = EAGER
+
+    @property
+    def name(self) -> str:
+        """In words."""
+        words = ["folded" if self.folded else "as trained"]
+        words += ["channels last"] if self.channels_last else []
+        words += [{"32-true": "fp32", "bf16-mixed": "bf16", "16-mixed": "fp16"}[self.precision]]
+        return ", ".join([*words, *([] if self.engine == EAGER else [self.engine])])
+
+
+def forms(device: torch.device, *, compiled: bool, onnx: bool) -> list[Form]:
+    """What this device can do, the plainest form first; not every combination, each adds to one before it."""
+    half = [build.precision("auto", device.type)] if device.type in ("cpu", "cuda") else []
+    half = [name for name in half if name != "32-true"] + (["16-mixed"] if device.type == "cuda" else [])
+    ladder = [Form(False), Form(True), Form(True, True)]
+    for precision in half:
+        ladder += [Form(True, False, precision), Form(True, True, precision)]
+    fast = [Form(True, True, precision) for precision in ("32-true", *half)]
+    engines = [GRAPH] if device.type == "cuda" else []
+    engines += [COMPILED] if compiled else []
+    ladder += [
+        Form(form.folded, form.channels_last, form.precision, engine) for engine in engines for form in fast
+    ]
+    return ladder + ([Form(True, engine=ONNX)] if onnx and device.type == "cpu" else [])
+
+
+def take_form(detector: nn.Module, form: Form, setting: Setting) -> Network:
+    """A copy of the detector in this form, on the setting's device: uint8 images to raw predictions."""
+    twin = inference_form(detector) if form.folded else copy.deepcopy(detector).eval()
+    layout = torch.channels_last if form.channels_last else torch.contiguous_format
+    twin = twin.to(setting.device).to(memory_format=layout)
+    dtype = AUTOCAST[form.precision]
+    if form.engine == COMPILED:
+        twin.compile(dynamic=False)
+
+    def run(images: Tensor) -> Any:
+        scaled = images.to(dtype=torch.float32, memory_format=layout) / 255
+        # a capture must not rest on casts that autocast keeps elsewhere
+        keep = form.engine != GRAPH
+        with torch.autocast(setting.device.type, dtype, enabled=dtype is not None, cache_enabled=keep):
+            return twin(scaled)
+
+    engines: dict[str, Callable[[Network], Network]] = {
+        EAGER: lambda network: network,
+        COMPILED: lambda network: network,
+        GRAPH: _graphed,
+    }
+    return choose("engine", form.engine, engines)(run)
+
+
+def _graphed(network: Network) -> Network:
+    """A network whose kernels are recorded once for each shape and then started all at once."""
+    recorded: dict[Sequence[int], tuple[torch.cuda.CUDAGraph, Tensor, Any]] = {}
+
+    def record(images: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor, Any]:
+        inputs, aside = images.clone(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(3):  # libraries choose their kernels and make their workspaces
+                network(inputs)
+        torch.cuda.current_stream().wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            outputs = network(inputs)
+        return graph, inputs, outputs
+
+    def replay(images: Tensor) -> Any:
+        if images.shape not in recorded:
+            recorded[images.shape] = record(images)
+        graph, inputs, outputs = recorded[images.shape]
+        inputs.copy_(images)
+        graph.replay()
+        return outputs
+
+    return replay
+
+
+class FormTurn:
+    """A form's turns: uint8 images on the device to raw predictions, and on to detections."""
+
+    def __init__(self, form: Form, subject: Subject) -> None:
+        self.form, self.subject = form, subject
+        self.times: defaultdict[str, list[float]] = defaultdict(list)
+        self.fault = ""
+        setting = subject.setting
+        generator = torch.Generator().manual_seed(0)
+        shape = (setting.batch, 3, *setting.image_size)
+        self.images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator).to(setting.device)
+        onnx = form.engine == ONNX
+        self.run = self._onnx() if onnx else take_form(subject.detector, form, setting)
+        self.read = detections if onnx else self._decode
+
+    def take(self, number: int) -> bool:
+        """Time batch 1 and the larger one; a form that fails is out, and says why."""
+        try:
+            with torch.inference_mode():
+                for count, prefix in ((1, ""), (self.subject.setting.batch, "batch_")):
+                    images = self.images[:count]
+                    forward, whole = latency(
+                        partial(self._predict, images),
+                        self.read,
+                        **ONCE,
+                        device=self.subject.setting.device,
+                    )
+                    if number > 0:
+                        self.times[f"{prefix}forward"].append(forward.median_ms)
+                        self.times[f"{prefix}end_to_end"].append(whole.median_ms)
+        except Exception as error:
+            self.fault = (f"{type(error).__name__}: {error}").splitlines()[0]
+            traceback.print_exception(error)
+        return not self.fault
+
+    def _predict(self, images: Tensor, _: object) -> Any:
+        return self.run(images)
+
+    def _decode(self, raw: list[Tensor]) -> object:
+        return self.subject.decode(raw, self.subject.setting.image_size)
+
+    def _onnx(self) -> Any:
+        deployed = Deployed(self.subject.detector, self.subject.decode, self.subject.setting.image_size)
+        model = exported(deployed.eval(), self.images[:2].cpu(), OUTPUTS).model_proto
+        runtime = session(model.SerializeToString(), threads=torch.get_num_threads())
+        return lambda images: runtime.run(None, {"images": images.numpy()})

@@ -1,0 +1,175 @@
+"""One detector in every form that the device can run: which is the fastest, and what decoding takes."""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gffpn import build
+from gffpn.benchmark.forms import ONNX, FormTurn, forms
+from gffpn.benchmark.plan import Options, Subject, setting_of, subject
+from gffpn.benchmark.report import Columns, number, table
+from gffpn.benchmark.timing import take_rounds
+from gffpn.onnx_file import (
+    ExtraMissingError,
+    required,
+)
+from gffpn.shared_files import write_atomically
+from gffpn.suite.finished import finished_run
+from gffpn.suite.provenance import provenance
+
+BATCH = 16
+"""Images of the larger batch, unless said otherwise."""
+COLUMNS: Columns = {
+    "form": lambda row: row["form"] + (f" (failed: {row['fault']})" if row["fault"] else ""),
+    "forward ms": lambda row: number("forward_ms", 2, row),
+    "end to end ms": lambda row: number("end_to_end_ms", 2, row),
+    "times as fast": lambda row: number("times_as_fast", 2, row),
+    "decoding ms": lambda row: number("decoding_ms", 2, row),
+    "its share %": lambda row: number("decoding_share", 1, row, over=0.01),
+    "batch images/s": lambda row: number("batch_images_s", 1, row),
+    "end to end images/s": lambda row: number("batch_end_to_end_images_s", 1, row),
+}
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One detector, its setting, and whose its weights are: they decide how much reaches the suppression."""
+
+    neck: str
+    subject: Subject
+    weights: str
+
+    @property
+    def words(self) -> str:
+        """What it is."""
+        s = self.subject.setting
+        return f"{self.neck} {s.backbone}-{s.size} {s.head}"
+
+
+def contestant(overrides: Sequence[str], options: Options, *, run: Path | None) -> Contestant:
+    """The untrained detector that overrides choose as for train.py, or that of a finished run.
+
+    Raises ValueError for a wrong override, and unless a run is finished.
+    """
+    if run is None:
+        neck = build.compose_config(overrides).choice.neck
+        rest = [word for word in overrides if not word.startswith("neck=")]
+        return Contestant(neck, subject(neck, rest, options), "the start's, not trained")
+    finished = finished_run(run, overrides)
+    detector, decode = finished.detector()
+    setting = replace(
+        setting_of(finished.resolved, finished.image_size, options), classes=len(finished.classes)
+    )
+    return Contestant(
+        finished.config.choice.neck,
+        Subject(
+            setting=setting,
+            detector=detector,
+            loss=build.build_loss_and_decode(finished.config, detector.head)[0],
+            decode=decode,
+        ),
+        f"those of {finished.folder.path.resolve().name}",
+    )
+
+
+def speed(asked: Contestant, options: Options, *, compiled: bool) -> tuple[str, Path]:
+    """Time every form; the page, and the Markdown file that holds it (a CSV file beside it)."""
+    setting = asked.subject.setting
+    kinds = forms(setting.device, compiled=compiled, onnx=_has_onnx())
+    turns = [FormTurn(form, asked.subject) for form in kinds]
+    take_rounds(turns, rounds=options.rounds, seconds=options.seconds, title="Speed")
+    rows = rows_of(turns)
+    page = markdown(rows, asked)
+    return page, _write(rows, page, asked, options.out)
+
+
+def rows_of(turns: Sequence[FormTurn]) -> list[dict[str, Any]]:
+    """One a form: medians; None where a form failed, and for what ONNX Runtime does in one go."""
+    base = _median(turns[0].times["end_to_end"])
+    rows = []
+    for turn in turns:
+        ms = {what: _median(turn.times[what]) for what in ("forward", "end_to_end")}
+        batch = {what: _median(turn.times[f"batch_{what}"]) for what in ("forward", "end_to_end")}
+        whole = ms["end_to_end"]
+        if turn.form.engine == ONNX:
+            ms["forward"] = batch["forward"] = None
+        decoding = None if whole is None or ms["forward"] is None else whole - ms["forward"]
+        images = turn.subject.setting.batch
+        rows.append(
+            {
+                "form": turn.form.name,
+                "fault": turn.fault,
+                "forward_ms": ms["forward"],
+                "end_to_end_ms": whole,
+                "times_as_fast": None if base is None or whole is None else base / whole,
+                "decoding_ms": decoding,
+                "decoding_share": None if decoding is None or whole is None else decoding / whole,
+                "batch": images,
+                "batch_images_s": _per_second(images, batch["forward"]),
+                "batch_end_to_end_images_s": _per_second(images, batch["end_to_end"]),
+                "rounds": len(turn.times["end_to_end"]),
+            }
+        )
+    return rows
+
+
+def markdown(rows: Sequence[dict[str, Any]], asked: Contestant) -> str:
+    """Heading, table, verdict and how to read it."""
+    s, origin = asked.subject.setting, provenance()
+    whole = [row for row in rows if row["end_to_end_ms"] is not None]
+    best = min(whole, key=lambda row: row["end_to_end_ms"], default=None)
+    most = max(whole, key=lambda row: row["batch_end_to_end_images_s"], default=None)
+    verdict = (
+        f"Fastest at batch 1: **{best['form']}**, {best['end_to_end_ms']:.2f} ms. Most images a second at "
+        f"batch {s.batch}: **{most['form']}**, {most['batch_end_to_end_images_s']:.1f}."
+        if best and most
+        else "No form could be timed."
+    )
+    return "\n\n".join(
+        [
+            f"# Speed of {asked.words}: {s.device_name}, {s.threads} CPU threads, {s.image_size_word} px",
+            table(rows, COLUMNS),
+            verdict,
+            f"Medians of {min((row['rounds'] for row in whole), default=0)} rounds in which every form has "
+            "its turn. From uint8 images on the device to raw predictions (forward) and to detections (end "
+            f"to end); the first columns at batch 1, the last two at batch {s.batch}. "
+            f"Weights: {asked.weights}. "
+            f"torch {torch.__version__}, commit {origin['commit'] or 'unknown'}"
+            f"{' with uncommitted changes' if origin['dirty'] else ''}.",
+        ]
+    )
+
+
+def _write(rows: Sequence[dict[str, Any]], page: str, asked: Contestant, out: Path) -> Path:
+    s, text = asked.subject.setting, io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    device = re.sub(r"[^A-Za-z0-9]+", "-", s.device_name).strip("-")
+    stem = f"speed_{device}_{s.threads}t_{'_'.join(asked.words.split())}_{s.image_size_word}"
+    write_atomically(out / f"{stem}.csv", text.getvalue())
+    write_atomically(out / f"{stem}.md", page + "\n")
+    return out / f"{stem}.md"
+
+
+def _has_onnx() -> bool:
+    try:
+        return all(map(required, ("onnxscript", "onnxruntime")))
+    except ExtraMissingError as error:
+        print(f"Without ONNX Runtime: {error}", flush=True)
+        return False
+
+
+def _median(times: Sequence[float]) -> float | None:
+    return float(np.median(times)) if times else None
+
+
+def _per_second(images: int, milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else 1e3 * images / milliseconds

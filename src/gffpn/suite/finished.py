@@ -1,0 +1,108 @@
+"""A finished run, as it was: its configuration, its data, its best weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from gffpn import build
+from gffpn.data.datamodule import DetectionData
+from gffpn.data.index import DataError
+from gffpn.detector import Detector
+from gffpn.heads.postprocess import Decode
+from gffpn.pyramid import check_image_size
+from gffpn.suite.folder import RunFolder
+from gffpn.suite.overrides import WRONG_OVERRIDE, told, unwrapped
+from gffpn.suite.reading import classes
+
+MOVABLE = (
+    "data.root",
+    "data.splits",
+    "paths.cache",
+    "loader.cache",
+    "loader.workers",
+    "trainer.threads",
+    "trainer.accelerator",
+)
+"""What determines no result, and may be elsewhere or otherwise than in the run."""
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a run's folder holds."""
+
+    folder: RunFolder
+    config: DictConfig
+    metrics: dict[str, Any]
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(H, W) of the network's input."""
+        return build.image_size(self.config)
+
+    @property
+    def classes(self) -> list[str]:
+        """Names, in the order of the labels."""
+        return classes([self.metrics])
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """The configuration as plain values."""
+        return build.resolved(self.config)
+
+    def detector(self) -> tuple[Detector, Decode[Any]]:
+        """The detector in eval mode with the weights that were tested, and what reads its predictions."""
+        try:
+            detector = build.build_detector(self.config, len(self.classes))
+            decode: Decode[Any] = build.build_loss_and_decode(self.config, detector.head)[1]
+        except WRONG_OVERRIDE as error:
+            raise ValueError(f"{self.folder.config}: {told(unwrapped(error))}") from error
+        size_multiple = getattr(detector.neck, "size_multiple", 1)
+        check_image_size(self.image_size, size_multiple, neck=self.config.choice.neck)
+        best = self.folder.checkpoints / "best.ckpt"
+        state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
+        own = "detector."
+        detector.load_state_dict(
+            {key.removeprefix(own): x for key, x in state.items() if key.startswith(own)}
+        )
+        return detector.eval(), decode
+
+    def data(self) -> DetectionData:
+        """The data set that the run saw.
+
+        Raises DataError if it is not where the run found it, or is another by now.
+        """
+        index = build.build_index(self.config)
+        expected = self.metrics["data_fingerprint"]
+        if index.fingerprint != expected:
+            raise DataError(
+                f"data: fingerprint {index.fingerprint}, the run {self.folder.path} saw {expected}"
+            )
+        return build.build_data(self.config, index)
+
+
+def finished_run(path: Path, overrides: Sequence[str] = ()) -> FinishedRun:
+    """Open a run's folder; `overrides` of `MOVABLE` alone say what lies elsewhere now.
+
+    Raises ValueError, in one line, unless the run is finished and its best weights are there.
+    """
+    folder = RunFolder(path)
+    if folder.status == "missing":
+        raise ValueError(f"{path}: no run, expected a folder with config.yaml and metrics.json")
+    metrics = folder.read_metrics()
+    if metrics is None:
+        raise ValueError(f"{path}: the run is {folder.status}, expected a finished one")
+    for needed in (folder.config, folder.checkpoints / "best.ckpt"):
+        if not needed.is_file():
+            raise ValueError(f"{needed}: missing, a finished run has it")
+    config = OmegaConf.load(folder.config)
+    assert isinstance(config, DictConfig)
+    for word in overrides:
+        key, sign, value = word.partition("=")
+        if not sign or key not in MOVABLE:
+            raise ValueError(f"{word}: expected KEY=VALUE with KEY one of {list(MOVABLE)}")
+        OmegaConf.update(config, key, OmegaConf.from_dotlist([f"value={value}"]).value)
+    return FinishedRun(folder, config, metrics)

@@ -1,0 +1,151 @@
+"""Does `python -m gffpn export` hold its file against its run, and refuse what it cannot do?"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gffpn.__main__ import main as verbs
+from gffpn.build import compose_config
+from gffpn.export.compare import Agreement
+from gffpn.export.report import markdown
+from gffpn.onnx_file import session
+from gffpn.suite.finished import finished_run
+from gffpn.suite.run import run
+
+DOC = Path(__file__).parents[1] / "docs" / "inference.md"
+
+
+def refused(capsys: pytest.CaptureFixture, *words: object) -> str:
+    with pytest.raises(SystemExit) as leaving:
+        verbs(["export", *map(str, words)])
+    assert leaving.value.code in (1, 2)
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_a_run_to_a_file(tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    overrides = [*tiny, "neck=none", "head=yolov5", "trainer.max_epochs=1"]
+    config = compose_config(overrides)
+    run(config)
+    (folder,) = {path.parent for path in Path(config.paths.runs).glob("*/config.yaml")}
+    sharpen(folder / "checkpoints" / "best.ckpt")
+    capsys.readouterr()
+    out = tmp_path / "out" / "detector.onnx"
+    verbs(["export", str(folder), "--out", str(out), "--limit", "3"])
+    page = capsys.readouterr().out
+    assert {path.name for path in out.parent.iterdir()} == {"detector.onnx", "detector.json", "detector.md"}
+    record = json.loads(out.with_suffix(".json").read_text())
+    assert out.with_suffix(".md").read_text() in page
+    assert record["about"]["classes"] == ["dark", "bright"]
+    check = record["check"]
+    agreement = check["agreement"]
+    assert agreement["images"] == agreement["images_of_same_count"] == 3
+    assert agreement["pairs"] == agreement["detections_torch"] == agreement["detections_onnx"] > 0
+    assert agreement["largest_box_difference_px"] < 1e-3
+    assert check["figures"]["onnx"] == pytest.approx(check["figures"]["torch"], abs=1e-6)
+    assert check["figures"]["onnx"]["n_8_16"] + check["figures"]["onnx"]["n_16_32"] == 3
+    assert 0 < check["latency"]["onnx"]["median_ms"] <= check["latency"]["onnx"]["p95_ms"]
+    kept = session(out, threads=1).get_modelmeta().custom_metadata_map
+    assert json.loads(kept["classes"]) == ["dark", "bright"]
+    assert json.loads(kept["image_size"]) == [64, 64]
+    assert json.loads(kept["iou_threshold"]) == 0.6
+    assert kept["data_fingerprint"] == finished_run(folder).metrics["data_fingerprint"]
+    documented(out, next(Path(config.data.root).glob("images/test*.png")), capsys)
+    refusals(folder, tmp_path, capsys)
+
+
+def documented(detector: Path, image: Path, capsys: pytest.CaptureFixture) -> None:
+    """The example of docs/inference.md runs."""
+    (example,) = re.findall(r"```python\n(.*?)```", DOC.read_text(), re.DOTALL)
+    names = {'"detector.onnx"': repr(str(detector)), '"part.png"': repr(str(image)), "0.25": "0.0"}
+    for name, own in names.items():
+        assert name in example
+        example = example.replace(name, own)
+    exec(compile(example, "inference.md", "exec"), {})
+    assert capsys.readouterr().out.splitlines()[0].split()[0] in ("dark", "bright")
+
+
+def sharpen(checkpoint: Path) -> None:
+    """Make a beginner's answers differ, whose ties rounding would decide."""
+    kept = torch.load(checkpoint, weights_only=True)
+    for name, x in kept["state_dict"].items():
+        if name.startswith("detector.head.predictions") and name.endswith("weight"):
+            x *= 400
+    torch.save(kept, checkpoint)
+
+
+def refusals(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert "/nowhere: no run, expected a folder" in refused(capsys, "/nowhere")
+    assert "--split: got 'tset', expected one of ['test', 'val']" in refused(
+        capsys, folder, "--split", "tset"
+    )
+    assert "--limit: got -1" in refused(capsys, folder, "--limit", -1)
+    assert "expected a file name that ends in .onnx" in refused(capsys, folder, "--out", tmp_path / "a.pt")
+    assert "neck=fpn: expected KEY=VALUE with KEY one of" in refused(capsys, folder, "neck=fpn")
+    assert "data.root=/nowhere: no such folder" in refused(capsys, folder, "data.root=/nowhere")
+    (folder / "metrics.json").rename(folder / "kept.json")
+    assert "the run is interrupted, expected a finished one" in refused(capsys, folder)
+    (folder / "kept.json").rename(folder / "metrics.json")
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("- bright", "- shiny"))
+    assert "data: fingerprint" in refused(capsys, folder)
+    (folder / "checkpoints" / "best.ckpt").unlink()
+    assert "best.ckpt: missing" in refused(capsys, folder)
+
+
+def found(*rows: tuple[list[float], float, int]) -> dict[str, Tensor]:
+    boxes, scores, labels = zip(*rows, strict=True) if rows else ([], [], [])
+    return {
+        "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        "scores": torch.tensor(scores, dtype=torch.float32),
+        "labels": torch.tensor(labels, dtype=torch.int64),
+    }
+
+
+def test_agreement_by_hand() -> None:
+    """Ranks may change, classes may not; the third of ours and the last of theirs have no partner."""
+    ours = found(([0, 0, 9, 9], 0.9, 0), ([20, 20, 30, 30], 0.5, 1), ([40, 40, 50, 50], 0.3, 1))
+    theirs = found(
+        ([20, 20, 30, 30.25], 0.5, 1),
+        ([0, 0, 9, 9], 0.896, 0),
+        ([0, 0, 9, 9], 0.7, 1),
+        ([4, 4, 5, 5], 0.1, 0),
+    )
+    agreement = Agreement()
+    agreement.add([ours, found()], [theirs, found()])
+    assert agreement.told() == {
+        "images": 2,
+        "images_of_same_count": 1,
+        "detections_torch": 3,
+        "detections_onnx": 4,
+        "pairs": 2,
+        "largest_box_difference_px": 0.25,
+        "largest_score_difference": pytest.approx(0.004, abs=1e-6),
+        "best_score_without_partner": pytest.approx(0.7),
+    }
+
+
+def test_a_drop_is_shown_by_size() -> None:
+    figures: dict[str, Any] = {"mAP50": 0.5, "mAP50_95": 0.25, "AP_0_8": 0.125, "n_0_8": 7.0}
+    figures |= {"AP_8_up": None, "n_8_up": 0.0}
+    latency = {"median_ms": 4.0, "p95_ms": 5.0, "n": 9}
+    check = {
+        "split": "test",
+        "agreement": Agreement().told(),
+        "figures": {"torch": figures, "onnx": {**figures, "AP_0_8": 0.1}},
+        "latency": {"torch": latency, "onnx": {**latency, "median_ms": 2.0}, "threads": 1, "device": "CPU"},
+    }
+    about = {"run": "r", "image_size": [64, 32], "classes": ["a"]}
+    about |= {"score_threshold": 0.1, "iou_threshold": 0.6, "max_detections": 9}
+    record = {"file": "x.onnx", "bytes": 1, "about": about}
+    page = markdown({**record, "check": check})
+    assert "| mAP50 |  | 50.00 | 50.00 | 0.00 |" in page
+    assert "| AP_0_8 | 7 | 12.50 | 10.00 | 2.50 |" in page
+    assert "| AP_8_up | 0 | n/a | n/a | n/a |" in page
+    assert "ratio 2.00" in page
+    assert "Not checked" in markdown(record)

@@ -1,0 +1,172 @@
+"""Does an ONNX file compute what the detector computes, suppression included?"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+from torch import Tensor, nn
+
+from gffpn.detector import Detector
+from gffpn.heads.postprocess import Decode
+from gffpn.inference import inference_form
+from gffpn.onnx_file import Deployed, detections, exported, required, session, write_onnx
+from golden import NECKS, build, load
+
+SIZE = (128, 192)
+
+
+def run(module: nn.Module, images: Tensor, example: Tensor) -> list[np.ndarray]:
+    model = exported(module.eval(), example, ["a", "b", "c", "d", "e"]).model_proto
+    return session(model.SerializeToString(), threads=1).run(None, {"images": images.numpy()})
+
+
+class OfOneTensor(nn.Module):
+    """A neck whose maps arrive in one row."""
+
+    def __init__(self, neck: nn.Module, shapes: list[tuple[int, int, int]]) -> None:
+        super().__init__()
+        self.neck, self.shapes = neck, shapes
+
+    def forward(self, row: Tensor) -> list[Tensor]:
+        parts = row.split([np.prod(shape).item() for shape in self.shapes], dim=1)
+        return self.neck([part.view(-1, *shape) for part, shape in zip(parts, self.shapes, strict=True)])
+
+
+@pytest.mark.parametrize("neck", NECKS)
+def test_necks(neck: str) -> None:
+    """For another batch than the one that was looked at."""
+    torch.manual_seed(0)
+    levels = build("backbone", "cspdarknet").out_levels
+    shapes = [(channels, SIZE[0] // stride, SIZE[1] // stride) for channels, stride in levels]
+    module = OfOneTensor(inference_form(build("neck", neck, levels)), shapes).eval()
+    rows = torch.randn(3, sum(int(np.prod(shape)) for shape in shapes))
+    with torch.no_grad():
+        expected = module(rows)
+    for got, one in zip(run(module, rows, rows[:2]), expected, strict=True):
+        torch.testing.assert_close(torch.from_numpy(got), one, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("cells", [(8, 12), (16, 24), (5, 3)])
+def test_adaptive_maxima_of_patches_that_do_not_divide_a_map(cells: tuple[int, int]) -> None:
+    pool = nn.AdaptiveMaxPool2d((8, 6))
+    x = torch.randn(3, 2, *cells, generator=torch.Generator().manual_seed(0))
+    (got,) = run(pool, x, x[:2])
+    assert np.array_equal(got, pool(x).numpy())
+
+
+class Given(nn.Module):
+    """A detector that has learnt one answer an image by heart: its first pixels choose it."""
+
+    def __init__(self, boxes: Tensor, scores: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("answers", torch.cat((boxes, scores), -1))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return [self.answers[(images[:, 0, 0, 0] * 255).round().long()]]
+
+
+class Reads(Decode[nn.Module]):
+    def predict(self, raw: list[Tensor]) -> tuple[Tensor, Tensor]:
+        return raw[0][..., :4], raw[0][..., 4:]
+
+
+def answers(boxes: int, classes: int) -> tuple[Tensor, Tensor]:
+    """Of two images: boxes in heaps, many over the edge of 64 x 96 pixels, some without area; scores 0..1."""
+    generator = torch.Generator().manual_seed(1)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.rand(2, boxes, *shape, generator=generator)
+
+    middles = draw(2) * torch.tensor([120.0, 80.0]) - 10
+    heap = middles[:, torch.randint(0, boxes // 8, (boxes,), generator=generator)] + 3 * draw(2)
+    half = 12 * draw(2) * (draw(1) > 0.05)
+    return torch.cat((heap - half, heap + half), -1), draw(classes) ** 3
+
+
+def asked(decode: Decode[Any], size: tuple[int, int], detector: nn.Module) -> list[list[dict[str, Tensor]]]:
+    """What PyTorch and what ONNX Runtime find in three images, of which two are alike."""
+    images = torch.zeros(3, 3, *size, dtype=torch.uint8)
+    images[1, 0, 0, 0] = 1
+    deployed = Deployed(detector, decode, size).eval()
+    arrays = run(deployed, images, images[:2])
+    with torch.no_grad():
+        return [
+            deployed.detect(images),
+            detections(arrays),
+            detections([x.numpy() for x in deployed(images)]),
+        ]
+
+
+def assert_same(ours: list[dict[str, Tensor]], theirs: list[dict[str, Tensor]]) -> None:
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.keys() == other.keys()
+        assert one["labels"].tolist() == other["labels"].tolist()
+        torch.testing.assert_close(other["boxes"], one["boxes"], atol=1e-4, rtol=0)
+        torch.testing.assert_close(other["scores"], one["scores"], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"score_threshold": 0.2},
+        {"score_threshold": 0.0, "max_detections": 7, "iou_threshold": 0.3},
+        {"score_threshold": 0.05, "max_candidates": 40},
+        {"score_threshold": 0.05, "multi_label": False},
+        {"score_threshold": 1.0},
+    ],
+)
+def test_the_rule_of_suppression_is_the_same(rule: dict[str, Any]) -> None:
+    detector = Given(*answers(200, 3))
+    ours, theirs, fixed = asked(Reads(detector, **rule), (64, 96), detector)
+    assert_same(ours, theirs)
+    assert_same(ours, fixed)
+    assert [len(one["boxes"]) > 3 for one in ours] == [rule["score_threshold"] < 1] * 3
+    assert torch.equal(ours[0]["boxes"], ours[2]["boxes"])
+
+
+def test_suppression_by_hand() -> None:
+    """IoU of the first two is 16 / 20: the worse goes in its own class, and stays in another."""
+    boxes = torch.tensor([[[0.0, 0, 4, 4], [0, 0, 4, 5], [0, 0, 4, 5], [70, 70, 90, 90], [-4, -4, 2, 2]]])
+    scores = torch.tensor([[[0.9, 0], [0.8, 0], [0, 0.7], [0.6, 0], [0.5, 0]]])
+    detector = Given(boxes, scores)
+    deployed = Deployed(detector, Reads(detector, score_threshold=0.1), (64, 64)).eval()
+    found = run(deployed, torch.zeros(1, 3, 64, 64, dtype=torch.uint8), torch.zeros(2, 3, 64, 64).byte())
+    boxes, scores, labels, counts = (array[0].tolist() for array in found)
+    assert counts == 3  # the box at 70 lies outside
+    assert boxes[:4] == [[0, 0, 4, 4], [0, 0, 4, 5], [0, 0, 2, 2], [0, 0, 0, 0]]
+    assert scores[:4] == pytest.approx([0.9, 0.7, 0.5, 0])
+    assert labels[:4] == [0, 1, 0, -1]
+
+
+def test_a_file_holds_the_whole_detector(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    backbone = build("backbone", "cspdarknet")
+    neck = build("neck", "fpn", backbone.out_levels)
+    node = load("head", "tal", size="n")
+    head = instantiate(node["network"], neck.out_levels, 3)
+    decode = instantiate({**node["decode"], "score_threshold": 0.0}, head)
+    detector = Detector(backbone, neck, head).eval()
+    for part in detector.modules():  # a detector that sees something: unlike images give unlike answers
+        if isinstance(part, nn.BatchNorm2d):
+            part.running_var.fill_(0.05)
+    deployed = Deployed(detector, decode, (64, 96)).eval()
+    path = tmp_path / "detector.onnx"
+    write_onnx(deployed, path, {"classes": '["a", "b", "c"]'})
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    runtime = session(path, threads=1)
+    assert runtime.get_modelmeta().custom_metadata_map["classes"] == '["a", "b", "c"]'
+    (given,) = runtime.get_inputs()
+    assert (given.name, given.type, given.shape[1:]) == ("images", "tensor(uint8)", [3, 64, 96])
+    images = torch.randint(0, 256, (3, 3, 64, 96), dtype=torch.uint8)
+    with torch.no_grad():
+        ours = deployed.detect(images)
+    assert_same(ours, detections(runtime.run(None, {"images": images.numpy()})))
+    assert not torch.equal(ours[0]["scores"], ours[1]["scores"])
+
+
+def test_a_missing_library_is_told_with_its_extra() -> None:
+    with pytest.raises(ValueError, match=r"no_such_runtime is not installed: the extra `export`"):
+        required("no_such_runtime")
