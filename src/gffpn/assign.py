@@ -112,6 +112,9 @@ def align_tasks(
     wanted = torch.zeros_like(candidates).scatter(-1, best, True) & candidates
     owned = _give_to_largest(wanted, overlaps)
     for _ in range(RESCUE_ROUNDS):
+        # a look is free on a CPU, and would wait for a GPU
+        if owned.device.type == "cpu" and not (candidates.any(-1) & ~owned.any(-1)).any():
+            break
         owned = _rescue(owned, order, overlaps, candidates)
 
     best_alignment = (alignment * owned).amax(-1, keepdim=True)

@@ -183,7 +183,7 @@ def side_by_side(
 
     The order turns round by round. Rounds as in `latency`, the warm-up's times kept out.
     """
-    wait = _synchronizer(device)
+    wait = synchronizer(device)
     times: list[list[float]] = [[] for _ in calls]
     number, spent = 0, 0.0
     while number < warmup + rounds or spent < budget_s:

@@ -4,7 +4,7 @@ Ultralytics is under the AGPL and no part of this project. It has to be installe
 environment of its own, whose program is called as a user would call it:
 
     python -m venv /tmp/ultra && /tmp/ultra/bin/pip install ultralytics
-    python -m gffpn.benchmark.rival --yolo /tmp/ultra/bin/yolo data=neu_det data.root=/path/NEU-DET image_size=224
+    python -m gffpn.benchmark.rival --yolo /tmp/ultra/bin/yolo data=neu_det data.root=/path image_size=224
 
 Both train on the same images for `--epochs` epochs with a validation after each, from random weights.
 Ultralytics' time is the one that its own results.csv tells, ours runs from the call of fit to the end of the
