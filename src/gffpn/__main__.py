@@ -61,11 +61,13 @@ def benchmark_verb(arguments: argparse.Namespace) -> None:
 def benchmark_train_verb(arguments: argparse.Namespace) -> None:
     """Time a training of a few epochs and its parts."""
     from gffpn.benchmark.fit import training_speed
+    from gffpn.processes import is_lead
 
     if arguments.epochs < 1:
         raise ValueError(f"--epochs: got {arguments.epochs}, expected 1 or more")
     speed = training_speed(arguments.overrides, epochs=arguments.epochs)
-    print(json.dumps(speed.told()) if arguments.json else speed.table())
+    if is_lead():  # of the processes of trainer=ddp
+        print(json.dumps(speed.told()) if arguments.json else speed.table())
 
 
 def speed_verb(arguments: argparse.Namespace) -> None:

@@ -83,7 +83,7 @@ def our_round(overrides: Sequence[str], epochs: int) -> dict[str, float]:
     return {key: told[key] for key in ("images_per_second", "gflops_per_second")}
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print each round, then the medians and their ratios."""
     parser = argparse.ArgumentParser(prog="python -m gffpn.benchmark.rival", description=__doc__)
     parser.add_argument("--yolo", required=True, help="Ultralytics' program, in an environment of its own")
@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", default="n,s", help="of our detector (default: n,s)")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for train.py")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     config = build.compose_config(arguments.overrides)
     check(config)
     index = build.build_index(config)

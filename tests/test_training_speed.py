@@ -1,0 +1,122 @@
+"""Do the training benchmarks measure what they say?"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from gffpn.__main__ import main as verbs
+from gffpn.benchmark import rival
+from gffpn.benchmark.limits import Limits, Roofline, measure_limits
+from gffpn.callbacks import part_clock
+from gffpn.callbacks.part_clock import EPOCH, REST, STEP, PartClock
+from gffpn.data.index import DataIndex
+
+
+def test_time_goes_to_the_innermost_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([10.0, 11.0, 13.0, 16.0, 20.0, 25.0, 31.0])
+    monkeypatch.setattr(part_clock.time, "perf_counter", lambda: next(now))
+    clock = PartClock(epoch=1, wait=lambda: None)
+    network = torch.nn.Identity()
+    clock.watch(network, "neck")
+    for _ in range(2):  # the first epoch is not watched
+        clock.start(EPOCH)  # 10
+        clock.start("[Strategy]Single.training_step")  # 11
+        network(torch.ones(1))  # 13 to 16
+        clock.start("an action that nothing is known of")  # 20
+        clock.stop("an action that nothing is known of")  # 25
+        clock.stop("[Strategy]Single.training_step")  # 31
+        if clock.began is None:
+            clock.stop(EPOCH)
+    assert clock.began == 10
+    assert clock.seconds == {REST: 1, STEP: 2 + 4 + 5 + 6, "neck": 3}
+
+
+def test_a_roofline_by_hand() -> None:
+    a, b = torch.ones(2, 3), torch.ones(3, 4)
+    flops, moved = 2 * 2 * 3 * 4, 4 * (6 + 12 + 8)
+    with Roofline(Limits(matmul_gflops=1e-9, copy_gbytes=1.0)) as slow_arithmetic:
+        torch.mm(a, b)
+    assert slow_arithmetic.flops == flops
+    assert (slow_arithmetic.arithmetic, slow_arithmetic.memory) == (pytest.approx(flops), 0)
+    with Roofline(Limits(matmul_gflops=1.0, copy_gbytes=1e-9)) as slow_memory:
+        torch.mm(a, b).t()  # a view moves nothing
+    assert (slow_memory.arithmetic, slow_memory.memory) == (0, pytest.approx(moved))
+    with Roofline(Limits(matmul_gflops=1.0, copy_gbytes=1e-9)) as in_place:
+        a.add_(1)
+    assert in_place.memory == pytest.approx(4 * 6)
+
+
+def test_limits_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gffpn.benchmark.limits.COPIED_BYTES", 2**16)
+    monkeypatch.setattr("gffpn.benchmark.limits.SIDES", {"cpu": (32,)})
+    limits = measure_limits(torch.device("cpu"), torch.float32)
+    assert limits.matmul_gflops > 0
+    assert limits.copy_gbytes > 0
+
+
+def test_a_training_is_timed_from_end_to_end(
+    tiny: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("gffpn.benchmark.limits.COPIED_BYTES", 2**16)
+    monkeypatch.setattr("gffpn.benchmark.limits.SIDES", {"cpu": (32,)})
+    words = [word for word in tiny if not word.startswith("trainer.max_epochs")]
+    verbs(["benchmark-train", "--epochs=1", "--json", *words])
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    rate = 3 * told["gflops_forward"] * told["images_per_second"]
+    assert told["gflops_per_second"] == pytest.approx(rate)
+    assert {"images", "backbone", "neck", "head", "backward", "validation", "optimiser"} <= set(
+        told["step_ms"]
+    )
+    assert min(told["roofline_step_ms"].values()) > 0
+
+
+FAKE_YOLO = """#!/bin/sh
+for word in "$@"; do
+  case $word in project=*) folder=${word#project=};; epochs=*) epochs=${word#epochs=};; esac
+done
+mkdir -p "$folder/run"
+printf 'epoch,time\\n1,1.0\\n%s,8.0\\n' "$epochs" > "$folder/run/results.csv"
+echo 'YOLOv8n summary: 8.0 GFLOPs'
+"""
+
+
+def test_the_rivals_own_figures_are_read(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "yolo"
+    program.write_text(FAKE_YOLO)
+    program.chmod(0o755)
+    asked: list[list[str]] = []
+
+    def ours(words: list[str], epochs: int) -> dict[str, float]:
+        asked.append(words)
+        return {"images_per_second": 3.0, "gflops_per_second": 6.0}
+
+    monkeypatch.setattr(rival, "our_round", ours)
+    rival.main(["--yolo", str(program), "--rounds=1", "--sizes=s", *tiny])
+    assert asked[0][-1] == "size=s"
+    told = capsys.readouterr().out.splitlines()
+    config = rival.build.compose_config(tiny)
+    images = len(rival.build.build_index(config).splits["train"])
+    rate = 2 * images / 8.0
+    gflops = 3 * 8.0 * (rival.build.image_size(config)[0] / 640) ** 2 * rate
+    assert f"{rate:.1f} images/s" in told[-2]
+    assert f"{6.0 / gflops:.2f} x YOLOv8n" in told[-1]
+
+
+def test_a_data_set_for_the_rival(tiny: list[str], tmp_path: Path) -> None:
+    index: DataIndex = rival.build.build_index(rival.build.compose_config(tiny))
+    page = json.loads(rival.write_yolo_set(index, tmp_path).read_text())
+    assert page["names"] == {str(k): name for k, name in enumerate(index.classes)}
+    record = next(r for r in index.splits["train"] if len(r.boxes))
+    number = index.splits["train"].index(record)
+    (image,) = (tmp_path / page["train"]).glob(f"{number}.*")
+    assert os.path.samefile(image, record.path)
+    label, x, y, w, h = map(float, (tmp_path / f"labels/train/{number}.txt").read_text().split()[:5])
+    assert label == record.labels[0]
+    box = [(x - w / 2) * record.width, (y - h / 2) * record.height, w * record.width, h * record.height]
+    x1, y1, x2, y2 = record.boxes[0].tolist()
+    assert box == pytest.approx([x1, y1, x2 - x1, y2 - y1], abs=1e-3 * record.width)
