@@ -66,8 +66,10 @@ class DetectionTask(L.LightningModule):
     def on_train_epoch_start(self) -> None:
         self._steps = []
 
-    def on_train_epoch_end(self) -> None:
+    def _log_losses(self) -> None:
         # once an epoch: each value that Lightning logs at a step takes a fifth of a millisecond there
+        if not self._steps:  # a validation without a training before it
+            return
         counts = torch.tensor([count for _, count, _ in self._steps], device=self.device)
         for name in self._steps[0][0]:
             values = torch.stack([told[name] for told, _, _ in self._steps])
@@ -89,6 +91,7 @@ class DetectionTask(L.LightningModule):
         return {"detections": detections}
 
     def on_validation_epoch_end(self) -> None:
+        self._log_losses()  # here, before the epoch's checkpoint
         self._log_metric("val", self.val_metric)
 
     def test_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:
