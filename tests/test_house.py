@@ -36,7 +36,8 @@ RANKS = {
     "suite": 6,
     "benchmark": 7,
     "export": 7,
-    "__main__": 8,
+    "verbs": 8,
+    "__main__": 9,
 }
 # the suite's plain parts (folders, names, provenance) know nothing of torch and serve build.py
 LEAVES = {"suite.folder", "suite.tracking", "suite.overrides"}

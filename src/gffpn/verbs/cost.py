@@ -1,0 +1,47 @@
+"""`cost`: parameters and GFLOPs of one detector."""
+
+import argparse
+import dataclasses
+import json
+
+from gffpn.verbs.words import Verbs, add_classes, add_json, add_overrides
+
+
+def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
+    """The verb's words."""
+    verb = verbs.add_parser(
+        "cost",
+        help="parameters and GFLOPs",
+        description="Parameters and GFLOPs (2 x MAC, batch 1) of backbone, neck and head. "
+        "One JSON object stands on the last line.",
+        epilog="example: python -m gffpn cost neck=gffpn head=yolov5 size=l image_size=640",
+    )
+    add_json(verb, "print the JSON line only")
+    add_classes(verb)
+    add_overrides(verb)
+    verb.set_defaults(act=act)
+
+
+def act(arguments: argparse.Namespace) -> None:
+    """Parameters and GFLOPs of the detector that the overrides choose."""
+    from gffpn.build import build_detector, compose_config, image_size
+    from gffpn.cost import cost
+    from gffpn.suite.settings import check
+
+    config = compose_config(arguments.overrides)
+    check(config)
+    height, width = image_size(config)
+    price = dataclasses.asdict(cost(build_detector(config, arguments.classes), (height, width)))
+    told = {
+        "neck": config.choice.neck,
+        "backbone": config.choice.backbone,
+        "head": config.choice.head,
+        "size": config.size.name,
+        "classes": arguments.classes,
+        **price,
+        "image_size": height if height == width else [height, width],
+    }
+    if not arguments.json:
+        for key, value in told.items():
+            print(f"{key:18} {value}")
+    print(json.dumps(told))

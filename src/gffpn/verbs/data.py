@@ -1,0 +1,76 @@
+"""`data check` and `data card`: what is wrong with a data set, and what it holds."""
+
+import argparse
+import json
+
+from gffpn.verbs.words import Verbs, add_json, add_overrides
+
+
+def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
+    """The verb's words."""
+    data = verbs.add_parser("data", help="check a data set, or tell what it holds")
+    data_verbs = data.add_subparsers(metavar="check|card", required=True)
+    checking = data_verbs.add_parser(
+        "check",
+        help="every fault of a data set",
+        description="Read a data set as a run would: every folder, list, annotation and box, and each image "
+        "decoded once. Prints one line and exits with 0, or prints all faults by kind and exits with 1; what "
+        "data.on_error=skip would drop is a fault here.",
+        epilog="example: python -m gffpn data check data=voc data.root=/path/to/set data.annotations=xml",
+    )
+    add_overrides(checking)
+    checking.set_defaults(act=check_set)
+    telling = data_verbs.add_parser(
+        "card",
+        help="what a data set holds",
+        description="Counts by class, by size bin (of the metrics, in network and in native pixels) and by "
+        "split; images without boxes; boxes too thin at image_size; near-duplicate images across splits and "
+        "within; near-duplicates with different labels; boxes of two classes in one place.",
+        epilog="example: python -m gffpn data card data=neu_det data.root=/path/NEU-DET image_size=224",
+    )
+    add_json(telling, "print one JSON object that lists everything")
+    add_overrides(telling)
+    telling.set_defaults(act=tell_card)
+
+
+def check_set(arguments: argparse.Namespace) -> None:
+    """Read and check the data set; exit code 1 and every fault if there is one."""
+    from gffpn.build import build_index, compose_config
+    from gffpn.data.faults import FaultyData
+    from gffpn.suite.settings import check
+
+    config = compose_config(arguments.overrides)
+    check(config)
+    if "on_error" in config.data:
+        config.data.on_error = "raise"  # to skip a fault is to hide it
+    try:
+        index = build_index(config)
+    except FaultyData as error:
+        print(error.told())
+        raise SystemExit(1) from None
+    parts = [f"{split} {len(records)}" for split, records in index.splits.items()]
+    images = sum(len(records) for records in index.splits.values())
+    boxes = sum(len(record.boxes) for records in index.splits.values() for record in records)
+    mended = "".join(f"; {what}: {number}" for what, number in index.mended.items())
+    print(
+        f"no fault: {images} images ({', '.join(parts)}), {boxes} boxes, {len(index.classes)} classes{mended}"
+    )
+
+
+def tell_card(arguments: argparse.Namespace) -> None:
+    """What a data set holds, and what is doubtful about it."""
+    from rich.console import Console
+
+    from gffpn.build import build_index, compose_config, image_size
+    from gffpn.data.card import card
+    from gffpn.data.card_text import print_card
+    from gffpn.metrics.matching import SIZE_EDGES, size_ranges
+    from gffpn.suite.settings import check
+
+    config = compose_config(arguments.overrides)
+    check(config)
+    told = card(build_index(config), image_size(config), size_ranges(SIZE_EDGES))
+    if arguments.json:
+        print(json.dumps(told))
+    else:
+        print_card(told, Console())
