@@ -94,6 +94,8 @@ def refusals(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("- bright", "- shiny"))
     assert "data: fingerprint" in refused(capsys, folder)
+    config.write_text(config.read_text().replace("gffpn.data.yolo.YOLO", "os.system"))
+    assert "_target_ 'os.system', expected one of gffpn's own" in refused(capsys, folder)
     (folder / "checkpoints" / "best.ckpt").unlink()
     assert "best.ckpt: missing" in refused(capsys, folder)
 

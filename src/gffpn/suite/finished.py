@@ -1,6 +1,6 @@
 """A finished run, as it was: its configuration, its data, its best weights."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,10 +84,21 @@ class FinishedRun:
         return build.build_data(self.config, index)
 
 
+def _targets(node: object) -> Iterator[str]:
+    """Everything that a configuration would construct."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield str(node["_target_"])
+        node = list(node.values())
+    for part in node if isinstance(node, list) else ():
+        yield from _targets(part)
+
+
 def finished_run(path: Path, overrides: Sequence[str] = ()) -> FinishedRun:
     """Open a run's folder; `overrides` of `MOVABLE` alone say what lies elsewhere now.
 
-    Raises ValueError, in one line, unless the run is finished and its best weights are there.
+    Raises ValueError, in one line, unless the run is finished and its best weights are there, and if its
+    configuration would construct what is not of this project.
     """
     folder = RunFolder(path)
     if folder.status == "missing":
@@ -100,6 +111,10 @@ def finished_run(path: Path, overrides: Sequence[str] = ()) -> FinishedRun:
             raise ValueError(f"{needed}: missing, a finished run has it")
     config = OmegaConf.load(folder.config)
     assert isinstance(config, DictConfig)
+    for target in _targets(OmegaConf.to_container(config, resolve=True)):
+        # what a file says is constructed: one that comes from elsewhere could name anything
+        if not target.startswith("gffpn."):
+            raise ValueError(f"{folder.config}: _target_ {target!r}, expected one of gffpn's own")
     for word in overrides:
         key, sign, value = word.partition("=")
         if not sign or key not in MOVABLE:
