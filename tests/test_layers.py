@@ -390,3 +390,15 @@ class TestCatChannels:
         joined.backward(torch.ones_like(joined))
         assert len(seen) == 2
         assert all(gradient.is_contiguous(memory_format=layout) for gradient in seen)
+
+
+@pytest.mark.parametrize("side", [8, 7])
+def test_top_down_pass_is_the_same_sum_while_it_learns(side: int) -> None:
+    torch.manual_seed(0)
+    neck = TopDown([3, 4], [2, 6], [1, 1]).double()
+    maps = [torch.randn(2, 3, side, side).double(), torch.randn(2, 4, 4, 4).double()]
+    learning = neck(maps)
+    with torch.no_grad():
+        plain = neck(maps)
+    for ours, expected in zip(learning, plain, strict=True):
+        torch.testing.assert_close(ours, expected, atol=1e-12, rtol=0)

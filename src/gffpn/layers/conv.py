@@ -83,7 +83,11 @@ class ConvBNAct(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve, normalise, activate."""
-        y: Tensor = self.act(self.norm(self.conv(x)))
+        return self.finish(self.conv(x))
+
+    def finish(self, convolved: Tensor) -> Tensor:
+        """What follows the convolution."""
+        y: Tensor = self.act(self.norm(convolved))
         return y
 
     def fold(self) -> None:
