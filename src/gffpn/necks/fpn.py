@@ -9,6 +9,7 @@ the place of the 3x3 convolution, each level keeps its own width.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -45,8 +46,7 @@ class TopDown(nn.Module):
         """C maps to F maps of the same sizes."""
         fused = [self.fuse[-1](features[-1])]
         for i in reversed(range(len(self.reduce))):
-            reduce = self.reduce[i]
-            assert isinstance(reduce, ConvBNAct)
+            reduce = cast(ConvBNAct, self.reduce[i])
             fused.insert(0, self.fuse[i](_reduced(reduce, fused[0], features[i])))
         return fused
 
