@@ -16,6 +16,8 @@ from gffpn.data.sampler import EpochSampler
 from gffpn.data.transforms import Augment, Letterbox
 from gffpn.streams import derive_seed
 
+EVALUATED_AT_ONCE = 2
+"""Training batches in one of evaluation, which keeps nothing for a backward pass."""
 STAGE_SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ()}
 
 
@@ -129,7 +131,7 @@ class DetectionData(L.LightningDataModule):
         context = "fork" if self.workers and sys.platform == "linux" else None
         return DataLoader(
             dataset,
-            self.batch_size // world_size,
+            self.batch_size // world_size * (1 if train else EVALUATED_AT_ONCE),
             sampler=sampler,
             num_workers=self.workers,
             collate_fn=collate,
