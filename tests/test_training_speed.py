@@ -107,6 +107,24 @@ def test_the_rivals_own_figures_are_read(
     assert f"{6.0 / gflops:.2f} x YOLOv8n" in told[-1]
 
 
+def test_a_rival_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        rival.main(["--yolo", "/nowhere/yolo"])
+    assert leaving.value.code == 2
+    assert capsys.readouterr().err == "ERROR: --yolo: no program '/nowhere/yolo'\n"
+
+
+def test_ctrl_c_is_one_word(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gffpn.benchmark.fit.training_speed", interrupted)
+    with pytest.raises(SystemExit) as leaving:
+        verbs(["benchmark-train"])
+    assert leaving.value.code == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
+
+
 def test_a_data_set_for_the_rival(tiny: list[str], tmp_path: Path) -> None:
     index: DataIndex = rival.build.build_index(rival.build.compose_config(tiny))
     page = json.loads(rival.write_yolo_set(index, tmp_path).read_text())

@@ -1,6 +1,7 @@
 """`python -m gffpn VERB`: what can be asked beside training."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from gffpn.data.index import DataError
@@ -20,7 +21,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a verb; a wrong value is one line on stderr and exit code 2, a faulty data set exit code 1."""
+    """Run a verb; a wrong value is one line on stderr and exit code 2, a faulty data set exit code 1.
+
+    Ctrl-C is exit code 130.
+    """
     # overrides may stand before and after options; argparse takes one run of them only
     arguments, rest = parser().parse_known_args(argv)
     if unknown := [word for word in rest if word.startswith("-")]:
@@ -28,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.overrides += rest
     try:
         arguments.act(arguments)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        raise SystemExit(130) from None
     except (ValueError, *WRONG_OVERRIDE) as raised:
         error = unwrapped(raised)
         if not isinstance(error, ValueError):

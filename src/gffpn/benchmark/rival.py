@@ -15,6 +15,7 @@ import argparse
 import csv
 import json
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from typing import Any
 
 from gffpn import build
 from gffpn.data.index import DataIndex
+from gffpn.suite.overrides import refuse
 from gffpn.suite.settings import check
 
 MODEL = "yolov8n.yaml"
@@ -92,6 +94,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--sizes", default="n,s", help="of our detector (default: n,s)")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for train.py")
     arguments = parser.parse_args(argv)
+    try:
+        compare(arguments)
+    except ValueError as error:
+        refuse(error)
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """The rounds; ValueError, in one line, for what is wrong with the command or with its data."""
+    if shutil.which(arguments.yolo) is None:
+        raise ValueError(f"--yolo: no program {arguments.yolo!r}")
     config = build.compose_config(arguments.overrides)
     check(config)
     index = build.build_index(config)
