@@ -111,7 +111,10 @@ def training_speed(overrides: Sequence[str], *, epochs: int) -> TrainingSpeed:
     with tempfile.TemporaryDirectory() as folder:
         trainer = build.build_trainer(config, RunFolder(Path(folder)), [], profiler=clock)
         start = time.perf_counter()
-        trainer.fit(task, data)
+        try:
+            trainer.fit(task, data)
+        except SystemExit:  # Lightning answers Ctrl-C by leaving, without a word
+            raise KeyboardInterrupt from None
     assert clock.began is not None
     steps = int(trainer.num_training_batches)
     limits = measure_limits(device, dtype or torch.float32)
