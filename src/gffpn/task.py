@@ -73,7 +73,8 @@ class DetectionTask(L.LightningModule):
         counts = torch.tensor([count for _, count, _ in self._steps], device=self.device)
         for name in self._steps[0][0]:
             values = torch.stack([told[name] for told, _, _ in self._steps])
-            self.log(f"train/{name}", (values * counts).sum() / counts.sum(), sync_dist=True)
+            mean = (values * counts).sum() / counts.sum()
+            self.log(f"train/{name}", mean, prog_bar=name == "loss", sync_dist=True)
         lost = float(sum(boxes for _, _, boxes in self._steps))
         self.log("train/lost_boxes", lost, reduce_fx="sum", sync_dist=True)
 

@@ -4,9 +4,7 @@ import time
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import Callback
-from torch import Tensor
 
 
 class EpochLines(Callback):
@@ -16,18 +14,15 @@ class EpochLines(Callback):
         self.seconds = 0.0
         self._epoch_start = 0.0
         self._images = 0
-        self._losses: list[Tensor] = []
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._epoch_start = time.monotonic()
         self._images = 0
-        self._losses = []
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self._images += len(batch["images"])
-        self._losses.append(outputs["loss"].detach())
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """An epoch ends with its validation."""
@@ -41,7 +36,7 @@ class EpochLines(Callback):
         rate = self._images * trainer.world_size / spent
         left = self.seconds / done * (total - done) / 60
         print(
-            f"epoch {done}/{total}  train loss {float(torch.stack(self._losses).mean()):.3f}  "
+            f"epoch {done}/{total}  train loss {float(metrics.get('train/loss', float('nan'))):.3f}  "
             f"val loss {float(metrics.get('val/loss', float('nan'))):.3f}  "
             f"val mAP50 {100 * float(metrics.get('val/mAP50', float('nan'))):.1f} %  "
             f"{rate:.1f} images/s  {spent:.0f} s, {left:.1f} min left",
