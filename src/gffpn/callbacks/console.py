@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import Callback
 
 
 class EpochLines(Callback):
-    """Prints loss, val mAP50, speed and the time that is left; keeps the training time over resumptions."""
+    """Prints loss, val mAP50, speed, time left; logs the training time, kept over resumptions."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -23,6 +23,11 @@ class EpochLines(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self._images += len(batch["images"])
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.state.fn == "fit":  # so that a curve can be drawn over time as well as over epochs
+            minutes = (self.seconds + time.monotonic() - self._epoch_start) / 60
+            pl_module.log("train/minutes", minutes, sync_dist=True)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """An epoch ends with its validation."""
