@@ -64,6 +64,7 @@ def finished_run(
             "train/loss": 9 / (epoch + 1) + mAP50,
             "val/loss": 10 / (epoch + 1) + mAP50,
             "val/mAP50": mAP50 * (1 - 0.5 ** (epoch + 1)),
+            "train/minutes": 0.5 * (epoch + 1),
         }
         for epoch in range(epochs)
     ]
