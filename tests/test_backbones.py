@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 import timm
@@ -9,6 +10,7 @@ from gffpn.backbones.cspdarknet import CSPDarknet
 from gffpn.backbones.darknet53 import Darknet53
 from gffpn.backbones.timm import TimmBackbone
 from gffpn.pyramid import Backbone, Level
+from gffpn.task import DetectionTask
 from golden import BACKBONES, build
 
 
@@ -142,3 +144,14 @@ def test_a_failed_download_names_the_model_and_the_cure(monkeypatch: pytest.Monk
     monkeypatch.setattr(timm, "create_model", fail)
     with pytest.raises(RuntimeError, match=r"resnet18.a1_in1k: no route.*backbone.pretrained=false"):
         TimmBackbone(name="resnet18.a1_in1k", pretrained=True)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "dtype"), [(TimmBackbone, torch.float32), (nn.Identity, torch.bfloat16)]
+)
+def test_what_normalises_images_gets_all_their_grey_levels(backbone: type, dtype: torch.dtype) -> None:
+    task = SimpleNamespace(detector=SimpleNamespace(backbone=backbone), memory_format=torch.contiguous_format)
+    greys = torch.arange(256, dtype=torch.uint8).expand(1, 3, 1, 256)
+    with torch.autocast("cpu", torch.bfloat16):
+        images = DetectionTask.images(task, {"images": greys})
+    assert images.dtype == dtype

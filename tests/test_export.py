@@ -87,6 +87,7 @@ def refusals(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     assert "--limit: got -1" in refused(capsys, folder, "--limit", -1)
     assert "expected a file name that ends in .onnx" in refused(capsys, folder, "--out", tmp_path / "a.pt")
     assert "neck=fpn: expected KEY=VALUE with KEY one of" in refused(capsys, folder, "neck=fpn")
+    assert "trainer.threads: got 'two'" in refused(capsys, folder, "trainer.threads=two")
     assert "data.root=/nowhere: no such folder" in refused(capsys, folder, "data.root=/nowhere")
     (folder / "metrics.json").rename(folder / "kept.json")
     assert "the run is interrupted, expected a finished one" in refused(capsys, folder)
@@ -94,8 +95,10 @@ def refusals(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("- bright", "- shiny"))
     assert "data: fingerprint" in refused(capsys, folder)
-    config.write_text(config.read_text().replace("gffpn.data.yolo.YOLO", "os.system"))
-    assert "_target_ 'os.system', expected one of gffpn's own" in refused(capsys, folder)
+    honest = config.read_text()
+    for target in ("os.system", "gffpn.build.os.system", "gffpn.nothing"):
+        config.write_text(honest.replace("gffpn.data.yolo.YOLO", target))
+        assert f"_target_ {target!r}, expected one of gffpn's own" in refused(capsys, folder)
     (folder / "checkpoints" / "best.ckpt").unlink()
     assert "best.ckpt: missing" in refused(capsys, folder)
 

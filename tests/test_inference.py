@@ -3,6 +3,7 @@
 import pytest
 import torch
 from hydra.utils import instantiate
+from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from torch import Tensor, nn
 
 from gffpn.cost import count_flops
@@ -46,6 +47,14 @@ def test_necks(neck: str) -> None:
     assert not any(
         isinstance(part.norm, nn.BatchNorm2d) for part in folded.modules() if isinstance(part, ConvBNAct)
     )
+
+
+def test_norms_that_were_synchronised_fold() -> None:
+    """After a training over several GPUs Lightning leaves a class of its own in the norms' place."""
+    norms = TorchSyncBatchNorm()
+    module = norms.revert(norms.apply(lived_in(ConvBNAct(3, 4)))).eval()
+    assert not isinstance(module.norm, nn.BatchNorm2d)
+    assert isinstance(assert_same_function(module, torch.randn(2, 3, 8, 8)).norm, nn.Identity)
 
 
 @pytest.mark.parametrize("head", HEADS)

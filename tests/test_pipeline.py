@@ -268,9 +268,9 @@ class TestBatches:
         data.setup()
         sizes = [len(batch["images"]) for batch in data.train_dataloader()]
         assert sizes == [2, 2, 2, 1]
-        assert [len(batch["images"]) for batch in data.val_dataloader()] == [3]  # up to 4 at once
+        assert [len(batch["images"]) for batch in data.val_dataloader()] == [2, 1]
         batch = next(iter(data.test_dataloader()))
-        assert batch["images"].shape[1:] == (3, *SIZE)
+        assert batch["images"].shape == (2, 3, *SIZE)
         assert batch["images"].dtype == torch.uint8
         assert batch["lost_boxes"] == 0
         target = batch["targets"][1]

@@ -39,7 +39,6 @@ def test_a_roofline_by_hand() -> None:
     flops, moved = 2 * 2 * 3 * 4, 4 * (6 + 12 + 8)
     with Roofline(Limits(matmul_gflops=1e-9, copy_gbytes=1.0)) as slow_arithmetic:
         torch.mm(a, b)
-    assert slow_arithmetic.flops == flops
     assert (slow_arithmetic.arithmetic, slow_arithmetic.memory) == (pytest.approx(flops), 0)
     with Roofline(Limits(matmul_gflops=1.0, copy_gbytes=1e-9)) as slow_memory:
         torch.mm(a, b).t()  # a view moves nothing

@@ -98,7 +98,7 @@ def loader_workers(config: DictConfig) -> int:
         return asked
     if device(config.trainer.accelerator).type == "cpu":
         return 0
-    return min(8, (os.cpu_count() or 1) // max(1, torch.cuda.device_count()))
+    return min(8, processes.usable_cores() // max(1, torch.cuda.device_count()))
 
 
 def build_detector(config: DictConfig, num_classes: int) -> Detector:

@@ -5,10 +5,8 @@ import platform
 
 # from glibc's malloc.h
 _TRIM_THRESHOLD = -1
-_MMAP_THRESHOLD = -3
-_NEVER = 2**31 - 1
-_LARGEST_KEPT = 2**30
-"""Bytes of the largest block that is taken from memory that was freed before."""
+_MMAP_MAX = -4
+_NEVER = -1
 
 
 def keep_freed_memory() -> None:
@@ -20,5 +18,5 @@ def keep_freed_memory() -> None:
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
-        libc.mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT)
+        libc.mallopt(_MMAP_MAX, 0)  # blocks that are mapped one by one are unmapped one by one
         libc.mallopt(_TRIM_THRESHOLD, _NEVER)

@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from gffpn.layers.conv import is_batch_norm
+
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -44,7 +46,7 @@ def _fold_row(row: nn.Sequential) -> None:
     names: Sequence[str] = list(row._modules)
     for first, second in pairwise(names):
         conv, norm = row.get_submodule(first), row.get_submodule(second)
-        # a subclass may compute more: an activation, a standardised weight
-        if type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d:
+        # a subclass of the convolution may compute more: a standardised weight
+        if type(conv) is nn.Conv2d and is_batch_norm(norm):
             row._modules[first] = fuse_conv_bn_eval(conv, norm)
             row._modules[second] = nn.Identity()

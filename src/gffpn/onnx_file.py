@@ -164,6 +164,12 @@ def detections(arrays: Arrays) -> list[dict[str, Tensor]]:
     ]
 
 
+def require_all() -> None:
+    """Raise ExtraMissingError unless all that writing and running a file takes is installed."""
+    for library in ("onnx", "onnxscript", "onnxruntime"):
+        required(library)
+
+
 def required(library: str) -> Any:
     """Import a library of the extra `export`; raises ExtraMissingError."""
     try:

@@ -51,8 +51,9 @@ class DetectionTask(L.LightningModule):
         """The batch's images as the detector takes them: 0..1, in the precision that it computes in."""
         images = cast(Tensor, batch["images"])
         kind = images.device.type
-        # what autocast would make of them at the first convolution, to the last bit
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+        # what autocast would make of them at a first convolution, to the last bit
+        lower = torch.is_autocast_enabled(kind) and not getattr(self.detector.backbone, "normalises", False)
+        dtype = torch.get_autocast_dtype(kind) if lower else torch.float32
         return images.to(dtype=dtype, memory_format=self.memory_format).div_(255)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
@@ -62,9 +63,6 @@ class DetectionTask(L.LightningModule):
         told = {name: value.detach() for name, value in {"loss": total, **parts}.items()}
         self._steps.append((told, len(images), batch["lost_boxes"]))
         return total
-
-    def on_train_epoch_start(self) -> None:
-        self._steps = []
 
     def _log_losses(self) -> None:
         # once an epoch: each value that Lightning logs at a step takes a fifth of a millisecond there
@@ -77,6 +75,7 @@ class DetectionTask(L.LightningModule):
             self.log(f"train/{name}", mean, prog_bar=name == "loss", sync_dist=True)
         lost = float(sum(boxes for _, _, boxes in self._steps))
         self.log("train/lost_boxes", lost, reduce_fx="sum", sync_dist=True)
+        self._steps = []
 
     def validation_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:
         images = self.images(batch)

@@ -26,6 +26,8 @@ class TimmBackbone(nn.Module):
     image size; RuntimeError if `pretrained` weights cannot be had.
     """
 
+    normalises = True
+    """Its first operator is no convolution: images of lower precision would lose grey levels in it."""
     mean: Tensor
     std: Tensor
 

@@ -33,6 +33,8 @@ class TrainingSpeed:
     """From the call of fit to the end of the last plain epoch's validation."""
     gflops_forward: float
     limits: Limits
+    """Of the device of one process."""
+    processes: int
     parts: dict[str, float]
     """Seconds of one epoch."""
     step_roofline: tuple[float, float]
@@ -50,6 +52,11 @@ class TrainingSpeed:
         """Three forward passes an image: the backward pass takes two."""
         return 3 * self.gflops_forward * self.images_per_second
 
+    @property
+    def peak_gflops(self) -> float:
+        """Of all processes' devices, matrix products, GFLOP/s."""
+        return self.processes * self.limits.matmul_gflops
+
     def told(self) -> dict[str, object]:
         """All figures, for a JSON file."""
         arithmetic, memory = self.step_roofline
@@ -58,8 +65,8 @@ class TrainingSpeed:
             "images_per_second": self.images_per_second,
             "gflops_forward": self.gflops_forward,
             "gflops_per_second": self.gflops_per_second,
-            "matmul_peak_gflops_per_second": self.limits.matmul_gflops,
-            "share_of_matmul_peak": self.gflops_per_second / self.limits.matmul_gflops,
+            "matmul_peak_gflops_per_second": self.peak_gflops,
+            "share_of_matmul_peak": self.gflops_per_second / self.peak_gflops,
             "copy_gbytes_per_second": self.limits.copy_gbytes,
             "roofline_step_ms": {"arithmetic": 1e3 * arithmetic, "memory": 1e3 * memory},
             "step_ms": {part: 1e3 * seconds / self.steps for part, seconds in self.parts.items()},
@@ -68,7 +75,7 @@ class TrainingSpeed:
     def table(self) -> str:
         """For a terminal."""
         s, whole = self.setting, sum(self.parts.values())
-        peak = self.limits.matmul_gflops
+        peak = self.peak_gflops
         lines = [
             f"{s['neck']}, size {s['size']}, {s['image_size']} px, batch {s['batch_size']}, {s['precision']}",
             f"  on {s['device']}, {s['threads']} CPU threads",
@@ -91,9 +98,9 @@ class TrainingSpeed:
 
 
 def training_speed(overrides: Sequence[str], *, epochs: int) -> TrainingSpeed:
-    """Train as train.py would, for `epochs` plain epochs and one that is watched; nothing of it is kept.
+    """Train as train.py would, without its loggers, for `epochs` plain epochs and one that is watched.
 
-    Raises ValueError for a wrong override.
+    Nothing of it is kept. Raises ValueError for a wrong override.
     """
     config = build.compose_config([*overrides, f"trainer.max_epochs={epochs + 1}", "logger.wandb=off"])
     check(config)
@@ -133,6 +140,7 @@ def training_speed(overrides: Sequence[str], *, epochs: int) -> TrainingSpeed:
         seconds=clock.began - start,
         gflops_forward=cost(task.detector, build.image_size(config)).gflops,
         limits=limits,
+        processes=trainer.world_size,
         parts=dict(clock.seconds),
         step_roofline=_roofline(task.to(device), data.train_dataloader(), limits, dtype),
         steps=steps,

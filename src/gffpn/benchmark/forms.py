@@ -116,21 +116,23 @@ class FormTurn:
         self.times: defaultdict[str, list[float]] = defaultdict(list)
         self.fault = ""
         setting = subject.setting
+        subject.detector.to(setting.device)  # its head, too, whose constants the decoding reads
         generator = torch.Generator().manual_seed(0)
         shape = (setting.batch, 3, *setting.image_size)
         self.images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator).to(setting.device)
-        onnx = form.engine == ONNX
-        self.run = self._onnx() if onnx else take_form(subject.detector, form, setting)
-        self.read = detections if onnx else self._decode
+        self.run: Network | None = None
+        self.read = detections if form.engine == ONNX else self._decode
 
     def take(self, number: int) -> bool:
-        """Time batch 1 and the larger one; a form that fails is out, and says why."""
+        """Time batch 1 and the larger one; a form that fails, or cannot be made, is out and says why."""
         try:
+            if self.run is None:
+                self.run = self._made()
             with torch.inference_mode():
                 for count, prefix in ((1, ""), (self.subject.setting.batch, "batch_")):
                     images = self.images[:count]
                     forward, whole = latency(
-                        partial(self._predict, images),
+                        partial(self._predict, self.run, images),
                         self.read,
                         **ONCE,
                         device=self.subject.setting.device,
@@ -143,13 +145,15 @@ class FormTurn:
             traceback.print_exception(error)
         return not self.fault
 
-    def _predict(self, images: Tensor, _: object) -> Any:
-        return self.run(images)
+    def _predict(self, run: Network, images: Tensor, _: object) -> Any:
+        return run(images)
 
     def _decode(self, raw: list[Tensor]) -> object:
         return self.subject.decode(raw, self.subject.setting.image_size)
 
-    def _onnx(self) -> Any:
+    def _made(self) -> Network:
+        if self.form.engine != ONNX:
+            return take_form(self.subject.detector, self.form, self.subject.setting)
         deployed = Deployed(self.subject.detector, self.subject.decode, self.subject.setting.image_size)
         model = exported(deployed.eval(), self.images[:2].cpu(), OUTPUTS).model_proto
         runtime = session(model.SerializeToString(), threads=torch.get_num_threads())

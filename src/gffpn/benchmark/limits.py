@@ -71,7 +71,6 @@ class Roofline(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.limits = limits
         self.formulas = FlopCounterMode(display=False).flop_registry
-        self.flops = 0
         self.arithmetic = 0.0
         self.memory = 0.0
 
@@ -83,7 +82,6 @@ class Roofline(TorchDispatchMode):  # type: ignore[no-untyped-call]
         flops = int(formula(*args, **(kwargs or {}), out_val=output)) if formula else 0
         arithmetic = flops / (self.limits.matmul_gflops * 1e9)
         memory = sum(_bytes((args, kwargs, output))) / (self.limits.copy_gbytes * 1e9)
-        self.flops += flops
         if arithmetic > memory:
             self.arithmetic += arithmetic
         else:

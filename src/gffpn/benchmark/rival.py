@@ -77,7 +77,8 @@ def rival_round(yolo: str, page: Path, config: Any, images: int, epochs: int) ->
 
 def our_round(overrides: Sequence[str], epochs: int) -> dict[str, float]:
     """One training by ours, in a process of its own like the rival's."""
-    words = [sys.executable, "-m", "gffpn", "benchmark-train", "--json", f"--epochs={epochs}", *overrides]
+    words = [sys.executable, "-m", "gffpn", "benchmark-train", "--json", f"--epochs={epochs}"]
+    words += [*overrides, "trainer.accelerator=cpu"]  # as the rival
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ValueError(done.stderr[-1000:])

@@ -16,10 +16,7 @@ from gffpn.benchmark.forms import ONNX, FormTurn, forms
 from gffpn.benchmark.plan import Options, Subject, setting_of, subject
 from gffpn.benchmark.report import Columns, number, table
 from gffpn.benchmark.timing import take_rounds
-from gffpn.onnx_file import (
-    ExtraMissingError,
-    required,
-)
+from gffpn.onnx_file import ExtraMissingError, require_all
 from gffpn.shared_files import write_atomically
 from gffpn.suite.finished import finished_run
 from gffpn.suite.provenance import provenance
@@ -161,10 +158,11 @@ def _write(rows: Sequence[dict[str, Any]], page: str, asked: Contestant, out: Pa
 
 def _has_onnx() -> bool:
     try:
-        return all(map(required, ("onnxscript", "onnxruntime")))
+        require_all()
     except ExtraMissingError as error:
         print(f"Without ONNX Runtime: {error}", flush=True)
         return False
+    return True
 
 
 def _median(times: Sequence[float]) -> float | None:

@@ -36,7 +36,7 @@ def random_targets(count: int, setting: Setting) -> list[dict[str, Tensor]]:
 
 
 class TrainingStep:
-    """Forward pass, the head's own loss, backward pass, SGD: what a step of a training does.
+    """Forward pass, the head's own loss, backward pass, SGD.
 
     The rate is 0: the arithmetic is the same, and the weights, hence what the loss assigns, stay as they are.
     """

@@ -16,8 +16,6 @@ from gffpn.data.sampler import EpochSampler
 from gffpn.data.transforms import Augment, Letterbox
 from gffpn.streams import derive_seed
 
-EVALUATED_AT_ONCE = 2
-"""Training batches in one of evaluation, which keeps nothing for a backward pass."""
 STAGE_SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ()}
 
 
@@ -108,17 +106,16 @@ class DetectionData(L.LightningDataModule):
         return self._loader("test")
 
     def _loader(self, split: str) -> DataLoader[Item]:
-        train = split == "train"
         dataset = self.datasets[split]
         trainer = self.trainer
+        world_size = trainer.world_size if trainer else 1
         sampler = EpochSampler(
             len(dataset),
             seed=self.seed,
-            shuffle=train,
+            shuffle=split == "train",
             rank=trainer.global_rank if trainer else 0,
-            world_size=trainer.world_size if trainer else 1,
+            world_size=world_size,
         )
-        world_size = trainer.world_size if trainer else 1
         if self.batch_size % world_size:
             raise ValueError(
                 f"batch_size: got {self.batch_size}, expected a multiple of the {world_size} devices"
@@ -127,11 +124,11 @@ class DetectionData(L.LightningDataModule):
             raise ValueError(
                 f"{split}: got {len(dataset)} images, expected {world_size}, one a device, or more"
             )
-        # forked workers start in milliseconds, others import torch again (8 s); macOS cannot fork safely
+        # forked workers start in milliseconds, others import torch again (seconds); macOS cannot fork safely
         context = "fork" if self.workers and sys.platform == "linux" else None
         return DataLoader(
             dataset,
-            self.batch_size // world_size * (1 if train else EVALUATED_AT_ONCE),
+            self.batch_size // world_size,
             sampler=sampler,
             num_workers=self.workers,
             collate_fn=collate,

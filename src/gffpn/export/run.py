@@ -11,7 +11,7 @@ from gffpn.data.mosaic import GREY
 from gffpn.export.check import SPLITS, check
 from gffpn.export.report import markdown
 from gffpn.layers.choice import choose
-from gffpn.onnx_file import Deployed, required, session, write_onnx
+from gffpn.onnx_file import Deployed, require_all, session, write_onnx
 from gffpn.shared_files import write_atomically
 from gffpn.suite.finished import FinishedRun, finished_run
 from gffpn.suite.provenance import provenance
@@ -28,8 +28,7 @@ def export(
     if limit is not None and limit < 0:
         raise ValueError(f"--limit: got {limit}, expected 0 or more")
     choose("--split", split, SPLITS)
-    for library in ("onnx", "onnxscript", "onnxruntime"):
-        required(library)
+    require_all()
     run = finished_run(folder, overrides)
     path = out or folder / "best.onnx"
     if path.suffix != ".onnx":

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Callable
+from typing import TypeGuard
 
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gffpn.layers.choice import choose
@@ -57,6 +59,14 @@ def start_convolutions(module: nn.Module, start: Callable[[Tensor], object]) -> 
                 nn.init.zeros_(part.bias)
 
 
+def is_batch_norm(norm: nn.Module) -> TypeGuard[_BatchNorm]:
+    """Whether it is a BatchNorm and nothing more: timm's has an activation.
+
+    After a training with `sync_batchnorm`, Lightning leaves a class of its own in BatchNorm2d's place.
+    """
+    return isinstance(norm, _BatchNorm) and type(norm).forward is _BatchNorm.forward
+
+
 class ConvBNAct(nn.Module):
     """act(BN(conv(x))).
 
@@ -92,6 +102,6 @@ class ConvBNAct(nn.Module):
 
     def fold(self) -> None:
         """The convolution takes the norm in: the inference form."""
-        if isinstance(self.norm, nn.BatchNorm2d):
+        if is_batch_norm(self.norm):
             self.conv = fuse_conv_bn_eval(self.conv, self.norm)
             self.norm = nn.Identity()

@@ -22,7 +22,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gffpn.layers.choice import choose
-from gffpn.layers.conv import optional_norm
+from gffpn.layers.conv import is_batch_norm, optional_norm
 from gffpn.layers.precision import at_least_fp32, without_autocast
 
 
@@ -146,7 +146,7 @@ class FCCFM(nn.Module):
     def fold(self) -> None:
         """The product order of fewer operations: the inference form."""
         self.folds = fold_if_cheaper
-        if isinstance(self.norm, nn.BatchNorm2d):
+        if is_batch_norm(self.norm):
             self.project = fuse_conv_bn_eval(self.project, self.norm)
             self.norm = nn.Identity()
 

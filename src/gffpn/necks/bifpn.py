@@ -14,7 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from gffpn.layers.conv import ConvBNAct
+from gffpn.layers.conv import ConvBNAct, silu
 from gffpn.layers.csp import C3
 from gffpn.layers.lineage import bottlenecks, use_of_c2
 from gffpn.layers.resize import upsample_to
@@ -30,7 +30,7 @@ class WeightedSum(nn.Module):
     def __init__(self, count: int, channels: int) -> None:
         super().__init__()
         self.weights = nn.Parameter(torch.ones(count))
-        self.act = nn.SiLU(inplace=True)
+        self.act = silu()
         self.conv = nn.Conv2d(channels, channels, 1)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gffpn.layers.choice import choose
+from gffpn.layers.conv import silu
 from gffpn.layers.resize import upsample_to
 from gffpn.pyramid import Level, Levels, levels_at
 
@@ -95,7 +96,7 @@ class Node(nn.Module):
     def __init__(self, count: int, channels: int, *, fusion: str, separable: bool, bias: bool) -> None:
         super().__init__()
         self.fuse = Fuse(count, fusion)
-        self.act = nn.SiLU(inplace=True)
+        self.act = silu()
         if separable:
             convs = [
                 nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),

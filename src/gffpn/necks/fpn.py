@@ -54,10 +54,11 @@ class TopDown(nn.Module):
 def _reduced(reduce: ConvBNAct, coarser: Tensor, lateral: Tensor) -> Tensor:
     """1x1(cat(up `coarser`, `lateral`)), (N, C, H, W) of the size of `lateral`.
 
-    While it learns, as up(1x1(coarser)) + 1x1(lateral), each with its part of the weights: the same sum, as a
-    1x1 and a nearest neighbour commute, on a quarter of the cells and without the large map.
+    While it learns on a CPU, as up(1x1(coarser)) + 1x1(lateral), each with its part of the weights: the same
+    sum, as a 1x1 and a nearest neighbour commute, on a quarter of the cells and without the large map; in
+    bf16 each part is rounded.
     """
-    if not torch.is_grad_enabled():
+    if not torch.is_grad_enabled() or lateral.device.type != "cpu":
         joined: Tensor = reduce(cat_channels((upsample_to(coarser, lateral), lateral)))
         return joined
     of_coarser, of_lateral = torch.split(reduce.conv.weight, [coarser.shape[1], lateral.shape[1]], dim=1)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from gffpn import build
@@ -17,13 +18,13 @@ from gffpn.pyramid import check_image_size
 from gffpn.suite.folder import RunFolder
 from gffpn.suite.overrides import WRONG_OVERRIDE, told, unwrapped
 from gffpn.suite.reading import classes
+from gffpn.suite.settings import check_least_or_null
 
 MOVABLE = (
     "data.root",
     "data.splits",
     "paths.cache",
     "loader.cache",
-    "loader.workers",
     "trainer.threads",
     "trainer.accelerator",
 )
@@ -81,7 +82,20 @@ class FinishedRun:
             raise DataError(
                 f"data: fingerprint {index.fingerprint}, the run {self.folder.path} saw {expected}"
             )
-        return build.build_data(self.config, index)
+        config = OmegaConf.merge(self.config, {"loader": {"workers": 0}})  # nothing is loaded by batches
+        assert isinstance(config, DictConfig)
+        return build.build_data(config, index)
+
+
+def _is_ours(target: str) -> bool:
+    if not target.startswith("gffpn."):
+        return False
+    try:
+        found = get_object(target)
+    except (ImportError, ValueError, AttributeError):
+        return False
+    # a module of ours has names of others in it: gffpn.build.os.system
+    return str(getattr(found, "__module__", "")).startswith("gffpn.")
 
 
 def _targets(node: object) -> Iterator[str]:
@@ -113,11 +127,12 @@ def finished_run(path: Path, overrides: Sequence[str] = ()) -> FinishedRun:
     assert isinstance(config, DictConfig)
     for target in _targets(OmegaConf.to_container(config, resolve=True)):
         # what a file says is constructed: one that comes from elsewhere could name anything
-        if not target.startswith("gffpn."):
+        if not _is_ours(target):
             raise ValueError(f"{folder.config}: _target_ {target!r}, expected one of gffpn's own")
     for word in overrides:
         key, sign, value = word.partition("=")
         if not sign or key not in MOVABLE:
             raise ValueError(f"{word}: expected KEY=VALUE with KEY one of {list(MOVABLE)}")
         OmegaConf.update(config, key, OmegaConf.from_dotlist([f"value={value}"]).value)
+    check_least_or_null(config)
     return FinishedRun(folder, config, metrics)

@@ -42,10 +42,7 @@ def check(config: DictConfig) -> None:
             value = OmegaConf.select(config, key, throw_on_missing=True)
             if type(value) is not int or value < least:
                 raise ValueError(f"{key}: got {value!r}, expected a whole number, {least} or more")
-        for key, least in LEAST_OR_NULL.items():
-            value = OmegaConf.select(config, key)
-            if value is not None and (type(value) is not int or value < least):
-                raise ValueError(f"{key}: got {value!r}, expected null or a whole number, {least} or more")
+        check_least_or_null(config)
         image_size(config)
         choose("loader.cache", config.loader.cache, dict.fromkeys(MODES))
         choose("logger.wandb", config.logger.wandb, tracking.MODES)
@@ -54,6 +51,14 @@ def check(config: DictConfig) -> None:
             _check_arguments(where, node, choices)
     except WRONG_OVERRIDE as error:
         raise ValueError(told(error)) from error
+
+
+def check_least_or_null(config: DictConfig) -> None:
+    """Raise ValueError, in one line, for a number of threads or workers that cannot be right."""
+    for key, least in LEAST_OR_NULL.items():
+        value = OmegaConf.select(config, key)
+        if value is not None and (type(value) is not int or value < least):
+            raise ValueError(f"{key}: got {value!r}, expected null or a whole number, {least} or more")
 
 
 def check_jobs(config: DictConfig) -> list[list[str]]:
