@@ -6,7 +6,7 @@ from typing import Any, cast
 import lightning as L
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from gffpn.detector import Detector
@@ -130,7 +130,11 @@ class DetectionTask(L.LightningModule):
         if gradient_clip_val is not None:
             # the optimiser's own lists: to gather them from the modules takes a millisecond
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-            clip_grad_norm_(parameters, gradient_clip_val)
+            gradients = [p.grad for p in parameters if p.grad is not None]
+            norm = get_total_norm(gradients)
+            # on a GPU the comparison would wait for it
+            if norm.device.type != "cpu" or not norm <= gradient_clip_val:
+                clip_grads_with_norm_(parameters, gradient_clip_val, norm)
 
 
 def size_of(images: Tensor) -> tuple[int, int]:
