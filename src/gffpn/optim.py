@@ -29,14 +29,16 @@ def decay_groups(module: nn.Module, weight_decay: float) -> ParamGroups:
     ]
 
 
-def _adamw(groups: Iterable[dict[str, object]], recipe: "Recipe", fused: bool) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(list(groups), lr=recipe.lr, betas=(recipe.momentum, 0.999), fused=fused or None)
+def _adamw(
+    groups: Iterable[dict[str, object]], recipe: "Recipe", fused: bool | None
+) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(list(groups), lr=recipe.lr, betas=(recipe.momentum, 0.999), fused=fused)
 
 
-def _sgd(groups: Iterable[dict[str, object]], recipe: "Recipe", fused: bool) -> torch.optim.Optimizer:
+def _sgd(groups: Iterable[dict[str, object]], recipe: "Recipe", fused: bool | None) -> torch.optim.Optimizer:
     nesterov = recipe.momentum > 0
     return torch.optim.SGD(
-        list(groups), lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov, fused=fused or None
+        list(groups), lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov, fused=fused
     )
 
 
@@ -107,7 +109,7 @@ class Recipe:
         fused: one kernel for all parameters, 3 times faster on a CPU than a loop over them; false leaves the
         choice to PyTorch.
         """
-        optimizer = OPTIMIZERS[self.optimizer](decay_groups(module, self.weight_decay), self, fused)
+        optimizer = OPTIMIZERS[self.optimizer](decay_groups(module, self.weight_decay), self, fused or None)
 
         def factor(step: int) -> float:
             return self.factor(step, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
