@@ -98,11 +98,11 @@ def test_c3_parameters(in_channels: int, out_channels: int, repeats: int) -> Non
 
 
 def test_c3_concatenates_main_then_side() -> None:
-    block = C3(2, 4, 1)
-    block.main, block.blocks, block.merge = nn.Identity(), nn.Identity(), nn.Identity()
-    block.side = Fixed(torch.zeros(1, 2, 3, 3))
-    x = torch.randn(1, 2, 3, 3)
-    torch.testing.assert_close(block(x), torch.cat((x, torch.zeros_like(x)), dim=1))
+    block = C3(4, 4, 1)
+    block.enter, block.merge = nn.Identity(), nn.Identity()
+    block.blocks = Fixed(torch.zeros(1, 2, 3, 3))
+    x = torch.randn(1, 4, 3, 3)
+    torch.testing.assert_close(block(x), torch.cat((torch.zeros(1, 2, 3, 3), x[:, 2:]), dim=1))
 
 
 def test_sppf_sees_windows_of_1_5_9_and_13_cells() -> None:

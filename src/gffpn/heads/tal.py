@@ -10,6 +10,7 @@ since an untrained prediction overlaps a tiny box so little that IoU alone leave
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -91,8 +92,8 @@ class TALHead(nn.Module):
         ]
 
     def distances(self, box_logits: Tensor) -> Tensor:
-        """Expected distances (..., 4), in cells, of box logits (..., 4 x reg_max)."""
-        probability = self.side_logits(box_logits).softmax(-1)
+        """Expected distances (..., 4) float32, in cells, of box logits (..., 4 x reg_max)."""
+        probability = self.side_logits(box_logits).softmax(-1, dtype=torch.float32)
         # no matrix product: autocast would take it to half precision
         mean_bin = (probability * torch.arange(self.reg_max, device=box_logits.device)).sum(-1)
         return mean_bin + self.min_distance
@@ -128,10 +129,18 @@ def _grids(raw: list[Tensor]) -> list[tuple[int, int]]:
 
 
 def _flatten(raw: list[Tensor], head: TALHead) -> tuple[Tensor, Tensor]:
-    """Box logits (N, A, 4 x reg_max) and class logits (N, A, K) of all levels, float32, cells row by row."""
-    flat = torch.cat([level.permute(0, 2, 3, 1).flatten(1, 2) for level in raw], 1).float()
-    box_logits, class_logits = torch.split(flat, [4 * head.reg_max, head.num_classes], -1)
-    return box_logits, class_logits
+    """Box logits (N, A, 4 x reg_max), class logits (N, A, K) of all levels, cells row by row; raw's type.
+
+    They come apart before they are joined: slices of a joint tensor would be copied once more by each user.
+    """
+    widths = [4 * head.reg_max, head.num_classes]
+    box_logits, class_logits = zip(*(torch.split(level, widths, 1) for level in raw), strict=True)
+    return _cells(box_logits), _cells(class_logits)
+
+
+def _cells(maps: Sequence[Tensor]) -> Tensor:
+    """Maps (N, C, H, W) to (N, A, C)."""
+    return torch.cat([one.permute(0, 2, 3, 1).flatten(1, 2) for one in maps], 1)
 
 
 class TALLoss:
@@ -179,6 +188,7 @@ class TALLoss:
         boxes, labels, valid = pad_targets(targets, raw[0].device)
         points, strides = grid_points(_grids(raw), self.head.strides, raw[0].device)
         box_logits, class_logits = _flatten(raw, self.head)
+        class_logits = class_logits.float()
         candidates = candidate_points(points, boxes, valid, min_side=self.min_side)
         assigned = self._assign(box_logits, class_logits, points, strides, boxes, labels, candidates)
 
@@ -193,7 +203,9 @@ class TALLoss:
         weight, chosen = assigned.weight.topk(count, dim=1, sorted=False)
         image = torch.arange(len(boxes), device=chosen.device)[:, None]
         true_boxes = boxes[image, assigned.target[image, chosen]]
-        box, dfl = self._box_losses(box_logits[image, chosen], points[chosen], strides[chosen], true_boxes)
+        # float32 after the choice: the gradient of what was not chosen, nearly all, is never made in it
+        logits = box_logits[image, chosen].float()
+        box, dfl = self._box_losses(logits, points[chosen], strides[chosen], true_boxes)
         return {
             "box": self.box_weight * (box * weight).sum() / total,
             "class": self.class_weight * classes,
@@ -234,4 +246,5 @@ class TALDecode(Decode[TALHead]):
         """Every point's box and class scores."""
         points, strides = grid_points(_grids(raw), self.head.strides, raw[0].device)
         box_logits, class_logits = _flatten(raw, self.head)
-        return boxes_from_distances(points, self.head.distances(box_logits) * strides), class_logits.sigmoid()
+        boxes = boxes_from_distances(points, self.head.distances(box_logits) * strides)
+        return boxes, class_logits.float().sigmoid()

@@ -1,5 +1,6 @@
 """Blocks of the cspdarknet lineage (YOLOv5 v6 as publicly described): bottleneck, C3, SPPF."""
 
+import torch
 from torch import Tensor, nn
 
 from gffpn.layers.cat import cat_channels
@@ -32,21 +33,27 @@ class C3(nn.Module):
     """Half of the output's width through `repeats` bottlenecks, half past them; a 1x1 merges the two.
 
     (N, C_in, H, W) to (N, C_out, H, W).
+
+    The 1x1 convolutions in front of the two halves are one of their joint width (the published cv1 and cv2 are
+    its weights' first and second half): the same sums, the map read once.
     """
 
     def __init__(self, in_channels: int, out_channels: int, repeats: int, *, shortcut: bool = False) -> None:
         super().__init__()
-        hidden_channels = out_channels // 2
-        self.main = ConvBNAct(in_channels, hidden_channels)
+        self.hidden_channels = out_channels // 2
+        self.enter = ConvBNAct(in_channels, 2 * self.hidden_channels)
         self.blocks = nn.Sequential(
-            *(Bottleneck(hidden_channels, hidden_channels, shortcut=shortcut) for _ in range(repeats))
+            *(
+                Bottleneck(self.hidden_channels, self.hidden_channels, shortcut=shortcut)
+                for _ in range(repeats)
+            )
         )
-        self.side = ConvBNAct(in_channels, hidden_channels)
-        self.merge = ConvBNAct(2 * hidden_channels, out_channels)
+        self.merge = ConvBNAct(2 * self.hidden_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Main and side branch, concatenated in that order, merged."""
-        y: Tensor = self.merge(cat_channels((self.blocks(self.main(x)), self.side(x))))
+        main, side = torch.split(self.enter(x), self.hidden_channels, dim=1)
+        y: Tensor = self.merge(cat_channels((self.blocks(main), side)))
         return y
 
 
