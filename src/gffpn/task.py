@@ -44,8 +44,9 @@ class DetectionTask(L.LightningModule):
         self.recipe = recipe
         self.val_metric = DetectionMetric(classes)
         self.test_metric = DetectionMetric(classes)
-        # of the running epoch: losses, images and lost boxes of each step
-        self._steps: list[tuple[dict[str, Tensor], int, int]] = []
+        # of the running epoch, by split: losses and images of each step
+        self._losses: dict[str, list[tuple[dict[str, Tensor], int]]] = {"train": [], "val": []}
+        self._lost_boxes = 0
 
     def images(self, batch: Batch) -> Tensor:
         """The batch's images as the detector takes them: 0..1, in the precision that it computes in."""
@@ -59,40 +60,41 @@ class DetectionTask(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         images = self.images(batch)
-        parts = self.loss(self.detector(images), batch["targets"], size_of(images))
+        self._lost_boxes += batch["lost_boxes"]
+        return self._total_loss("train", self.detector(images), batch)
+
+    def _total_loss(self, split: str, raw: list[Tensor], batch: Batch) -> Tensor:
+        parts = self.loss(raw, batch["targets"], size_of(batch["images"]))
         total = torch.stack(list(parts.values())).sum()
         told = {name: value.detach() for name, value in {"loss": total, **parts}.items()}
-        self._steps.append((told, len(images), batch["lost_boxes"]))
+        self._losses[split].append((told, len(batch["images"])))
         return total
 
-    def _log_losses(self) -> None:
+    def _log_losses(self, split: str) -> None:
         # once an epoch: each value that Lightning logs at a step takes a fifth of a millisecond there
-        if not self._steps:  # a validation without a training before it
-            return
-        counts = torch.tensor([count for _, count, _ in self._steps], device=self.device)
-        for name in self._steps[0][0]:
-            values = torch.stack([told[name] for told, _, _ in self._steps])
-            mean = (values * counts).sum() / counts.sum()
-            self.log(f"train/{name}", mean, prog_bar=name == "loss", sync_dist=True)
-        lost = float(sum(boxes for _, _, boxes in self._steps))
-        self.log("train/lost_boxes", lost, reduce_fx="sum", sync_dist=True)
-        self._steps = []
+        steps, self._losses[split] = self._losses[split], []
+        counts = torch.tensor([count for _, count in steps], device=self.device)
+        images = sum(count for _, count in steps)
+        for name in steps[0][0]:
+            mean = (torch.stack([told[name] for told, _ in steps]) * counts).sum() / images
+            shown = (split, name) == ("train", "loss")
+            # over processes, a mean weighted by their images
+            self.log(f"{split}/{name}", mean, prog_bar=shown, batch_size=images, sync_dist=True)
 
     def validation_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:
         images = self.images(batch)
         raw = self.detector(images)
-        parts = self.loss(raw, batch["targets"], size_of(images))
-        count = len(images)
-        # gloo and nccl both reduce these once an epoch
-        self.log("val/loss", torch.stack(list(parts.values())).sum(), batch_size=count, sync_dist=True)
-        for name, value in parts.items():
-            self.log(f"val/{name}", value, batch_size=count, sync_dist=True)
+        self._total_loss("val", raw, batch)
         detections = self.decode(raw, size_of(images))
         self.val_metric.update(detections, batch["targets"])
         return {"detections": detections}
 
     def on_validation_epoch_end(self) -> None:
-        self._log_losses()  # here, before the epoch's checkpoint
+        if self._losses["train"]:  # none where a validation has no training before it
+            self._log_losses("train")  # here, before the epoch's checkpoint
+            self.log("train/lost_boxes", float(self._lost_boxes), reduce_fx="sum", sync_dist=True)
+            self._lost_boxes = 0
+        self._log_losses("val")
         self._log_metric("val", self.val_metric)
 
     def test_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:

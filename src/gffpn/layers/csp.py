@@ -34,8 +34,8 @@ class C3(nn.Module):
 
     (N, C_in, H, W) to (N, C_out, H, W).
 
-    The 1x1 convolutions in front of the two halves are one of their joint width (the published cv1 and cv2 are
-    its weights' first and second half): the same sums, the map read once.
+    The 1x1 convolutions in front of the two halves are one, of their joint width: the same sums, the map read
+    once. The published cv1 and cv2 are the first and the second half of its weights.
     """
 
     def __init__(self, in_channels: int, out_channels: int, repeats: int, *, shortcut: bool = False) -> None:
