@@ -18,4 +18,9 @@ class StepStream(Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        torch.manual_seed(derive_seed(self.seed, "step", trainer.global_step, trainer.global_rank))
+        seed = derive_seed(self.seed, "step", trainer.global_step, trainer.global_rank)
+        # what draws here, by name: torch.manual_seed looks for every kind of device, for a millisecond
+        torch.default_generator.manual_seed(seed)
+        device = trainer.strategy.root_device
+        if device.type != "cpu":
+            torch.get_device_module(device).manual_seed(seed)
