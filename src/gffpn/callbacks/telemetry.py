@@ -44,6 +44,8 @@ class AttentionTelemetry(Callback):
     def on_validation_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object, **__: object
     ) -> None:
+        if not self._hooks:
+            return
         for hook in self._hooks:
             hook.remove()
         modules = dict(pl_module.named_modules())
