@@ -147,7 +147,7 @@ def test_a_file_holds_the_whole_detector(tmp_path: Path) -> None:
     neck = build("neck", "fpn", backbone.out_levels)
     node = load("head", "tal", size="n")
     head = instantiate(node["network"], neck.out_levels, 3)
-    decode = instantiate({**node["decode"], "score_threshold": 0.003}, head)
+    decode = instantiate({**node["decode"], "score_threshold": 0.01}, head)
     detector = Detector(backbone, neck, head).eval()
     for part in detector.modules():  # a detector that sees something: unlike images give unlike answers
         if isinstance(part, nn.BatchNorm2d):

@@ -58,11 +58,6 @@ class DetectionTask(L.LightningModule):
         # to turn the layout and the type at once takes a CPU twice as long
         return images.to(dtype).div_(255).contiguous(memory_format=self.memory_format)
 
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        if device.type == "cpu":  # to look at each tensor of each target takes half a millisecond
-            return batch
-        return super().transfer_batch_to_device(batch, device, dataloader_idx)
-
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         images = self.images(batch)
         self._lost_boxes += batch["lost_boxes"]
