@@ -40,19 +40,16 @@ class C3(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, repeats: int, *, shortcut: bool = False) -> None:
         super().__init__()
-        self.hidden_channels = out_channels // 2
-        self.enter = ConvBNAct(in_channels, 2 * self.hidden_channels)
+        hidden_channels = out_channels // 2
+        self.enter = ConvBNAct(in_channels, 2 * hidden_channels)
         self.blocks = nn.Sequential(
-            *(
-                Bottleneck(self.hidden_channels, self.hidden_channels, shortcut=shortcut)
-                for _ in range(repeats)
-            )
+            *(Bottleneck(hidden_channels, hidden_channels, shortcut=shortcut) for _ in range(repeats))
         )
-        self.merge = ConvBNAct(2 * self.hidden_channels, out_channels)
+        self.merge = ConvBNAct(2 * hidden_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Main and side branch, concatenated in that order, merged."""
-        main, side = torch.split(self.enter(x), self.hidden_channels, dim=1)
+        main, side = torch.chunk(self.enter(x), 2, dim=1)
         y: Tensor = self.merge(cat_channels((self.blocks(main), side)))
         return y
 
