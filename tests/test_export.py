@@ -92,6 +92,12 @@ def refusals(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     (folder / "metrics.json").rename(folder / "kept.json")
     assert "the run is interrupted, expected a finished one" in refused(capsys, folder)
     (folder / "kept.json").rename(folder / "metrics.json")
+    best = folder / "checkpoints" / "best.ckpt"
+    of_another_version = torch.load(best, weights_only=True)
+    del of_another_version["state_dict"]["detector.backbone.stem.conv.weight"]
+    torch.save(of_another_version, best)
+    told = refused(capsys, folder)
+    assert "best.ckpt: not the weights of this version's network, so train it again: Missing key(s)" in told
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("- bright", "- shiny"))
     assert "data: fingerprint" in refused(capsys, folder)
@@ -99,7 +105,7 @@ def refusals(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     for target in ("os.system", "gffpn.build.os.system", "gffpn.nothing"):
         config.write_text(honest.replace("gffpn.data.yolo.YOLO", target))
         assert f"_target_ {target!r}, expected one of gffpn's own" in refused(capsys, folder)
-    (folder / "checkpoints" / "best.ckpt").unlink()
+    best.unlink()
     assert "best.ckpt: missing" in refused(capsys, folder)
 
 

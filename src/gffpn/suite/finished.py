@@ -66,9 +66,14 @@ class FinishedRun:
         best = self.folder.checkpoints / "best.ckpt"
         state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
         own = "detector."
-        detector.load_state_dict(
-            {key.removeprefix(own): x for key, x in state.items() if key.startswith(own)}
-        )
+        weights = {key.removeprefix(own): x for key, x in state.items() if key.startswith(own)}
+        try:
+            detector.load_state_dict(weights)
+        except RuntimeError as error:
+            first = str(error).splitlines()[1].strip()  # below a title; each line lists its tensors
+            raise ValueError(
+                f"{best}: not the weights of this version's network, so train it again: {first:.120}..."
+            ) from error
         return detector.eval(), decode
 
     def data(self) -> DetectionData:
