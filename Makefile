@@ -47,10 +47,10 @@ benchmark-train: $(STAMP) ## how fast a training is here, and where its time goe
 	$(RUN) -m gffpn benchmark-train
 
 benchmark-evaluation: $(STAMP) ## seconds that mAP of 10,000 images takes, beside pycocotools (2 minutes)
-	$(RUN) -m gffpn.benchmark.evaluation
+	$(RUN) -m benchmarks.evaluation
 
 benchmark-startup: $(STAMP) ## seconds to the first step, and what each run of a sweep adds (5 minutes)
-	$(RUN) -m gffpn.benchmark.startup
+	$(RUN) -m benchmarks.startup
 
 table5: $(STAMP) ## the paper's Table 5: what its necks cost in its detector, at 640 pixels
 	$(RUN) -m gffpn benchmark --paper size=l head=yolov5 image_size=640 --out runs/benchmark/table5
@@ -63,7 +63,7 @@ simulator-card: $(STAMP) ## measure whether a detector can cheat on the simulate
 	$(RUN) tests/simulator_card.py
 
 gallery: $(STAMP) ## pictures of the simulated data, to runs/gallery/index.html
-	$(RUN) -m gffpn.data.simulator.gallery runs/gallery
+	$(RUN) -m tinyindus.gallery runs/gallery
 
 clean: ## delete the environment and the caches, never runs/
 	rm -rf $(VENV) cache .mypy_cache .ruff_cache .pytest_cache

@@ -71,7 +71,7 @@ def logged() -> Iterator[list[str]]:
         def emit(self, record: logging.LogRecord) -> None:
             lines.append(record.getMessage())
 
-    handler, logger = Lines(), logging.getLogger("gffpn.data.faults")
+    handler, logger = Lines(), logging.getLogger("gffpn.data.readers.faults")
     logger.addHandler(handler)
     try:
         yield lines
@@ -81,7 +81,7 @@ def logged() -> Iterator[list[str]]:
 
 def skipping(case: Case, folder: Path, overrides: list[str]) -> str:
     """Train one epoch with data.on_error=skip: what was logged, or the second refusal."""
-    from gffpn.build import compose_config
+    from gffpn.config.compose import compose_config
     from gffpn.suite.run import run
 
     out = io.StringIO()

@@ -68,7 +68,7 @@ class Case:
     form: str
     spoil: Spoil
     kind: str
-    """Of `gffpn.data.faults.Kind`: stands in the message."""
+    """Of `gffpn.data.readers.faults.Kind`: stands in the message."""
     told: str
     """A regular expression that the message matches: the file, and what was found."""
     overrides: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from gffpn.build import compose_config
+from gffpn.config.compose import compose_config
 from gffpn.pyramid import Level
 
 CONF = Path(__file__).parents[1] / "conf"

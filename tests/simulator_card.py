@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gffpn.data.simulator.dials import PRESETS
-from gffpn.data.simulator.store import source_digest
-from gffpn.shared_files import write_atomically
-from gffpn.suite.provenance import provenance
+from gffpn.files.writing import write_atomically
+from gffpn.runs.provenance import provenance
+from tinyindus import VERSION
+from tinyindus.dials import PRESETS
 from validity import card, contents, context, detector, nothing, outlines, prior, repeat, splits, thumbnail
 from validity.finding import Finding
 
@@ -39,7 +39,7 @@ COUNTED_SCENES, COUNTED_SIDE = 600, 640
 def run(name: str) -> dict[str, Any]:
     """Run one part and give what the JSON keeps of it."""
     # before it runs: the code may change meanwhile
-    made, code, start = provenance(), source_digest(), time.monotonic()
+    made, code, start = provenance(), VERSION, time.monotonic()
     if name == COUNTS:
         found: dict[str, Any] = {
             "presets": {key: contents.count_objects(key, COUNTED_SCENES, COUNTED_SIDE) for key in PRESETS}
@@ -69,7 +69,7 @@ def main(names: list[str]) -> None:
         print(f"  {parts[name]['minutes']} minutes", flush=True)
         ordered = {key: parts[key] for key in known if key in parts}
         write_atomically(FIGURES, json.dumps(ordered, indent=1) + "\n")
-        write_atomically(CARD, card.text(ordered, list(CHECKS), code=source_digest()))
+        write_atomically(CARD, card.text(ordered, list(CHECKS), code=VERSION))
 
 
 if __name__ == "__main__":

@@ -10,19 +10,21 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from gffpn import build
 from gffpn.__main__ import main as verbs
 from gffpn.benchmark.entry import FORMS, TRAINED, Entry, TrainingTurns
 from gffpn.benchmark.memory import LiveMemory, activation_peak
 from gffpn.benchmark.plan import Options, Setting, Subject, parted
 from gffpn.benchmark.record import Record
 from gffpn.benchmark.report import markdown, write
-from gffpn.benchmark.timing import rotated, take_rounds
 from gffpn.benchmark.training import TrainingStep, random_images, random_targets
-from gffpn.build import CONF, build_detector, compose_config
+from gffpn.build.detector import build_detector
+from gffpn.config.compose import compose_config
+from gffpn.config.overrides import CONF
 from gffpn.cost import Cost, cost
+from gffpn.machine.devices import device
+from gffpn.machine.timing import rotated, take_rounds
 from gffpn.necks.panet import PANet
-from gffpn.suite.paper import paper_costs
+from gffpn.report.paper import paper_costs
 
 TOY = ["neck=fpn,panet", "image_size=64", "trainer.precision=32-true", "trainer.accelerator=cpu"]
 QUICK = ["--rounds", "2", "--seconds", "0"]
@@ -207,11 +209,11 @@ def test_the_device_is_the_trainers(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     found: list[torch.device | None] = [None]
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: found[0])
-    assert (build.device("cpu"), build.device("auto")) == (cpu, cpu)
+    assert (device("cpu"), device("auto")) == (cpu, cpu)
     with pytest.raises(ValueError, match=r"got 'gpu', this machine has \['auto', 'cpu'\]"):
-        build.device("gpu")
+        device("gpu")
     found[0] = cuda
-    assert (build.device("cpu"), build.device("auto"), build.device("gpu")) == (cpu, cuda, cuda)
+    assert (device("cpu"), device("auto"), device("gpu")) == (cpu, cuda, cuda)
 
 
 def test_activation_memory_by_hand() -> None:

@@ -10,8 +10,11 @@ import yaml
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from gffpn.build import CONF, build_detector, build_recipe, compose_config, image_size, resolved
-from gffpn.suite.identity import run_name
+from gffpn.build.detector import build_detector, build_recipe
+from gffpn.config.compose import compose_config, image_size
+from gffpn.config.overrides import CONF
+from gffpn.config.resolve import resolved
+from gffpn.runs.identity import run_name
 
 GROUPS = ["size", "backbone", "neck", "head", "data", "augment", "optim", "trainer", "logger", "scale"]
 CHOICES = [f"{group}={path.stem}" for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]

@@ -6,16 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gffpn.cost import (
-    COUNTING_RULE,
-    cost,
-    count_flops,
-    count_parameters,
-    device_name,
-    fps,
-    latency,
-    side_by_side,
-)
+from gffpn.cost import COUNTING_RULE, cost, count_flops, count_parameters, fps
+from gffpn.machine.devices import device_name
+from gffpn.machine.timing import latency, side_by_side
 
 CPU = torch.device("cpu")
 

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 from gffpn.__main__ import main
-from gffpn.data import inspection
-from gffpn.data.card import card, class_conflicts, same_labels
-from gffpn.data.duplicates import close_pairs, near_duplicates
-from gffpn.data.images import Look, look
+from gffpn.data.card.card import card, class_conflicts, same_labels
+from gffpn.data.card.duplicates import close_pairs, near_duplicates
 from gffpn.data.index import DataError, DataIndex, ImageRecord
-from gffpn.data.transforms import Letterbox
+from gffpn.data.letterbox import Letterbox
+from gffpn.data.readers import inspection
+from gffpn.data.readers.images import Look, look
 from gffpn.metrics.detection import DetectionMetric
 from gffpn.metrics.matching import SIZE_EDGES, size_ranges
 

@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gffpn.layers.cross_layer_attention import (
+from gffpn.necks.cfpt.attention import (
     AfterAttention,
     BeforeAttention,
     CrossLayerAttention,
     PositionBias,
     unit,
 )
-from gffpn.layers.cross_layer_groups import ChannelGroups, Grouping, SpatialGroups, token_positions
-from gffpn.necks.cfpt import CFPT
+from gffpn.necks.cfpt.cfpt import CFPT
+from gffpn.necks.cfpt.groups import ChannelGroups, Grouping, SpatialGroups, token_positions
 from gffpn.pyramid import Level
 
 RATIOS = (8, 4, 2, 1)

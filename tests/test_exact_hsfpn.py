@@ -12,11 +12,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from gffpn.cost import count_flops, count_parameters
-from gffpn.inference import inference_form
-from gffpn.layers.high_frequency import ChannelGate, HighFrequencyPerception, HighPass, gate
+from gffpn.fold import inference_form
 from gffpn.layers.resize import upsample_to
-from gffpn.layers.window_attention import SpatialDependencyPerception, from_windows, to_windows
-from gffpn.necks.hsfpn import HSFPN
+from gffpn.necks.hsfpn.high_frequency import ChannelGate, HighFrequencyPerception, HighPass, gate
+from gffpn.necks.hsfpn.hsfpn import HSFPN
+from gffpn.necks.hsfpn.window_attention import SpatialDependencyPerception, from_windows, to_windows
 from gffpn.pyramid import Level
 
 LEVELS = (Level(8, 4), Level(16, 8), Level(24, 16), Level(40, 32))

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from gffpn.__main__ import main as verbs
-from gffpn.build import compose_config
-from gffpn.export.compare import Agreement
-from gffpn.export.report import markdown
-from gffpn.onnx_file import session
-from gffpn.suite.finished import finished_run
+from gffpn.config.compose import compose_config
+from gffpn.deploy.compare import Agreement
+from gffpn.deploy.finished import finished_run
+from gffpn.deploy.onnx_file import session
+from gffpn.deploy.page import markdown
 from gffpn.suite.run import run
 
 DOC = Path(__file__).parents[1] / "docs" / "inference.md"
@@ -103,7 +103,7 @@ def refusals(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     assert "data: fingerprint" in refused(capsys, folder)
     honest = config.read_text()
     for target in ("os.system", "gffpn.build.os.system", "gffpn.nothing"):
-        config.write_text(honest.replace("gffpn.data.yolo.YOLO", target))
+        config.write_text(honest.replace("gffpn.data.readers.yolo.YOLO", target))
         assert f"_target_ {target!r}, expected one of gffpn's own" in refused(capsys, folder)
     best.unlink()
     assert "best.ckpt: missing" in refused(capsys, folder)

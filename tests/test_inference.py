@@ -7,7 +7,7 @@ from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from torch import Tensor, nn
 
 from gffpn.cost import count_flops
-from gffpn.inference import inference_form
+from gffpn.fold import inference_form
 from gffpn.layers.conv import ConvBNAct
 from golden import BACKBONES, HEADS, NECKS, build, load
 

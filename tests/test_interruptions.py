@@ -15,12 +15,12 @@ import pytest
 import torch
 from lightning.pytorch.loggers import WandbLogger
 
-from gffpn.build import compose_config
 from gffpn.callbacks.checkpoints import MovableCheckpoint, WholeCheckpoints
 from gffpn.callbacks.finite import FiniteLoss, LossNotFiniteError
-from gffpn.shared_files import alone, whole_file
+from gffpn.config.compose import compose_config
+from gffpn.files.writing import alone, whole_file
+from gffpn.runs.folder import RunFolder
 from gffpn.suite import tracking
-from gffpn.suite.folder import RunFolder
 from gffpn.suite.run import run
 from kill_and_resume import ROOT, figures, sweep, try_moment
 

@@ -4,17 +4,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gffpn.layers import fccfm
+from gffpn.choice import choose
 from gffpn.layers.cat import cat_channels
-from gffpn.layers.choice import choose
 from gffpn.layers.conv import ConvBNAct, optional_norm, scaled_width
 from gffpn.layers.csp import C3, SPPF, Bottleneck, scaled_depth
-from gffpn.layers.fccfm import FCCFM, ChannelCorrelation, mix_channels
-from gffpn.layers.guided import GuidedStage
-from gffpn.layers.lpam import LPAM
-from gffpn.layers.lsam import LSAM, split_in_three
 from gffpn.layers.resize import upsample_to
 from gffpn.necks.fpn import TopDown
+from gffpn.necks.gffpn import fccfm
+from gffpn.necks.gffpn.fccfm import FCCFM, ChannelCorrelation, mix_channels
+from gffpn.necks.gffpn.guided import GuidedStage
+from gffpn.necks.gffpn.lpam import LPAM
+from gffpn.necks.gffpn.lsam import LSAM, split_in_three
 
 
 def parameters(module: nn.Module) -> int:

@@ -8,10 +8,13 @@ import pytest
 import torch
 from hydra.utils import instantiate
 
-from gffpn import build
-from gffpn.build import compose_config, starts_processes
-from gffpn.processes import asked_for
-from gffpn.suite.folder import RunFolder
+from gffpn.build.detector import build_data, build_task
+from gffpn.build.index import build_index
+from gffpn.build.trainer import build_tester
+from gffpn.config.compose import compose_config
+from gffpn.config.resolve import starts_processes
+from gffpn.machine.processes import asked_for
+from gffpn.runs.folder import RunFolder
 from gffpn.suite.run import run
 from kill_and_resume import figures, sweep
 
@@ -69,9 +72,9 @@ def test_two_processes_give_the_figures_of_one(uneven: list[str], tmp_path: Path
     assert metrics["processes"] == 2
     assert metrics["test/n_8_16"] + metrics["test/n_16_32"] == 3
     config = compose_config([*uneven, "neck=fpn"])
-    data = build.build_data(config, build.build_index(config))
-    (alone,) = build.build_tester(config, RunFolder(tmp_path / "alone"), []).test(
-        build.build_task(config, data),
+    data = build_data(config, build_index(config))
+    (alone,) = build_tester(config, RunFolder(tmp_path / "alone"), []).test(
+        build_task(config, data),
         data,
         ckpt_path=folder.checkpoints / "best.ckpt",
         weights_only=True,

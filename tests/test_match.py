@@ -6,7 +6,8 @@ import pytest
 
 from gffpn.__main__ import main
 from gffpn.benchmark.match import MEASURES, match
-from gffpn.build import build_detector, compose_config
+from gffpn.build.detector import build_detector
+from gffpn.config.compose import compose_config
 from gffpn.cost import cost
 from golden import NECKS, load
 

@@ -15,7 +15,8 @@ from hydra.utils import get_class, instantiate
 from torch import Tensor, nn
 
 from gffpn.backbones.cspdarknet import CSPDarknet
-from gffpn.build import compose_config, precision
+from gffpn.config.compose import compose_config
+from gffpn.machine.devices import precision
 from gffpn.optim import decay_groups
 from gffpn.pyramid import Level, Levels, Neck
 from golden import CONF, LEVELS, NECKS, RECORD, build, count, count_neck, fingerprint, load

@@ -9,10 +9,10 @@ import torch
 from hydra.utils import instantiate
 from torch import Tensor, nn
 
+from gffpn.deploy.onnx_file import Deployed, detections, exported, required, session, write_onnx
 from gffpn.detector import Detector
+from gffpn.fold import inference_form
 from gffpn.heads.postprocess import Decode
-from gffpn.inference import inference_form
-from gffpn.onnx_file import Deployed, detections, exported, required, session, write_onnx
 from golden import NECKS, build, load
 
 SIZE = (128, 192)

@@ -12,26 +12,27 @@ from omegaconf.errors import ConfigAttributeError
 from torch import Tensor, nn
 
 from gffpn.__main__ import main as verbs
-from gffpn.build import CONF, compose_config, rehearse, resolved
+from gffpn.build.detector import rehearse
+from gffpn.config.check import check
+from gffpn.config.compose import compose_config
+from gffpn.config.overrides import CONF, start
+from gffpn.config.resolve import resolved
+from gffpn.config.yaml_types import fits, words
 from gffpn.necks.none import NoNeck
 from gffpn.pyramid import Levels, check_image_size
-from gffpn.suite.identity import run_name
-from gffpn.suite.overrides import start
+from gffpn.runs.identity import run_name
 from gffpn.suite.run import run
-from gffpn.suite.settings import check
-from gffpn.suite.yaml_types import fits, words
 
-AT_CONF = ["--config-path", str(CONF)]  # imported and not run, train.py does not tell Hydra its place
 Refused = Callable[..., str]
 
 
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path) -> Refused:
     """What `python train.py OVERRIDES...` answers: one line, exit code 2, and nothing was begun."""
-    import train
+    from gffpn.suite import train
 
     def answer(*overrides: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["train.py", *AT_CONF, *overrides, f"paths.runs={tmp_path}/runs"])
+        monkeypatch.setattr(sys, "argv", ["train.py", *overrides, f"paths.runs={tmp_path}/runs"])
         with pytest.raises(SystemExit) as leaving:
             start(train.main)
         assert leaving.value.code == 2
@@ -107,13 +108,13 @@ def test_a_faulty_data_set_is_refused_once_for_a_whole_sweep(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
-    import train
+    from gffpn.suite import train
 
     root = tmp_path / "spoilt"
     shutil.copytree(squares, root)
     (root / "labels" / "train0.txt").write_text("9 0.5 0.5 0.1 0.1")
     overrides = [*tiny, f"data.root={root}", f"data.splits={root}/splits", "neck=fpn,panet,gffpn"]
-    monkeypatch.setattr(sys, "argv", ["train.py", "-m", *AT_CONF, *overrides])
+    monkeypatch.setattr(sys, "argv", ["train.py", "-m", *overrides])
     with pytest.raises(SystemExit) as leaving:
         start(train.main)
     assert leaving.value.code == 1
@@ -139,13 +140,13 @@ def test_a_verb_answers_alike(capsys: pytest.CaptureFixture) -> None:
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import train
+    from gffpn.suite import train
 
     def broken(*_: object) -> None:
         raise ConfigAttributeError("a bug")  # what composing raises, too
 
-    monkeypatch.setattr("gffpn.build.build_index", broken)
-    monkeypatch.setattr(sys, "argv", ["train.py", *AT_CONF, f"paths.runs={tmp_path}"])
+    monkeypatch.setattr("gffpn.suite.run.build_index", broken)
+    monkeypatch.setattr(sys, "argv", ["train.py", f"paths.runs={tmp_path}"])
     with pytest.raises(ConfigAttributeError, match="a bug"):
         start(train.main)
 
@@ -167,7 +168,7 @@ class Windows(nn.Module):
 def test_an_image_size_that_a_neck_cannot_take_is_refused_before_data_is_read(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr("gffpn.build.build_index", lambda _: pytest.fail("data was read"))
+    monkeypatch.setattr("gffpn.suite.run.build_index", lambda _: pytest.fail("data was read"))
     overrides = ["neck=none", f"neck._target_={__name__}.Windows"]
     with pytest.raises(SystemExit) as leaving:
         run(compose_config([*overrides, "image_size=[320, 96]"]))

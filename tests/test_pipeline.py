@@ -16,11 +16,12 @@ from gffpn.data import cache as cache_file
 from gffpn.data.cache import ImageCache
 from gffpn.data.datamodule import DetectionData
 from gffpn.data.dataset import DetectionDataset, Targets, collate
-from gffpn.data.images import read_image
 from gffpn.data.index import DataError, DataIndex, ImageRecord
+from gffpn.data.letterbox import Letterbox
 from gffpn.data.mosaic import BoxRule, Sample, Source, Span, blank, paste, span
+from gffpn.data.readers.images import read_image
 from gffpn.data.sampler import EpochSampler
-from gffpn.data.transforms import Augment, Letterbox, flipped, recoloured
+from gffpn.data.transforms import Augment, flipped, recoloured
 from gffpn.streams import derive_seed, numpy_stream, torch_stream
 
 SIZE = (64, 64)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gffpn.data.images import read_image
 from gffpn.data.index import DataError
+from gffpn.data.readers.images import read_image
 from tiny_sets import coco, coco_content, voc, write_sets, xml, yolo
 
 GOOD = [("dent", 5, 5, 25, 45)]

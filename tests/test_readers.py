@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gffpn.data.images import look, read_image
 from gffpn.data.index import SPLITS, DataError, ImageRecord
-from gffpn.data.splits import draw
+from gffpn.data.readers.images import look, read_image
+from gffpn.data.readers.splits import draw
 from tiny_sets import CLASSES, IMAGES, SPLIT_OF, coco, coco_content, voc, write_sets, xml, yolo
 
 LISTS = Path(__file__).parents[1] / "conf" / "data" / "splits" / "neu_det"

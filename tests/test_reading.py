@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from fake_runs import finished_run, write_log
-from gffpn.suite.reading import classes, curves, finished_runs, size_bins, unfinished_runs
+from gffpn.runs.reading import classes, curves, finished_runs, size_bins, unfinished_runs
 
 
 def test_finished_runs_are_those_with_metrics(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gffpn.__main__ import parser
-from gffpn.build import build_detector, compose_config
+from gffpn.build.detector import build_detector
+from gffpn.config.compose import compose_config
 from gffpn.cost import count_parameters
 
 ROOT = Path(__file__).parents[1]

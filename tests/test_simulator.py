@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gffpn.data.simulator import camera, shapes
-from gffpn.data.simulator.camera import noise_sigma
-from gffpn.data.simulator.canvas import Canvas
-from gffpn.data.simulator.classes import CLASS_NAMES, CLASSES, PRODUCTS
-from gffpn.data.simulator.dials import Dials
-from gffpn.data.simulator.fields import Fields, Pose, Window
-from gffpn.data.simulator.light import Material, draw_light
-from gffpn.data.simulator.lookalikes import broken
-from gffpn.data.simulator.looks import blend, draw_look
-from gffpn.data.simulator.marks import SHAPE_DRAWS, Mark
-from gffpn.data.simulator.parts import Assembly, Imitation, Part
-from gffpn.data.simulator.scene import Picture, planned_labels, render
-from gffpn.data.simulator.truth import Truth, add_and_measure
+from tinyindus import camera, shapes
+from tinyindus.camera import noise_sigma
+from tinyindus.canvas import Canvas
+from tinyindus.classes import CLASS_NAMES, CLASSES, PRODUCTS
+from tinyindus.dials import Dials
+from tinyindus.fields import Fields, Pose, Window
+from tinyindus.light import Material, draw_light
+from tinyindus.lookalikes import broken
+from tinyindus.looks import blend, draw_look
+from tinyindus.marks import SHAPE_DRAWS, Mark
+from tinyindus.parts import Assembly, Imitation, Part
+from tinyindus.scene import Picture, planned_labels, render
+from tinyindus.truth import Truth, add_and_measure
 
 SIZE = (192, 224)
 ALL_DEFECTS = Dials(empty_share=0.0)

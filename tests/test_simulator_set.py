@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from gffpn.data.simulator import store
-from gffpn.data.simulator.classes import CLASS_NAMES, CLASSES
-from gffpn.data.simulator.dataset import TinyIndusSim
-from gffpn.data.simulator.dials import PRESETS, Dials, preset
-from gffpn.data.simulator.labels import JITTER
-from gffpn.data.simulator.scene import render
-from gffpn.data.simulator.store import read_index, write_dataset
-from gffpn.data.simulator.write import run_lengths
+from gffpn.data.tinyindus import TinyIndusSim
+from tinyindus import store
+from tinyindus.classes import CLASS_NAMES, CLASSES
+from tinyindus.dials import PRESETS, Dials, preset
+from tinyindus.labels import JITTER
+from tinyindus.scene import render
+from tinyindus.store import write_dataset
+from tinyindus.write import run_lengths
 
 SIZE = (192, 224)
 
@@ -59,8 +59,9 @@ def test_the_annotations_are_coco(folder: Path) -> None:
     }
 
 
-def test_the_index_holds_what_was_written(folder: Path) -> None:
-    index = read_index(folder)
+def test_the_index_holds_what_was_written(tmp_path: Path) -> None:
+    source = TinyIndusSim(tmp_path, SIZE, seed=1, train_images=6, val_images=3, test_images=3)
+    index = source.index()
     assert index.classes == CLASS_NAMES
     assert {split: len(records) for split, records in index.splits.items()} == {
         "train": 6,
@@ -68,7 +69,11 @@ def test_the_index_holds_what_was_written(folder: Path) -> None:
         "test": 3,
     }
     record = index.splits["val"][2]
-    assert (record.name, record.group, record.height, record.width) == ("val/000002.png", "val-000002", *SIZE)
+    assert (record.name, record.group, record.height, record.width) == (
+        "images/val/000002.png",
+        "val-000002",
+        *SIZE,
+    )
     assert record.path.is_file()
     scene = render(2, "val", Dials(), SIZE, 1)
     assert record.boxes.tolist() == [list(t.box) for t in scene.truths]
@@ -93,7 +98,9 @@ def test_workers_write_what_one_process_writes(tmp_path: Path) -> None:
     scene = render(5, "test", PRESETS["demo"], size, 0)
     assert index.splits["test"][5].boxes.tolist() == [list(t.box) for t in scene.truths]
     document = json.loads(next(tmp_path.glob("*/annotations/test.json")).read_text())
-    assert [image["file_name"] for image in document["images"]] == [f"test/{i:06d}.png" for i in range(6)]
+    assert [image["file_name"] for image in document["images"]] == [
+        f"images/test/{i:06d}.png" for i in range(6)
+    ]
 
 
 def test_a_dial_that_is_null_keeps_the_presets_value(tmp_path: Path) -> None:
@@ -172,10 +179,10 @@ def test_twins_share_a_scene_and_differ_in_the_dial(tmp_path: Path) -> None:
     index = source.index()
     test = index.splits["test"]
     assert [r.name for r in test[:4]] == [
-        "test/000000-0.png",
-        "test/000000-1.png",
-        "test/000000-2.png",
-        "test/000001-0.png",
+        "images/test/000000-0.png",
+        "images/test/000000-1.png",
+        "images/test/000000-2.png",
+        "images/test/000001-0.png",
     ]
     assert [r.group for r in test] == [f"test-{i:06d}" for i in range(3) for _ in range(3)]
     for i, record in enumerate(plain.splits["test"]):
@@ -197,12 +204,12 @@ def test_twins_share_a_scene_and_differ_in_the_dial(tmp_path: Path) -> None:
 def test_a_shift_is_one_entry(tmp_path: Path) -> None:
     source = small(tmp_path, test_dials=[{"blur": 2.0, "noise": None}])
     assert source.test_dials == (replace(source.dials, blur=2.0),)
-    assert [r.name for r in source.index().splits["test"]] == [f"test/{i:06d}-0.png" for i in range(3)]
+    assert [r.name for r in source.index().splits["test"]] == [f"images/test/{i:06d}-0.png" for i in range(3)]
 
 
 def test_workers_draw_twins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = small(tmp_path / "a", test_dials=[{"match": 0}, {"match": [0.5, 1]}]).index()
-    monkeypatch.setattr("gffpn.data.simulator.write.WORTH_A_WORKER", 4)
+    monkeypatch.setattr("tinyindus.write.WORTH_A_WORKER", 4)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     together = small(tmp_path / "b", test_dials=[{"match": 0}, {"match": [0.5, 1]}]).index()
     assert alone.fingerprint == together.fingerprint
@@ -302,4 +309,8 @@ def test_a_damaged_set_is_drawn_anew(tmp_path: Path, damage: str) -> None:
     again = source.index()
     assert again.fingerprint == whole.fingerprint
     assert all(record.path.is_file() for records in again.splits.values() for record in records)
-    assert {p.name for p in tmp_path.iterdir()} == {folder.name, f".{folder.name}.lock"}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        folder.name,
+        f".{folder.name}.lock",
+        "inspected-images.json",
+    }

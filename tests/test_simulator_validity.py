@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import simulator_card
-from gffpn.data.simulator.dials import DIAL_NAMES, PRESETS, preset
-from gffpn.data.simulator.gallery.page import page
-from gffpn.data.simulator.gallery.sheet import Sheet, region
-from gffpn.data.simulator.truth import Truth
+from tinyindus.dials import DIAL_NAMES, PRESETS, preset
+from tinyindus.gallery.page import page
+from tinyindus.gallery.sheet import Sheet, region
+from tinyindus.truth import Truth
 from validity import card, contents, context, nothing, outlines, prior, repeat, splits, thumbnail
 from validity.finding import Finding, auc, balanced, interval
 from validity.scenes import Retouch, Trial, sticker, trial

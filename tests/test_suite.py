@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gffpn.shared_files import write_atomically
-from gffpn.suite.folder import RunFolder
-from gffpn.suite.identity import determining, run_name
-from gffpn.suite.paper import FIGURES, paper_mAP50
+from gffpn.files.writing import write_atomically
+from gffpn.report.paper import FIGURES, paper_mAP50
+from gffpn.report.table import caption, cells, markdown, write_tables
+from gffpn.runs.folder import RunFolder
+from gffpn.runs.identity import determining, run_name
 from gffpn.suite.sweep import sweep_name
-from gffpn.suite.table import caption, cells, markdown, write_tables
 
 CONFIG = {
     "choice": {"neck": "fpn", "backbone": "cspdarknet", "head": "tal", "data": "voc", "ablation": None},

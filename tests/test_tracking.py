@@ -12,8 +12,8 @@ from lightning.pytorch.loggers import WandbLogger
 from omegaconf import OmegaConf
 
 from gffpn.callbacks.pictures import Pictures
+from gffpn.runs.folder import RunFolder
 from gffpn.suite import tracking
-from gffpn.suite.folder import RunFolder
 from wandb_offline import BLOCK, HEAD, HEADER, Keys, OfflineRun, attempts, keys, messages, read_offline
 
 CONFIG = {"seed": 3, "choice": {"neck": "fpn", "data": "voc"}, "optim": {"lr": 0.002}}

@@ -15,10 +15,11 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from gffpn.build import build_index, compose_config
+from gffpn.build.index import build_index
 from gffpn.callbacks.console import EpochLines
+from gffpn.config.compose import compose_config
+from gffpn.runs.folder import RunFolder
 from gffpn.suite.fit import fit_and_test
-from gffpn.suite.folder import RunFolder
 from gffpn.suite.run import run
 from gffpn.task import DetectionTask
 from wandb_offline import keys

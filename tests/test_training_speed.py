@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks import rival
 from gffpn.__main__ import main as verbs
-from gffpn.benchmark import rival
 from gffpn.benchmark.limits import Limits, Roofline, measure_limits
+from gffpn.build.index import build_index
 from gffpn.callbacks import part_clock
 from gffpn.callbacks.part_clock import EPOCH, REST, STEP, PartClock
+from gffpn.config.compose import compose_config
 from gffpn.data.index import DataIndex
 
 
@@ -98,10 +100,10 @@ def test_the_rivals_own_figures_are_read(
     rival.main(["--yolo", str(program), "--rounds=1", "--sizes=s", *tiny])
     assert asked[0][-1] == "size=s"
     told = capsys.readouterr().out.splitlines()
-    config = rival.build.compose_config(tiny)
-    images = len(rival.build.build_index(config).splits["train"])
+    config = compose_config(tiny)
+    images = len(build_index(config).splits["train"])
     rate = 2 * images / 8.0
-    gflops = 3 * 8.0 * (rival.build.image_size(config)[0] / 640) ** 2 * rate
+    gflops = 3 * 8.0 * (image_size(config)[0] / 640) ** 2 * rate
     assert f"{rate:.1f} images/s" in told[-2]
     assert f"{6.0 / gflops:.2f} x YOLOv8n" in told[-1]
 
@@ -125,7 +127,7 @@ def test_ctrl_c_is_one_word(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 def test_a_data_set_for_the_rival(tiny: list[str], tmp_path: Path) -> None:
-    index: DataIndex = rival.build.build_index(rival.build.compose_config(tiny))
+    index: DataIndex = build_index(compose_config(tiny))
     page = json.loads(rival.write_yolo_set(index, tmp_path).read_text())
     assert page["names"] == {str(k): name for k, name in enumerate(index.classes)}
     record = next(r for r in index.splits["train"] if len(r.boxes))

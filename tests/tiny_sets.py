@@ -6,9 +6,9 @@ from typing import Any
 
 from PIL import Image
 
-from gffpn.data.coco import COCO
-from gffpn.data.voc import VOC
-from gffpn.data.yolo import YOLO
+from gffpn.data.readers.coco import COCO
+from gffpn.data.readers.voc import VOC
+from gffpn.data.readers.yolo import YOLO
 
 CLASSES = ("dent", "scratch")
 # stem -> (height, width), [(class, x1, y1, x2, y2)], one image a split

@@ -1,19 +1,21 @@
-"""`python -m gffpn VERB`: what can be asked beside training."""
+"""`gffpn VERB`, or `python -m gffpn VERB`: train, and everything around training."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
+from gffpn.config.overrides import WRONG_OVERRIDE, refuse, search_path, unwrapped
 from gffpn.data.index import DataError
-from gffpn.suite.overrides import WRONG_OVERRIDE, refuse, unwrapped
-from gffpn.verbs import benchmark, benchmark_train, cost, data, export, match, speed
+from gffpn.verbs import benchmark, benchmark_train, cost, data, export, match, speed, train
 
-VERBS = (cost, benchmark, benchmark_train, speed, match, export, data)
+VERBS = (train, cost, benchmark, benchmark_train, speed, match, export, data)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line of `python -m gffpn`."""
-    top = argparse.ArgumentParser(prog="python -m gffpn", description=__doc__)
+    """The command line of `gffpn`."""
+    top = argparse.ArgumentParser(prog="gffpn", description=__doc__)
+    top.set_defaults(config_dir=[])
     verbs = top.add_subparsers(metavar="VERB", required=True)
     for verb in VERBS:
         verb.add(verbs)
@@ -25,11 +27,16 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     Ctrl-C is exit code 130.
     """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["train"]:
+        train.replace_process(words[1:])
+    if os.getcwd() not in sys.path:  # a neck of the user's own may lie there
+        sys.path.append(os.getcwd())
     # overrides may stand before and after options; argparse takes one run of them only
-    arguments, rest = parser().parse_known_args(argv)
+    arguments, rest = parser().parse_known_args(words)
     if unknown := [word for word in rest if word.startswith("-")]:
         parser().error(f"unrecognized arguments: {' '.join(unknown)}")
-    arguments.overrides += rest
+    arguments.overrides += [*rest, *search_path(arguments.config_dir)]
     try:
         arguments.act(arguments)
     except KeyboardInterrupt:

@@ -1,18 +1,17 @@
 """What a detector costs: parameters, FLOPs, time."""
 
 import copy
-import platform
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
+
+from gffpn.machine.devices import device_name
+from gffpn.machine.timing import latency
 
 COUNTING_RULE = "2 x multiply-accumulates of convolutions and matrix products, batch 1, eval mode"
 
@@ -51,20 +50,6 @@ class Cost:
     gflops_head: float
     uncounted: tuple[str, ...]
     rule: str = COUNTING_RULE
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Wall time of a call over n rounds."""
-
-    median_ms: float
-    p95_ms: float
-    n: int
-
-    @classmethod
-    def of(cls, times_ms: Sequence[float]) -> "Latency":
-        """Of one time a round, in milliseconds, at least one."""
-        return cls(float(np.median(times_ms)), float(np.quantile(times_ms, 0.95)), len(times_ms))
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -148,58 +133,6 @@ def _moved(value: Tensor | list[Tensor], device: str) -> Tensor | list[Tensor]:
     return torch.zeros_like(value, device=device) if value.is_meta else value.to(device)
 
 
-def latency(
-    *stages: Callable[[Any], Any],
-    device: torch.device,
-    warmup: int = 3,
-    rounds: int = 10,
-    budget_s: float = 1.0,
-) -> tuple[Latency, ...]:
-    """Time from a round's start to the end of each stage, which works on `device`.
-
-    A stage gets what the one before it gave (the first: None). All are timed in the same rounds, so that the
-    noise of the machine meets all alike: at least `rounds`, and more until `budget_s` is spent.
-    """
-    wait = synchronizer(device)
-    times: list[list[float]] = []
-    while len(times) < warmup + rounds or sum(row[-1] for row in times[warmup:]) < budget_s:
-        value, row, start = None, [], time.perf_counter()
-        for stage in stages:
-            value = stage(value)
-            wait()
-            row.append(time.perf_counter() - start)
-        times.append(row)
-    return tuple(Latency.of(stage) for stage in 1e3 * np.array(times[warmup:]).T)
-
-
-def side_by_side(
-    *calls: Callable[[], object],
-    device: torch.device,
-    warmup: int = 3,
-    rounds: int = 10,
-    budget_s: float = 1.0,
-) -> tuple[Latency, ...]:
-    """Time of each call, which works on `device`, in rounds in which each has its turn.
-
-    The order turns round by round. Rounds as in `latency`, the warm-up's times kept out.
-    """
-    wait = synchronizer(device)
-    times: list[list[float]] = [[] for _ in calls]
-    number, spent = 0, 0.0
-    while number < warmup + rounds or spent < budget_s:
-        for turn in range(len(calls)):
-            which = (turn + number) % len(calls)
-            start = time.perf_counter()
-            calls[which]()
-            wait()
-            taken = time.perf_counter() - start
-            if number >= warmup:
-                times[which].append(1e3 * taken)
-                spent += taken
-        number += 1
-    return tuple(Latency.of(one) for one in times)
-
-
 def fps(
     detector: nn.Module,
     decode: Callable[[list[Tensor]], object],
@@ -237,25 +170,3 @@ def fps(
         "dtype": str(dtype).removeprefix("torch."),
         "channels_last": channels_last,
     }
-
-
-def device_name(device: torch.device) -> str:
-    """The GPU's or the processor's model, as a table's footnote needs it."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next(iter(models), platform.processor() or platform.machine())
-
-
-def synchronizer(device: torch.device) -> Callable[[], None]:
-    """What waits until the device has done its work; ValueError for a kind that cannot be timed."""
-    synchronizers: dict[str, Callable[[], None]] = {
-        "cpu": lambda: None,
-        "cuda": lambda: torch.cuda.synchronize(device),
-        "mps": torch.mps.synchronize,
-    }
-    if device.type not in synchronizers:
-        raise ValueError(f"device: got {device.type!r}, expected one of {list(synchronizers)}")
-    return synchronizers[device.type]

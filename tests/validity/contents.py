@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gffpn.data.simulator.classes import CLASSES, PRODUCTS
-from gffpn.data.simulator.dials import DIAL_NAMES, PRESETS, Dials
-from gffpn.data.simulator.scene import render
+from tinyindus.classes import CLASSES, PRODUCTS
+from tinyindus.dials import DIAL_NAMES, PRESETS, Dials
+from tinyindus.scene import render
 from validity.scenes import SEED
 
 SIZE_EDGES = (0, 4, 8, 16, 32, 96, np.inf)

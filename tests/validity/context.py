@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gffpn.data.simulator.classes import CLASS_NAMES
-from gffpn.data.simulator.dials import preset
-from gffpn.data.simulator.scene import Picture, render
+from tinyindus.classes import CLASS_NAMES
+from tinyindus.dials import preset
+from tinyindus.scene import Picture, render
 from validity.classifier import Classifier, Patches
 from validity.crops import Box, around, tight
 from validity.finding import Finding, Floats, Ints, auc, balanced, interval

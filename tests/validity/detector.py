@@ -17,11 +17,14 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from gffpn import build
+from gffpn.build.detector import build_data, build_task
+from gffpn.build.index import build_index
+from gffpn.build.trainer import build_trainer
+from gffpn.config.compose import compose_config
 from gffpn.metrics.average_precision import average_precision
 from gffpn.metrics.detection import DetectionMetric
 from gffpn.metrics.matching import Matches
-from gffpn.suite.folder import RunFolder
+from gffpn.runs.folder import RunFolder
 from gffpn.task import size_of
 from validity.finding import Finding, Floats, Ints, interval
 from validity.scenes import SEED
@@ -78,12 +81,12 @@ def _yaml(value: Any) -> str:
 
 def tested(words: Sequence[str], folder: Path) -> tuple[Matches, Ints, Ints]:
     """Train and test; matches, and of each test image its entry of `test_dials` and its scene."""
-    config = build.compose_config(words)
-    index = build.build_index(config)
-    data = build.build_data(config, index)
-    task = build.build_task(config, data)
+    config = compose_config(words)
+    index = build_index(config)
+    data = build_data(config, index)
+    task = build_task(config, data)
     run = RunFolder(folder / "run")
-    build.build_trainer(config, run, []).fit(task, data)
+    build_trainer(config, run, []).fit(task, data)
     best = torch.load(run.checkpoints / "best.ckpt", weights_only=True)
     task.load_state_dict(best["state_dict"])
     task.eval()

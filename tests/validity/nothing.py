@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gffpn.data.simulator.dials import Dials
+from tinyindus.dials import Dials
 from validity.classifier import Classifier, Patches
 from validity.crops import square
 from validity.finding import Finding, Ints, auc, balanced, interval

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gffpn.data.simulator.dials import Dials, preset
-from gffpn.data.simulator.scene import Picture, render
-from gffpn.data.simulator.truth import THRESHOLD, Truth
-from gffpn.data.simulator.write import run_lengths
+from tinyindus.dials import Dials, preset
+from tinyindus.scene import Picture, render
+from tinyindus.truth import THRESHOLD, Truth
+from tinyindus.write import run_lengths
 from validity.crops import Box
 from validity.finding import Finding
 from validity.scenes import SEED

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from gffpn.boxes import iou, pairwise
-from gffpn.data.simulator.classes import CLASS_NAMES, CLASSES
-from gffpn.data.simulator.dials import PRESETS, Dials, preset
-from gffpn.data.simulator.scene import render
-from gffpn.data.simulator.truth import Truth
 from gffpn.metrics.average_precision import average_precision
 from gffpn.metrics.detection import DetectionMetric
+from tinyindus.classes import CLASS_NAMES, CLASSES
+from tinyindus.dials import PRESETS, Dials, preset
+from tinyindus.scene import render
+from tinyindus.truth import Truth
 from validity.finding import Finding, Floats, interval
 from validity.scenes import SEED
 

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gffpn.data.simulator.classes import CLASS_NAMES, PRODUCTS
-from gffpn.data.simulator.dials import PRESETS, preset
-from gffpn.data.simulator.scene import Picture, render
+from tinyindus import VERSION
+from tinyindus.classes import CLASS_NAMES, PRODUCTS
+from tinyindus.dials import PRESETS, preset
+from tinyindus.scene import Picture, render
 from validity.crops import Pixels
 from validity.finding import Finding
 from validity.scenes import SEED
@@ -59,18 +60,27 @@ def reference_now() -> Pixels:
 
 
 def record() -> None:
-    """Rewrite the record and the reference picture."""
+    """Rewrite the record and the reference picture; other scenes under the same version are refused."""
+    scenes = recorded_now()
+    if known() != scenes and recorded_version() == VERSION:
+        raise SystemExit("the simulator draws other scenes: raise tinyindus.VERSION, then record them")
     rows = {
         name: "[\n    " + ",\n    ".join(json.dumps(scene) for scene in scenes) + "\n  ]"
-        for name, scenes in recorded_now().items()
+        for name, scenes in scenes.items()
     }
-    RECORD.write_text("{\n  " + ",\n  ".join(f'"{name}": {row}' for name, row in rows.items()) + "\n}\n")
+    lines = [f'"version": "{VERSION}"', *(f'"{name}": {row}' for name, row in rows.items())]
+    RECORD.write_text("{\n  " + ",\n  ".join(lines) + "\n}\n")
     Image.fromarray(reference_now()).save(REFERENCE)
 
 
 def known() -> dict[str, list[Annotations]]:
     """The recorded annotations, by preset."""
-    return dict(json.loads(RECORD.read_text()))
+    return {name: scenes for name, scenes in json.loads(RECORD.read_text()).items() if name in PRESETS}
+
+
+def recorded_version() -> str:
+    """The version of the simulator that drew the record."""
+    return str(json.loads(RECORD.read_text())["version"])
 
 
 def reference() -> Pixels:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gffpn.data.simulator.camera import noise_sigma
-from gffpn.data.simulator.dials import Dials
-from gffpn.data.simulator.scene import Picture, planned_labels, render
-from gffpn.data.simulator.truth import Truth
+from tinyindus.camera import noise_sigma
+from tinyindus.dials import Dials
+from tinyindus.scene import Picture, planned_labels, render
+from tinyindus.truth import Truth
 from validity.crops import Box, Pixels
 from validity.finding import Floats
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gffpn.data.index import SPLITS
-from gffpn.data.simulator.dials import Dials, preset
-from gffpn.data.simulator.scene import render
+from tinyindus.dials import Dials, preset
+from tinyindus.scene import render
 from validity.crops import Pixels, thumbnail
 from validity.finding import Finding, Floats
 

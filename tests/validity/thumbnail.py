@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gffpn.data.simulator.dials import Dials, preset
-from gffpn.data.simulator.scene import render
+from tinyindus.dials import Dials, preset
+from tinyindus.scene import render
 from validity.classifier import Classifier, Patches
 from validity.crops import thumbnail
 from validity.finding import Finding, Ints, auc, interval

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from gffpn.benchmark.memory import AllocatorPeak, activation_peak
 from gffpn.benchmark.plan import SizeRefusedError, Subject
 from gffpn.benchmark.training import TrainingStep, random_images, random_targets
-from gffpn.cost import Cost, cost, latency
-from gffpn.inference import inference_form
+from gffpn.cost import Cost, cost
+from gffpn.fold import inference_form
+from gffpn.machine.timing import latency
 
 TRAINED, INFERENCE = "as trained", "inference form"
 FORMS: dict[str, Callable[[nn.Module], nn.Module]] = {

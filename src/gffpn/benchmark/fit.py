@@ -9,16 +9,21 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from gffpn import build
 from gffpn.benchmark.limits import Limits, Roofline, measure_limits
 from gffpn.benchmark.plan import AUTOCAST
+from gffpn.build.detector import build_data, build_task
+from gffpn.build.index import build_index
+from gffpn.build.trainer import build_trainer
 from gffpn.callbacks.part_clock import PartClock
-from gffpn.cost import cost, device_name, synchronizer
+from gffpn.choice import choose
+from gffpn.config.check import check
+from gffpn.config.compose import compose_config, image_size
+from gffpn.config.resolve import resolved
+from gffpn.cost import cost
 from gffpn.data.dataset import Item
-from gffpn.layers.choice import choose
+from gffpn.machine.devices import device, device_name, synchronizer
+from gffpn.runs.folder import RunFolder
 from gffpn.suite.fit import hush
-from gffpn.suite.folder import RunFolder
-from gffpn.suite.settings import check
 from gffpn.task import DetectionTask, size_of
 
 
@@ -102,21 +107,21 @@ def training_speed(overrides: Sequence[str], *, epochs: int) -> TrainingSpeed:
 
     Nothing of it is kept. Raises ValueError for a wrong override.
     """
-    config = build.compose_config([*overrides, f"trainer.max_epochs={epochs + 1}", "logger.wandb=off"])
+    config = compose_config([*overrides, f"trainer.max_epochs={epochs + 1}", "logger.wandb=off"])
     check(config)
-    plain = build.resolved(config)
+    plain = resolved(config)
     if plain["trainer"]["threads"] is not None:
         torch.set_num_threads(plain["trainer"]["threads"])
     dtype = choose("trainer.precision", plain["trainer"]["precision"], AUTOCAST)
-    device = build.device(plain["trainer"]["accelerator"])
-    data = build.build_data(config, build.build_index(config))
-    task = build.build_task(config, data)
-    clock = PartClock(epochs, synchronizer(device))
+    where = device(plain["trainer"]["accelerator"])
+    data = build_data(config, build_index(config))
+    task = build_task(config, data)
+    clock = PartClock(epochs, synchronizer(where))
     for part in ("backbone", "neck", "head"):
         clock.watch(task.detector.get_submodule(part), part)
     hush()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = build.build_trainer(config, RunFolder(Path(folder)), [], profiler=clock)
+        trainer = build_trainer(config, RunFolder(Path(folder)), [], profiler=clock)
         start = time.perf_counter()
         try:
             trainer.fit(task, data)
@@ -124,7 +129,7 @@ def training_speed(overrides: Sequence[str], *, epochs: int) -> TrainingSpeed:
             raise KeyboardInterrupt from None
     assert clock.began is not None
     steps = int(trainer.num_training_batches)
-    limits = measure_limits(device, dtype or torch.float32)
+    limits = measure_limits(where, dtype or torch.float32)
     return TrainingSpeed(
         setting={
             **{key: plain["choice"][key] for key in ("neck", "backbone", "head", "data")},
@@ -132,17 +137,17 @@ def training_speed(overrides: Sequence[str], *, epochs: int) -> TrainingSpeed:
             "image_size": plain["image_size"],
             "batch_size": plain["batch_size"],
             "precision": plain["trainer"]["precision"],
-            "device": device_name(device),
+            "device": device_name(where),
             "threads": torch.get_num_threads(),
             "epochs": epochs,
         },
         images=epochs * min(steps * plain["batch_size"], len(data.index.splits["train"])),
         seconds=clock.began - start,
-        gflops_forward=cost(task.detector, build.image_size(config)).gflops,
+        gflops_forward=cost(task.detector, image_size(config)).gflops,
         limits=limits,
         processes=trainer.world_size,
         parts=dict(clock.seconds),
-        step_roofline=_roofline(task.to(device), data.train_dataloader(), limits, dtype),
+        step_roofline=_roofline(task.to(where), data.train_dataloader(), limits, dtype),
         steps=steps,
     )
 

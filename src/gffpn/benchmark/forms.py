@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gffpn import build
 from gffpn.benchmark.entry import ONCE
 from gffpn.benchmark.plan import AUTOCAST, Setting, Subject
-from gffpn.cost import latency
-from gffpn.inference import inference_form
-from gffpn.layers.choice import choose
-from gffpn.onnx_file import OUTPUTS, Deployed, detections, exported, session
+from gffpn.choice import choose
+from gffpn.deploy.onnx_file import OUTPUTS, Deployed, detections, exported, session
+from gffpn.fold import inference_form
+from gffpn.machine.devices import precision
+from gffpn.machine.timing import latency
 
 EAGER, COMPILED, GRAPH, ONNX = "eager", "torch.compile", "CUDA graph", "ONNX Runtime"
 Network = Callable[[Tensor], Any]
@@ -43,12 +43,12 @@ class Form:
 
 def forms(device: torch.device, *, compiled: bool, onnx: bool) -> list[Form]:
     """What this device can do, the plainest form first; not every combination, each adds to one before it."""
-    half = [build.precision("auto", device.type)] if device.type in ("cpu", "cuda") else []
+    half = [precision("auto", device.type)] if device.type in ("cpu", "cuda") else []
     half = [name for name in half if name != "32-true"] + (["16-mixed"] if device.type == "cuda" else [])
     ladder = [Form(False), Form(True), Form(True, True)]
-    for precision in half:
-        ladder += [Form(True, False, precision), Form(True, True, precision)]
-    fast = [Form(True, True, precision) for precision in ("32-true", *half)]
+    for lower in half:
+        ladder += [Form(True, False, lower), Form(True, True, lower)]
+    fast = [Form(True, True, name) for name in ("32-true", *half)]
     engines = [GRAPH] if device.type == "cuda" else []
     engines += [COMPILED] if compiled else []
     ladder += [

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from gffpn.cost import synchronizer
+from gffpn.machine.devices import synchronizer
 
 ROUNDS = 5
 # sides of the square products of which the fastest counts; small ones do not fill a GPU

@@ -7,13 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gffpn.build import build_detector, build_neck, compose_config, image_size, rehearse
+from gffpn.build.detector import build_detector, build_neck, rehearse
+from gffpn.choice import choose
+from gffpn.config.check import check
+from gffpn.config.compose import compose_config, image_size
+from gffpn.config.overrides import unwrapped
 from gffpn.cost import Cost, cost, count_flops, count_parameters
 from gffpn.detector import Detector
-from gffpn.layers.choice import choose
 from gffpn.pyramid import Levels
-from gffpn.suite.overrides import unwrapped
-from gffpn.suite.settings import check
 
 TOLERANCE = 0.02
 MEASURES: dict[str, Callable[[Any, list[Tensor]], float]] = {

@@ -55,8 +55,7 @@ def activation_peak(network: nn.Module, images: Tensor) -> int:
 
 def state_bytes(module: nn.Module) -> int:
     """Bytes of parameters and buffers, a shared one once."""
-    total: int = sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
-    return total
+    return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
 
 
 class AllocatorPeak:

@@ -7,7 +7,7 @@ from gffpn.benchmark.entry import TRAINED, Entry
 from gffpn.benchmark.record import Record
 from gffpn.benchmark.training import BOXES
 from gffpn.cost import COUNTING_RULE
-from gffpn.suite.paper import paper_costs, paper_setting
+from gffpn.report.paper import paper_costs, paper_setting
 
 
 @dataclass(frozen=True)

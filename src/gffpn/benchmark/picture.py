@@ -14,7 +14,7 @@ from matplotlib.transforms import Bbox
 
 from gffpn.benchmark.entry import FORMS, TRAINED
 from gffpn.benchmark.record import Record
-from gffpn.cost import Latency
+from gffpn.machine.timing import Latency
 
 Point = tuple[float, float]
 DOT = 7

@@ -7,15 +7,17 @@ from typing import Any
 
 import torch
 
-from gffpn import build
-from gffpn.cost import device_name
+from gffpn.build.detector import build_detector, build_loss_and_decode
+from gffpn.choice import choose
+from gffpn.config.check import check
+from gffpn.config.compose import compose_config, image_size
+from gffpn.config.overrides import choices, got, unwrapped
+from gffpn.config.resolve import resolved
 from gffpn.detector import Detector
 from gffpn.heads.postprocess import Decode
-from gffpn.layers.choice import choose
+from gffpn.machine.devices import device, device_name
 from gffpn.pyramid import check_image_size
-from gffpn.suite.identity import image_size_word
-from gffpn.suite.overrides import CONF, got, unwrapped
-from gffpn.suite.settings import check
+from gffpn.runs.identity import image_size_word
 from gffpn.task import LossFunction
 
 # trainer.precision -> what autocast computes in; None: float32 without autocast
@@ -96,18 +98,13 @@ class SizeRefusedError(ValueError):
         self.multiple = multiple
 
 
-def catalogue() -> list[str]:
-    """Every neck that has a YAML file."""
-    return sorted(path.stem for path in (CONF / "neck").glob("*.yaml"))
-
-
 def parted(overrides: Sequence[str], *, only: Collection[str] | None = None) -> tuple[list[str], list[str]]:
     """The necks that `neck=a,b` names (all of them without it) and that are in `only`; the other overrides.
 
     Raises ValueError for a neck that does not exist, and if none is left.
     """
     named = [word.removeprefix("neck=") for word in overrides if word.startswith("neck=")]
-    known = catalogue()
+    known = choices("neck", overrides)
     asked = named[-1] if named else "glob(*)"  # Hydra's word for all
     necks = known if asked == "glob(*)" else list(dict.fromkeys(asked.split(",")))
     for neck in necks:
@@ -124,12 +121,12 @@ def parted(overrides: Sequence[str], *, only: Collection[str] | None = None) -> 
 
 def subject(neck: str, overrides: Sequence[str], options: Options) -> Subject:
     """Compose and build; ValueError for a wrong override, SizeRefusedError for the image size."""
-    config = build.compose_config([f"neck={neck}", *overrides])
+    config = compose_config([f"neck={neck}", *overrides])
     check(config)
-    setting = setting_of(build.resolved(config), build.image_size(config), options)
+    setting = setting_of(resolved(config), image_size(config), options)
     try:
-        detector = build.build_detector(config, options.classes)
-        loss, decode = build.build_loss_and_decode(config, detector.head)
+        detector = build_detector(config, options.classes)
+        loss, decode = build_loss_and_decode(config, detector.head)
     except Exception as error:
         raise unwrapped(error) from None
     multiple = getattr(detector.neck, "size_multiple", 1)
@@ -144,7 +141,7 @@ def subject(neck: str, overrides: Sequence[str], options: Options) -> Subject:
 def setting_of(plain: dict[str, Any], image_size: tuple[int, int], options: Options) -> Setting:
     """The setting that a resolved configuration describes; its number of threads is set."""
     trainer = plain["trainer"]
-    device = build.device(trainer["accelerator"])
+    where = device(trainer["accelerator"])
     precision = str(trainer["precision"])
     choose("trainer.precision", precision, AUTOCAST)
     if trainer["threads"] is not None:
@@ -156,10 +153,10 @@ def setting_of(plain: dict[str, Any], image_size: tuple[int, int], options: Opti
         image_size=image_size,
         image_size_word=image_size_word(plain["image_size"]),
         classes=options.classes,
-        device=device,
-        device_name=device_name(device),
+        device=where,
+        device_name=device_name(where),
         threads=torch.get_num_threads(),
         precision=precision,
         channels_last=trainer["channels_last"],
-        batch=options.batch or BATCH.get(device.type, GPU_BATCH),
+        batch=options.batch or BATCH.get(where.type, GPU_BATCH),
     )

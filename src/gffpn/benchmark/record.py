@@ -9,10 +9,11 @@ import torch
 
 from gffpn.benchmark.entry import FORMS, TRAINED, Entry
 from gffpn.benchmark.memory import MIB
-from gffpn.benchmark.plan import Options, Setting, catalogue
-from gffpn.cost import Latency
-from gffpn.suite.paper import paper_costs, paper_setting
-from gffpn.suite.provenance import provenance
+from gffpn.benchmark.plan import Options, Setting
+from gffpn.config.overrides import choices
+from gffpn.machine.timing import Latency
+from gffpn.report.paper import paper_costs, paper_setting
+from gffpn.runs.provenance import provenance
 
 TIMED = ("forward", "end_to_end", "batch", "batch_end_to_end", "training")
 AT_ONE = ("forward", "end_to_end")
@@ -37,7 +38,7 @@ class Record:
         device = re.sub(r"[^A-Za-z0-9]+", "-", s.device_name).strip("-")
         words = ["benchmark", device, f"{s.threads}t", f"{s.backbone}-{s.size}", s.head, s.image_size_word]
         necks = [entry.neck for entry in self.entries]
-        some = [] if set(necks) == set(catalogue()) else ["-".join(necks)]
+        some = [] if set(necks) == set(choices("neck", ())) else ["-".join(necks)]
         return "_".join([*words, s.precision, *some, *(["partial"] if self.partial else [])])
 
     @property

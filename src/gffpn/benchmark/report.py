@@ -10,8 +10,8 @@ from typing import Any
 from gffpn.benchmark.notes import notes
 from gffpn.benchmark.picture import draw
 from gffpn.benchmark.record import Record
-from gffpn.shared_files import whole_file, write_atomically
-from gffpn.suite.table import decimals
+from gffpn.files.writing import whole_file, write_atomically
+from gffpn.report.table import decimals
 
 Row = Mapping[str, Any]
 Columns = Mapping[str, Callable[[Row], str]]

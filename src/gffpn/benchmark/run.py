@@ -7,7 +7,7 @@ from gffpn.benchmark.entry import Entry, InferenceTurns, TrainingTurns
 from gffpn.benchmark.plan import Options, Setting, Subject, parted, subject
 from gffpn.benchmark.record import Record
 from gffpn.benchmark.report import write
-from gffpn.benchmark.timing import Turn, take_rounds
+from gffpn.machine.timing import Turn, take_rounds
 
 
 def benchmark(

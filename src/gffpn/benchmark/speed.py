@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from gffpn import build
 from gffpn.benchmark.forms import ONNX, FormTurn, forms
 from gffpn.benchmark.plan import Options, Subject, setting_of, subject
 from gffpn.benchmark.report import Columns, number, table
-from gffpn.benchmark.timing import take_rounds
-from gffpn.onnx_file import ExtraMissingError, require_all
-from gffpn.shared_files import write_atomically
-from gffpn.suite.finished import finished_run
-from gffpn.suite.provenance import provenance
+from gffpn.build.detector import build_loss_and_decode
+from gffpn.config.compose import compose_config
+from gffpn.deploy.finished import finished_run
+from gffpn.deploy.onnx_file import ExtraMissingError, require_all
+from gffpn.files.writing import write_atomically
+from gffpn.machine.timing import take_rounds
+from gffpn.runs.provenance import provenance
 
 BATCH = 16
 """Images of the larger batch, unless said otherwise."""
@@ -50,16 +51,18 @@ class Contestant:
         return f"{self.neck} {s.backbone}-{s.size} {s.head}"
 
 
-def contestant(overrides: Sequence[str], options: Options, *, run: Path | None) -> Contestant:
+def contestant(
+    overrides: Sequence[str], options: Options, *, run: Path | None, allowed: Sequence[str] = ()
+) -> Contestant:
     """The untrained detector that overrides choose as for train.py, or that of a finished run.
 
     Raises ValueError for a wrong override, and unless a run is finished.
     """
     if run is None:
-        neck = build.compose_config(overrides).choice.neck
+        neck = compose_config(overrides).choice.neck
         rest = [word for word in overrides if not word.startswith("neck=")]
         return Contestant(neck, subject(neck, rest, options), "the start's, not trained")
-    finished = finished_run(run, overrides)
+    finished = finished_run(run, overrides, allowed=allowed)
     detector, decode = finished.detector()
     setting = replace(
         setting_of(finished.resolved, finished.image_size, options), classes=len(finished.classes)
@@ -69,7 +72,7 @@ def contestant(overrides: Sequence[str], options: Options, *, run: Path | None) 
         Subject(
             setting=setting,
             detector=detector,
-            loss=build.build_loss_and_decode(finished.config, detector.head)[0],
+            loss=build_loss_and_decode(finished.config, detector.head)[0],
             decode=decode,
         ),
         f"those of {finished.folder.path.resolve().name}",

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from gffpn.shared_files import whole_file
+from gffpn.files.writing import whole_file
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -29,8 +29,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         # a checkpoint may come from elsewhere: never unpickle code, whatever the caller asks for
-        checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
-        return checkpoint
+        return torch.load(path, map_location=map_location, weights_only=True)
 
 
 class MovableCheckpoint(ModelCheckpoint):

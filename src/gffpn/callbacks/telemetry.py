@@ -7,8 +7,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
-from gffpn.layers.fccfm import FCCFM
-from gffpn.layers.lpam import LPAM
+from gffpn.necks.gffpn.fccfm import FCCFM
+from gffpn.necks.gffpn.lpam import LPAM
 
 
 class AttentionTelemetry(Callback):

@@ -7,22 +7,21 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from gffpn.data.images import read_image
+from gffpn.choice import one_of
 from gffpn.data.index import DataError, ImageRecord
-from gffpn.data.mosaic import GREY
-from gffpn.data.threads import in_threads
-from gffpn.data.transforms import Letterbox
-from gffpn.shared_files import alone
+from gffpn.data.letterbox import letterboxed
+from gffpn.data.readers.images import read_image
+from gffpn.files.writing import alone
+from gffpn.machine.threads import in_threads
 
 log = logging.getLogger(__name__)
 
-MODES = ("disk", "ram", "none")
+CacheMode = Literal["disk", "ram", "none"]
 Reader = Callable[[Path], NDArray[np.uint8]]
 
 
@@ -42,11 +41,10 @@ class ImageCache:
         folder: Path,
         *,
         image_size: tuple[int, int],
-        mode: str = "disk",
+        mode: CacheMode = "disk",
         read: Reader = read_image,
     ) -> None:
-        if mode not in MODES:
-            raise ValueError(f"cache: got {mode!r}, expected one of {list(MODES)}")
+        one_of("cache", mode, CacheMode)
         self.records = records
         self.image_size = image_size
         self.read = read
@@ -71,8 +69,7 @@ class ImageCache:
     def __getitem__(self, number: int) -> NDArray[np.uint8]:
         if self._pixels is None:
             return self._letterboxed(number)
-        pixels: NDArray[np.uint8] = self._pixels[number]
-        return pixels
+        return self._pixels[number]
 
     def __getstate__(self) -> dict[str, Any]:
         # a memory map would be pickled with all its bytes, where workers are spawned and not forked
@@ -154,11 +151,7 @@ class ImageCache:
                 f"{record.path}: got an image of shape {pixels.shape}, "
                 f"expected {(record.height, record.width, 3)}"
             )
-        fit = Letterbox.fit((record.height, record.width), self.image_size)
-        resized = Image.fromarray(pixels).resize((fit.width, fit.height), Image.Resampling.BILINEAR)
-        canvas = np.full((3, *self.image_size), GREY, np.uint8)
-        canvas[:, : fit.height, : fit.width] = np.asarray(resized).transpose(2, 0, 1)
-        return canvas
+        return letterboxed(pixels, self.image_size)
 
 
 def source_digest(records: Sequence[ImageRecord]) -> str:

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from gffpn.data.cache import MODES, ImageCache
+from gffpn.choice import one_of
+from gffpn.data.cache import CacheMode, ImageCache
 from gffpn.data.dataset import DetectionDataset, Item, collate
 from gffpn.data.index import SPLITS, DataIndex
+from gffpn.data.letterbox import Letterbox
 from gffpn.data.sampler import EpochSampler
-from gffpn.data.transforms import Augment, Letterbox
+from gffpn.data.transforms import Augment
 from gffpn.streams import derive_seed
 
 STAGE_SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ()}
@@ -42,7 +44,7 @@ class DetectionData(L.LightningDataModule):
         seed: int,
         augment: Augment,
         max_epochs: int,
-        cache: str,
+        cache: CacheMode,
         cache_dir: Path,
     ) -> None:
         super().__init__()
@@ -51,8 +53,7 @@ class DetectionData(L.LightningDataModule):
                 f"data: got image_size={image_size}, batch_size={batch_size}, workers={workers}, "
                 f"expected 1 or more of each, workers 0 or more"
             )
-        if cache not in MODES:
-            raise ValueError(f"cache: got {cache!r}, expected one of {list(MODES)}")
+        one_of("cache", cache, CacheMode)
         self.index = index
         self.fingerprint = index.fingerprint
         self.image_size = image_size

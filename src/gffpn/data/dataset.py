@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from gffpn.data.index import ImageRecord
+from gffpn.data.letterbox import Letterbox
 from gffpn.data.mosaic import Source
-from gffpn.data.transforms import Augment, Letterbox
+from gffpn.data.transforms import Augment
 from gffpn.streams import numpy_stream
 
 

@@ -40,6 +40,7 @@ class DataIndex:
     splits: Mapping[str, tuple[ImageRecord, ...]]
     origin: str = ""
     """Names how the pixels came about where that is known (a simulator's version and dials); else empty."""
+    simulated: bool = False
     mended: Mapping[str, int] = field(default_factory=dict)
     """How often what was dropped or repaired while reading."""
 

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-GREY = 114
-"""Value of pixels that no image covers; the usual one of the YOLO family, near the mean of natural images."""
+from gffpn.data.letterbox import GREY
 
 
 class Source(NamedTuple):

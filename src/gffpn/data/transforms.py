@@ -1,41 +1,15 @@
-"""Train-time augmentation, and the letterbox that takes every image to the network's size."""
+"""Train-time augmentation."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from gffpn.data.mosaic import BoxRule, Sample, Source, blank, four_around, paste, span
 
 # of red, green and blue in a pixel's grey: luma of ITU-R BT.601
 GREY_SHARES = torch.tensor([0.299, 0.587, 0.114])
-
-
-class Letterbox(NamedTuple):
-    """How an image fits the network's input: its aspect kept, at the top left, grey to the right and below.
-
-    At the top left so that a box goes back to native pixels with the scale alone.
-    """
-
-    scale: float
-    """Network pixels a native pixel; above 1 for an image that is smaller than the input."""
-    height: int
-    width: int
-    """Network pixels that the image covers; the rest is padding."""
-
-    @classmethod
-    def fit(cls, native_size: tuple[int, int], image_size: tuple[int, int]) -> Self:
-        """Both sizes (height, width)."""
-        scale = min(image_size[0] / native_size[0], image_size[1] / native_size[1])
-        height, width = (max(1, round(side * scale)) for side in native_size)
-        return cls(scale, height, width)
-
-    def to_network(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Boxes (M, 4) from native to network pixels."""
-        return np.asarray(boxes * np.float32(self.scale))
 
 
 class Augment:

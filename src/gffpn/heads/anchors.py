@@ -50,8 +50,7 @@ def fit_anchors(boxes_wh: Tensor, count: int, *, seed: int = 0) -> Tensor | None
 
 
 def _cluster(logs: NDArray[np.float64], count: int, seed: int) -> NDArray[np.float64]:
-    codes: NDArray[np.float64] = kmeans(logs, count, iter=RESTARTS, rng=np.random.default_rng(seed))[0]
-    return codes
+    return kmeans(logs, count, iter=RESTARTS, rng=np.random.default_rng(seed))[0]
 
 
 def fitness(anchors: Tensor, boxes_wh: Tensor) -> float:

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from gffpn.assign import TaskAlignment, align_tasks, candidate_points
 from gffpn.boxes import Overlap, iou, nwd, pairwise
+from gffpn.choice import choose
 from gffpn.heads.points import boxes_from_distances, distances_from_boxes, grid_points
 from gffpn.heads.postprocess import Decode
 from gffpn.heads.prediction import logits_of_mean, prediction_conv
 from gffpn.heads.targets import pad_targets
 from gffpn.layers.cat import cat_channels
-from gffpn.layers.choice import choose
 from gffpn.layers.conv import ConvBNAct
 from gffpn.losses import BOX_LOSSES, distribution_focal_loss
 from gffpn.pyramid import Levels

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from gffpn.assign import AnchorMatches, match_anchors
 from gffpn.boxes import ciou
+from gffpn.choice import choose
 from gffpn.heads.anchors import ANCHORS_PER_LEVEL, default_anchors, fit_anchors, fitness
 from gffpn.heads.postprocess import Decode
 from gffpn.heads.prediction import prediction_conv
 from gffpn.heads.targets import PaddedTargets, pad_targets
-from gffpn.layers.choice import choose
 from gffpn.losses import BOX_LOSSES
 from gffpn.pyramid import Levels
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from gffpn.layers.choice import choose
+from gffpn.choice import choose
 from gffpn.layers.conv import ConvBNAct
 from gffpn.layers.resize import upsample_to
 from gffpn.pyramid import Levels

@@ -9,7 +9,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from gffpn.layers.choice import choose
+from gffpn.choice import choose
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:
@@ -97,8 +97,7 @@ class ConvBNAct(nn.Module):
 
     def finish(self, convolved: Tensor) -> Tensor:
         """What follows the convolution."""
-        y: Tensor = self.act(self.norm(convolved))
-        return y
+        return self.act(self.norm(convolved))
 
     def fold(self) -> None:
         """The convolution takes the norm in: the inference form."""

@@ -50,8 +50,7 @@ class C3(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Main and side branch, concatenated in that order, merged."""
         main, side = torch.chunk(self.enter(x), 2, dim=1)
-        y: Tensor = self.merge(cat_channels((self.blocks(main), side)))
-        return y
+        return self.merge(cat_channels((self.blocks(main), side)))
 
 
 class SPPF(nn.Module):
@@ -71,5 +70,4 @@ class SPPF(nn.Module):
         maps = [self.reduce(x)]
         for _ in range(3):
             maps.append(self.pool(maps[-1]))
-        y: Tensor = self.merge(cat_channels(maps))
-        return y
+        return self.merge(cat_channels(maps))

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gffpn.layers.choice import choose
+from gffpn.choice import choose
 from gffpn.pyramid import Level, Levels
 
 

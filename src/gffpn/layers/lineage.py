@@ -1,6 +1,6 @@
 """What the necks of the cspdarknet lineage share: which levels they read and give, and how deep they are."""
 
-from gffpn.layers.choice import choose
+from gffpn.choice import choose
 from gffpn.layers.csp import scaled_depth
 from gffpn.pyramid import Level
 

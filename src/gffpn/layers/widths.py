@@ -2,7 +2,7 @@
 
 import math
 
-from gffpn.layers.choice import choose
+from gffpn.choice import choose
 from gffpn.pyramid import Levels
 
 

@@ -105,8 +105,7 @@ class DetectionMetric(Metric):
 
 
 def _numpy(state: list[Tensor]) -> Floats | Ints:
-    array: Floats | Ints = dim_zero_cat(state).detach().cpu().numpy()
-    return array
+    return dim_zero_cat(state).detach().cpu().numpy()
 
 
 def _select(image: Ints, labels: list[Tensor], boxes: list[Tensor]) -> Boxes:

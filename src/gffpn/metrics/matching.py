@@ -140,8 +140,7 @@ def _rank(sorted_keys: Ints) -> Ints:
 
 
 def _area(xyxy: Floats) -> Floats:
-    area: Floats = (xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1])
-    return area
+    return (xyxy[..., 2] - xyxy[..., 0]) * (xyxy[..., 3] - xyxy[..., 1])
 
 
 def _inside(boxes: Boxes, scales: Floats, ranges: Sequence[SizeRange]) -> NDArray[np.bool_]:
@@ -207,7 +206,7 @@ def _overlaps(
         offset = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
         detection = start + np.repeat(np.arange(len(groups)), count)
         obj = order[np.repeat(end, count) - 1 - offset]
-        iou = _paired_iou(detection_xyxy[detection], object_xyxy[obj])
+        iou = paired_iou(detection_xyxy[detection], object_xyxy[obj])
         near = iou >= IOU_THRESHOLDS[0]
         parts.append((detection[near], obj[near], iou[near]))
     empty = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
@@ -215,10 +214,9 @@ def _overlaps(
     return np.concatenate(detections), np.concatenate(objects), np.concatenate(ious)
 
 
-def _paired_iou(a: Floats, b: Floats) -> Floats:
-    """IoU (P,) of boxes (P, 4) taken in pairs."""
-    size = np.maximum(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0.0)
-    intersection = size[:, 0] * size[:, 1]
+def paired_iou(a: Floats, b: Floats) -> Floats:
+    """IoU (...) of boxes (..., 4) taken in pairs; the shapes broadcast."""
+    size = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0.0)
+    intersection = size[..., 0] * size[..., 1]
     union = _area(a) + _area(b) - intersection
-    iou: Floats = np.divide(intersection, union, out=np.zeros_like(union), where=intersection > 0)
-    return iou
+    return np.divide(intersection, union, out=np.zeros_like(union), where=intersection > 0)

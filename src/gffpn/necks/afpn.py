@@ -46,8 +46,7 @@ class Shrink(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Zeros to a multiple of the stride, convolution."""
         below, right = (-side % self.stride for side in x.shape[-2:])
-        y: Tensor = self.conv(functional.pad(x, (0, right, 0, below)) if below or right else x)
-        return y
+        return self.conv(functional.pad(x, (0, right, 0, below)) if below or right else x)
 
 
 class FusePerCell(nn.Module):
@@ -74,8 +73,7 @@ class FusePerCell(nn.Module):
         total = maps[0] * shares[:, :1]
         for j, x in enumerate(maps[1:], start=1):
             total = total + x * shares[:, j : j + 1]
-        y: Tensor = self.merge(total)
-        return y
+        return self.merge(total)
 
 
 class Residual(nn.Module):
@@ -89,8 +87,7 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape."""
-        y: Tensor = self.act(x + self.second(self.first(x)))
-        return y
+        return self.act(x + self.second(self.first(x)))
 
 
 class Join(nn.Module):
@@ -119,8 +116,7 @@ class Join(nn.Module):
         resized = [
             functional.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in coarser
         ]
-        y: Tensor = self.blocks(self.fuse([*finer, *resized]))
-        return y
+        return self.blocks(self.fuse([*finer, *resized]))
 
 
 class AFPN(nn.Module):

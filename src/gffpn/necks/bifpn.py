@@ -39,8 +39,7 @@ class WeightedSum(nn.Module):
         total = maps[0] * shares[0]
         for share, x in zip(shares[1:], maps[1:], strict=True):
             total = total + share * x
-        y: Tensor = self.conv(self.act(total))
-        return y
+        return self.conv(self.act(total))
 
 
 class BiFPN(nn.Module):

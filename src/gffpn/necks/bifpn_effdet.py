@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gffpn.layers.choice import choose
+from gffpn.choice import choose
 from gffpn.layers.conv import silu
 from gffpn.layers.resize import upsample_to
 from gffpn.pyramid import Level, Levels, levels_at
@@ -108,8 +108,7 @@ class Node(nn.Module):
 
     def forward(self, *maps: Tensor) -> Tensor:
         """Maps of one shape to one of that shape."""
-        y: Tensor = self.convs(self.act(self.fuse(maps)))
-        return y
+        return self.convs(self.act(self.fuse(maps)))
 
 
 class Cell(nn.Module):
@@ -199,5 +198,4 @@ class BiFPNEffDet(nn.Module):
         for _ in range(self.extra_levels):
             x = down(x)
             maps.append(x)
-        outputs: list[Tensor] = self.cells(maps)
-        return outputs
+        return self.cells(maps)

@@ -59,8 +59,7 @@ def _reduced(reduce: ConvBNAct, coarser: Tensor, lateral: Tensor) -> Tensor:
     bf16 each part is rounded.
     """
     if not torch.is_grad_enabled() or lateral.device.type != "cpu":
-        joined: Tensor = reduce(cat_channels((upsample_to(coarser, lateral), lateral)))
-        return joined
+        return reduce(cat_channels((upsample_to(coarser, lateral), lateral)))
     of_coarser, of_lateral = torch.split(reduce.conv.weight, [coarser.shape[1], lateral.shape[1]], dim=1)
     from_coarser = upsample_to(functional.conv2d(coarser, of_coarser), lateral)
     return reduce.finish(functional.conv2d(lateral, of_lateral, reduce.conv.bias) + from_coarser)
@@ -107,5 +106,4 @@ class FPN(nn.Module):
         maps = [features[i] for i in self._positions]
         if self.down2 is not None:
             maps[:2] = [cat_channels((self.down2(maps[0]), maps[1]))]
-        fused: list[Tensor] = self.top_down(maps)
-        return fused
+        return self.top_down(maps)

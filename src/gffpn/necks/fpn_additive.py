@@ -49,5 +49,4 @@ class FPNAdditive(nn.Module):
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """C maps to P maps, finest first."""
         maps = [features[i] for i in self._positions]
-        outputs: list[Tensor] = self.extra(self.top_down(maps), maps[-1])
-        return outputs
+        return self.extra(self.top_down(maps), maps[-1])

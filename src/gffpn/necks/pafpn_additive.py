@@ -56,5 +56,4 @@ class PAFPNAdditive(nn.Module):
         for down, output, y in zip(self.down, self.output, coarser, strict=True):
             x = y + down(x)
             outputs.append(output(x))
-        levels: list[Tensor] = self.extra(outputs, maps[-1])
-        return levels
+        return self.extra(outputs, maps[-1])

@@ -8,15 +8,19 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from gffpn import build
+from gffpn.build.detector import build_data, build_task
+from gffpn.build.trainer import build_tester, build_trainer
 from gffpn.callbacks.console import trained_minutes
+from gffpn.config.compose import image_size
 from gffpn.cost import cost, fps
 from gffpn.data.index import DataError, DataIndex
-from gffpn.inference import inference_form
-from gffpn.processes import is_lead
-from gffpn.suite import identity, tracking
-from gffpn.suite.folder import RunFolder
-from gffpn.suite.provenance import provenance
+from gffpn.fold import inference_form
+from gffpn.machine.processes import is_lead
+from gffpn.runs import identity
+from gffpn.runs.folder import RunFolder
+from gffpn.runs.provenance import provenance
+from gffpn.suite import tracking
+from gffpn.suite.tracking import build_loggers
 from gffpn.task import DetectionTask
 
 # Lightning greets each trainer with lines about hardware, tips and advertisements
@@ -43,7 +47,7 @@ def about(plain: dict[str, Any], index: DataIndex) -> dict[str, Any]:
         "seed": plain["seed"],
         "image_size": identity.image_size_word(plain["image_size"]),
         "precision": plain["trainer"]["precision"],
-        "simulated": "simulator" in plain["data"]["_target_"],
+        "simulated": index.simulated,
         "settings": f"{plain['trainer']['max_epochs']} epochs, batch {plain['batch_size']}, "
         f"{plain['optim']['optimizer']} lr {plain['optim']['lr']}, {plain['choice']['head']} head",
         "images": {split: len(records) for split, records in index.splits.items()},
@@ -62,19 +66,19 @@ def fit_and_test(config: DictConfig, index: DataIndex, folder: RunFolder, *, gro
     """
     if not any(len(record.boxes) for record in index.splits["val"]):
         raise DataError("the val split holds no object: no epoch can be chosen by it")
-    data = build.build_data(config, index)
+    data = build_data(config, index)
     tiny = data.count_thinner(TINY_SIDE)
     if any(tiny.values()) and is_lead():
         print(f"Boxes with a side under {TINY_SIDE:g} px at this image size: {tiny}", flush=True)
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
-    task = build.build_task(config, data)
-    loggers = build.build_loggers(config, folder, group=group)
+    task = build_task(config, data)
+    loggers = build_loggers(config, folder, group=group)
     hush()
     try:
-        trainer = build.build_trainer(config, folder, loggers)
+        trainer = build_trainer(config, folder, loggers)
         trainer.fit(task, data, ckpt_path=folder.last_checkpoint, weights_only=True)
-        tester = build.build_tester(config, folder, loggers)
+        tester = build_tester(config, folder, loggers)
         best = folder.checkpoints / "best.ckpt"
         (figures,) = tester.test(task, data, ckpt_path=best, weights_only=True, verbose=False)
         if not is_lead():
@@ -104,7 +108,7 @@ def measure(config: DictConfig, task: DetectionTask, device: torch.device) -> di
 
     FPS is that of the detector's inference form, norms folded: the same function, as one would deploy it.
     """
-    size = build.image_size(config)
+    size = image_size(config)
     price = dataclasses.asdict(cost(task.detector, size))
     del price["image_size"]  # stands in the row already, as it was written
     task.detector.to(

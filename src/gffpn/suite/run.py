@@ -15,17 +15,20 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from gffpn import build
+from gffpn.build.detector import rehearse
+from gffpn.build.index import build_index
 from gffpn.callbacks.finite import LossNotFiniteError
+from gffpn.config.check import check
+from gffpn.config.overrides import unwrapped
+from gffpn.config.resolve import resolved, starts_processes
 from gffpn.data.index import DataError, DataIndex
-from gffpn.processes import is_lead
-from gffpn.shared_files import alone, write_atomically
-from gffpn.suite import identity, settings
+from gffpn.files.writing import alone, write_atomically
+from gffpn.machine.processes import is_lead
+from gffpn.report.table import print_table
+from gffpn.runs import identity
+from gffpn.runs.folder import RunFolder
 from gffpn.suite.fit import about, fit_and_test
-from gffpn.suite.folder import RunFolder
-from gffpn.suite.overrides import CONF, unwrapped
 from gffpn.suite.sweep import record_job
-from gffpn.suite.table import print_table
 
 INTERRUPTED = 130
 """Exit code of a process that Ctrl-C ended."""
@@ -69,20 +72,20 @@ class Attempt:
 
     def go(self) -> None:
         """Find the run's folder and execute it there."""
-        settings.check(self.config)
+        check(self.config)
         if not self.in_sweep:
-            build.rehearse(self.config)
-        index = build.build_index(self.config)
+            rehearse(self.config)
+        index = build_index(self.config)
         runs = Path(self.config.paths.runs)
-        name = identity.run_name(build.resolved(self.config), index.fingerprint)
+        name = identity.run_name(resolved(self.config), index.fingerprint)
         lock = alone(runs / ".locks" / identity.digest_of(name), waits_for=f"the run {name}")
-        apart = self.in_sweep and build.starts_processes(self.config)
+        apart = self.in_sweep and starts_processes(self.config)
         # who starts processes must not hold what they wait for; who is started leaves it to the first of them
         with nullcontext() if apart or not is_lead() else lock:
             self.folder = run_folder(runs, name)
             if self.in_sweep:
                 self._record()
-                build.rehearse(self.config)  # here, so that its failure is kept in the run's folder
+                rehearse(self.config)  # here, so that its failure is kept in the run's folder
             if apart:
                 launcher = self.config.choice.launcher
                 execute_apart(self.overrides, self.folder, group=self.sweep.name, launcher=launcher)
@@ -128,7 +131,7 @@ def execute(config: DictConfig, index: DataIndex, folder: RunFolder, *, group: s
     if folder.status == "finished":
         _say(f"Already finished, skipped: {folder.path}")
         return
-    plain = build.resolved(config)
+    plain = resolved(config)
     if is_lead():
         if torn := folder.drop_torn_checkpoints():
             _say(f"Torn, so the run begins anew: {', '.join(torn)} in {folder.checkpoints}")
@@ -151,11 +154,11 @@ def execute_apart(overrides: Sequence[str], folder: RunFolder, *, group: str, la
     if folder.status == "finished":
         _say(f"Already finished, skipped: {folder.path}")
         return
-    script = CONF.parent / "train.py"
     alone = [f"name='{group}'", f"hydra/launcher={launcher}", "hydra.mode=RUN"]
     # in a session of its own, so that Ctrl-C reaches it once
     with subprocess.Popen(
-        [sys.executable, str(script), *overrides, *alone], start_new_session=True
+        [sys.executable, "-m", "gffpn.suite.train", *_config_dirs(), *overrides, *alone],
+        start_new_session=True,
     ) as process:
         try:
             process.wait()
@@ -163,6 +166,13 @@ def execute_apart(overrides: Sequence[str], folder: RunFolder, *, group: str, la
             process.send_signal(signal.SIGINT)
             process.wait()
             raise
+
+
+def _config_dirs() -> list[str]:
+    """Hydra's own flag, as it stood on this command line."""
+    sources = HydraConfig.get().runtime.config_sources
+    folders = [source.path for source in sources if source.provider == "command-line"]
+    return [word for folder in folders for word in ("--config-dir", folder)]
 
 
 def _say(message: str) -> None:

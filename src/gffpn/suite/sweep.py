@@ -15,13 +15,13 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
+from gffpn.config.overrides import refuse
 from gffpn.data.index import DataError
-from gffpn.shared_files import alone, write_atomically
-from gffpn.suite.folder import RunFolder
-from gffpn.suite.imports import first_imports
-from gffpn.suite.overrides import refuse
-from gffpn.suite.paper import check_paper_table, paper_mAP50
-from gffpn.suite.table import print_table, settings, varied, write_tables
+from gffpn.files.writing import alone, write_atomically
+from gffpn.machine.imports import first_imports
+from gffpn.report.paper import check_paper_table, paper_mAP50
+from gffpn.report.table import print_table, settings, varied, write_tables
+from gffpn.runs.folder import RunFolder
 
 
 def sweep_name(overrides: Sequence[str], name: str | int | None = None) -> str:
@@ -54,7 +54,7 @@ class SweepCallback(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         with first_imports():  # here: torch takes seconds, and a report needs none of it
-            from gffpn.suite.settings import check
+            from gffpn.config.check import check
 
         try:
             check(config)
@@ -70,8 +70,8 @@ class SweepCallback(Callback):
 
     def _open(self, config: DictConfig) -> None:
         with first_imports():
-            from gffpn.processes import siblings
-            from gffpn.suite.settings import check_jobs
+            from gffpn.machine.processes import siblings
+            from gffpn.suite.jobs import check_jobs
 
         check_paper_table(config.experiment.paper_table)
         if siblings() > 1:

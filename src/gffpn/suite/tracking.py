@@ -7,12 +7,14 @@ from contextlib import suppress
 from typing import Any, Literal
 
 import wandb
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from omegaconf import DictConfig
 from wandb import Run
 
-from gffpn.suite.folder import RunFolder
-from gffpn.suite.identity import digest_of
+from gffpn.config.resolve import resolved
+from gffpn.machine import processes
+from gffpn.runs.folder import RunFolder
+from gffpn.runs.identity import digest_of
 
 FINISH_TIMEOUT = 300.0
 """Seconds that a finished run waits for its upload; what is left over stays on disk for `wandb sync`."""
@@ -20,7 +22,12 @@ FINISH_TIMEOUT = 300.0
 Mode = Literal["online", "offline", "disabled"]
 
 # what stands in logger.wandb; null: online with an account, else offline
-MODES: dict[str, Mode | None] = {"auto": None, "online": "online", "offline": "offline", "off": "disabled"}
+MODES: Mapping[str, Mode | None] = {
+    "auto": None,
+    "online": "online",
+    "offline": "offline",
+    "off": "disabled",
+}
 # WANDB_MODE's values, the older names among them, and what they mean
 ENVIRONMENT_MODES: dict[str, Mode] = {
     "online": "online",
@@ -154,3 +161,13 @@ def _forget() -> None:
 
 def _warn(message: str) -> None:
     print(f"WARNING: {message}", file=sys.stderr, flush=True)
+
+
+def build_loggers(config: DictConfig, folder: RunFolder, *, group: str) -> list[Logger]:
+    """CSV always, one folder an attempt (the logger deletes the file that it resumes); W&B as configured."""
+    attempts = len(list((folder.path / "logs").glob("attempt_*")))
+    loggers: list[Logger] = [CSVLogger(folder.path, name="logs", version=f"attempt_{attempts}")]
+    if config.logger.wandb != "off" and processes.is_lead():
+        wandb = wandb_logger(config.logger, folder, config=resolved(config), group=group)
+        loggers += [wandb] if wandb else []
+    return loggers

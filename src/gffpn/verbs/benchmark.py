@@ -2,7 +2,7 @@
 
 import argparse
 
-from gffpn.suite.overrides import refuse
+from gffpn.config.overrides import refuse
 from gffpn.verbs.words import Verbs, add_classes, add_overrides, add_timing
 
 
@@ -37,7 +37,7 @@ def act(arguments: argparse.Namespace) -> None:
     """Measure what each neck costs; exit code 1 if a neck fails, 130 after Ctrl-C."""
     from gffpn.benchmark.plan import Options
     from gffpn.benchmark.run import benchmark
-    from gffpn.suite.paper import paper_costs
+    from gffpn.report.paper import paper_costs
 
     options = Options(
         out=arguments.out,

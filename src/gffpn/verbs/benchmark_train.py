@@ -26,7 +26,7 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
 def act(arguments: argparse.Namespace) -> None:
     """Time a training of a few epochs and its parts."""
     from gffpn.benchmark.fit import training_speed
-    from gffpn.processes import is_lead
+    from gffpn.machine.processes import is_lead
 
     if arguments.epochs < 1:
         raise ValueError(f"--epochs: got {arguments.epochs}, expected 1 or more")

@@ -24,9 +24,10 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
 
 def act(arguments: argparse.Namespace) -> None:
     """Parameters and GFLOPs of the detector that the overrides choose."""
-    from gffpn.build import build_detector, compose_config, image_size
+    from gffpn.build.detector import build_detector
+    from gffpn.config.check import check
+    from gffpn.config.compose import compose_config, image_size
     from gffpn.cost import cost
-    from gffpn.suite.settings import check
 
     config = compose_config(arguments.overrides)
     check(config)

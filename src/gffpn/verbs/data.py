@@ -35,9 +35,10 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
 
 def check_set(arguments: argparse.Namespace) -> None:
     """Read and check the data set; exit code 1 and every fault if there is one."""
-    from gffpn.build import build_index, compose_config
-    from gffpn.data.faults import FaultyData
-    from gffpn.suite.settings import check
+    from gffpn.build.index import build_index
+    from gffpn.config.check import check
+    from gffpn.config.compose import compose_config
+    from gffpn.data.readers.faults import FaultyData
 
     config = compose_config(arguments.overrides)
     check(config)
@@ -61,11 +62,12 @@ def tell_card(arguments: argparse.Namespace) -> None:
     """What a data set holds, and what is doubtful about it."""
     from rich.console import Console
 
-    from gffpn.build import build_index, compose_config, image_size
-    from gffpn.data.card import card
-    from gffpn.data.card_text import print_card
+    from gffpn.build.index import build_index
+    from gffpn.config.check import check
+    from gffpn.config.compose import compose_config, image_size
+    from gffpn.data.card.card import card
+    from gffpn.data.card.text import print_card
     from gffpn.metrics.matching import SIZE_EDGES, size_ranges
-    from gffpn.suite.settings import check
 
     config = compose_config(arguments.overrides)
     check(config)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from gffpn.verbs.words import Verbs, add_overrides
+from gffpn.verbs.words import Verbs, add_allow
 
 
 def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
@@ -20,16 +20,24 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
     verb.add_argument("--out", type=Path, help="the file to write (default: best.onnx in the run's folder)")
     verb.add_argument("--split", default="test", help="check on this split: test (default) or val")
     verb.add_argument("--limit", type=int, help="check on so many images (default: all; 0: no check)")
-    add_overrides(verb, "where the data is now")
+    add_allow(verb)
+    verb.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="where the data is now: data.root=..."
+    )
     verb.set_defaults(act=act)
 
 
 def act(arguments: argparse.Namespace) -> None:
     """A finished run to one ONNX file, checked on its data."""
-    from gffpn.export.run import export
+    from gffpn.deploy.export import export
 
     path, page = export(
-        arguments.run, arguments.out, arguments.overrides, split=arguments.split, limit=arguments.limit
+        arguments.run,
+        arguments.out,
+        arguments.overrides,
+        split=arguments.split,
+        limit=arguments.limit,
+        allowed=arguments.allow,
     )
     print(page)
     print(f"Export: {path}, .json, .md")

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from gffpn.verbs.words import Verbs, add_classes, add_overrides, add_timing
+from gffpn.verbs.words import Verbs, add_allow, add_classes, add_overrides, add_timing
 
 
 def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
@@ -18,6 +18,7 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
         epilog="example: python -m gffpn speed neck=gffpn size=l image_size=640",
     )
     verb.add_argument("--run", type=Path, help="a finished run's folder: its detector, with its weights")
+    add_allow(verb)
     verb.add_argument("--compile", action="store_true", help="torch.compile too (a minute or more)")
     verb.add_argument("--batch", type=int, help="images of the larger batch (default: 16)")
     add_timing(verb, "they")
@@ -39,7 +40,7 @@ def act(arguments: argparse.Namespace) -> None:
         batch=BATCH if arguments.batch is None else arguments.batch,
         training=False,
     )
-    asked = contestant(arguments.overrides, options, run=arguments.run)
+    asked = contestant(arguments.overrides, options, run=arguments.run, allowed=arguments.allow)
     page, path = speed(asked, options, compiled=arguments.compile)
     print(page)
     print(f"Speed: {path}, .csv")

@@ -7,11 +7,30 @@ Verbs = argparse._SubParsersAction
 """Where a verb adds its parser."""
 
 
-def add_overrides(
-    verb: argparse.ArgumentParser, told: str = "as for train.py: neck=panet data=voc ..."
-) -> None:
-    """KEY=VALUE, any number."""
-    verb.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=told)
+def add_overrides(verb: argparse.ArgumentParser) -> None:
+    """KEY=VALUE, any number, as for train.py, and where else configuration files lie."""
+    verb.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="as for train.py: neck=panet data=voc ..."
+    )
+    verb.add_argument(
+        "--config-dir",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a folder of your own configuration files: DIR/neck/mine.yaml makes neck=mine known",
+    )
+
+
+def add_allow(verb: argparse.ArgumentParser) -> None:
+    """--allow, for a run whose neck is a user's own."""
+    verb.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="a package of your own whose classes (its neck) the run's config.yaml may construct",
+    )
 
 
 def add_classes(verb: argparse.ArgumentParser) -> None:

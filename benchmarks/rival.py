@@ -1,0 +1,138 @@
+"""Our training beside that of YOLOv8n by Ultralytics, in turns on one machine: trained GFLOP/s and images/s.
+
+Ultralytics is under the AGPL and no part of this project. It has to be installed by whoever compares, in an
+environment of its own, whose program is called as a user would call it:
+
+    python -m venv /tmp/ultra && /tmp/ultra/bin/pip install ultralytics
+    python -m benchmarks.rival --yolo /tmp/ultra/bin/yolo data=neu_det data.root=/path image_size=224
+
+Both train on the same images for `--epochs` epochs with a validation after each, from random weights.
+Ultralytics' time is the one that its own results.csv tells, ours runs from the call of fit to the end of the
+last validation.
+"""
+
+import argparse
+import csv
+import json
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gffpn.build.index import build_index
+from gffpn.config.check import check
+from gffpn.config.compose import compose_config, image_size
+from gffpn.config.overrides import refuse
+from gffpn.data.index import DataIndex
+
+MODEL = "yolov8n.yaml"
+ITS_SIZE = 640
+"""Pixels for which Ultralytics tells GFLOPs."""
+
+
+def write_yolo_set(index: DataIndex, folder: Path) -> Path:
+    """The data set as Ultralytics reads it, by links to the images; the path of its YAML file."""
+    for split, records in index.splits.items():
+        images, labels = (folder / kind / split for kind in ("images", "labels"))
+        images.mkdir(parents=True)
+        labels.mkdir(parents=True)
+        for number, record in enumerate(records):
+            link = images / f"{number}{record.path.suffix}"
+            link.symlink_to(record.path.resolve())
+            lines = []
+            for (x1, y1, x2, y2), label in zip(record.boxes.tolist(), record.labels.tolist(), strict=True):
+                sides = (record.width, record.height) * 2
+                box = ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
+                shares = " ".join(f"{value / side:.6f}" for value, side in zip(box, sides, strict=True))
+                lines.append(f"{label} {shares}\n")
+            (labels / f"{number}.txt").write_text("".join(lines))
+    told = {"path": str(folder), **{split: f"images/{split}" for split in index.splits}}
+    page = folder / "data.yaml"
+    page.write_text(json.dumps({**told, "names": dict(enumerate(index.classes))}))  # JSON is YAML
+    return page
+
+
+def rival_round(yolo: str, page: Path, config: Any, images: int, epochs: int) -> dict[str, float]:
+    """One training by Ultralytics."""
+    size, batch = max(image_size(config)), config.batch_size
+    with tempfile.TemporaryDirectory() as folder:
+        asked = [f"data={page}", f"imgsz={size}", f"batch={batch}", f"epochs={epochs}", "device=cpu"]
+        asked += ["plots=False", "pretrained=False", f"project={folder}", "name=run"]
+        words = [yolo, "detect", "train", f"model={MODEL}", *asked]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ValueError(f"{yolo} failed:\n{done.stdout[-1000:]}{done.stderr[-1000:]}")
+        with (Path(folder) / "run" / "results.csv").open() as file:
+            seconds = float([row["time"] for row in csv.DictReader(file)][-1])
+    found = re.search(r"([\d.]+) GFLOPs", done.stdout)
+    assert found, done.stdout
+    rate = epochs * images / seconds
+    gflops = float(found[1]) * (size / ITS_SIZE) ** 2
+    return {"images_per_second": rate, "gflops_per_second": 3 * gflops * rate}
+
+
+def our_round(overrides: Sequence[str], epochs: int) -> dict[str, float]:
+    """One training by ours, in a process of its own like the rival's."""
+    words = [sys.executable, "-m", "gffpn", "benchmark-train", "--json", f"--epochs={epochs}"]
+    words += [*overrides, "trainer.accelerator=cpu"]  # as the rival
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(done.stderr[-1000:])
+    told = json.loads(done.stdout.splitlines()[-1])
+    return {key: told[key] for key in ("images_per_second", "gflops_per_second")}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print each round, then the medians and their ratios."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.rival", description=__doc__)
+    parser.add_argument("--yolo", required=True, help="Ultralytics' program, in an environment of its own")
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sizes", default="n,s", help="of our detector (default: n,s)")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for train.py")
+    arguments = parser.parse_args(argv)
+    try:
+        compare(arguments)
+    except ValueError as error:
+        refuse(error)
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """The rounds; ValueError, in one line, for what is wrong with the command or with its data."""
+    if shutil.which(arguments.yolo) is None:
+        raise ValueError(f"--yolo: no program {arguments.yolo!r}")
+    config = compose_config(arguments.overrides)
+    check(config)
+    index = build_index(config)
+    sizes = arguments.sizes.split(",")
+    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in ("YOLOv8n", *sizes)}
+    with tempfile.TemporaryDirectory() as folder:
+        page = write_yolo_set(index, Path(folder))
+        images = len(index.splits["train"])
+        for _ in range(arguments.rounds):
+            rounds["YOLOv8n"].append(rival_round(arguments.yolo, page, config, images, arguments.epochs))
+            for size in sizes:
+                words = [*arguments.overrides, f"size={size}"]
+                rounds[size].append(our_round(words, arguments.epochs))
+            print(
+                {name: {k: round(v, 1) for k, v in done[-1].items()} for name, done in rounds.items()},
+                flush=True,
+            )
+    medians = {
+        name: {key: statistics.median(one[key] for one in done) for key in done[0]}
+        for name, done in rounds.items()
+    }
+    base = medians["YOLOv8n"]["gflops_per_second"]
+    for name, figures in medians.items():
+        rate, gflops = figures["images_per_second"], figures["gflops_per_second"]
+        label = name if name == "YOLOv8n" else f"{config.choice.neck} {name}"
+        print(f"{label:10} {rate:7.1f} images/s {gflops:8.1f} GFLOP/s  {gflops / base:.2f} x YOLOv8n")
+
+
+if __name__ == "__main__":
+    main()

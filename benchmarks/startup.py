@@ -1,0 +1,69 @@
+"""Seconds that one short command takes, and what each further run of a sweep adds.
+
+    python -m benchmarks.startup --rounds 5 data=neu_det data.root=/path/NEU-DET image_size=224
+
+Each round times three commands: an import of torch and lightning alone, one toy run (four training steps, two
+batches of validation and test), and a sweep of three such runs. Round 0 warms up: it draws or reads the data
+set, fills the image cache and compiles the bytecode. The runs are thrown away; W&B is offline unless
+`logger.wandb` says otherwise.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+TOY = ("trainer.max_epochs=1", "trainer.limit_train_batches=4", "trainer.limit_eval_batches=2")
+SEEDS = ("0", "1", "2")
+
+
+def seconds(words: Sequence[str]) -> float:
+    """The wall time of `python WORDS`. Raises CalledProcessError, and shows what it printed."""
+    # bytecode is written in the warm-up, whatever the environment says
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    taken = time.perf_counter() - start
+    if done.returncode:
+        print(done.stdout, file=sys.stderr)
+    done.check_returncode()
+    return taken
+
+
+def one_round(words: Sequence[str]) -> tuple[float, float, float]:
+    """Seconds of the import, of a command with one run, and of each further run of a sweep."""
+    with tempfile.TemporaryDirectory() as folder:
+        train = ["-m", "gffpn.verbs.train", *words, f"paths.runs={folder}"]
+        imported = seconds(["-c", "import torch, lightning"])
+        single = seconds([*train, "seed=3"])
+        sweep = seconds([*train, "-m", f"seed={','.join(SEEDS)}"])
+    return imported, single, (sweep - single) / (len(SEEDS) - 1)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure in rounds and print the medians."""
+    parser = argparse.ArgumentParser(description="seconds of a short command, and what a sweep's run adds")
+    parser.add_argument("--rounds", type=int, default=3, help="after one to warm up; default: 3")
+    parser.add_argument("overrides", nargs="*", help="as train.py takes them")
+    asked = parser.parse_args(arguments)
+    words = [*TOY, "logger.wandb=offline", *asked.overrides]
+    taken = []
+    for number in range(asked.rounds + 1):
+        print("warm-up" if number == 0 else f"round {number} of {asked.rounds}", flush=True)
+        figures = one_round(words)
+        taken += [figures] if number else []
+    imported, single, further = np.median(np.array(taken), axis=0)
+    print(f"import of torch and lightning    {imported:6.2f} s")
+    print(f"a command with one toy run       {single:6.2f} s, {single - imported:.2f} s without the import")
+    print(f"each further run of a sweep      {further:6.2f} s")
+
+
+if __name__ == "__main__":
+    main()

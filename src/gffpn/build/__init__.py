@@ -1,0 +1,1 @@
+"""The composition root: configuration to objects. The only room that calls `instantiate`."""

@@ -1,0 +1,100 @@
+"""What trains, from a configuration: data, detector, loss, decoding, recipe."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from gffpn.config.compose import image_size
+from gffpn.data.datamodule import DetectionData
+from gffpn.data.index import DataIndex
+from gffpn.detector import Detector
+from gffpn.machine import processes
+from gffpn.machine.devices import device
+from gffpn.optim import Recipe
+from gffpn.pyramid import Head, Levels, Neck, check_image_size
+from gffpn.streams import torch_stream
+from gffpn.task import DetectionTask
+
+
+def build_data(config: DictConfig, index: DataIndex) -> DetectionData:
+    """The data module over an index."""
+    return DetectionData(
+        index,
+        image_size=image_size(config),
+        batch_size=config.batch_size,
+        workers=loader_workers(config),
+        seed=config.seed,
+        augment=instantiate(config.augment, _convert_="all"),
+        max_epochs=config.trainer.max_epochs,
+        cache=config.loader.cache,
+        cache_dir=Path(config.paths.cache),
+    )
+
+
+def loader_workers(config: DictConfig) -> int:
+    """`loader.workers`; null: none where a CPU trains, which takes all its cores, else up to 8 a GPU."""
+    asked: int | None = config.loader.workers
+    if asked is not None:
+        return asked
+    if device(config.trainer.accelerator).type == "cpu":
+        return 0
+    return min(8, processes.usable_cores() // max(1, torch.cuda.device_count()))
+
+
+def build_detector(config: DictConfig, num_classes: int) -> Detector:
+    """Backbone, neck and head, each from its own random stream: equal seeds give equal backbones."""
+    with torch_stream(config.seed, "backbone"):
+        backbone = instantiate(config.backbone, _convert_="all")
+    neck = build_neck(config, backbone.out_levels)
+    with torch_stream(config.seed, "head"):
+        head = instantiate(config.head.network, neck.out_levels, num_classes, _convert_="all")
+    return Detector(backbone, neck, head)
+
+
+def build_neck(config: DictConfig, in_levels: Levels) -> Neck:
+    """The neck alone."""
+    with torch_stream(config.seed, "neck"):
+        neck: Neck = instantiate(config.neck, in_levels, _convert_="all")
+    return neck
+
+
+def rehearse(config: DictConfig) -> None:
+    """Build what needs no data, so that a wrong value is refused before data is read or drawn.
+
+    Raises ValueError, too, for an image size that is no multiple of the neck's `size_multiple`.
+    """
+    detector = build_detector(config, num_classes=1)
+    check_image_size(image_size(config), getattr(detector.neck, "size_multiple", 1), neck=config.choice.neck)
+    build_loss_and_decode(config, detector.head)
+    instantiate(config.augment, _convert_="all")
+    build_recipe(config)
+
+
+def build_recipe(config: DictConfig) -> Recipe:
+    """The optimiser's recipe."""
+    return instantiate(config.optim, _convert_="all")
+
+
+def build_loss_and_decode(config: DictConfig, head: Head) -> tuple[Any, Any]:
+    """What turns a head's raw predictions into losses, and into detections."""
+    parts = (config.head.loss, config.head.decode)
+    loss, decode = (instantiate(part, head, _convert_="all") for part in parts)
+    return loss, decode
+
+
+def build_task(config: DictConfig, data: DetectionData) -> DetectionTask:
+    """The detector with its loss and decoding; the head has seen the training boxes if it asks for them."""
+    detector = build_detector(config, len(data.index.classes))
+    fit_to = getattr(detector.head, "fit_to", None)
+    if fit_to is not None:
+        fit_to(data.boxes_wh())
+    return DetectionTask(
+        detector,
+        *build_loss_and_decode(config, detector.head),
+        build_recipe(config),
+        classes=data.index.classes,
+        channels_last=config.trainer.channels_last,
+    )

@@ -1,0 +1,90 @@
+"""Lightning trainers from a configuration."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.profilers import Profiler
+from omegaconf import DictConfig
+
+from gffpn.build.detector import build_recipe
+from gffpn.callbacks.checkpoints import MovableCheckpoint, WholeCheckpoints
+from gffpn.callbacks.console import EpochLines
+from gffpn.callbacks.ema import RampedEMA
+from gffpn.callbacks.finite import FiniteLoss
+from gffpn.callbacks.pictures import Pictures
+from gffpn.callbacks.streams import StepStream
+from gffpn.callbacks.telemetry import AttentionTelemetry
+from gffpn.machine import processes
+from gffpn.machine.devices import device, precision
+from gffpn.machine.memory import keep_freed_memory
+from gffpn.runs.folder import RunFolder
+
+
+def build_trainer(
+    config: DictConfig, folder: RunFolder, loggers: Sequence[Logger], *, profiler: Profiler | None = None
+) -> L.Trainer:
+    """The trainer that fits."""
+    recipe = build_recipe(config)
+    if device(config.trainer.accelerator).type == "cpu":
+        keep_freed_memory()
+    # at the end of validation, so that a run resumes after it; last second, so that it carries best's state
+    saving: dict[str, Any] = {"enable_version_counter": False, "save_on_train_epoch_end": False}
+    best = MovableCheckpoint(folder.checkpoints, "best", monitor="val/mAP50", mode="max", **saving)
+    last = MovableCheckpoint(folder.checkpoints, "last", **saving)
+    average = [RampedEMA(recipe.ema_decay)] if recipe.ema_decay is not None else []
+    telling = [EpochLines(), AttentionTelemetry(), *_tellers(config, folder)]
+    chance = StepStream(config.seed)
+    return L.Trainer(
+        **_engine(config),
+        max_epochs=config.trainer.max_epochs,
+        gradient_clip_val=recipe.gradient_clip,
+        logger=list(loggers),
+        profiler=profiler,
+        callbacks=[chance, FiniteLoss(), *average, *telling, best, last],
+        limit_train_batches=config.trainer.limit_train_batches,
+        limit_val_batches=config.trainer.limit_eval_batches,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        enable_model_summary=False,
+    )
+
+
+def build_tester(config: DictConfig, folder: RunFolder, loggers: Sequence[Logger]) -> L.Trainer:
+    """A fresh trainer for the test: the one that fitted would test the raw weights (no EMA callback here)."""
+    return L.Trainer(
+        **_engine(config),
+        logger=list(loggers),
+        callbacks=_tellers(config, folder),
+        limit_test_batches=config.trainer.limit_eval_batches,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )
+
+
+def _engine(config: DictConfig) -> dict[str, Any]:
+    trainer = config.trainer
+    return {
+        "accelerator": trainer.accelerator,
+        "devices": trainer.devices,
+        "num_nodes": trainer.num_nodes,
+        "strategy": trainer.strategy,
+        "sync_batchnorm": trainer.sync_batchnorm,
+        "plugins": [WholeCheckpoints(), *processes.slurm()],
+        "precision": precision(trainer.precision, trainer.accelerator),
+        "deterministic": trainer.deterministic,
+        "use_distributed_sampler": False,  # the data module shards by itself, without counting an image twice
+        "enable_progress_bar": _watched(),
+    }
+
+
+def _watched() -> bool:
+    return os.isatty(1)
+
+
+def _tellers(config: DictConfig, folder: RunFolder) -> list[Callback]:
+    bar: list[Callback] = [RichProgressBar(leave=False)] if _watched() else []
+    return [*bar, Pictures(folder.path / "pictures", count=config.logger.pictures)]

@@ -1,0 +1,24 @@
+"""A choice that a user writes in YAML is a key of a table."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any, TypeVar, get_args
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+def choose(name: str, got: Key, table: Mapping[Key, Value]) -> Value:
+    """The value in `table` of the choice `got`.
+
+    Raises ValueError that names the argument and lists the choices.
+    """
+    try:
+        return table[got]
+    except (KeyError, TypeError):  # TypeError: a YAML list or mapping is no key
+        raise ValueError(f"{name}: got {got!r}, expected one of {list(table)}") from None
+
+
+def one_of(name: str, got: object, choices: Any) -> None:
+    """Raise ValueError, naming the argument, unless `got` is one of the values of a `Literal` type."""
+    if got not in get_args(choices):
+        raise ValueError(f"{name}: got {got!r}, expected one of {list(get_args(choices))}")

@@ -1,0 +1,99 @@
+"""Values of a composed configuration that cannot be right, refused before anything is read or built."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, get_type_hints
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+
+from gffpn.choice import one_of
+from gffpn.config.compose import image_size
+from gffpn.config.overrides import WRONG_OVERRIDE, told
+from gffpn.config.yaml_types import fits, words
+from gffpn.data.cache import CacheMode
+
+LoggingMode = Literal["auto", "online", "offline", "off"]
+PARTS = ("size", "backbone", "neck", "head", "data", "augment", "optim", "trainer", "loader", "logger")
+# smallest whole number that a setting may be
+LEAST = {
+    "batch_size": 1,
+    "trainer.max_epochs": 1,
+    "trainer.num_nodes": 1,
+    "seed": 0,
+    "logger.pictures": 0,
+}
+LEAST_OR_NULL = {"trainer.threads": 1, "loader.workers": 0}
+
+
+def check(config: DictConfig) -> None:
+    """Raise ValueError, in one line, for a number, a choice or an argument that cannot be right."""
+    try:
+        for part in PARTS:
+            if config.get(part) is None:
+                raise ValueError(f"{part}: missing, every run needs one")
+        for key, least in LEAST.items():
+            value = OmegaConf.select(config, key, throw_on_missing=True)
+            if type(value) is not int or value < least:
+                raise ValueError(f"{key}: got {value!r}, expected a whole number, {least} or more")
+        check_least_or_null(config)
+        image_size(config)
+        one_of("loader.cache", config.loader.cache, CacheMode)
+        one_of("logger.wandb", config.logger.wandb, LoggingMode)
+        choices = _choices(config)
+        for where, node in _with_target(config, ""):
+            _check_arguments(where, node, choices)
+    except WRONG_OVERRIDE as error:
+        raise ValueError(told(error)) from error
+
+
+def check_least_or_null(config: DictConfig) -> None:
+    """Raise ValueError, in one line, for a number of threads or workers that cannot be right."""
+    for key, least in LEAST_OR_NULL.items():
+        value = OmegaConf.select(config, key)
+        if value is not None and (type(value) is not int or value < least):
+            raise ValueError(f"{key}: got {value!r}, expected null or a whole number, {least} or more")
+
+
+def _with_target(node: Any, where: str) -> Iterator[tuple[str, DictConfig]]:
+    """Each node that names what it constructs, with its key; not Hydra's own."""
+    if not isinstance(node, DictConfig):
+        return
+    if "_target_" in node:
+        yield where, node
+    for key in node:
+        if not isinstance(key, str):
+            continue  # a table's number
+        plain = not OmegaConf.is_missing(node, key) and not OmegaConf.is_interpolation(node, key)
+        if plain and key != "hydra":
+            yield from _with_target(node[key], f"{where}.{key}" if where else key)
+
+
+def _check_arguments(where: str, node: DictConfig, choices: Mapping[str, str]) -> None:
+    """Hold the values against the constructor's keyword arguments: all there, no other, of the right type."""
+    values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+    assert isinstance(values, dict)
+    target = get_object(values["_target_"])
+    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    asked = {
+        parameter.name: parameter
+        for parameter in inspect.signature(target).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    given = {str(key): value for key, value in values.items() if not str(key).startswith("_")}
+    taker = f"{where}={choices[where]}" if where in choices else str(target.__name__)
+    for key in (key for key in given if key not in asked):
+        cause = f" (ablation={choices['ablation']} sets it)" if choices.get("ablation") else ""
+        raise ValueError(f"{where}.{key}: {taker} takes no {key!r}{cause}, only {list(asked)}")
+    for key, parameter in asked.items():
+        if key not in given and parameter.default is parameter.empty:
+            raise ValueError(f"{where}.{key}: missing, {taker} needs it")
+        if key in given and not fits(given[key], hints.get(key, Any)):
+            raise ValueError(f"{where}.{key}: got {given[key]!r}, expected {words(hints[key])}")
+
+
+def _choices(config: DictConfig) -> Mapping[str, str]:
+    """What each group was chosen to be."""
+    hydra = config.hydra if "hydra" in config else HydraConfig.get()
+    return dict(hydra.runtime.choices)

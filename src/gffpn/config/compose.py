@@ -1,0 +1,33 @@
+"""Compose a configuration from overrides, and read values from it."""
+
+from collections.abc import Sequence
+
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from gffpn.config.overrides import CONF, WRONG_OVERRIDE, told
+
+
+def compose_config(overrides: Sequence[str]) -> DictConfig:
+    """The configuration that `python train.py OVERRIDES...` would run; ValueError for a wrong override."""
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            config = compose("train", list(overrides), return_hydra_config=True)
+    except WRONG_OVERRIDE as error:
+        raise ValueError(told(error)) from error
+    HydraConfig.instance().set_config(config)
+    return config
+
+
+def image_size(config: DictConfig) -> tuple[int, int]:
+    """`image_size: N` or `[H, W]` as (H, W)."""
+    value = (
+        OmegaConf.to_container(config.image_size)
+        if OmegaConf.is_list(config.image_size)
+        else config.image_size
+    )
+    sides = tuple(value) if isinstance(value, list) else (value, value)
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise ValueError(f"image_size: got {value!r}, expected a number of pixels or [height, width]")
+    return sides

@@ -1,0 +1,119 @@
+"""A wrong override is answered in one line: what was got and what is allowed."""
+
+import difflib
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+# a wheel carries conf/ inside the package; a checkout has it at the top
+CONF = next(path for path in (_PACKAGE / "conf", _PACKAGE.parents[1] / "conf") if path.is_dir())
+OmegaConf.register_new_resolver("conf_dir", lambda: str(CONF))
+WRONG_OVERRIDE = (HydraException, OmegaConfBaseException)
+"""What composing and resolving a configuration raises."""
+_SEARCH_PATH = "hydra.searchpath"
+_FOLDER = re.compile(r"file://([^']+)'")
+HIDDEN = frozenset({"_target_", "hydra", "choice"})
+
+
+def search_path(folders: Sequence[Path]) -> list[str]:
+    """The override that adds folders of configuration files, as Hydra's own `--config-dir` does.
+
+    Raises ValueError for a folder that is not there.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise ValueError(f"--config-dir: got {folder}, expected a folder")
+    paths = ", ".join(f"'file://{folder.resolve()}'" for folder in folders)
+    return [f"{_SEARCH_PATH}=[{paths}]"] if folders else []
+
+
+def choices(group: str, overrides: Sequence[str]) -> list[str]:
+    """The names that a group may be chosen by, those in the overrides' `search_path` among them."""
+    added = [path for word in overrides if word.startswith(_SEARCH_PATH) for path in _FOLDER.findall(word)]
+    return sorted(
+        {file.stem for folder in (CONF, *map(Path, added)) for file in (folder / group).glob("*.yaml")}
+    )
+
+
+def start(main: Callable[[], object]) -> None:
+    """Run Hydra's `main`; a configuration that cannot be composed is one line on stderr and exit code 2.
+
+    What a run raises keeps its traceback, and everything does under HYDRA_FULL_ERROR=1.
+    """
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        main()
+        return
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints its own lines and leaves
+    try:
+        main()
+    except (*WRONG_OVERRIDE, ValueError) as error:
+        modules = {frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)}
+        if "gffpn.suite.run" in modules:  # a run had begun: no override's fault
+            raise
+        refuse(told(error))
+    finally:
+        del os.environ["HYDRA_FULL_ERROR"]
+
+
+def refuse(error: Exception | str, *, code: int = 2) -> None:
+    """A message on stderr, and an exit code."""
+    print(f"ERROR: {error}", file=sys.stderr, flush=True)
+    raise SystemExit(code) from None
+
+
+def told(error: Exception) -> str:
+    """What is wrong with an override, in one line."""
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, name = (error.missing_cfg_file or "").rpartition("/")
+        return got(group, name, list(error.options))
+    if isinstance(error, OverrideParseException):
+        fault = _flat(error.message.replace(f"Error parsing override '{error.override}'", ""))
+        return f"{error.override}: {fault}: expected KEY=VALUE, special signs in quotes: KEY='\"a,b\"'"
+    if str(error).startswith("Ambiguous value"):
+        override = str(error).split("'")[1]
+        return f"{override}: several values, expected one; python train.py -m takes them in turn"
+    cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.parent_node is not None:
+        return _no_such_key(str(cause.full_key), list(map(str, cause.parent_node)))
+    return _flat(str(error))
+
+
+def unwrapped(error: Exception) -> Exception:
+    """What a constructor raised; Hydra wraps it while it instantiates."""
+    cause = error.__cause__
+    return cause if isinstance(error, InstantiationException) and isinstance(cause, Exception) else error
+
+
+def got(where: str, value: object, choices: Sequence[str]) -> str:
+    """The message for a value that is none of its choices, with the one that may be meant."""
+    near = difflib.get_close_matches(str(value), choices, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{where}: got {value!r}, expected one of {list(choices)}{hint}"
+
+
+def _no_such_key(full_key: str, siblings: Sequence[str]) -> str:
+    parent, _, key = full_key.rpartition(".")
+    groups = [] if parent else [path.name for path in CONF.iterdir() if path.is_dir()]
+    known = sorted({*siblings, *groups} - HIDDEN)
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f"; did you mean {'.'.join(filter(None, [parent, near[0]]))!r}?" if near else ""
+    return f"{full_key}: no such key, expected one of {known}{hint}"
+
+
+def _flat(text: str) -> str:
+    advice = ("See https", "To append", "object_type")  # of Hydra's, to those who write its configurations
+    lines = [line.strip() for line in text.splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith(advice))

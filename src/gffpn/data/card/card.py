@@ -1,0 +1,141 @@
+"""What a data set holds and what is doubtful about it, as plain values that JSON can take."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gffpn.data.card.duplicates import Pair, near_duplicates
+from gffpn.data.index import SPLITS, DataIndex, ImageRecord
+from gffpn.data.letterbox import Letterbox
+from gffpn.metrics.matching import paired_iou
+
+Bin = tuple[str, float, float, bool]
+"""Name, low <= side < high, and whether sides are of the file's pixels (else of the network's input)."""
+THIN_PX = 2.0
+SAME_PLACE = 0.9
+"""IoU from which two boxes of an image are one object."""
+SAME_OBJECT = 0.5
+"""IoU from which boxes of two near-duplicates are one object, drawn twice."""
+
+Table = dict[str, dict[str, int]]
+
+
+def card(index: DataIndex, image_size: tuple[int, int], bins: Sequence[Bin]) -> dict[str, Any]:
+    """Counts by split, and pairs of images or boxes that contradict each other.
+
+    `image_size` (height, width) is the network's input.
+    """
+    records = [record for split in SPLITS for record in index.splits[split]]
+    split_of = [split for split in SPLITS for _ in index.splits[split]]
+    pairs = near_duplicates(records)
+    return {
+        "image_size": list(image_size),
+        "fingerprint": index.fingerprint,
+        "origin": index.origin,
+        "mended": dict(index.mended),
+        "splits": {split: _split_counts(index.splits[split]) for split in SPLITS},
+        "classes": _by_split(index, lambda r: [index.classes[label] for label in r.labels], index.classes),
+        "bins": _by_split(
+            index, lambda r: _bins_of(r, image_size, bins), [name for name, *_ in bins if name != "all"]
+        ),
+        "image_sizes": _by_split(index, lambda r: [f"{r.height} x {r.width}"], ()),
+        "thin": _by_split(index, lambda r: _thin(r, image_size, index.classes), index.classes),
+        "near_duplicates": [_told(pair, records, split_of) for pair in pairs],
+        "label_conflicts": [
+            _told(pair, records, split_of)
+            for pair in pairs
+            if not same_labels(records[pair.one], records[pair.other])
+        ],
+        "class_conflicts": [
+            {"image": record.name, "split": split, "classes": [index.classes[k] for k in labels]}
+            for record, split in zip(records, split_of, strict=True)
+            for labels in class_conflicts(record)
+        ],
+    }
+
+
+def same_labels(one: ImageRecord, other: ImageRecord) -> bool:
+    """Whether two near-duplicates hold the same objects: each box has its own partner of its class."""
+    if sorted(one.labels.tolist()) != sorted(other.labels.tolist()):
+        return False
+    overlaps = _overlaps(_relative(one), _relative(other))
+    overlaps[one.labels[:, None] != other.labels[None, :]] = 0
+    free = overlaps >= SAME_OBJECT
+    for row in range(len(free)):
+        if not free[row].any():
+            return False
+        best = int(np.where(free[row], overlaps[row], -1).argmax())
+        free[:, best] = False
+    return True
+
+
+def class_conflicts(record: ImageRecord) -> list[tuple[int, int]]:
+    """The labels of each two boxes of an image that lie in one place and differ in their class."""
+    overlaps = _overlaps(record.boxes, record.boxes)
+    apart = record.labels[:, None] != record.labels[None, :]
+    found = np.argwhere(np.triu((overlaps > SAME_PLACE) & apart, k=1))
+    return [(int(record.labels[one]), int(record.labels[other])) for one, other in found]
+
+
+def _overlaps(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
+    return paired_iou(one[:, None].astype(np.float64), other[None].astype(np.float64))
+
+
+def _relative(record: ImageRecord) -> NDArray[np.float32]:
+    sides = np.array([record.width, record.height] * 2, np.float32)
+    return np.asarray(record.boxes / sides * 1000)
+
+
+def _split_counts(records: Sequence[ImageRecord]) -> dict[str, int]:
+    return {
+        "images": len(records),
+        "empty": sum(len(record.labels) == 0 for record in records),
+        "boxes": sum(len(record.labels) for record in records),
+    }
+
+
+def _by_split(index: DataIndex, keys: Callable[[ImageRecord], Sequence[str]], order: Sequence[str]) -> Table:
+    """How often each key is found in each split; keys in `order`, then the others, most frequent first."""
+    counts = {
+        split: Counter(key for record in records for key in keys(record))
+        for split, records in index.splits.items()
+    }
+    total = sum(counts.values(), Counter())
+    names = [*order, *(key for key, _ in total.most_common() if key not in order)]
+    return {name: {split: counts[split][name] for split in SPLITS} for name in names}
+
+
+def _network_wh(record: ImageRecord, image_size: tuple[int, int]) -> NDArray[np.float32]:
+    boxes = Letterbox.fit((record.height, record.width), image_size).to_network(record.boxes)
+    return np.asarray(boxes[:, 2:] - boxes[:, :2])
+
+
+def _bins_of(record: ImageRecord, image_size: tuple[int, int], bins: Sequence[Bin]) -> list[str]:
+    sides = [_side(_network_wh(record, image_size)), _side(record.boxes[:, 2:] - record.boxes[:, :2])]
+    return [
+        name
+        for name, low, high, native in bins
+        if name != "all"
+        for side in sides[native]
+        if low <= side < high
+    ]
+
+
+def _side(wh: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.asarray(np.sqrt(wh.astype(np.float64).prod(1)).round(3))  # rounded as the metrics do
+
+
+def _thin(record: ImageRecord, image_size: tuple[int, int], classes: Sequence[str]) -> list[str]:
+    thin = _network_wh(record, image_size).min(1, initial=np.inf) < THIN_PX
+    return [classes[label] for label in record.labels[thin]]
+
+
+def _told(pair: Pair, records: Sequence[ImageRecord], split_of: Sequence[str]) -> dict[str, Any]:
+    return {
+        "images": [records[pair.one].name, records[pair.other].name],
+        "splits": [split_of[pair.one], split_of[pair.other]],
+        "exact": pair.exact,
+    }

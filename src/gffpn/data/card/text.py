@@ -1,0 +1,70 @@
+"""A data card as text."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from gffpn.data.card.card import THIN_PX
+from gffpn.data.index import SPLITS
+
+SHOWN = 10
+
+
+def print_card(card: Mapping[str, Any], console: Console) -> None:
+    """Tables of counts by split, then what is doubtful, at most `SHOWN` of each."""
+    size = " x ".join(map(str, card["image_size"]))
+    console.print(f"Data fingerprint {card['fingerprint']}, image size {size} (H x W)", markup=False)
+    if card["origin"]:
+        console.print(card["origin"], markup=False)
+    totals = ("images", "empty", "boxes")
+    counts = {what: {split: card["splits"][split][what] for split in SPLITS} for what in totals}
+    thin = {name: row for name, row in card["thin"].items() if any(row.values())}
+    native = {name: row for name, row in card["bins"].items() if name.startswith("native_")}
+    network = {name: row for name, row in card["bins"].items() if name not in native}
+    sizes = dict(list(card["image_sizes"].items())[:SHOWN])
+    _print_table(console, "Images and boxes", counts)
+    _print_table(console, "Boxes by class", card["classes"])
+    _print_table(console, "Boxes by side in network pixels", network)
+    _print_table(console, "Boxes by side in native pixels", native)
+    _print_table(console, f"Images by height x width (of {len(card['image_sizes'])})", sizes)
+    _print_table(console, f"Boxes with a side under {THIN_PX:g} network pixels", thin)
+    for what, number in card["mended"].items():
+        console.print(f"{what}: {number}", markup=False)
+    across = [pair for pair in card["near_duplicates"] if len(set(pair["splits"])) == 2]
+    within = [pair for pair in card["near_duplicates"] if len(set(pair["splits"])) == 1]
+    _print_pairs(console, "Near-duplicates across splits (a figure on them flatters)", across)
+    _print_pairs(console, "Near-duplicates within a split", within)
+    _print_pairs(console, "Near-duplicates with different labels", card["label_conflicts"])
+    clashes = [f"{c['image']} ({c['split']}): {' and '.join(c['classes'])}" for c in card["class_conflicts"]]
+    _print_list(console, "Boxes of two classes in one place", clashes)
+
+
+def _print_table(console: Console, title: str, rows: Mapping[str, Mapping[str, int]]) -> None:
+    if not rows:
+        console.print(f"{title}: none", markup=False)
+        return
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for split in (*SPLITS, "all"):
+        table.add_column(split, justify="right")
+    for name, row in rows.items():
+        table.add_row(name, *(str(row[split]) for split in SPLITS), str(sum(row.values())))
+    console.print(table)
+
+
+def _print_pairs(console: Console, title: str, pairs: Sequence[Mapping[str, Any]]) -> None:
+    def told(pair: Mapping[str, Any]) -> str:
+        one, other = (f"{name} ({split})" for name, split in zip(pair["images"], pair["splits"], strict=True))
+        return f"{one} = {other}" if pair["exact"] else f"{one} ~ {other}"
+
+    _print_list(console, title, [told(pair) for pair in pairs])
+
+
+def _print_list(console: Console, title: str, lines: Sequence[str]) -> None:
+    console.print(f"{title}: {len(lines) or 'none'}", markup=False)
+    for line in lines[:SHOWN]:
+        console.print(f"  {line}", markup=False, soft_wrap=True)
+    if len(lines) > SHOWN:
+        console.print(f"  ... and {len(lines) - SHOWN} more: --json lists all", markup=False)

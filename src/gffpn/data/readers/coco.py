@@ -1,0 +1,173 @@
+"""COCO: one JSON file for many images.
+
+Source: cocodataset.org, "Data format", object detection.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gffpn.data.index import DataIndex
+from gffpn.data.readers.annotation import Annotation, Box
+from gffpn.data.readers.faults import Faults, Kind
+from gffpn.data.readers.formats import WrongFormat, are_fractions, check_coco, check_text
+from gffpn.data.readers.pairs import Place, places
+from gffpn.data.readers.reader import Reader
+from gffpn.data.readers.root import Root, below
+
+Item = Mapping[str, Any]
+WORDS: Mapping[type, str] = {int: "a whole number", str: "a text"}
+
+
+@dataclass(kw_only=True)
+class COCO(Reader):
+    """One JSON file, or one a split, and the folder that its file names start from.
+
+    `annotations` (files) and `images` (folders) lie below `root`; each may be a mapping from split. Category
+    ids become 0 .. K-1 in the order of the ids, or of `classes` where they are given. Crowd annotations are
+    dropped. The other arguments: `Reader`. Raises ValueError here and DataError in `index`.
+    """
+
+    images: Place
+    annotations: Place
+
+    def __post_init__(self) -> None:
+        self._places = places(self.images, self.annotations)
+        self._intake = self.intake(self._places)
+
+    def index(self) -> DataIndex:
+        """Read and check the whole set; each call reads anew."""
+        images, annotations = self._places["train"]
+        root, faults = self._intake.open(f"{images} and {annotations}")
+        contents: dict[str, tuple[str, str, Item]] = {}
+        for split, (folder, name) in self._places.items():
+            content = _load(root, folder, name, faults)
+            if content is not None:
+                contents[split] = (folder, name, content)
+        if len(contents) < len(self._places):
+            faults.settle()
+        categories = _categories([(name, content) for _, name, content in contents.values()], faults)
+        annotated = {
+            split: _annotations(folder, name, content, categories, faults)
+            for split, (folder, name, content) in contents.items()
+        }
+        annotated = self._intake.partition.select(root, annotated, faults)
+        classes = self._intake.classes or tuple(categories[number] for number in sorted(categories))
+        return self._intake.index(root, annotated, classes, faults)
+
+
+def _load(root: Root, folder: str, name: str, faults: Faults) -> Item | None:
+    images, path = root.folder(folder, faults), root.file(name, faults)
+    if images is None or path is None:
+        return None
+    try:
+        raw = path.read_bytes()
+        check_text(raw[:1000].decode(errors="replace"), wanted="coco")
+        content: Item = json.loads(raw)
+        check_coco(content)
+    except WrongFormat as error:
+        faults.add(Kind.OTHER_FORM, f"{name}: {error}")
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        faults.add(Kind.UNREADABLE_FILE, f"{name}: not readable as JSON: {error}")
+        return None
+    return content
+
+
+def _items(name: str, content: Item, key: str, needs: Mapping[str, type], faults: Faults) -> Iterator[Item]:
+    """The entries of a list whose ids are new and whose needed values have the right type."""
+    seen: set[int] = set()
+    for position, item in enumerate(content[key]):
+        values = item if isinstance(item, dict) else {}
+        expected = {"id": int, **needs}
+        # a JSON true is no number, though Python's True is an int
+        lacks = [field for field, kind in expected.items() if type(values.get(field)) is not kind]
+        if lacks:
+            what = ", ".join(
+                f"{field} is {repr(values.get(field))[:40]}, expected {WORDS[expected[field]]}"
+                if field in values
+                else f"no {field}, expected {WORDS[expected[field]]}"
+                for field in lacks
+            )
+            faults.add(Kind.UNREADABLE_ANNOTATION, f"{name}: {key}[{position}]: {what}")
+        elif item["id"] in seen:
+            faults.add(Kind.DUPLICATE, f"{name}: {key}[{position}] has the id {item['id']} of another")
+        else:
+            seen.add(item["id"])
+            yield item
+
+
+def _categories(files: Sequence[tuple[str, Item]], faults: Faults) -> dict[int, str]:
+    names: dict[int, str] = {}
+    for file, content in files:
+        for item in _items(file, content, "categories", {"name": str}, faults):
+            name = names.setdefault(item["id"], item["name"])
+            if name != item["name"]:
+                faults.add(
+                    Kind.CLASSES,
+                    f"{file}: category {item['id']} is {item['name']!r} here, {name!r} elsewhere",
+                )
+    return names
+
+
+def _images(file: str, content: Item, faults: Faults) -> dict[int, Item]:
+    needs = {"file_name": str, "height": int, "width": int}
+    first: dict[str, int] = {}
+    images: dict[int, Item] = {}
+    for item in _items(file, content, "images", needs, faults):
+        other = first.setdefault(item["file_name"], item["id"])
+        if other == item["id"]:
+            images[other] = item
+        else:
+            faults.add(Kind.DUPLICATE, f"{file}: {item['file_name']} has the ids {other} and {item['id']}")
+    return images
+
+
+def _annotations(
+    folder: str, file: str, content: Item, categories: Mapping[int, str], faults: Faults
+) -> list[Annotation]:
+    images = _images(file, content, faults)
+    boxes: dict[int, list[Box]] = {number: [] for number in images}
+    names: dict[int, list[str]] = {number: [] for number in images}
+    for item in _items(file, content, "annotations", {"image_id": int, "category_id": int}, faults):
+        where = f"{file}: annotation {item['id']}"
+        box = _box(item.get("bbox"))
+        if item.get("iscrowd"):
+            faults.count("crowd annotations dropped")
+        elif item["image_id"] not in images:
+            faults.add(Kind.MISSING_IMAGE, f"{where}: no image has the id {item['image_id']}")
+        elif item["category_id"] not in categories:
+            faults.add(Kind.UNKNOWN_CLASS, f"{where}: no category has the id {item['category_id']}")
+        elif box is None:
+            found = str(item.get("bbox", "missing"))[:60]
+            expected = "[x, y, width, height] in pixels"
+            faults.add(Kind.UNREADABLE_ANNOTATION, f"{where}: bbox is {found}, expected {expected}")
+        else:
+            boxes[item["image_id"]].append(box)
+            names[item["image_id"]].append(categories[item["category_id"]])
+    if are_fractions([box for found in boxes.values() for box in found]):
+        faults.add(Kind.OTHER_FORM, f"{file}: every bbox ends below 1, like fractions: expected pixels")
+    return [
+        Annotation(
+            image=below(folder, item["file_name"]),
+            source=f"{file}: {item['file_name']}",
+            size=(item["height"], item["width"]),
+            boxes=boxes[number],
+            names=names[number],
+            group=str(item.get("group", "")),
+        )
+        for number, item in images.items()
+    ]
+
+
+def _box(bbox: object) -> Box | None:
+    if not isinstance(bbox, list) or len(bbox) != 4:
+        return None
+    if not all(isinstance(value, int | float) for value in bbox):
+        return None
+    try:
+        x, y, width, height = map(float, bbox)
+    except OverflowError:  # an integer beyond the range of floats
+        return None
+    return x, y, x + width, y + height

@@ -1,0 +1,157 @@
+"""From what an annotation file says to checked records: what every reader does alike."""
+
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from gffpn.data.index import SPLITS, DataError, DataIndex, ImageRecord
+from gffpn.data.readers.annotation import Annotation, checked_boxes
+from gffpn.data.readers.faults import ON_ERROR, Faults, Kind
+from gffpn.data.readers.images import Look
+from gffpn.data.readers.inspection import inspect
+from gffpn.data.readers.root import Root
+from gffpn.data.readers.splits import Partition
+
+logger = logging.getLogger(__name__)
+
+UNUSUAL = ("refuse", "convert")
+
+
+class Intake:
+    """Checks annotations against their images and builds the index.
+
+    The arguments are `Reader`'s. Raises ValueError for other values than it tells.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str | None,
+        classes: Sequence[str] | None,
+        partition: Partition,
+        group_pattern: str | None,
+        unusual_images: str,
+        on_error: str,
+        cache_dir: Path,
+    ) -> None:
+        if on_error not in ON_ERROR:
+            raise ValueError(f"on_error: got {on_error!r}, expected one of {list(ON_ERROR)}")
+        if unusual_images not in UNUSUAL:
+            raise ValueError(f"unusual_images: got {unusual_images!r}, expected one of {list(UNUSUAL)}")
+        if classes is not None and (not classes or len(set(classes)) < len(classes)):
+            raise ValueError(f"classes: got {list(classes)}, expected different names, or null")
+        self.classes = None if classes is None else tuple(map(str, classes))
+        self.partition = partition
+        self._root = root
+        self._converts = unusual_images == "convert"
+        self._on_error = on_error
+        self._cache_dir = cache_dir
+        self._group = None if group_pattern is None else _pattern(group_pattern)
+
+    def open(self, holds: str) -> tuple[Root, Faults]:
+        """The root, which should contain what `holds` tells, and an empty list of faults."""
+        root = Root(self._root, holds)
+        return root, Faults(root.path, self._on_error)
+
+    def index(
+        self,
+        root: Root,
+        annotated: Mapping[str, Sequence[Annotation]],
+        classes: Sequence[str],
+        faults: Faults,
+    ) -> DataIndex:
+        """Check everything, draw the splits that are missing, and settle the faults."""
+        if not classes or len(set(classes)) < len(classes):
+            faults.add(Kind.CLASSES, f"{list(classes)}: expected one class or more, each named once")
+        labels = {name: label for label, name in enumerate(classes)}
+        paths = {
+            split: [(a, path) for a in found if (path := _path(root, a, faults)) is not None]
+            for split, found in annotated.items()
+        }
+        looks = inspect((path for found in paths.values() for _, path in found), self._cache_dir)
+        parts: dict[str, list[ImageRecord]] = {}
+        for split, found in paths.items():
+            records = (self._record(a, path, looks[path], labels, faults) for a, path in found)
+            parts[split] = [record for record in records if record is not None]
+        splits = self.partition.complete(parts, faults)
+        mended = faults.settle()
+        _log(root, splits, classes)
+        return DataIndex(tuple(classes), splits, mended=mended)
+
+    def _record(
+        self,
+        annotation: Annotation,
+        path: Path,
+        seen: Look | DataError,
+        labels: Mapping[str, int],
+        faults: Faults,
+    ) -> ImageRecord | None:
+        if isinstance(seen, DataError):
+            faults.add(Kind.UNREADABLE_IMAGE, str(seen))
+            return None
+        if seen.unusual and not self._converts:
+            for kind, what in seen.unusual:
+                faults.add(Kind(kind), f"{annotation.image}: {what}")
+            return None
+        for kind, _ in seen.unusual:
+            faults.count(f"{kind} converted")
+        height, width = seen.height, seen.width
+        if annotation.size not in (None, (height, width)):
+            faults.add(
+                Kind.WRONG_SIZE,
+                f"{annotation.source}: (height, width) {annotation.size}, the image has {(height, width)}"
+                " after its EXIF rotation",
+            )
+            return None
+        boxes = list(checked_boxes(annotation, height, width, labels, faults))
+        found = list(dict.fromkeys(boxes))
+        faults.count("exact duplicates of boxes dropped", len(boxes) - len(found))
+        stem = PurePosixPath(annotation.image).stem
+        match = self._group.search(stem) if self._group else None
+        return ImageRecord(
+            path=path,
+            name=str(PurePosixPath(annotation.image)),
+            height=height,
+            width=width,
+            boxes=np.array([box for box, _ in found], np.float32).reshape(-1, 4),
+            labels=np.array([label for _, label in found], np.int64),
+            group=match[1] if match else annotation.group,
+        )
+
+
+def _path(root: Root, annotation: Annotation, faults: Faults) -> Path | None:
+    path = root.inside(annotation.image)
+    if path is None:
+        faults.add(Kind.OUTSIDE_ROOT, f"{annotation.source}: {annotation.image}")
+    elif not os.path.isfile(path):  # False, too, for a name that no file can have
+        tail = annotation.image.partition("/")[2]
+        other = root.inside(tail) if tail else None
+        hint = f", but {tail} is there: data.images=. may be meant" if other and os.path.isfile(other) else ""
+        faults.add(Kind.MISSING_IMAGE, f"{annotation.source}: {annotation.image}: no such file{hint}")
+    else:
+        return path
+    return None
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise ValueError(f"group_pattern: got {text!r}, expected a regular expression: {error}") from error
+    if pattern.groups < 1:
+        raise ValueError(f"group_pattern: got {text!r}, expected a group in round brackets")
+    return pattern
+
+
+def _log(root: Root, splits: Mapping[str, Sequence[ImageRecord]], classes: Sequence[str]) -> None:
+    for split in SPLITS:
+        labels = np.concatenate([record.labels for record in splits[split]])
+        boxes = np.bincount(labels, minlength=len(classes)).tolist()
+        logger.info("%s: %s has %d images, %d boxes", root.path, split, len(splits[split]), len(labels))
+        absent = [name for name, number in zip(classes, boxes, strict=True) if number == 0]
+        if absent:
+            logger.warning("%s: %s has no box of %s", root.path, split, ", ".join(absent))

@@ -1,0 +1,72 @@
+"""The folder that a data set lies in: no path taken from its files leads out of it."""
+
+import os
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from gffpn.data.index import DataError
+from gffpn.data.readers.faults import Faults, Kind
+
+
+class Root:
+    """Resolves names below the data set's folder.
+
+    Raises DataError when `root` is None or no folder; `holds` tells what it should contain.
+    """
+
+    def __init__(self, root: str | None, holds: str) -> None:
+        if root is None:
+            raise DataError(
+                f"data.root is not set: give the folder that holds {holds}, e.g. data.root=/path/to/it"
+            )
+        self.path = Path(os.path.realpath(Path(root).expanduser()))
+        self._prefix = os.path.join(self.path, "")
+        if not self.path.is_dir():
+            raise DataError(f"data.root={root}: no such folder; {contents(self.path)}")
+
+    def inside(self, name: str) -> Path | None:
+        """The real path of `name`; None if it is absolute, climbs up or follows a link out of the root."""
+        posix = name.replace("\\", "/")
+        anchored = posix.startswith("/") or PureWindowsPath(name).drive
+        if anchored or "\0" in name or ".." in posix.split("/"):
+            return None
+        try:
+            real = os.path.realpath(os.path.join(self.path, posix))
+        except ValueError:  # characters that no file name can have
+            return None
+        return Path(real) if real == self._prefix[:-1] or real.startswith(self._prefix) else None
+
+    def folder(self, name: str, faults: Faults) -> Path | None:
+        """The folder `name`, or None and a fault."""
+        path = self.inside(name)
+        if path is None or not path.is_dir():
+            self._missing(name, path, "folder", faults)
+        elif not os.access(path, os.R_OK | os.X_OK):
+            faults.add(Kind.MISSING_FOLDER, f"{name}: no permission to read this folder")
+        else:
+            return path
+        return None
+
+    def file(self, name: str, faults: Faults) -> Path | None:
+        """The file `name`, or None and a fault."""
+        path = self.inside(name)
+        if path is not None and path.is_file():
+            return path
+        self._missing(name, path, "file", faults)
+        return None
+
+    def _missing(self, name: str, path: Path | None, what: str, faults: Faults) -> None:
+        why = "leads out of data.root" if path is None else f"no such {what}"
+        faults.add(Kind.MISSING_FOLDER, f"{name}: {why}; {contents(path or self.path)}")
+
+
+def below(folder: str, name: str) -> str:
+    """`folder/name` in its shortest form, with forward slashes."""
+    return str(PurePosixPath(folder.replace("\\", "/"), name.replace("\\", "/")))
+
+
+def contents(path: Path) -> str:
+    """What lies where `path` was expected: the nearest folder that exists, and its subfolders."""
+    nearest = next(parent for parent in (path, *path.parents) if parent.is_dir())
+    folders = sorted(entry.name for entry in os.scandir(nearest) if entry.is_dir())
+    shown = ", ".join(folders[:10]) + (f" and {len(folders) - 10} more" if len(folders) > 10 else "")
+    return f"{nearest} holds {f'the folders {shown}' if folders else 'no folder'}"

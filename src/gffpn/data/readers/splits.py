@@ -1,0 +1,190 @@
+"""Which image is for training, which for validation, which for the test.
+
+Sechidis, Tsoumakas, Vlahavas: "On the Stratification of Multi-label Data", ECML PKDD 2011, Algorithm 1.
+Deviations: ties are broken by the wanted number of images, then by the order train, val, test, not at
+random; images of one group move together.
+"""
+
+import hashlib
+import logging
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Protocol, TypeVar
+
+from gffpn.data.index import SPLITS, ImageRecord
+from gffpn.data.readers.faults import Faults, Kind
+from gffpn.data.readers.root import Root, contents
+
+logger = logging.getLogger(__name__)
+
+
+class Named(Protocol):
+    """Whatever stands for an image."""
+
+    @property
+    def image(self) -> str:
+        """Path below the root."""
+        ...
+
+
+T = TypeVar("T", bound=Named)
+
+
+class Partition:
+    """Split lists where there are some; what they lack is drawn from train by `seed`.
+
+    `splits` is a folder of train.txt, val.txt, test.txt (below the root, or absolute), an image a line: its
+    path below the root, the end of that path, or the file's stem. A list that is missing is drawn from train.
+    `places` are the splits that lie apart already. Raises ValueError for lists of these, and unless
+    `fractions` are three positive numbers that sum to 1.
+    """
+
+    def __init__(
+        self, splits: str | None, fractions: Sequence[float], seed: int, places: Collection[str]
+    ) -> None:
+        if splits is not None and len(places) > 1:
+            raise ValueError(
+                f"splits: got {splits!r}, expected null for a set that lies in {', '.join(places)}"
+            )
+        if len(fractions) != 3 or min(fractions) <= 0 or not math.isclose(sum(fractions), 1.0, abs_tol=1e-6):
+            raise ValueError(
+                f"fractions: got {list(fractions)}, expected three positive numbers for {', '.join(SPLITS)}"
+                " that sum to 1, e.g. [0.8, 0.1, 0.1]"
+            )
+        self._lists = splits
+        self._fractions = dict(zip(SPLITS, fractions, strict=True))
+        self._seed = seed
+
+    @property
+    def has_lists(self) -> bool:
+        """Whether split lists were given."""
+        return self._lists is not None
+
+    def select(self, root: Root, found: Mapping[str, Sequence[T]], faults: Faults) -> dict[str, list[T]]:
+        """The images of each split, as listed; without lists, `found` as it is."""
+        if self._lists is None:
+            return {split: list(items) for split, items in found.items()}
+        folder = root.path / Path(self._lists).expanduser()
+        lists = {split: folder / f"{split}.txt" for split in SPLITS if (folder / f"{split}.txt").is_file()}
+        if "train" not in lists:
+            faults.add(Kind.MISSING_FOLDER, f"{folder / 'train.txt'}: no such list; {contents(folder)}")
+            faults.settle()
+        keys: dict[str, list[T]] = {}
+        for item in found["train"]:
+            path = PurePosixPath(item.image)
+            tails = {"/".join(path.parts[start:]) for start in range(len(path.parts))}
+            for key in tails | {path.stem}:
+                keys.setdefault(key, []).append(item)
+        return {split: _matched(file, keys, root, faults) for split, file in lists.items()}
+
+    def complete(
+        self, parts: Mapping[str, Sequence[ImageRecord]], faults: Faults
+    ) -> dict[str, tuple[ImageRecord, ...]]:
+        """All three splits, disjoint and sorted by name; those that `parts` lacks are drawn from train."""
+        parts = _disjoint(parts, faults)
+        missing = [split for split in SPLITS if split not in parts]
+        if missing:
+            shares = {split: self._fractions[split] for split in ("train", *missing)}
+            parts = {**parts, **draw(parts["train"], shares, self._seed)}
+            logger.info("%s: drew %s from train, seed %d", faults.root, " and ".join(missing), self._seed)
+        for split in SPLITS:
+            if not parts[split]:
+                sizes = ", ".join(f"{name} {len(parts[name])}" for name in SPLITS)
+                faults.add(Kind.EMPTY_SPLIT, f"{split}: no image ({sizes}); each split needs one at least")
+        if parts["val"] and not any(len(record.boxes) for record in parts["val"]):
+            faults.add(Kind.EMPTY_SPLIT, "val: images, but no box: no epoch can be chosen by it")
+        return {split: tuple(sorted(parts[split], key=lambda record: record.name)) for split in SPLITS}
+
+
+def draw(
+    records: Sequence[ImageRecord], fractions: Mapping[str, float], seed: int
+) -> dict[str, list[ImageRecord]]:
+    """Share out `records` so that each split gets its fraction of every class's images.
+
+    The order of `records`, the machine and the folder do not matter: images stand in the order of a hash of
+    seed and name. The rarest class is shared out first; a group goes to one split as a whole.
+    """
+    units = _units(records, seed)
+    classes = [Counter(label for record in unit for label in set(record.labels.tolist())) for unit in units]
+    scale = sum(fractions.values())
+    total = Counter(label for labels in classes for label in labels.elements())
+    wanted_images = {split: len(records) * part / scale for split, part in fractions.items()}
+    wanted = {
+        split: {label: count * part / scale for label, count in total.items()}
+        for split, part in fractions.items()
+    }
+    drawn: dict[str, list[ImageRecord]] = {split: [] for split in fractions}
+    remaining = list(range(len(units)))
+    while remaining:
+        left = Counter(label for unit in remaining for label in classes[unit])
+        rarest = min(left, key=lambda label: (left[label], label)) if left else None
+        chosen = [unit for unit in remaining if rarest is None or rarest in classes[unit]]
+        for unit in chosen:
+            desire = {
+                split: (0.0 if rarest is None else wanted[split][rarest], wanted_images[split])
+                for split in fractions
+            }
+            split = max(desire, key=lambda name: desire[name])
+            drawn[split] += units[unit]
+            wanted_images[split] -= len(units[unit])
+            for label, count in classes[unit].items():
+                wanted[split][label] -= count
+        remaining = [unit for unit in remaining if rarest is not None and rarest not in classes[unit]]
+    return drawn
+
+
+def _units(records: Sequence[ImageRecord], seed: int) -> list[list[ImageRecord]]:
+    groups: dict[tuple[bool, str], list[ImageRecord]] = {}
+    for record in sorted(records, key=lambda record: record.name):
+        groups.setdefault((bool(record.group), record.group or record.name), []).append(record)
+
+    def rank(key: tuple[bool, str]) -> tuple[int, bytes]:
+        # large groups first, while there is room for them
+        return -len(groups[key]), hashlib.sha256(f"{seed}\n{key[1]}".encode()).digest()
+
+    return [groups[key] for key in sorted(groups, key=rank)]
+
+
+def _matched(path: Path, keys: Mapping[str, Sequence[T]], root: Root, faults: Faults) -> list[T]:
+    matched: list[T] = []
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except ValueError as error:
+        faults.add(Kind.UNREADABLE_ANNOTATION, f"{path}: expected a UTF-8 list of images: {error}")
+        return matched
+    for number, line in enumerate(lines, start=1):
+        entry = line.strip()
+        if not entry:
+            continue
+        found = keys.get(str(PurePosixPath(entry.replace("\\", "/"))), ())
+        if len(found) == 1:
+            matched.append(found[0])
+        elif found:
+            several = " or ".join(item.image for item in found)
+            faults.add(Kind.DUPLICATE, f"{path}, line {number}: {entry} may be {several}")
+        elif root.inside(entry) is None:
+            faults.add(Kind.OUTSIDE_ROOT, f"{path}, line {number}: {entry}: expected a path below data.root")
+        else:
+            faults.add(Kind.MISSING_IMAGE, f"{path}, line {number}: {entry}: the set has no such image")
+    return matched
+
+
+def _disjoint(parts: Mapping[str, Sequence[ImageRecord]], faults: Faults) -> dict[str, Sequence[ImageRecord]]:
+    owner: dict[Path, str] = {}
+    kept: dict[str, Sequence[ImageRecord]] = {}
+    # from test to train: what is dropped never makes an evaluation easier
+    for split in reversed([split for split in SPLITS if split in parts]):
+        records: list[ImageRecord] = []
+        for record in parts[split]:
+            other = owner.get(record.path)
+            if other is None:
+                owner[record.path] = split
+                records.append(record)
+            elif other == split:
+                faults.add(Kind.DUPLICATE, f"{record.name}: twice in {split}")
+            else:
+                faults.add(Kind.TWO_SPLITS, f"{record.name}: in {split} and in {other}")
+        kept[split] = records
+    return kept

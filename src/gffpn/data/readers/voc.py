@@ -1,0 +1,105 @@
+"""Pascal VOC: one XML file an image.
+
+Source: Everingham and others, "The PASCAL Visual Object Classes Challenge 2012: Development Kit", section
+"Annotation files"; NEU-DET keeps to it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+from gffpn.data.index import DataIndex
+from gffpn.data.readers.annotation import Annotation, Box
+from gffpn.data.readers.formats import check_text
+from gffpn.data.readers.pairs import Place, pair_up, places, read_annotations
+from gffpn.data.readers.reader import Reader
+
+# What to add to xmin, ymin, xmax, ymax so that they become edges, a whole image being (0, 0, width, height).
+# VOC counts pixels from 1 and names the first and the last one: NEU-DET's 4,189 boxes reach from 1 to 200
+# in images of 200 x 200, and 493 begin in column 1, so they are edges only after -1, -1, 0, 0.
+CORNERS: Mapping[str, Box] = {
+    "pixels_from_1": (-1, -1, 0, 0),
+    "pixels_from_0": (0, 0, 1, 1),
+    "edges": (0, 0, 0, 0),
+}
+
+
+@dataclass(kw_only=True)
+class VOC(Reader):
+    """Images in one folder, XML files of the same stems in another.
+
+    `images` and `annotations` are folders below `root`, or mappings from split to folder. `corners` tells
+    what a box's numbers are: "pixels_from_1" (the standard), "pixels_from_0" or "edges". Objects marked
+    difficult or truncated are kept. Without `classes`, they are the sorted names of all annotations. The
+    other arguments: `Reader`. Raises ValueError here and DataError in `index`.
+    """
+
+    images: Place
+    annotations: Place
+    corners: str
+
+    def __post_init__(self) -> None:
+        if self.corners not in CORNERS:
+            raise ValueError(f"corners: got {self.corners!r}, expected one of {list(CORNERS)}")
+        self._places = places(self.images, self.annotations)
+        self._intake = self.intake(self._places)
+        self._shift = CORNERS[self.corners]
+
+    def index(self) -> DataIndex:
+        """Read and check the whole set; each call reads anew."""
+        images, annotations = self._places["train"]
+        root, faults = self._intake.open(f"{images} and {annotations}")
+        pairs = pair_up(root, self._places, ".xml", self._intake.partition, faults)
+        annotated = read_annotations(root, pairs, self._parse, faults)
+        names = {name for found in annotated.values() for annotation in found for name in annotation.names}
+        return self._intake.index(root, annotated, self._intake.classes or sorted(names), faults)
+
+    def _parse(self, image: str, source: str, text: str) -> Annotation:
+        if "<!DOCTYPE" in text:  # declares entities, which can grow without bound
+            raise ValueError("has a DOCTYPE, expected plain XML")
+        check_text(text, wanted="voc")
+        tree = _tree(text)
+        if tree.tag != "annotation":
+            raise ValueError(f"begins with <{tree.tag}>, expected <annotation>")
+        boxes: list[Box] = []
+        names: list[str] = []
+        for thing in tree.iterfind("object"):
+            x1, y1, x2, y2 = (_number(thing, f"bndbox/{key}") for key in ("xmin", "ymin", "xmax", "ymax"))
+            left, top, right, bottom = self._shift
+            boxes.append((x1 + left, y1 + top, x2 + right, y2 + bottom))
+            names.append(_text(thing, "name"))
+        size = None
+        if tree.find("size") is not None:
+            size = _whole(tree, "size/height"), _whole(tree, "size/width")
+        return Annotation(image, source, size, boxes, names)
+
+
+def _tree(text: str) -> ElementTree.Element:
+    if not text.strip():
+        raise ValueError("is empty, expected <annotation>")
+    try:
+        return ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise ValueError(f"not readable as XML: {error}") from error
+
+
+def _whole(element: ElementTree.Element, path: str) -> int:
+    value = _number(element, path)
+    if not value.is_integer():
+        raise ValueError(f"{path} is {value:g}, expected a whole number")
+    return int(value)
+
+
+def _text(element: ElementTree.Element, path: str) -> str:
+    text = (element.findtext(path) or "").strip()
+    if not text:
+        raise ValueError(f"<{element.tag}> without {path}")
+    return text
+
+
+def _number(element: ElementTree.Element, path: str) -> float:
+    text = _text(element, path)
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{path} is {text!r}, expected a number") from None

@@ -1,0 +1,90 @@
+"""YOLO text labels: one file an image, a line a box: "class cx cy w h" in fractions of the image's sides."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import yaml
+
+from gffpn.data.index import DataIndex
+from gffpn.data.readers.annotation import Annotation, Box
+from gffpn.data.readers.faults import Faults, Kind
+from gffpn.data.readers.formats import check_text, yolo_box
+from gffpn.data.readers.pairs import Place, pair_up, places, read_annotations
+from gffpn.data.readers.reader import Reader
+from gffpn.data.readers.root import Root
+
+UNLABELLED = ("refuse", "background")
+NAMES_FILE = "data.yaml"
+
+
+@dataclass(kw_only=True)
+class YOLO(Reader):
+    """Images in one folder, text files of the same stems in another.
+
+    `images` and `labels` are folders below `root`, or mappings from split to folder. Without `classes`, they
+    are the `names` of data.yaml in the root; its paths are not used. `unlabelled` tells what an image without
+    a label file is: a fault ("refuse"), or an image without objects ("background"). The other arguments:
+    `Reader`. Raises ValueError here and DataError in `index`.
+    """
+
+    images: Place
+    labels: Place
+    unlabelled: str
+
+    def __post_init__(self) -> None:
+        if self.unlabelled not in UNLABELLED:
+            raise ValueError(f"unlabelled: got {self.unlabelled!r}, expected one of {list(UNLABELLED)}")
+        self._places = places(self.images, self.labels)
+        self._intake = self.intake(self._places)
+
+    def index(self) -> DataIndex:
+        """Read and check the whole set; each call reads anew."""
+        images, labels = self._places["train"]
+        root, faults = self._intake.open(f"{images} and {labels}")
+        classes = self._intake.classes or _names(root, faults)
+        if not classes:
+            faults.settle()
+        pairs = pair_up(root, self._places, ".txt", self._intake.partition, faults)
+
+        def parse(image: str, source: str, text: str) -> Annotation:
+            return _parse(image, source, text, classes, faults)
+
+        background = self.unlabelled == "background"
+        annotated = read_annotations(root, pairs, parse, faults, background=background)
+        return self._intake.index(root, annotated, classes, faults)
+
+
+def _parse(image: str, source: str, text: str, classes: Sequence[str], faults: Faults) -> Annotation:
+    check_text(text, wanted="yolo")
+    boxes: list[Box] = []
+    names: list[str] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            label, x, y, w, h = yolo_box(line)
+        except ValueError as error:
+            raise type(error)(f"line {number}: {error}") from None
+        if 0 <= label < len(classes):
+            boxes.append((x - w / 2, y - h / 2, x + w / 2, y + h / 2))
+            names.append(classes[label])
+        else:
+            where = f"{source}, line {number}: class {label}"
+            faults.add(Kind.UNKNOWN_CLASS, f"{where}, expected 0 to {len(classes) - 1}")
+    return Annotation(image, source, None, boxes, names, relative=True)
+
+
+def _names(root: Root, faults: Faults) -> tuple[str, ...]:
+    path = root.inside(NAMES_FILE)
+    if path is None or not path.is_file():
+        faults.add(Kind.CLASSES, f"data.classes is null and the root holds no {NAMES_FILE} with `names`")
+        return ()
+    try:
+        names = yaml.safe_load(path.read_bytes())["names"]
+        if isinstance(names, list | dict):
+            return tuple(str(names[label]) for label in range(len(names)))
+        raise TypeError(f"names is {names!r}")
+    except (yaml.YAMLError, LookupError, RecursionError, TypeError, ValueError) as error:
+        expected = "a list `names`, or a mapping of 0, 1, ... to names"
+        faults.add(Kind.CLASSES, f"{NAMES_FILE}: expected {expected}; {' '.join(str(error).split())}")
+        return ()

@@ -1,0 +1,92 @@
+"""What an ONNX file gives, held against what was trained: detections, average precision, latency."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gffpn.data.datamodule import DetectionData
+from gffpn.data.dataset import collate
+from gffpn.deploy.compare import Agreement
+from gffpn.deploy.finished import FinishedRun
+from gffpn.deploy.onnx_file import Deployed, detections
+from gffpn.detector import Detector
+from gffpn.heads.postprocess import Decode
+from gffpn.machine.devices import device_name
+from gffpn.machine.timing import side_by_side
+from gffpn.metrics.detection import DetectionMetric
+
+SPLITS = {"test": "test", "val": "validate"}
+"""A split, and Lightning's name of its stage."""
+CPU = torch.device("cpu")
+
+
+@torch.inference_mode()
+def check(
+    run: FinishedRun,
+    data: DetectionData,
+    trained: tuple[Detector, Decode[Any]],
+    deployed: Deployed,
+    session: Any,
+    *,
+    split: str,
+    limit: int | None,
+) -> dict[str, Any]:
+    """Of the first `limit` images of a split (None: all): agreement, figures of both, latency of both.
+
+    `trained` computes in float32 as it was trained; `deployed` is the network that the session has as ONNX.
+    """
+    agreement = Agreement()
+    metrics = {name: DetectionMetric(run.classes) for name in ("torch", "onnx")}
+    detector, decode = trained
+    image = None
+    for images, targets in _batches(data, split, limit):
+        image = images[:1] if image is None else image
+        found = {
+            "torch": decode(detector(images.float() / 255), run.image_size),
+            "onnx": detections(session.run(None, {"images": images.numpy()})),
+        }
+        agreement.add(found["torch"], found["onnx"])
+        for name, metric in metrics.items():
+            metric.update(found[name], targets)
+    assert image is not None
+    figures = {name: _plain(metric.compute()) for name, metric in metrics.items()}
+    return {
+        "split": split,
+        "agreement": agreement.told(),
+        "figures": figures,
+        "latency": latencies(deployed, session, image),
+    }
+
+
+def latencies(deployed: Deployed, session: Any, image: Tensor) -> dict[str, Any]:
+    """Median and 95th percentile in ms of uint8 image to detections at batch 1, both in the same rounds."""
+    array = image.numpy()
+    ours, theirs = side_by_side(
+        lambda: deployed.detect(image),
+        lambda: session.run(None, {"images": array}),
+        device=CPU,
+        rounds=20,
+        budget_s=4.0,
+    )
+    return {
+        "torch": asdict(ours),
+        "onnx": asdict(theirs),
+        "threads": torch.get_num_threads(),
+        "device": device_name(CPU),
+    }
+
+
+def _batches(data: DetectionData, split: str, limit: int | None) -> Iterator[tuple[Tensor, list[Any]]]:
+    data.setup(SPLITS[split])
+    dataset = data.datasets[split]
+    count = len(dataset) if limit is None else min(limit, len(dataset))
+    for first in range(0, count, data.batch_size):
+        batch = collate([dataset[0, k] for k in range(first, min(first + data.batch_size, count))])
+        yield batch["images"], list(batch["targets"])
+
+
+def _plain(figures: dict[str, float]) -> dict[str, float | None]:
+    return {name: None if value != value else value for name, value in figures.items()}

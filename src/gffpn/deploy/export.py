@@ -1,0 +1,81 @@
+"""From a run's folder to an ONNX file, and to the record of what it is worth beside it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gffpn.choice import choose
+from gffpn.data.letterbox import GREY
+from gffpn.deploy.check import SPLITS, check
+from gffpn.deploy.finished import FinishedRun, finished_run
+from gffpn.deploy.onnx_file import Deployed, require_all, session, write_onnx
+from gffpn.deploy.page import markdown
+from gffpn.files.writing import write_atomically
+from gffpn.runs.provenance import provenance
+
+
+def export(
+    folder: Path,
+    out: Path | None,
+    overrides: Sequence[str],
+    *,
+    split: str,
+    limit: int | None,
+    allowed: Sequence[str] = (),
+) -> tuple[Path, str]:
+    """Write `out` (None: best.onnx in the run's folder), and .json and .md beside it; its path, and the .md.
+
+    `limit`: images of the split to check with; None: all, 0: none, so that the data need not be there.
+    Raises ValueError in one line: no finished run, a library missing, data that is not there.
+    """
+    if limit is not None and limit < 0:
+        raise ValueError(f"--limit: got {limit}, expected 0 or more")
+    choose("--split", split, SPLITS)
+    require_all()
+    run = finished_run(folder, overrides, allowed=allowed)
+    path = out or folder / "best.onnx"
+    if path.suffix != ".onnx":
+        raise ValueError(f"--out: got {path}, expected a file name that ends in .onnx")
+    if run.config.trainer.threads is not None:
+        torch.set_num_threads(run.config.trainer.threads)
+    data = run.data() if limit != 0 else None  # first, so that missing data is told at once
+    trained = run.detector()
+    deployed = Deployed(*trained, run.image_size).eval()
+    about = facts(run, deployed)
+    write_onnx(deployed, path, {key: _word(value) for key, value in about.items()})
+    record = {"file": path.name, "bytes": path.stat().st_size, "about": about}
+    if data is not None:
+        runtime = session(path, threads=torch.get_num_threads())
+        record["check"] = check(run, data, trained, deployed, runtime, split=split, limit=limit)
+    page = markdown(record)
+    write_atomically(path.with_suffix(".json"), json.dumps(record, indent=1) + "\n")
+    write_atomically(path.with_suffix(".md"), page)
+    return path, page
+
+
+def facts(run: FinishedRun, deployed: Deployed) -> dict[str, Any]:
+    """What a user of the file must know, and where it comes from; the file's metadata."""
+    decode, origin = deployed.decode, provenance()
+    return {
+        "run": run.folder.path.resolve().name,
+        "classes": run.classes,
+        "image_size": list(run.image_size),
+        "input": "uint8 RGB, N x 3 x height x width, aspect kept, at the top left, "
+        f"{GREY} to the right and below",
+        "score_threshold": decode.score_threshold,
+        "iou_threshold": decode.iou_threshold,
+        "max_candidates": decode.max_candidates,
+        "max_detections": decode.max_detections,
+        "multi_label": decode.multi_label,
+        **{key: run.metrics[key] for key in ("backbone", "neck", "head", "size", "seed", "data_fingerprint")},
+        "trained_by_commit": run.metrics["commit"],
+        "exported_by_commit": origin["commit"],
+        "torch": torch.__version__,
+    }
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,101 @@
+"""A finished run, as it was: its configuration, its data, its best weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gffpn.build.detector import build_data, build_detector, build_loss_and_decode
+from gffpn.build.index import build_index
+from gffpn.config.compose import image_size
+from gffpn.config.overrides import WRONG_OVERRIDE, told, unwrapped
+from gffpn.config.resolve import resolved
+from gffpn.config.stored import stored_config
+from gffpn.data.datamodule import DetectionData
+from gffpn.data.index import DataError
+from gffpn.detector import Detector
+from gffpn.heads.postprocess import Decode
+from gffpn.pyramid import check_image_size
+from gffpn.runs.folder import RunFolder
+from gffpn.runs.reading import classes
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a run's folder holds."""
+
+    folder: RunFolder
+    config: Any
+    """As composed: a DictConfig."""
+    metrics: dict[str, Any]
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(H, W) of the network's input."""
+        return image_size(self.config)
+
+    @property
+    def classes(self) -> list[str]:
+        """Names, in the order of the labels."""
+        return classes([self.metrics])
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """The configuration as plain values."""
+        return resolved(self.config)
+
+    def detector(self) -> tuple[Detector, Decode[Any]]:
+        """The detector in eval mode with the weights that were tested, and what reads its predictions."""
+        try:
+            detector = build_detector(self.config, len(self.classes))
+            decode: Decode[Any] = build_loss_and_decode(self.config, detector.head)[1]
+        except WRONG_OVERRIDE as error:
+            raise ValueError(f"{self.folder.config}: {told(unwrapped(error))}") from error
+        size_multiple = getattr(detector.neck, "size_multiple", 1)
+        check_image_size(self.image_size, size_multiple, neck=self.config.choice.neck)
+        best = self.folder.checkpoints / "best.ckpt"
+        state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
+        own = "detector."
+        weights = {key.removeprefix(own): x for key, x in state.items() if key.startswith(own)}
+        try:
+            detector.load_state_dict(weights)
+        except RuntimeError as error:
+            first = str(error).splitlines()[1].strip()  # below a title; each line lists its tensors
+            raise ValueError(
+                f"{best}: not the weights of this version's network, so train it again: {first:.120}..."
+            ) from error
+        return detector.eval(), decode
+
+    def data(self) -> DetectionData:
+        """The data set that the run saw.
+
+        Raises DataError if it is not where the run found it, or is another by now.
+        """
+        index = build_index(self.config)
+        expected = self.metrics["data_fingerprint"]
+        if index.fingerprint != expected:
+            raise DataError(
+                f"data: fingerprint {index.fingerprint}, the run {self.folder.path} saw {expected}"
+            )
+        return build_data(self.config, index)
+
+
+def finished_run(path: Path, overrides: Sequence[str] = (), *, allowed: Sequence[str] = ()) -> FinishedRun:
+    """Open a run's folder; `overrides` and `allowed`: see `stored_config`.
+
+    Raises ValueError, in one line, unless the run is finished and its best weights are there, and if its
+    configuration would construct what is not of this project.
+    """
+    folder = RunFolder(path)
+    if folder.status == "missing":
+        raise ValueError(f"{path}: no run, expected a folder with config.yaml and metrics.json")
+    metrics = folder.read_metrics()
+    if metrics is None:
+        raise ValueError(f"{path}: the run is {folder.status}, expected a finished one")
+    for needed in (folder.config, folder.checkpoints / "best.ckpt"):
+        if not needed.is_file():
+            raise ValueError(f"{needed}: missing, a finished run has it")
+    config = stored_config(folder.config, overrides, allowed=allowed)
+    return FinishedRun(folder, config, metrics)

@@ -1,0 +1,69 @@
+"""The record of an export, to be read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gffpn.report.table import decimals
+from gffpn.runs.reading import size_bins
+
+PARTS = ("mAP50", "mAP50_95")
+
+
+def markdown(record: Mapping[str, Any]) -> str:
+    """Heading, and where the file was checked: agreement, average precision, latency."""
+    about = record["about"]
+    height, width = about["image_size"]
+    heading = (
+        f"# {record['file']}: {about['run']}\n\n"
+        f"{record['bytes'] / 1e6:.1f} MB, images {height} x {width} (H x W), "
+        f"{len(about['classes'])} classes; score over {about['score_threshold']}, "
+        f"IoU {about['iou_threshold']}, at most {about['max_detections']} detections."
+    )
+    check = record.get("check")
+    if check is None:
+        return f"{heading}\n\n**Not checked** (--limit 0).\n"
+    return "\n\n".join([heading, _agreement(check), _figures(check), _latency(check)]) + "\n"
+
+
+def _agreement(check: Mapping[str, Any]) -> str:
+    a = check["agreement"]
+    return (
+        f"{a['images']} images of {check['split']}, as trained in PyTorch (float32) and in ONNX Runtime: "
+        f"{a['detections_torch']} and {a['detections_onnx']} detections, as many of both in "
+        f"{a['images_of_same_count']} images. {a['pairs']} are the same: boxes differ by at most "
+        f"{a['largest_box_difference_px']:.2g} px, scores by {a['largest_score_difference']:.2g}. "
+        f"Best score of one that has no partner: {a['best_score_without_partner']:.2g}."
+    )
+
+
+def _figures(check: Mapping[str, Any]) -> str:
+    ours, theirs = check["figures"]["torch"], check["figures"]["onnx"]
+    names = [*PARTS, *(f"AP_{name}" for name in size_bins([_tested(ours)]))]
+    percent = decimals(2)
+    lines = ["| percent | n | PyTorch | ONNX | drop |", "| --- | --- | --- | --- | --- |"]
+    for name in names:
+        before, after = ours[name], theirs[name]
+        count = ours.get(f"n_{name.removeprefix('AP_')}")
+        drop = None if before is None or after is None else 100 * (before - after)
+        cells = [percent(None if x is None else 100 * x) for x in (before, after)]
+        lines.append(
+            f"| {name} | {'' if count is None else int(count)} | {' | '.join(cells)} | {percent(drop)} |"
+        )
+    return "\n".join(lines)
+
+
+def _tested(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """As in a metrics.json."""
+    return {f"test/{name}": value for name, value in figures.items()}
+
+
+def _latency(check: Mapping[str, Any]) -> str:
+    latency = check["latency"]
+    ours, theirs = latency["torch"], latency["onnx"]
+    return (
+        "uint8 image to detections, batch 1, both in the same rounds, "
+        f"{latency['device']}, {latency['threads']} threads: PyTorch, inference form "
+        f"{ours['median_ms']:.2f} ms (p95 {ours['p95_ms']:.2f}), ONNX Runtime {theirs['median_ms']:.2f} ms "
+        f"(p95 {theirs['p95_ms']:.2f}); {ours['n']} rounds, ratio "
+        f"{ours['median_ms'] / theirs['median_ms']:.2f}."
+    )

@@ -1,0 +1,56 @@
+"""Devices: what this machine has, its name, how to wait for it, the precision that it computes fast."""
+
+import platform
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+
+def device(accelerator: str) -> torch.device:
+    """Where a trainer with this accelerator puts a single process.
+
+    Raises ValueError if the machine has no such device.
+    """
+    if accelerator == "cpu":
+        return torch.device("cpu")
+    found = torch.accelerator.current_accelerator(check_available=True)
+    if accelerator == "auto":
+        return found or torch.device("cpu")
+    if found is None or accelerator not in ("gpu", found.type):
+        kinds = ["auto", "cpu", *(["gpu", found.type] if found else [])]
+        raise ValueError(f"trainer.accelerator: got {accelerator!r}, this machine has {kinds}")
+    return found
+
+
+def precision(asked: str, accelerator: str) -> str:
+    """`auto` is bf16 where the machine multiplies it in hardware, else fp32."""
+    if asked != "auto":
+        return asked
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    # emulated bf16 is 300 times slower than fp32 on a CPU without these instructions
+    capable = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16-mixed" if capable else "32-true"
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's or the processor's model, as a table's footnote needs it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(models), platform.processor() or platform.machine())
+
+
+def synchronizer(device: torch.device) -> Callable[[], None]:
+    """What waits until the device has done its work; ValueError for a kind that cannot be timed."""
+    synchronizers: dict[str, Callable[[], None]] = {
+        "cpu": lambda: None,
+        "cuda": lambda: torch.cuda.synchronize(device),
+        "mps": torch.mps.synchronize,
+    }
+    if device.type not in synchronizers:
+        raise ValueError(f"device: got {device.type!r}, expected one of {list(synchronizers)}")
+    return synchronizers[device.type]

@@ -1,0 +1,164 @@
+"""FCCFM, the full-channel correlation fusion module.
+
+Kang, Zhang, Ren, Cheng: A Cross-Scale Feature Fusion Method for Effectively Enhancing Small Object Detection
+Performance. Information 2026, 17(1), 25. Sections 2.2.1 (unnumbered equations) and 2.2.2 (parameter counts).
+
+    g_c = (mean of X_c, max of X_c),  G = [g_1 .. g_C] in R^{2 x C}
+    Q = W_q G,  K = W_k G,  W in R^{d x 2}
+    A = softmax(Q^T K / sqrt d) in R^{C x C}, rows sum to 1
+    O_c = sum_j A[c, j] X_j,  guide map = 1x1(O), C_in to C_out, no bias, no activation
+
+Deviations: the paper prints the sum with X_c for X_j, which is the identity since the rows sum to 1 (`mix:
+identity`). Its parameter analysis counts C d values for each of W_q, W_k against the 2 d of its equations
+(`projection: per_channel`). The softmax and what leads to it run in fp32 at least. `product: cheapest`
+computes (W A) X where that costs less: the same function, but not the operations that the paper counts.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from gffpn.choice import choose
+from gffpn.layers.conv import is_batch_norm, optional_norm
+from gffpn.layers.precision import at_least_fp32, without_autocast
+
+
+class SharedProjection(nn.Module):
+    """One d x 2 matrix for all channels: descriptors (N, C, 2) to (N, C, d). The equations as printed."""
+
+    def __init__(self, channels: int, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Linear(2, dim, bias=False).weight
+
+    def forward(self, descriptors: Tensor) -> Tensor:
+        """W g_c."""
+        return functional.linear(descriptors, self.weight.to(descriptors.dtype))
+
+
+class ChannelProjection(nn.Module):
+    """A vector of d values a channel, times the sum of its two descriptors: (N, C, 2) to (N, C, d).
+
+    C d parameters, the paper's count. How C d values act on C pairs is our reading; the paper does not say.
+    """
+
+    def __init__(self, channels: int, dim: int) -> None:
+        super().__init__()
+        # PyTorch's bound for a linear layer is 1 / sqrt(fan in); each vector has a fan in of one
+        self.weight = nn.Parameter(torch.empty(channels, dim).uniform_(-1.0, 1.0))
+
+    def forward(self, descriptors: Tensor) -> Tensor:
+        """w_c (mean + max)."""
+        return descriptors.sum(dim=-1, keepdim=True) * self.weight.to(descriptors.dtype)
+
+
+PROJECTIONS = {"shared": SharedProjection, "per_channel": ChannelProjection}
+# mix: whether A is used, whether X is added
+MIXES = {"attend": (True, False), "attend_plus_input": (True, True), "identity": (False, False)}
+
+
+class ChannelCorrelation(nn.Module):
+    """A = softmax(Q^T K / sqrt d): (N, C, H, W) to (N, C, C), fp32 at least, rows sum to 1."""
+
+    def __init__(self, channels: int, *, projection: str, dim: int) -> None:
+        super().__init__()
+        if dim < 1:
+            raise ValueError(f"dim: got {dim!r}, expected at least 1")
+        project = choose("projection", projection, PROJECTIONS)
+        self.query = project(channels, dim)
+        self.key = project(channels, dim)
+        self.scale = 1 / math.sqrt(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Row c: how much channel c takes from each channel."""
+        dtype = at_least_fp32(x)
+        with without_autocast(x.device.type):
+            wide = x.to(dtype)  # a CPU takes amax over two axes of bf16 ten times as long
+            descriptors = torch.stack((wide.mean(dim=(2, 3)), wide.amax(dim=(2, 3))), dim=-1)
+            query, key = self.query(descriptors), self.key(descriptors)
+            return torch.bmm(query * self.scale, key.transpose(1, 2)).softmax(dim=-1)
+
+
+def never_fold(out_channels: int, *, cells: int) -> bool:
+    """W (A X), the order of the equations."""
+    return False
+
+
+def fold_if_cheaper(out_channels: int, *, cells: int) -> bool:
+    """W A costs C_out C^2 products, A X costs C^2 H W."""
+    return out_channels < cells
+
+
+PRODUCTS = {"printed": never_fold, "cheapest": fold_if_cheaper}
+
+
+def mix_channels(matrix: Tensor, x: Tensor) -> Tensor:
+    """`matrix` (N, D, C) times the channels of x (N, C, H, W): (N, D, H, W), in x's memory format."""
+    images, _, height, width = x.shape
+    if x.is_contiguous(memory_format=torch.channels_last):
+        rows = x.permute(0, 2, 3, 1).flatten(1, 2)
+        mixed = torch.bmm(rows, matrix.transpose(1, 2))
+        return mixed.view(images, height, width, matrix.shape[1]).permute(0, 3, 1, 2)
+    return torch.bmm(matrix, x.flatten(2)).view(images, matrix.shape[1], height, width)
+
+
+class FCCFM(nn.Module):
+    """(N, C_in, H, W) to the guide map (N, C_out, H, W).
+
+    mix: `attend`, A X; `attend_plus_input`, X + A X; `identity`, X (the sum as printed, no W_q, W_k).
+    projection: `shared`, W in R^{d x 2}; `per_channel`, see `ChannelProjection`.
+    norm: `none`, or `batch` after the 1x1.
+    product: `printed`, W (A X); `cheapest`, (W A) X where that takes fewer operations.
+    dim: d. With `shared` every d >= 2 spans the same functions, as Q^T K is a 2 x 2 bilinear form of G.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        mix: str = "attend",
+        projection: str = "shared",
+        norm: str = "none",
+        product: str = "printed",
+        dim: int = 64,
+    ) -> None:
+        super().__init__()
+        self.folds = choose("product", product, PRODUCTS)
+        attends, self.adds_input = choose("mix", mix, MIXES)
+        self.correlation = (
+            ChannelCorrelation(in_channels, projection=projection, dim=dim) if attends else None
+        )
+        self.project = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.norm = optional_norm(norm, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The 1x1 of A X, or of its variant."""
+        if self.correlation is None:
+            y = self.project(x)
+        else:
+            y = self.project_mixed(self.correlation(x).to(x.dtype), x)
+        return self.norm(y)
+
+    def fold(self) -> None:
+        """The product order of fewer operations: the inference form."""
+        self.folds = fold_if_cheaper
+        if is_batch_norm(self.norm):
+            self.project = fuse_conv_bn_eval(self.project, self.norm)
+            self.norm = nn.Identity()
+
+    def project_mixed(self, attention: Tensor, x: Tensor) -> Tensor:
+        """W (A X) or (W A) X, with A (N, C_in, C_in); (N, C_out, H, W)."""
+        if self.folds(self.project.out_channels, cells=x.shape[-2] * x.shape[-1]):
+            weight = self.project.weight.flatten(1)
+            folded = torch.matmul(weight, attention)
+            mixed = mix_channels(folded + weight if self.adds_input else folded, x)
+            return (
+                mixed
+                if self.project.bias is None
+                else mixed + self.project.bias[:, None, None].to(mixed.dtype)
+            )
+        mixed = mix_channels(attention, x)
+        return self.project(mixed + x if self.adds_input else mixed)

@@ -1,0 +1,123 @@
+"""GF-FPN, the guided focus feature pyramid network, and its guided stages on top of any neck.
+
+Kang, Zhang, Ren, Cheng: A Cross-Scale Feature Fusion Method for Effectively Enhancing Small Object Detection
+Performance. Information 2026, 17(1), 25. Section 2.2, figure 2.
+
+    F2..F5 = top-down pass with concatenation (FPN), or what another neck gives
+    P_{i+1} = sigmoid(LPAM(N_i)) * F_{i+1} + LPAM(N_i),  N_2 = F2
+
+Deviations: none known. Open in the paper, hence arguments whose first value is the nearest reading: whether
+N_i is P_i ("layer by layer, from the previous layer", cascade) or F_i ("LSAM acts on F2, F3, F4", pyramid),
+and those of the guided stage. A base of F2..F5 with one bottleneck at F2 is what brings the parameters to the
+paper's 41.7 M. That the stages are plug-and-play is the paper's word; which bases, and `guided`, are ours.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from gffpn.choice import choose
+from gffpn.layers.lineage import FINEST_STRIDE
+from gffpn.necks.gffpn.guided import GuidedStage
+from gffpn.pyramid import Levels, Neck
+
+GUIDES = {"cascade": True, "pyramid": False}
+
+
+class GFFPN(nn.Module):
+    """A base neck, and on it a bottom-up pass in which each level guides the next coarser one.
+
+    Reads what the base reads, gives what it gives but the map of stride 4, which only guides. Where the base
+    gives none, its finest map passes through and guides the next. Raises ValueError if a stride of the base
+    is not twice the one before it.
+
+    base: the neck below, built as `base(in_levels)`. The paper's is FPN with C2.
+    guided: strides of the levels that are guided; None, all but the finest.
+    guide: `cascade`, a level is guided by the guided level before it; `pyramid`, by that level's F.
+    The others: see GuidedStage.
+    """
+
+    def __init__(
+        self,
+        in_levels: Levels,
+        *,
+        base: Callable[[Levels], Neck],
+        guided: Sequence[int] | None = None,
+        fusion: str = "star",
+        residual: bool | str = True,
+        gate: str = "sigmoid",
+        guide: str = "cascade",
+        short: str = "lpam",
+        context: str = "lsam",
+        attention: str = "fccfm",
+        downsample: str = "max",
+        norm: str = "none",
+        mix: str = "attend",
+        projection: str = "shared",
+        product: str = "printed",
+        dim: int = 64,
+    ) -> None:
+        super().__init__()
+        self.base = base(in_levels)
+        self.in_strides = self.base.in_strides
+        self.size_multiple: int = getattr(self.base, "size_multiple", 1)
+        levels = self.base.out_levels
+        self._cascades = choose("guide", guide, GUIDES)
+        self._first_given = 1 if levels[0].stride == FINEST_STRIDE else 0
+        self.out_levels = levels[self._first_given :]
+        chosen = strides_guided(guided, [level.stride for level in levels])
+        self.guided = nn.ModuleDict(
+            {
+                str(coarse.stride): GuidedStage(
+                    fine.channels,
+                    coarse.channels,
+                    fusion=fusion,
+                    residual=residual,
+                    gate=gate,
+                    short=short,
+                    context=context,
+                    attention=attention,
+                    downsample=downsample,
+                    norm=norm,
+                    mix=mix,
+                    projection=projection,
+                    product=product,
+                    dim=dim,
+                )
+                for fine, coarse in pairwise(levels)
+                if coarse.stride in chosen
+            }
+        )
+        self._stages = [str(level.stride) for level in levels[1:]]
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """What the base reads to what it gives, guided: with the paper's base C2..C5 to P3..P5."""
+        fused = self.base(features)
+        outputs = [fused[0]]
+        for i, stage in enumerate(self._stages):
+            finer = outputs[i] if self._cascades else fused[i]
+            coarser = fused[i + 1]
+            outputs.append(self.guided[stage](finer, coarser) if stage in self.guided else coarser)
+        return outputs[self._first_given :]
+
+
+def strides_guided(guided: Sequence[int] | None, strides: Sequence[int]) -> list[int]:
+    """The strides of the levels that a finer one guides; ValueError if there is no such level."""
+    if any(coarse != 2 * fine for fine, coarse in pairwise(strides)):
+        raise ValueError(
+            f"base: got a neck that gives strides {list(strides)}, expected each twice the finer one"
+        )
+    possible = list(strides[1:])
+    if not possible:
+        raise ValueError(f"base: got a neck that gives stride {list(strides)} only, expected two or more")
+    if guided is None:
+        return possible
+    if not guided or not set(guided) <= set(possible):
+        raise ValueError(f"guided: got {list(guided)}, expected some of {possible}")
+    if strides[0] == FINEST_STRIDE and possible[0] not in guided:
+        raise ValueError(
+            f"guided: got {list(guided)}, expected {possible[0]} too: the map of stride {FINEST_STRIDE} only "
+            f"guides, and would be idle (neck.base.c2=unused leaves it out)"
+        )
+    return list(guided)

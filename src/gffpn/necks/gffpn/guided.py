@@ -1,0 +1,126 @@
+"""The guided stage, one step of the guided aggregation network (GFN).
+
+Kang, Zhang, Ren, Cheng: A Cross-Scale Feature Fusion Method for Effectively Enhancing Small Object Detection
+Performance. Information 2026, 17(1), 25. Section 2.2.3, table 6.
+
+    G = LPAM(N)                       from the finer level
+    P = sigmoid(G) * F  +  G          star: the product with the coarser level F; residual: + G
+
+Deviations: none known. The short path adds the output "of LSAM as is", which needs equal widths; the default
+adds G, which has F's width. `short: lsam` follows the words, with a 1x1 where widths differ.
+"""
+
+import operator
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from gffpn.choice import choose
+from gffpn.layers.cat import cat_channels
+from gffpn.layers.conv import ConvBNAct
+from gffpn.necks.gffpn.lpam import LPAM
+
+Join = Callable[[Tensor, Tensor], Tensor]
+
+
+class Concatenation(nn.Module):
+    """Conv(cat(P, short)), 2 C to C: the residual as a concatenation."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = ConvBNAct(2 * channels, channels)
+
+    def forward(self, fused: Tensor, short: Tensor) -> Tensor:
+        """Two maps of C channels to one."""
+        return self.conv(cat_channels((fused, short)))
+
+
+def plain_sum(channels: int) -> Join:
+    """The residual as a sum, for maps of any width."""
+    return operator.add
+
+
+def no_join(channels: int) -> None:
+    """No residual."""
+
+
+def guide_as_short_path(in_channels: int, out_channels: int) -> None:
+    """The short path is G itself and needs no module."""
+
+
+def local_as_short_path(in_channels: int, out_channels: int) -> nn.Module:
+    """LSAM's output as it is; where the widths differ it needs a 1x1."""
+    if in_channels == out_channels:
+        return nn.Identity()
+    return nn.Conv2d(in_channels, out_channels, 1, bias=False)
+
+
+FUSIONS: dict[str, Join] = {"star": operator.mul, "add": operator.add}
+GATES: dict[str, Callable[[], nn.Module]] = {"sigmoid": nn.Sigmoid, "none": nn.Identity}
+RESIDUALS: dict[bool | str, Callable[[int], Join | None]] = {
+    True: plain_sum,
+    False: no_join,
+    "concat": Concatenation,
+}
+SHORT_PATHS: dict[str, Callable[[int, int], nn.Module | None]] = {
+    "lpam": guide_as_short_path,
+    "lsam": local_as_short_path,
+}
+
+
+class GuidedStage(nn.Module):
+    """Guides a coarser map of `out_channels` by a finer one of `in_channels`.
+
+    fusion: `star`, gate(G) * F; `add`, gate(G) + F.
+    residual: True, + the short path; False, none; `concat`, a convolution of the concatenation with it.
+    gate: `sigmoid`, or `none` as in the star networks that the paper cites.
+    short: `lpam`, the short path is G; `lsam`, the output of the local context (LSAM unless `context` says
+    otherwise), through a 1x1 without bias where widths differ.
+    The others: see LPAM.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        fusion: str = "star",
+        residual: bool | str = True,
+        gate: str = "sigmoid",
+        short: str = "lpam",
+        context: str = "lsam",
+        attention: str = "fccfm",
+        downsample: str = "max",
+        norm: str = "none",
+        mix: str = "attend",
+        projection: str = "shared",
+        product: str = "printed",
+        dim: int = 64,
+    ) -> None:
+        super().__init__()
+        self.lpam = LPAM(
+            in_channels,
+            out_channels,
+            context=context,
+            attention=attention,
+            downsample=downsample,
+            norm=norm,
+            mix=mix,
+            projection=projection,
+            product=product,
+            dim=dim,
+        )
+        self.gate = choose("gate", gate, GATES)()
+        self.fuse = choose("fusion", fusion, FUSIONS)
+        self.join = choose("residual", residual, RESIDUALS)(out_channels)
+        short_path = choose("short", short, SHORT_PATHS)
+        self.short = None if self.join is None else short_path(in_channels, out_channels)
+
+    def forward(self, finer: Tensor, coarser: Tensor) -> Tensor:
+        """N (N, C_in, H, W) and F (N, C_out, ceil(H / 2), ceil(W / 2)) to P of F's shape."""
+        local = self.lpam.context(finer)
+        guide = self.lpam.attention(local)
+        fused = self.fuse(self.gate(guide), coarser)
+        if self.join is None:
+            return fused
+        return self.join(fused, guide if self.short is None else self.short(local))

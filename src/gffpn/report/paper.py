@@ -1,0 +1,40 @@
+"""The paper's figures, to stand beside ours."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+FIGURES = Path(__file__).with_name("paper.yaml")
+COSTS = "table5_complexity"
+
+
+def check_paper_table(table: str | None) -> None:
+    """Raise ValueError unless it is None or a table of the paper with an mAP50."""
+    tables = yaml.safe_load(FIGURES.read_text())
+    known = [name for name, content in tables.items() if "mAP50" in content["columns"]]
+    if table is not None and table not in known:
+        raise ValueError(f"experiment.paper_table: got {table!r}, expected null or one of {known}")
+
+
+def paper_mAP50(table: str, run: Mapping[str, Any]) -> float | None:
+    """The paper's mAP50 (0-1) of the row whose words a run carries; None where the paper has no such row."""
+    check_paper_table(table)
+    content = yaml.safe_load(FIGURES.read_text())[table]
+    position = content["columns"].index("mAP50")
+    for row in content["rows"] if run.get("data") == content["data"] else []:
+        if all(run.get(key) == value for key, value in row.items() if key != "values"):
+            return float(row["values"][position]) / 100
+    return None
+
+
+def paper_costs() -> dict[str, dict[str, float | None]]:
+    """The paper's `fps`, `params_m` and `gflops` of each neck that it prices; None where it is silent."""
+    content = yaml.safe_load(FIGURES.read_text())[COSTS]
+    return {row["neck"]: dict(zip(content["columns"], row["values"], strict=True)) for row in content["rows"]}
+
+
+def paper_setting() -> dict[str, Any]:
+    """Of what detector the paper's costs are: backbone, size, head, image_size, classes."""
+    return yaml.safe_load(FIGURES.read_text())[COSTS]["setting"]

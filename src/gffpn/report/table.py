@@ -1,0 +1,182 @@
+"""Rows of finished runs to a table: for the terminal, as CSV and as Markdown."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from gffpn.files.writing import write_atomically
+
+Row = Mapping[str, Any]
+
+
+def percent(value: float | None) -> str:
+    """0.4213 -> 42.1; a metric without objects has none."""
+    return "n/a" if value is None else f"{100 * value:.1f}"
+
+
+def decimals(count: int) -> Callable[[float | None], str]:
+    """A number with that many decimals."""
+    return lambda value: "n/a" if value is None else f"{value:.{count}f}"
+
+
+# header -> (key of metrics.json, how it is printed); a size bin's header tells its number of objects
+COLUMNS: dict[str, tuple[str, Callable[[float | None], str]]] = {
+    "mAP50": ("test/mAP50", percent),
+    "mAP50_95": ("test/mAP50_95", percent),
+    # only where an experiment names the paper's table that it answers
+    "AP50 (their rule)": ("test/AP50_paper", percent),
+    "PAPER mAP50": ("paper/mAP50", percent),
+    "AP 0-8": ("test/AP_0_8", percent),
+    "8-16": ("test/AP_8_16", percent),
+    "16-32": ("test/AP_16_32", percent),
+    "32-96": ("test/AP_32_96", percent),
+    "96+": ("test/AP_96_up", percent),
+    "params M": ("params_m", decimals(2)),
+    "neck M": ("params_neck", lambda value: decimals(2)(value and value / 1e6)),
+    "GFLOPs": ("gflops", decimals(2)),
+    "neck G": ("gflops_neck", decimals(2)),
+    "FPS net": ("fps_forward", decimals(1)),
+    "FPS all": ("fps_end_to_end", decimals(1)),
+    "minutes": ("minutes", decimals(1)),
+}
+
+
+# launchers that run several jobs of a sweep on one machine at once
+SHARING_LAUNCHERS = ("joblib", "submitit_local")
+BESIDE_THE_PAPER = ("AP50 (their rule)", "PAPER mAP50")
+
+
+def _cites(rows: Sequence[Row]) -> bool:
+    return any(row.get("paper/mAP50") is not None for row in rows)
+
+
+def settings(overrides: Sequence[str]) -> dict[str, str]:
+    """`["neck=fpn", "seed=1"]` -> `{"neck": "fpn", "seed": "1"}`."""
+    return dict(override.lstrip("+~").split("=", 1) for override in overrides if "=" in override)
+
+
+def varied(rows: Sequence[Row]) -> list[str]:
+    """The override keys that tell the rows apart; the neck where nothing does."""
+    chosen = [settings(row["overrides"]) for row in rows]
+    keys = list(dict.fromkeys(key for one in chosen for key in one))
+    return [key for key in keys if len({one.get(key) for one in chosen}) > 1] or ["neck"]
+
+
+def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Headers and printed cells of a table; a run without metrics says its status."""
+    keys = varied(rows)
+    finished = [row for row in rows if row["status"] == "finished"]
+    columns = {
+        name: column for name, column in COLUMNS.items() if name not in BESIDE_THE_PAPER or _cites(rows)
+    }
+    headers = keys + [_header(name, key, finished) for name, (key, _) in columns.items()]
+    body = []
+    for row in rows:
+        chosen = settings(row["overrides"])
+        told = [chosen.get(key, str(row.get(key, ""))) for key in keys]
+        if row["status"] == "finished":
+            told += [show(row.get(key)) for key, show in columns.values()]
+        else:
+            told += [row["status"], *[""] * (len(columns) - 1)]
+        body.append(told)
+    return headers, body
+
+
+def _header(name: str, key: str, finished: Sequence[Row]) -> str:
+    count_key = key.replace("/AP_", "/n_")
+    counts = {row.get(count_key) for row in finished} if count_key != key else set()
+    return f"{name} (n={counts.pop()})" if len(counts) == 1 else name
+
+
+def caption(rows: Sequence[Row]) -> list[str]:
+    """What a reader must know to believe the table: data, device, and what differs between rows unasked."""
+    finished = [row for row in rows if row["status"] == "finished"]
+    if not finished:
+        return []
+    first = finished[0]
+    lines = [
+        f"{first['data']}{' (SIMULATED data)' if first.get('simulated') else ''}, test split, percent, "
+        f"one row a run; AP by side in pixels of the network input ({first['image_size']}).",
+        f"GFLOPs: 2 x MAC (neck M, neck G: the neck alone). "
+        f"FPS: batch 1 on {first['device']}, {first['threads']} threads; "
+        "net = forward alone, all = with decoding and NMS.",
+    ]
+    lines += [f"Settings: {first['settings']}"] if first.get("settings") else []
+    if first.get("data_origin"):
+        images = ", ".join(f"{count} {split}" for split, count in first["images"].items())
+        lines.append(f"Data: {first['data_origin']}; images: {images}")
+    if _cites(rows):
+        lines.append(
+            "PAPER mAP50 is the paper's own figure: its data, its training, one seed. Its evaluator gives a "
+            "perfect detector 99.5; AP50 (their rule) is ours by that rule."
+        )
+    for key, complaint in (
+        ("device", "devices"),
+        ("threads", "numbers of threads"),
+        ("fps_form", "forms of the network in which FPS were timed"),
+        ("processes", "numbers of processes"),
+        ("precision", "precisions"),
+        ("commit", "commits of the code"),
+        ("data_fingerprint", "data sets"),
+    ):
+        values = sorted({str(row.get(key)) for row in finished})
+        if len(values) > 1:
+            lines.append(f"NOTE: the rows come from different {complaint}: {', '.join(values)}.")
+    if any(row.get("launcher") in SHARING_LAUNCHERS for row in finished):
+        lines.append("NOTE: FPS were timed while other runs may have used the same machine.")
+    if any(row.get("dirty") for row in finished):
+        lines.append("NOTE: some rows were made with uncommitted changes in the code.")
+    return lines
+
+
+def write_tables(folder: Path, rows: Sequence[Row]) -> None:
+    """Write results.csv (every figure of every run) and results.md (what is printed)."""
+    flat = [{key: _plain(value) for key, value in row.items()} for row in rows]
+    keys = list(dict.fromkeys(key for row in flat for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, keys, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    write_atomically(folder / "results.csv", text.getvalue())
+    write_atomically(folder / "results.md", markdown(rows))
+
+
+def _plain(value: Any) -> Any:
+    return (
+        " ".join(value)
+        if isinstance(value, list) and all(isinstance(v, str) for v in value)
+        else (json.dumps(value) if isinstance(value, list | dict) else value)
+    )
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The table as Markdown, with its caption."""
+    headers, body = cells(rows)
+    lines = [headers, ["---"] * len(headers), *body]
+    return "\n".join(
+        ["| " + " | ".join(line) + " |" for line in lines]
+        + [""]
+        + [f"{line}  " for line in caption(rows)]
+        + [""]
+    )
+
+
+def print_table(rows: Sequence[Row], *, title: str) -> None:
+    """Print the table to the terminal."""
+    headers, body = cells(rows)
+    table = Table(title=title, caption="\n".join(caption(rows)), caption_justify="left")
+    told = len(varied(rows))
+    for position, header in enumerate(headers):
+        table.add_column(header.replace(" (", "\n("), justify="left" if position < told else "right")
+    for line in body:
+        table.add_row(*line)
+    # a pipe or a log file has no width of its own
+    width = None if os.isatty(1) else 180
+    Console(width=width).print(table)

@@ -1,0 +1,81 @@
+"""Reads finished runs and training curves back from a folder of runs: plain values, no torch."""
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gffpn.runs.folder import RunFolder
+from gffpn.runs.identity import determining
+
+Curves = dict[str, list[tuple[int, float]]]
+
+# not over epochs: written once, at epoch 0 of a trainer of its own
+_ONCE = ("test/", "model/")
+
+
+def finished_runs(runs: Path) -> list[dict[str, Any]]:
+    """The metrics.json of each finished run below `runs`, in order of name; a missing folder holds none.
+
+    Two keys are added: `run`, the folder's name, and `arm`, six hex digits that are equal for runs that
+    differ in nothing but their seed.
+    """
+    finished = []
+    for path in sorted(runs.glob("*/metrics.json")):
+        metrics = RunFolder(path.parent).read_metrics()
+        if metrics is not None:
+            finished.append({"run": path.parent.name, "arm": _arm(path.parent), **metrics})
+    return finished
+
+
+def unfinished_runs(runs: Path) -> list[str]:
+    """The names of the folders below `runs` that hold a run without a whole metrics.json, in order."""
+    folders = {path.parent for path in runs.glob("*/config.yaml")}
+    return sorted(folder.name for folder in folders if RunFolder(folder).read_metrics() is None)
+
+
+def curves(run: Path) -> Curves:
+    """What a run logged over its epochs: name to (epoch from 0, value), epochs rising.
+
+    An interrupted run leaves one `logs/attempt_N/metrics.csv` an attempt; where two hold the same epoch, the
+    later attempt counts. NaN stays: a loss that diverged, or an average precision without objects.
+    """
+    merged: dict[str, dict[int, float]] = {}
+    for path in sorted(run.glob("logs/attempt_*/metrics.csv"), key=_attempt):
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                # a process that is killed may leave a last line without all its columns
+                told = {name: value for name, value in row.items() if value}
+                epoch = told.pop("epoch", None)
+                if epoch is None:
+                    continue
+                for name, value in told.items():
+                    if name != "step" and not name.startswith(_ONCE):
+                        merged.setdefault(name, {})[int(epoch)] = float(value)
+    return {name: sorted(values.items()) for name, values in sorted(merged.items())}
+
+
+def classes(rows: list[dict[str, Any]]) -> list[str]:
+    """The class names of the rows' `test/AP50/<class>`, in their order."""
+    names = (key.removeprefix("test/AP50/") for row in rows for key in row if key.startswith("test/AP50/"))
+    return list(dict.fromkeys(names))
+
+
+def size_bins(rows: list[dict[str, Any]]) -> list[str]:
+    """The `<bin>` of the rows' `test/n_<bin>`, smallest first, in pixels of the network's input."""
+    names = {key.removeprefix("test/n_") for row in rows for key in row if key.startswith("test/n_")}
+    bins = [name for name in names if not name.startswith("native_")]
+    return sorted(bins, key=lambda name: int(name.split("_")[0]))
+
+
+def _arm(run: Path) -> str:
+    config = determining(yaml.safe_load((run / "config.yaml").read_text()))
+    del config["seed"]
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:6]
+
+
+def _attempt(path: Path) -> int:
+    return int(path.parent.name.removeprefix("attempt_"))

@@ -1,0 +1,201 @@
+"""From fields to radiance: a backlight seen through matter, lamps mirrored in it, diffuse reflection.
+
+A model of looks, not of optics: light that passes a slope of the thickness is bent by (index - 1) * slope
+and is lost where that leaves the backlight's aperture, so silhouettes and wall edges of glass turn dark by
+themselves; a surface mirrors a lamp where its normal meets the lamp's direction.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+
+from tinyindus.dials import Dials
+from tinyindus.fields import Fields, Window
+from tinyindus.shapes import Array
+from tinyindus.texture import clouds
+
+STRAY = 0.14
+"""Share of the backlight that reaches the camera from outside the aperture, by way of the surroundings."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """How a part answers to light."""
+
+    absorption: tuple[float, float, float]
+    """Optical density for red, green, blue of one unit of thickness."""
+    colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Of diffuse reflection."""
+    index: float = 1.5
+    aperture: float = 0.55
+    """Deflection at which half of the backlight is lost; wide backlights and thin walls have a large one."""
+    gloss: float = 1.0
+    """Strength of mirrored lamps."""
+    clear: float = 1.0
+    """Share of the backlight that passes at all."""
+
+
+@dataclass(frozen=True)
+class Lamp:
+    """A rectangular lamp, by where it stands among the surface normals."""
+
+    x: float
+    y: float
+    radial: float
+    """Half width towards the picture's centre, in units of the normal."""
+    tangential: float
+    """Half width across."""
+    power: float
+
+
+@dataclass(frozen=True)
+class Light:
+    """The light of one picture."""
+
+    level: float
+    """Radiance of the backlight or of a white tray; 1 saturates the camera."""
+    colour: tuple[float, float, float]
+    x: float
+    y: float
+    """Unit vector on the picture towards the key light."""
+    gradient_x: float
+    gradient_y: float
+    """Relative change of the level from one side of the picture to the other."""
+    skew: float
+    """How unevenly the backlight is lit, seen by bent rays: gives pits a bright and a dark side."""
+    ambient: float
+    lamps: tuple[Lamp, ...]
+
+
+def draw_light(rng: Generator, dials: Dials) -> Light:
+    """The nominal light, strayed from by `dials.light_variation`."""
+    stray = dials.light_variation
+    azimuth = -2.1 + min(stray, 1.0) * rng.uniform(-np.pi, np.pi)
+    level = 0.70 * float(np.exp(stray * rng.uniform(-0.28, 0.14)))
+    slope, slope_way = stray * rng.uniform(0.0, 0.35), rng.uniform(-np.pi, np.pi)
+    warm = stray * rng.uniform(-0.035, 0.035)
+    lamps = []
+    for turn, power in ((0.0, 0.55), (rng.uniform(1.5, 2.3), 0.28)):
+        way, far = azimuth + turn, rng.uniform(0.45, 0.62)
+        across, along = rng.uniform(0.035, 0.08), rng.uniform(0.30, 0.48)
+        brightness = power * float(np.exp(stray * rng.uniform(-0.4, 0.4)))
+        lamps.append(Lamp(float(far * np.cos(way)), float(far * np.sin(way)), across, along, brightness))
+    return Light(
+        level=level,
+        colour=(1.0 + warm, 1.0, 1.0 - warm),
+        x=float(np.cos(azimuth)),
+        y=float(np.sin(azimuth)),
+        gradient_x=float(slope * np.cos(slope_way)),
+        gradient_y=float(slope * np.sin(slope_way)),
+        skew=0.55,
+        ambient=rng.uniform(0.30, 0.45),
+        lamps=tuple(lamps),
+    )
+
+
+def _mirrored(light: Light, nx: Array, ny: Array) -> Array:
+    """Radiance of the lamps in a surface with normals nx, ny: a soft-edged window each."""
+    total = np.zeros(nx.shape, np.float32)
+    for lamp in light.lamps:
+        norm = float(np.hypot(lamp.x, lamp.y))
+        ux, uy = lamp.x / norm, lamp.y / norm
+        radial = (nx * ux + ny * uy - norm) * (1.0 / lamp.radial)
+        across = (ny * ux - nx * uy) * (1.0 / lamp.tangential)
+        radial *= radial
+        across *= across
+        across *= across
+        total += lamp.power / ((1.0 + radial * radial) * (1.0 + across * across))
+    return total
+
+
+def _bend(thickness: Array, scale: float) -> tuple[Array, Array, Array]:
+    """Slopes along x and y, and the squared slope.
+
+    The square is the mean over both sides of a pixel: at a crease, such as the inner wall of a tube seen
+    edge-on, the two sides' slopes cancel in the mean but both bend the light.
+    """
+    across, down = np.diff(thickness, axis=1) * scale, np.diff(thickness, axis=0) * scale
+    sx, sy, square = np.zeros_like(thickness), np.zeros_like(thickness), np.zeros_like(thickness)
+    np.add(across[:, 1:], across[:, :-1], out=sx[:, 1:-1])
+    np.add(down[1:], down[:-1], out=sy[1:-1])
+    sx *= 0.5
+    sy *= 0.5
+    across *= across
+    down *= down
+    square[:, 1:-1] += across[:, 1:]
+    square[:, 1:-1] += across[:, :-1]
+    square[1:-1] += down[1:]
+    square[1:-1] += down[:-1]
+    square *= 0.5
+    return sx, sy, square
+
+
+def _slopes(field: Array, unit: float) -> tuple[Array, Array]:
+    """Slopes along x and y of a field whose heights are in units of `unit` pixels."""
+    sx, sy = np.zeros_like(field), np.zeros_like(field)
+    if field.shape[1] > 2:
+        np.subtract(field[:, 2:], field[:, :-2], out=sx[:, 1:-1])
+    if field.shape[0] > 2:
+        np.subtract(field[2:], field[:-2], out=sy[1:-1])
+    sx *= 0.5 * unit
+    sy *= 0.5 * unit
+    return sx, sy
+
+
+def shade_part(fields: Fields, unit: float, material: Material, light: Light, behind: Array) -> Array:
+    """Radiance (3, h, w) of a part over what lies behind it, also (3, h, w)."""
+    bx, by, bend = _bend(fields.thickness, unit * (material.index - 1.0) / material.aperture)
+    bx *= light.skew * light.x
+    by *= light.skew * light.y
+    bx += by
+    through = (1.0 + bx / (1.0 + bend)) * (STRAY + (1.0 - STRAY) / (1.0 + bend * bend))
+    zx, zy = _slopes(fields.height, unit)
+    facing = 1.0 / np.sqrt(1.0 + zx * zx + zy * zy)
+    grazing = 1.0 - facing
+    fresnel = 0.04 + 0.96 * grazing * grazing * grazing * grazing
+    zx *= -facing
+    zy *= -facing
+    through *= (1.0 - fresnel) * np.exp(-fields.density) * material.clear
+    front = _mirrored(light, zx, zy) * material.gloss + (0.10 * light.level) * fresnel
+    lit = np.maximum(zx * (0.8 * light.x) + zy * (0.8 * light.y) + 0.6 * facing, 0.0)
+    lit *= 1.0 - light.ambient
+    lit += light.ambient
+    diffuse = fields.albedo * lit * np.exp(-fields.density) * (1.45 * light.level)
+    out = np.empty_like(behind)
+    for c in range(3):
+        out[c] = behind[c] * through
+        if material.absorption[c] > 0:
+            out[c] *= np.exp(fields.thickness * -material.absorption[c])
+        out[c] += diffuse * material.colour[c]
+        out[c] += front
+    return out
+
+
+def composite(fields: Fields, unit: float, material: Material, light: Light, behind: Array) -> Array:
+    """The part over what lies behind it, (3, h, w), mixed by its cover."""
+    out = shade_part(fields, unit, material, light, behind)
+    out -= behind
+    out *= fields.cover
+    out += behind
+    return out
+
+
+def ground_level(shape: tuple[int, int], light: Light, rng: Generator) -> Array:
+    """Relative brightness (H, W) of an unmarked tray or backlight."""
+    height, width = shape
+    x, y = Window(0, 0, height, width).centres()
+    level = light.gradient_x * (x / width - 0.5) + light.gradient_y * (y / height - 0.5) + 1.0
+    level += 0.02 * clouds(rng, shape, (3, 3))
+    return level
+
+
+def shade_ground(ground: Fields, even: Array, colour: tuple[float, float, float], light: Light) -> Array:
+    """Radiance (3, h, w) of the ground that carries the parts; `even` (h, w) is its level where unmarked."""
+    sx, sy = _slopes(ground.height, 1.0)
+    level = even + sx * -light.x
+    level += sy * -light.y
+    level *= np.exp(-ground.density)
+    level *= light.level
+    level += ground.albedo * light.level
+    return np.stack([level * (colour[c] * light.colour[c]) for c in range(3)])

@@ -1,0 +1,184 @@
+"""The primitives that defects and look-alikes share: each edits the fields of a part around a point."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyindus import shapes
+from tinyindus.fields import Fields, Window
+from tinyindus.marks import Mark
+from tinyindus.shapes import Array
+
+
+def _line(mark: Mark, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points along +x within -0.5..0.5, turned and scaled so that their box has the mark's side.
+
+    The box counts as at least a third as wide as long, or a line along the pixel grid would grow without
+    bound.
+    """
+    c, s = np.cos(mark.turn), np.sin(mark.turn)
+    turned = points @ np.array([[c, s], [-s, c]])
+    box = np.ptp(turned, axis=0)
+    box = np.maximum(box, box.max() / 3)
+    return (turned - (turned.max(axis=0) + turned.min(axis=0)) / 2) * (mark.side / np.sqrt(box[0] * box[1]))
+
+
+def _groove(fields: Fields, distance: Array, width: float, slope: float, unit: float) -> None:
+    """Take glass away along a line: `slope` steep at its flanks, `width` pixels to the flank."""
+    depth = shapes.ridge(distance, width) * (slope * width / unit)
+    fields.thickness -= depth
+    fields.height -= depth
+
+
+def crack(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
+    """A jagged dark line with a bright flank, thinning towards one end."""
+    along = np.linspace(-0.5, 0.5, 6)
+    across = (mark.shape[:6] - 0.5) * np.array([0.10, 0.26, 0.26, 0.26, 0.26, 0.10])
+    distance, place = shapes.polyline(x, y, _line(mark, np.stack([along, across], axis=1)))
+    width = max(0.9, 0.055 * mark.side)
+    core = shapes.coverage(distance - 0.5 * width * (1.15 - 0.9 * place), 1.0)
+    fields.density += (0.85 * mark.strength) * core
+    fields.albedo += (0.30 * mark.strength) * core
+    _groove(fields, distance, 1.3 * width, 0.8 * mark.strength, unit)
+
+
+def scratch(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
+    """A smooth, bowed line that fades at both ends, sometimes with a fainter companion."""
+    along = np.linspace(-0.5, 0.5, 7)
+    bow = (mark.shape[0] - 0.5) * 0.5 * (1.0 - 4.0 * along**2) + (mark.shape[1] - 0.5) * 0.15 * along
+    points = _line(mark, np.stack([along, bow], axis=1))
+    width = max(0.8, 0.035 * mark.side)
+    offset = (mark.shape[2] - 0.5) * 0.25 * mark.side
+    for shift, share in ((0.0, 1.0), (offset, 0.55 * (mark.shape[3] > 0.5))):
+        if share == 0.0:
+            continue
+        moved = points + shift * np.array([-np.sin(mark.turn), np.cos(mark.turn)])
+        distance, place = shapes.polyline(x, y, moved)
+        fade = share * np.sqrt(np.clip(1.0 - np.abs(2.0 * place - 1.0) ** 3, 0.0, 1.0))
+        core = shapes.coverage(distance - 0.5 * width, 1.0) * fade
+        fields.density += (0.50 * mark.strength) * core
+        fields.albedo += (0.10 * mark.strength) * core
+        _groove(fields, distance, 1.3 * width, 0.5 * mark.strength * share, unit)
+
+
+def bubble(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
+    """An air bubble drawn long with the glass: a dark ring around a bright heart."""
+    stretch = 1.0 + 1.4 * mark.shape[0]
+    c, s = np.cos(mark.turn), np.sin(mark.turn)
+    half = 0.5 * mark.side / np.sqrt(stretch)
+    u, v = x * float(c) + y * float(s), y * float(c) - x * float(s)
+    depth = shapes.rounding(shapes.ellipse(u, v, half * stretch, half), 0.9 * half)
+    fields.thickness -= (0.7 * mark.strength * half / unit) * depth
+    fields.density += (0.25 * mark.strength) * shapes.coverage(
+        shapes.ellipse(u, v, half * stretch, half), 2.0
+    )
+
+
+def stain(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
+    """Dirt: a faint film with a ragged outline, a darker dried edge, and flecks."""
+    lobes = np.stack([0.16 * mark.shape[:5], 2 * np.pi * mark.shape[5:10]], axis=1)
+    stretch = 0.75 + 0.5 * mark.shape[10]
+    sdf = shapes.blob(x * float(stretch), y * float(1 / stretch), 0.46 * mark.side, lobes)
+    film = shapes.soft(sdf, 0.10 * mark.side)
+    rim = shapes.ridge(sdf + 0.04 * mark.side, 0.06 * mark.side)
+    wave = 9.0 / mark.side
+    fleck = np.sin(x * (wave * (1 + mark.shape[11])) + 6 * float(mark.shape[12]) + 1.7 * np.sin(y * wave))
+    fleck *= np.sin(y * (wave * (1 + mark.shape[13])) + 6 * float(mark.shape[14]) + 1.3 * np.sin(x * wave))
+    fields.density += (mark.strength * 0.17) * film * (1.0 + 0.55 * fleck) + (mark.strength * 0.11) * rim
+
+
+def pit(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
+    """A small crater: one flank bright, the other dark, with a dull floor."""
+    lobes = np.stack([0.14 * mark.shape[:3], 2 * np.pi * mark.shape[3:6]], axis=1)
+    radius = 0.42 * mark.side
+    sdf = shapes.blob(x, y, radius, lobes)
+    bowl = shapes.soft(sdf, 0.35 * radius)
+    depth = bowl * (0.75 * mark.strength * radius / unit)
+    fields.thickness -= depth
+    fields.height -= depth
+    fields.density += (0.30 * mark.strength) * shapes.coverage(sdf + 0.35 * radius, max(1.0, 0.5 * radius))
+
+
+def notch(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
+    """A chip out of an edge: glass is gone, and the break's shell is dark and bright around it."""
+    lobes = np.stack([0.20 * mark.shape[:4], 2 * np.pi * mark.shape[4:8]], axis=1)
+    sdf = shapes.blob(x, y, 0.42 * mark.side, lobes)
+    gone = shapes.coverage(sdf, 1.0)
+    fields.cover *= 1.0 - np.minimum(0.9 * mark.strength, 1.0) * gone
+    shell = shapes.ridge(sdf - 0.06 * mark.side, max(0.8, 0.12 * mark.side))
+    fields.density += (0.9 * mark.strength) * shell
+    depth = shapes.soft(sdf, 0.25 * mark.side) * (0.9 * mark.strength * 0.5 * mark.side / unit)
+    fields.thickness -= depth
+    fields.height -= depth
+
+
+def hole(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
+    """A hole in a skin: what lies below shows, the edge rolls up."""
+    lobes = np.stack([0.13 * mark.shape[:5], 2 * np.pi * mark.shape[5:10]], axis=1)
+    sdf = shapes.blob(x, y, 0.40 * mark.side, lobes)
+    _open(fields, sdf, mark, unit)
+
+
+def tear(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
+    """A tear in a skin: a pointed gap with rolled edges."""
+    along = np.linspace(-0.5, 0.5, 6)
+    across = (mark.shape[:6] - 0.5) * 0.16
+    distance, place = shapes.polyline(x, y, _line(mark, np.stack([along, across], axis=1)))
+    half = 0.13 * mark.side * (0.6 + 0.8 * float(mark.shape[6]))
+    _open(fields, distance - half * (1.0 - (2.0 * place - 1.0) ** 2), mark, unit)
+
+
+def _open(fields: Fields, sdf: Array, mark: Mark, unit: float) -> None:
+    gap = shapes.coverage(sdf, 1.2)
+    fields.cover *= 1.0 - np.minimum(0.85 * mark.strength, 1.0) * gap
+    roll = max(1.0, 0.07 * mark.side)
+    fields.height += shapes.ridge(sdf - roll, roll) * (0.7 * mark.strength * roll / unit)
+
+
+def thin(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
+    """A thin spot in a skin: it reflects less and lets some of the tray through."""
+    lobes = np.stack([0.15 * mark.shape[:5], 2 * np.pi * mark.shape[5:10]], axis=1)
+    spot = shapes.soft(shapes.blob(x, y, 0.42 * mark.side, lobes), 0.08 * mark.side)
+    fields.albedo *= 1.0 - np.minimum(0.22 * mark.strength, 1.0) * spot
+    fields.cover *= 1.0 - np.minimum(0.18 * mark.strength, 1.0) * spot
+
+
+def dot(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
+    """A printed or moulded dot: round, dark, slightly raised."""
+    sdf = np.hypot(x, y) - 0.45 * mark.side
+    fields.density += (0.40 * mark.strength) * shapes.coverage(sdf, max(1.0, 0.3 * mark.side))
+    fields.height += shapes.soft(sdf, 0.25 * mark.side) * (0.5 * mark.strength * 0.5 * mark.side / unit)
+
+
+def fibre(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
+    """A grain of dust or a fibre: dark, out of nothing's way."""
+    along = np.linspace(-0.5, 0.5, 6)
+    across = 0.5 * (mark.shape[0] - 0.5) * (1.0 - 4.0 * along**2) * (mark.shape[1] > 0.4)
+    points = _line(mark, np.stack([along, across], axis=1)) * (0.25 + 0.75 * float(mark.shape[2]))
+    distance, _ = shapes.polyline(x, y, points)
+    width = max(0.7, 0.10 * mark.side)
+    fields.density += (0.55 * mark.strength) * shapes.coverage(distance - 0.5 * width, 1.2)
+
+
+Primitive = Callable[[Fields, Array, Array, Mark, float], None]
+
+PRIMITIVES: dict[str, Primitive] = {
+    "crack": crack,
+    "scratch": scratch,
+    "bubble": bubble,
+    "stain": stain,
+    "pit": pit,
+    "notch": notch,
+    "hole": hole,
+    "tear": tear,
+    "thin": thin,
+    "dot": dot,
+    "fibre": fibre,
+}
+
+
+def apply(fields: Fields, window: Window, mark: Mark, unit: float) -> None:
+    """Edit the fields that cover `window` in place; `unit` is the part's unit in pixels."""
+    x, y = np.broadcast_arrays(*window.centres())
+    PRIMITIVES[mark.primitive](fields, x - np.float32(mark.x), y - np.float32(mark.y), mark, unit)

@@ -1,0 +1,114 @@
+"""The shape of a medicinal glass bottle, and the places of its defects."""
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from tinyindus import shapes
+from tinyindus.fields import Fields, Pose, Window
+from tinyindus.parts import Assembly, Site
+from tinyindus.shapes import Array
+
+TABLE_STEP = 1 / 512
+ABOVE = 0.5
+
+
+class Vial:
+    """The bottle's shape: outer and inner radius along its axis; unit: body radius, origin: mouth."""
+
+    def __init__(self, rng: Generator) -> None:
+        self.height = float(rng.uniform(2.7, 3.7))
+        self.tilt = float(rng.uniform(0.12, 0.24))
+        self.lip = float(rng.uniform(0.60, 0.70))
+        self.neck = self.lip * float(rng.uniform(0.74, 0.82))
+        self.neck_from, self.neck_to = 0.30, float(rng.uniform(0.62, 0.78))
+        self.shoulder_to = self.neck_to + float(rng.uniform(0.35, 0.60))
+        self.wall = float(rng.uniform(0.07, 0.11))
+        a = np.arange(-ABOVE, self.height + ABOVE, TABLE_STEP)
+        knots = [0.0, 0.27, 0.30, self.neck_to, 0.5 * (self.neck_to + self.shoulder_to), self.shoulder_to]
+        radii = [self.lip, self.lip, self.neck, self.neck, 0.5 * (self.neck + 1.0) + 0.12, 1.0]
+        heel = self.height - 0.10
+        outer = np.interp(a, [*knots, heel, self.height], [*radii, 1.0, 0.93])
+        inner = np.where(a < 0.27, self.neck, outer) - self.wall
+        floor = self.height - 0.16
+        inner = np.where(a > floor, inner * np.sqrt(np.clip(1 - ((a - floor) / 0.10) ** 2, 0.0, 1.0)), inner)
+        self.outer = self._smooth(outer)
+        self.inner = self._smooth(inner)
+
+    def _smooth(self, radius: NDArray[np.float64]) -> Array:
+        return gaussian_filter1d(radius, 0.022 / TABLE_STEP).astype(np.float32)
+
+    def at(self, y: Array) -> tuple[NDArray[np.int32], Array]:
+        """Rows of the tables for axial places y, and the shares of the rows that follow."""
+        place = np.clip((y + ABOVE) * (1 / TABLE_STEP), 0.0, len(self.outer) - 2)
+        row = place.astype(np.int32)
+        return row, place - row.astype(np.float32)
+
+    def radii(self, table: Array, at: tuple[NDArray[np.int32], Array]) -> Array:
+        """Interpolate a table of radii."""
+        low = table[at[0]]
+        return low + at[1] * (table[1:][at[0]] - low)
+
+    def radius(self, y: float) -> float:
+        """Outer radius at one axial place."""
+        return float(self.radii(self.outer, self.at(np.array([y], np.float32)))[0])
+
+    def ring_angle(self, u: float) -> float:
+        """The angle u (0..1) along the visible part of the bottom ring."""
+        return float(np.pi * (0.14 + 0.72 * u))
+
+    def on_ring(self, angle: float) -> tuple[float, float, float]:
+        """A place of the bottom ring in a bottle's own coordinates, and the direction across the ring."""
+        x, y = 0.84 * float(np.cos(angle)), 0.84 * self.tilt * float(np.sin(angle))
+        return x, self.height + y - 0.02, angle
+
+    def spot(self, name: str, u: float, v: float) -> tuple[float, float, float]:
+        """Neck, body or bottom ring at u, v (0..1), in a bottle's own coordinates, and its direction."""
+        u, v = float(u), float(v)
+        if name == "xjf":
+            y = self.neck_from + 0.06 + v * (self.neck_to - self.neck_from - 0.06)
+            return (2 * u - 1) * 0.72 * self.radius(y), y, 0.0
+        if name == "xdf":
+            return self.on_ring(self.ring_angle(u))
+        return (2 * u - 1) * 0.70, self.shoulder_to + 0.2 + v * (self.height - self.shoulder_to - 0.55), 0.0
+
+    def site(self, name: str, assembly: Assembly, rng: Generator) -> Site:
+        """A place on one of the bottles."""
+        k = int(rng.random() * len(assembly.parts))
+        x, y, turn = self.spot(name, *rng.random(2))
+        pose = assembly.parts[k].pose
+        return Site(k, *pose.image(x, y), pose.turn + turn)
+
+
+def glass(window: Window, pose: Pose, vial: Vial) -> Fields:
+    """Cover, thickness and height of an unmarked bottle."""
+    x, y = pose.local(window)
+    at = vial.at(y)
+    outer, inner = vial.radii(vial.outer, at), vial.radii(vial.inner, at)
+    xx = x * x
+    z = np.sqrt(np.maximum(outer * outer - xx, 0.0))
+    hollow = np.sqrt(np.maximum(inner * inner - xx, 0.0))
+    top = -(y + vial.tilt * np.sqrt(np.maximum(vial.lip**2 - xx, 0.0)))
+    bottom = y - vial.height - vial.tilt * np.sqrt(np.maximum(0.93**2 - xx, 0.0))
+    ends = np.maximum(top, bottom)
+    side = np.abs(x) - outer
+    edge = shapes.rounding(ends, 0.07)
+    thickness = 2.0 * (z - hollow) * edge
+    for centre, radius, depth, width in (
+        (0.0, vial.lip * 0.97, 0.055, 0.030),
+        (0.0, vial.neck - vial.wall, 0.050, 0.026),
+        (0.27, vial.lip * 0.97, 0.040, 0.030),
+        (vial.height - 0.13, 0.90, 0.030, 0.045),
+        (vial.height, 0.80, 0.035, 0.045),
+    ):
+        around = near(window, pose, centre, radius * vial.tilt + 3 * width).slices(window)
+        ring = shapes.ellipse(x[around], y[around] - centre, radius, radius * vial.tilt)
+        thickness[around] += depth * shapes.ridge(ring, width)
+    cover = shapes.coverage(np.maximum(side, ends), 1 / pose.unit)
+    return Fields(cover, thickness, z * edge, np.zeros_like(z), np.zeros_like(z))
+
+
+def near(window: Window, pose: Pose, centre: float, reach: float) -> Window:
+    """The pixels of a bottle within `reach` of an axial place."""
+    return pose.window(1.12, centre - reach, centre + reach, window)

@@ -1,0 +1,124 @@
+"""The folder of a simulated data set: drawn once, as ordinary COCO, then read like any other.
+
+Below the folder: `images/<split>/<i>.png` and `annotations/<split>.json`. An annotation has COCO's fields and
+`side` (sqrt of width times height of the box, pixels), `visibility` (d'), `product` and `defect` (the
+object's number in its scene: twins of a scene agree in it). An image has its `group` and its `product`, and
+in a test split with entries the number of its `entry`, whose dials stand in `info`. Spoilt training labels
+keep the truth (`labels.spoil`); those that were left out stand in `missed`.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from tinyindus import VERSION
+from tinyindus.classes import CLASSES
+from tinyindus.dials import Dials
+from tinyindus.labels import spoil
+from tinyindus.streams import SPLITS
+from tinyindus.write import Entry, Plan, write_pictures
+
+DESCRIPTION = (
+    "SIMULATED stand-in for the private TinyIndus of GF-FPN: "
+    "its four products, nine classes and (unless they are equal) class shares, none of its images."
+)
+
+
+def write_dataset(
+    root: Path,
+    *,
+    dials: Dials,
+    image_size: tuple[int, int],
+    counts: Mapping[str, int],
+    seed: int,
+    progress: bool,
+    test_dials: tuple[Dials, ...] | None = None,
+) -> Path:
+    """Write the data set below `root` unless it lies there already and whole, and give its folder.
+
+    The folder is named by a hash of everything that determines it. Of two processes that want it at once, one
+    draws and the other waits. `image_size` is (height, width); `counts` are scenes, and the test split holds
+    each of its scenes once an entry of `test_dials` (None: once, with `dials`).
+
+    Raises ValueError for a split that is missing, unknown or empty.
+    """
+    if set(counts) != set(SPLITS) or min(counts.values()) < 1:
+        raise ValueError(f"got counts {dict(counts)}, expected at least 1 image for each of {list(SPLITS)}")
+    if min(image_size) < 64:
+        raise ValueError(f"got image size {image_size}, expected at least 64 pixels a side")
+    plan = Plan(dials, image_size, {split: counts[split] for split in SPLITS}, seed, test_dials)
+    info = {"description": DESCRIPTION, "simulator": VERSION, **asdict(plan)}
+    name = hashlib.sha256(json.dumps(info, sort_keys=True).encode()).hexdigest()[:16]
+    folder = root / name
+    if _is_whole(folder):
+        return folder
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / f".{name}.lock"):
+        for draft in root.glob(f".{name}-*"):  # of a process that was killed: the lock fell with it
+            shutil.rmtree(draft, ignore_errors=True)
+        if not _is_whole(folder):
+            _draw(folder, plan, info, progress)
+    return folder
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the annotations can be read and each of their images has a file, which is not opened."""
+    try:
+        for split in SPLITS:
+            document = json.loads((folder / "annotations" / f"{split}.json").read_text())
+            named = {image["file_name"] for image in document["images"]}
+            if not named <= {f"{split}/{entry.name}" for entry in os.scandir(folder / "images" / split)}:
+                return False
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+    return True
+
+
+def _draw(folder: Path, plan: Plan, info: Mapping[str, Any], progress: bool) -> None:
+    """Draw the set beside its place, and put it there: it appears complete or not at all."""
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        _write(draft, plan, info, progress)
+        draft.chmod(0o755)
+        shutil.rmtree(folder, ignore_errors=True)  # damaged, if it is there
+        os.rename(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write(draft: Path, plan: Plan, info: Mapping[str, Any], progress: bool) -> None:
+    for split in SPLITS:
+        (draft / "images" / split).mkdir(parents=True)
+    entries = write_pictures(plan, draft / "images", progress)
+    (draft / "annotations").mkdir()
+    categories = [{"id": k + 1, "name": c.name, "supercategory": c.product} for k, c in enumerate(CLASSES)]
+    for split in SPLITS:
+        own = sorted((e for e in entries if e["split"] == split), key=lambda e: e["file_name"])
+        document = {"info": info, **_lists(own, plan), "categories": categories}
+        (draft / "annotations" / f"{split}.json").write_text(json.dumps(document))
+
+
+def _lists(entries: list[Entry], plan: Plan) -> dict[str, list[dict[str, Any]]]:
+    """COCO's lists of images and annotations of one split, and that of the missed ones."""
+    images: list[dict[str, Any]] = []
+    given: list[dict[str, Any]] = []
+    missed: list[dict[str, Any]] = []
+    for number, entry in enumerate(entries, start=1):
+        image = {"id": number, "height": plan.image_size[0], "width": plan.image_size[1]}
+        told = ("file_name", "group", "product", "entry")
+        images.append(image | {key: entry[key] for key in told if key in entry})
+        found = [{"image_id": number, **defect} for defect in entry["defects"]]
+        if entry["split"] == "train":
+            found, lost = spoil(found, plan.dials, plan.image_size, plan.seed, entry["i"])
+            missed += lost
+        given += found
+    annotations = [dict(id=k, **annotation) for k, annotation in enumerate(given, start=1)]
+    return {"images": images, "annotations": annotations, "missed": missed}
