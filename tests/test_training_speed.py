@@ -13,7 +13,7 @@ from gffpn.benchmark.limits import Limits, Roofline, measure_limits
 from gffpn.build.index import build_index
 from gffpn.callbacks import part_clock
 from gffpn.callbacks.part_clock import EPOCH, REST, STEP, PartClock
-from gffpn.config.compose import compose_config
+from gffpn.config.compose import compose_config, image_size
 from gffpn.data.index import DataIndex
 
 
