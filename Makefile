@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix ablations table5 table6 golden simulator-card gallery clean
+.PHONY: help setup demo test lint check fix ablations table5 table6 golden simulator-card gallery clean
 .PHONY: benchmark benchmark-train benchmark-evaluation benchmark-startup
 
 help: ## list the targets
@@ -23,13 +23,16 @@ setup: $(STAMP) ## make .venv with pinned versions (any other target does it too
 demo: $(STAMP) ## compare FPN, PANet and GF-FPN on small simulated data (two CPU cores: 3 to 12 minutes)
 	$(RUN) train.py experiments=demo
 
-test: $(STAMP) ## the tests: no GPU, network or download
+test: $(STAMP) ## all tests: no GPU, network or download (two CPU cores: 5 minutes)
 	$(RUN) -m pytest -n auto
 
-check: $(STAMP) ## format, lint and types
+lint: $(STAMP) ## format, lint and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+check: lint ## format, lint, types and the fast tests (two CPU cores: 90 seconds)
+	$(RUN) -m pytest -n auto -m "not slow"
 
 fix: $(STAMP) ## format, and repair what lint can repair
 	$(VENV)/bin/ruff format .

@@ -1,9 +1,9 @@
-"""What several test files need: few threads, and a detector data set of a few kilobytes."""
+"""Set what all tests share: few threads, no network, and a detection data set of a few kilobytes."""
 
 import os
 from pathlib import Path
 
-# set before torch is imported: small tensors, and other processes beside
+# set before torch is imported: tensors are small, and other tests run at the same time
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["WANDB_MODE"] = "offline"
 
@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-SIDE = 64
+from commands import SIDE, tiny_overrides
+
 COUNTS = {"train": 8, "val": 4, "test": 4}
 
 
 @pytest.fixture(scope="session")
 def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A YOLO data set of dark and bright squares on grey, 64 x 64 pixels, with split lists."""
+    """Write a YOLO data set of dark and bright squares on grey, 64 x 64 pixels, with split lists."""
     root = tmp_path_factory.mktemp("squares")
     for folder in ("images", "labels", "splits"):
         (root / folder).mkdir()
@@ -41,17 +42,5 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tiny(squares: Path, tmp_path: Path) -> list[str]:
-    """Overrides of a run that takes seconds, in folders of its own."""
-    return [
-        "data=yolo",
-        f"data.root={squares}",
-        f"data.splits={squares}/splits",
-        "data.classes=[dark,bright]",
-        f"image_size={SIDE}",
-        "batch_size=4",
-        "trainer.max_epochs=2",
-        "loader.workers=0",
-        "logger.pictures=4",
-        f"paths.runs={tmp_path}/runs",
-        f"paths.cache={tmp_path}/cache",
-    ]
+    """Return overrides of a run that takes seconds, in folders of its own."""
+    return tiny_overrides(squares, tmp_path)

@@ -1,4 +1,4 @@
-"""Kills a sweep in its second run, starts it again, and compares figures and weights with a whole sweep's.
+"""Kill a sweep in its second run, start it again, and compare figures and weights with a whole sweep's.
 
 Run: python tests/kill_and_resume.py FOLDER [MOMENT ...] [KEY=VALUE ...]
 
@@ -18,7 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+from commands import ROOT, command, without_times
+
 DEFAULTS = [
     "neck=fpn,panet,gffpn",
     "augment=mosaic",
@@ -32,17 +33,15 @@ DEFAULTS = [
 ]
 SIMULATED = ["data.preset=demo", "data.train_images=48", "data.val_images=16", "data.test_images=16"]
 CHECKPOINTS = ("best.ckpt", "last.ckpt")
-# differs between two runs of the same thing
-TIMES = ("minutes", "fps", "latency_", "rounds")
 
 
 def die(*_: object, **__: object) -> None:
-    """As if the machine had lost its power, but for what the system has already been told to write."""
+    """End the process between two instructions; the system still writes what its buffers hold."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def in_the_first_epoch(second: Callable[[], bool]) -> None:
-    """After two steps, before anything is saved."""
+    """Die after two steps, before anything is saved."""
     from gffpn.callbacks.finite import FiniteLoss
 
     whole = FiniteLoss.on_train_batch_end
@@ -56,7 +55,7 @@ def in_the_first_epoch(second: Callable[[], bool]) -> None:
 
 
 def while_a_checkpoint_is_written(second: Callable[[], bool]) -> None:
-    """With half of the third epoch's last.ckpt on the disk."""
+    """Die with half of the third epoch's last.ckpt on the disk."""
     from gffpn.callbacks.checkpoints import WholeCheckpoints
 
     whole, write = WholeCheckpoints.save_checkpoint, Path.write_bytes
@@ -75,7 +74,7 @@ def while_a_checkpoint_is_written(second: Callable[[], bool]) -> None:
 
 
 def during_validation(second: Callable[[], bool]) -> None:
-    """In the second epoch, after one batch of val."""
+    """Die in the second epoch, after one batch of val."""
     from gffpn.callbacks.pictures import Pictures
 
     whole = Pictures.on_validation_batch_end
@@ -89,7 +88,7 @@ def during_validation(second: Callable[[], bool]) -> None:
 
 
 def during_the_test(second: Callable[[], bool]) -> None:
-    """After the last epoch, after one batch of test."""
+    """Die after the last epoch, after one batch of test."""
     from gffpn.callbacks.pictures import Pictures
 
     whole = Pictures.on_test_batch_end
@@ -103,7 +102,7 @@ def during_the_test(second: Callable[[], bool]) -> None:
 
 
 def while_metrics_are_written(second: Callable[[], bool]) -> None:
-    """With everything done but the last rename."""
+    """Die with everything done but the last rename."""
     whole = Path.replace
 
     def replace(self: Path, target: Any) -> Path:
@@ -124,7 +123,7 @@ MOMENTS = (
 
 
 def train_and_die(moment: str) -> None:
-    """train.py, in this process, with the moment of its death arranged."""
+    """Run train.py in this process, which dies at the given moment."""
     from gffpn.suite import run
 
     whole, begun = run.fit_and_test, []
@@ -141,24 +140,23 @@ def train_and_die(moment: str) -> None:
 
 
 def sweep(runs: Path, overrides: list[str], moment: str | None = None) -> subprocess.CompletedProcess[str]:
-    """A sweep into `runs`, killed at a moment if one is given."""
+    """Run a sweep into `runs`; with a moment, the sweep is killed there."""
     program = ["train.py"] if moment is None else [__file__, "--die", moment]
-    command = [sys.executable, *program, "-m", *overrides, f"paths.runs={runs}", "name=killed"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return command(*program, "-m", *overrides, f"paths.runs={runs}", "name=killed")
 
 
 def figures(runs: Path) -> dict[str, dict[str, Any]]:
-    """By finished run: metrics.json but for times, and digests of the weights of both checkpoints."""
+    """Return, per finished run, its metrics without times and digests of both checkpoints' weights."""
     found = {}
     for path in sorted(runs.glob("*/metrics.json")):
-        metrics = {k: v for k, v in json.loads(path.read_text()).items() if not k.startswith(TIMES)}
+        metrics = without_times(json.loads(path.read_text()))
         weights = {name: weights_digest(path.parent / "checkpoints" / name) for name in CHECKPOINTS}
         found[path.parent.name] = {**metrics, **weights}
     return found
 
 
 def weights_digest(checkpoint: Path) -> str:
-    """Of every bit of the averaged and of the raw weights."""
+    """Return a digest of all bits of the averaged and of the raw weights."""
     import torch
 
     content = torch.load(checkpoint, weights_only=True)
@@ -170,7 +168,10 @@ def weights_digest(checkpoint: Path) -> str:
 
 
 def try_moment(folder: Path, moment: str, overrides: list[str], expected: dict[str, Any]) -> str:
-    """Kill and start again; what happened, in one line. Raises AssertionError where something is lost."""
+    """Kill a sweep, start it again and return what happened in one line.
+
+    Raises AssertionError if anything is lost.
+    """
     runs = folder / moment
     killed = sweep(runs, overrides, moment)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
@@ -186,13 +187,13 @@ def try_moment(folder: Path, moment: str, overrides: list[str], expected: dict[s
     trained = re.search(r"^epoch (\d+)/", second, re.MULTILINE)
     begins = f"goes on with epoch {trained[1]}" if trained else "has no epoch left to train"
     assert skipped == 1
-    assert resumed == (moment != "in_the_first_epoch"), "only a finished epoch can be gone on from"
+    assert resumed == (moment != "in_the_first_epoch"), "a run resumes from a finished epoch only"
     assert figures(runs) == expected
     return f"{moment}: SIGKILL; again: first run skipped, second {begins}; figures and weights bit-equal"
 
 
 def main(arguments: list[str]) -> None:
-    """Tell each moment's outcome; the first that loses something ends it with an AssertionError."""
+    """Print the outcome at each moment; the first that loses something raises AssertionError."""
     folder, *rest = arguments
     moments = [word for word in rest if "=" not in word] or [moment.__name__ for moment in MOMENTS]
     changed = {word.split("=")[0] for word in rest if "=" in word}

@@ -56,9 +56,9 @@ def test_every_choice_composes_and_resolves(choice: str) -> None:
 
 
 def test_a_wrong_name_or_key_is_an_error() -> None:
-    with pytest.raises(Exception, match="fnp"):
+    with pytest.raises(ValueError, match="fnp"):
         compose_config(["neck=fnp"])
-    with pytest.raises(Exception, match="fues"):
+    with pytest.raises(ValueError, match="fues"):
         compose_config(["neck=gffpn", "neck.fues=add"])
 
 

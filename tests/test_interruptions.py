@@ -2,33 +2,48 @@
 
 import errno
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from pickle import UnpicklingError
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch.loggers import WandbLogger
+from omegaconf import OmegaConf
 
+from commands import ROOT, run_tiny, tiny_overrides
 from gffpn.callbacks.checkpoints import MovableCheckpoint, WholeCheckpoints
 from gffpn.callbacks.finite import FiniteLoss, LossNotFiniteError
-from gffpn.config.compose import compose_config
 from gffpn.files.writing import alone, whole_file
 from gffpn.runs.folder import RunFolder
 from gffpn.suite import tracking
-from gffpn.suite.run import run
-from kill_and_resume import ROOT, figures, sweep, try_moment
+from kill_and_resume import figures, sweep, try_moment
+
+FPN = ["neck=fpn", "logger.wandb=off"]
 
 
-def run_tiny(overrides: list[str]) -> RunFolder:
-    config = compose_config([*overrides, "neck=fpn", "logger.wandb=off"])
-    run(config)
-    return RunFolder(next(Path(config.paths.runs).glob("*/config.yaml")).parent)
+@pytest.fixture
+def plain(tiny: list[str]) -> list[str]:
+    """Return overrides of one run of FPN."""
+    return [*tiny, *FPN]
+
+
+@pytest.fixture(scope="module")
+def original(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return run_tiny([*tiny_overrides(squares, tmp_path_factory.mktemp("original")), *FPN])
+
+
+@pytest.fixture
+def finished(original: RunFolder, tmp_path: Path) -> RunFolder:
+    """Copy the finished run of `plain` to where `plain` finds it."""
+    return RunFolder(shutil.copytree(original.path, tmp_path / "runs" / original.path.name))
 
 
 @pytest.fixture
@@ -39,6 +54,7 @@ def two_runs(tiny: list[str]) -> list[str]:
     return [*kept, *engine, "neck=fpn,panet", "trainer.max_epochs=3", "logger.wandb=off"]
 
 
+@pytest.mark.slow
 def test_a_sweep_killed_while_it_writes_a_checkpoint_loses_nothing(
     two_runs: list[str], tmp_path: Path
 ) -> None:
@@ -50,37 +66,36 @@ def test_a_sweep_killed_while_it_writes_a_checkpoint_loses_nothing(
     assert "goes on with epoch 3" in told
 
 
-def test_a_torn_metrics_file_is_no_finished_run(tiny: list[str]) -> None:
-    folder = run_tiny(tiny)
+def test_a_torn_metrics_file_is_no_finished_run(plain: list[str], finished: RunFolder) -> None:
+    folder = finished
     first = folder.metrics.read_text()
     folder.metrics.write_text(first[: len(first) // 2])
     assert folder.status == "interrupted"
-    again = run_tiny(tiny)
+    again = run_tiny(plain)
     assert again.status == "finished"
     assert json.loads(first)["test/mAP50_95"] == json.loads(again.metrics.read_text())["test/mAP50_95"]
 
 
 @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
 def test_a_torn_checkpoint_is_not_gone_on_from(
-    tiny: list[str], name: str, capsys: pytest.CaptureFixture
+    plain: list[str], finished: RunFolder, name: str, capsys: pytest.CaptureFixture
 ) -> None:
-    folder = run_tiny(tiny)
+    folder = finished
     first = folder.read_metrics()
     folder.metrics.unlink()
     torn = folder.checkpoints / name
     torn.write_bytes(torn.read_bytes()[:-1000])
     (folder.checkpoints / ".last.ckpt.123").write_bytes(b"of a killed process")
-    capsys.readouterr()
-    again = run_tiny(tiny)
+    again = run_tiny(plain)
     told = capsys.readouterr().out
-    assert f"Torn, so the run begins anew: {name}" in told
+    assert name in told
     assert "epoch 1/2" in told
     assert {path.name for path in again.checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
     assert again.read_metrics()["test/mAP50_95"] == first["test/mAP50_95"]
 
 
-def test_a_last_checkpoint_without_its_best_is_not_gone_on_from(tiny: list[str]) -> None:
-    folder = run_tiny(tiny)
+def test_a_last_checkpoint_without_its_best_is_not_gone_on_from(finished: RunFolder) -> None:
+    folder = finished
     folder.metrics.unlink()
     (folder.checkpoints / "best.ckpt").unlink()
     assert folder.drop_torn_checkpoints() == ["best.ckpt"]
@@ -92,12 +107,16 @@ def test_bytes_that_are_no_archive_are_torn(tmp_path: Path) -> None:
     path = folder.checkpoints / "last.ckpt"
     WholeCheckpoints().save_checkpoint({"epoch": 1}, path)
     whole = path.read_bytes()
+    dropped = []
     for position in range(0, len(whole), 7):
         spoilt = bytearray(whole)
         spoilt[position] ^= 255
         path.write_bytes(spoilt)
         (folder.checkpoints / "best.ckpt").write_bytes(whole)
-        assert set(folder.drop_torn_checkpoints()) <= {"last.ckpt"}
+        dropped.append(folder.drop_torn_checkpoints())
+    # a byte that no reader looks at (a date, padding) may be another
+    assert dropped[0] == ["last.ckpt"]
+    assert all(names in ([], ["last.ckpt"]) for names in dropped)
 
 
 def test_a_folder_that_moved_keeps_its_best_epoch(tmp_path: Path) -> None:
@@ -135,7 +154,7 @@ def test_no_checkpoint_runs_code(tmp_path: Path, capsys: pytest.CaptureFixture) 
     path = tmp_path / "last.ckpt"
     torch.save({"state_dict": {}, "callbacks": Exploit()}, path)
     for asked in (None, False, True):
-        with pytest.raises(Exception, match="Weights only load failed"):
+        with pytest.raises(UnpicklingError, match="Weights only load failed"):
             WholeCheckpoints().load_checkpoint(path, weights_only=asked)
     assert "executed" not in capsys.readouterr().out
 
@@ -158,7 +177,7 @@ def test_a_file_that_is_not_whole_never_takes_the_place_of_one_that_is(tmp_path:
 
 
 def test_a_full_disk_fails_the_run_with_a_word(
-    tiny: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    plain: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     whole, saves = WholeCheckpoints.save_checkpoint, []
 
@@ -170,18 +189,18 @@ def test_a_full_disk_fails_the_run_with_a_word(
 
     monkeypatch.setattr(WholeCheckpoints, "save_checkpoint", save)
     with pytest.raises(SystemExit) as left:
-        run_tiny(tiny)
+        run_tiny(plain)
     assert left.value.code == 1
     assert "Free some space: the same command goes on" in capsys.readouterr().err
-    assert run_tiny(tiny).status == "finished"
+    assert run_tiny(plain).status == "finished"
     told = capsys.readouterr().out
     assert "Resuming" in told
     assert "epoch 1/2" not in told
 
 
-def test_a_loss_that_is_no_number_names_the_images(tiny: list[str], capsys: pytest.CaptureFixture) -> None:
+def test_a_loss_that_is_no_number_names_the_images(plain: list[str], capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit):
-        run_tiny([*tiny, "optim.lr=1e30", "optim.gradient_clip=null", "optim.warmup_epochs=0"])
+        run_tiny([*plain, "optim.lr=1e30", "optim.gradient_clip=null", "optim.warmup_epochs=0"])
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ERROR")]
     assert "the loss is nan at step 1 (epoch 1), on the images images/train" in line
 
@@ -235,20 +254,22 @@ def test_a_wandb_that_dies_is_left_alone(
 
 
 def test_a_wandb_that_does_not_start_is_offline_or_left_out(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    tried = []
+    tried: list[str] = []
 
-    def start(mode: str) -> str:
+    def start(*, mode: str, **settings: Any) -> None:
         tried.append(mode)
-        if mode == "online":
-            raise ConnectionError("nobody there")
-        return "a run"
+        raise ConnectionError("nobody there")
 
-    assert tracking._first_that_starts(start, "online") == "a run"
-    assert tried == ["online", "offline"]
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setattr(tracking.wandb, "init", start)
     monkeypatch.setattr(tracking.wandb, "teardown", lambda: None)
-    assert tracking._first_that_starts(lambda mode: 1 / 0, "offline") is None
+    settings = OmegaConf.create({"wandb": "online", "project": "p", "entity": None, "tags": []})
+    config = {"choice": {"neck": "fpn", "data": "voc"}}
+    folder = RunFolder(tmp_path / "fpn_0123456789")
+    assert tracking.wandb_logger(settings, folder, config=config, group="g") is None
+    assert tried == ["online", "offline"]
     assert "goes on without W&B" in capsys.readouterr().err
 
 
@@ -269,6 +290,7 @@ def test_the_second_waits_for_the_first(tmp_path: Path, capsys: pytest.CaptureFi
     assert "Waiting for the run x: another process is at it" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_sweeps_at_once_make_each_run_once(two_runs: list[str], tmp_path: Path) -> None:
     done: list[Any] = []
     threads = [
@@ -288,6 +310,7 @@ def test_two_sweeps_at_once_make_each_run_once(two_runs: list[str], tmp_path: Pa
     assert told.count("Waiting for the sweep") == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_sweep_and_says_how_to_go_on(two_runs: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "train.py", "-m", *two_runs, "trainer.max_epochs=500"]
     told = []

@@ -1,20 +1,19 @@
 """Whole runs at toy scale: what a run leaves, resuming, failing, and sweeps as a user starts them."""
 
 import csv
+import io
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import pytest
 import torch
 from omegaconf import OmegaConf
 
+from commands import ROOT, command, run_tiny, tiny_overrides, without_times
 from gffpn.build.index import build_index
 from gffpn.callbacks.console import EpochLines
 from gffpn.config.compose import compose_config
@@ -24,20 +23,32 @@ from gffpn.suite.run import run
 from gffpn.task import DetectionTask
 from wandb_offline import keys
 
-ROOT = Path(__file__).parents[1]
-# differs between two runs of the same thing
-TIMES = ("minutes", "fps", "latency_", "rounds")
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that several tests look at."""
+
+    overrides: list[str]
+    folder: RunFolder
+    printed: str
+    tested: dict[str, torch.Tensor]
+    """The task's weights when its test began."""
 
 
-def run_tiny(overrides: list[str]) -> RunFolder:
-    config = compose_config(overrides)
-    run(config)
-    (folder,) = {path.parent for path in Path(config.paths.runs).glob("*/config.yaml")}
-    return RunFolder(folder)
+@pytest.fixture(scope="module")
+def finished(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Run GF-FPN for two epochs, logged by W&B offline."""
+    overrides = [*tiny_overrides(squares, tmp_path_factory.mktemp("finished")), "neck=gffpn"]
+    tested: dict[str, torch.Tensor] = {}
 
+    def keep(task: DetectionTask) -> None:
+        tested.update({key: value.clone() for key, value in task.state_dict().items()})
 
-def figures(folder: RunFolder) -> dict[str, Any]:
-    return {k: v for k, v in folder.read_metrics().items() if not k.startswith(TIMES)}
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
+        patch.setattr(DetectionTask, "on_test_start", keep)
+        folder = run_tiny([*overrides, "logger.tags=[trial]"])
+    return Finished(overrides, folder, printed.getvalue(), tested)
 
 
 @pytest.fixture
@@ -57,9 +68,17 @@ def fail_in_epoch(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return arrange
 
 
-@pytest.mark.parametrize("head", ["tal", "yolov5"])
-def test_a_run_leaves_what_others_rely_on(tiny: list[str], head: str, capsys: pytest.CaptureFixture) -> None:
-    folder = run_tiny([*tiny, "neck=gffpn", f"head={head}"])
+def test_a_run_leaves_what_others_rely_on(finished: Finished) -> None:
+    assert "epoch 2/2" in finished.printed
+    check_what_a_run_leaves(finished.folder)
+
+
+@pytest.mark.slow
+def test_a_run_with_anchors_leaves_as_much(tiny: list[str]) -> None:
+    check_what_a_run_leaves(run_tiny([*tiny, "neck=gffpn", "head=yolov5", "logger.wandb=off"]))
+
+
+def check_what_a_run_leaves(folder: RunFolder) -> None:
     metrics = folder.read_metrics()
     for key in ("test/mAP50", "test/mAP50_95", "test/AP50/dark", "test/AP50/bright", "test/AP50_paper"):
         assert 0 <= metrics[key] <= 1
@@ -78,11 +97,10 @@ def test_a_run_leaves_what_others_rely_on(tiny: list[str], head: str, capsys: py
     expected = {"train/loss", "train/minutes", "val/loss", "val/mAP50", "val/mAP50_95"}
     assert expected | {"val/AP50/dark", "val/AP_8_16"} <= columns
     assert any(column.startswith("attention/") for column in columns)
-    assert "epoch 2/2" in capsys.readouterr().out
 
 
-def test_wandb_holds_the_run(tiny: list[str]) -> None:
-    folder = run_tiny([*tiny, "neck=gffpn", "logger.tags=[trial]"])
+def test_wandb_holds_the_run(finished: Finished) -> None:
+    folder = finished.folder
     told = keys(folder.path)
     assert {"neck.fusion", "seed", "optim.lr", "image_size", "choice.backbone"} <= set(told.config)
     bins = ("0_8", "8_16", "16_32", "32_96", "96_up")
@@ -105,32 +123,27 @@ def test_wandb_holds_the_run(tiny: list[str]) -> None:
     assert folder.path.name.endswith(told.run_id)
 
 
-def test_a_finished_run_is_skipped(tiny: list[str], capsys: pytest.CaptureFixture) -> None:
-    folder = run_tiny([*tiny, "neck=fpn"])
-    before = folder.metrics.stat().st_mtime_ns
-    run_tiny([*tiny, "neck=fpn", "loader.workers=1"])
-    assert folder.metrics.stat().st_mtime_ns == before
+@pytest.mark.parametrize("words", [["loader.workers=1"], ["ablation=star_residual"]])
+def test_equal_settings_under_other_words_are_a_finished_run_and_skipped(
+    finished: Finished, words: list[str], capsys: pytest.CaptureFixture
+) -> None:
+    before = finished.folder.metrics.stat().st_mtime_ns
+    assert run_tiny([*finished.overrides, *words]) == finished.folder
+    assert finished.folder.metrics.stat().st_mtime_ns == before
     assert "Already finished" in capsys.readouterr().out
 
 
-def test_the_tested_weights_are_the_averaged_ones(tiny: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    tested: dict[str, torch.Tensor] = {}
-
-    def keep(task: DetectionTask) -> None:
-        tested.update({key: value.clone() for key, value in task.state_dict().items()})
-
-    monkeypatch.setattr(DetectionTask, "on_test_start", keep)
-    folder = run_tiny([*tiny, "neck=fpn"])
-    checkpoint = torch.load(folder.checkpoints / "best.ckpt", weights_only=True)
+def test_the_tested_weights_are_the_averaged_ones(finished: Finished) -> None:
+    checkpoint = torch.load(finished.folder.checkpoints / "best.ckpt", weights_only=True)
     averaged, raw = checkpoint["state_dict"], checkpoint["current_model_state"]
-    assert not [key for key in averaged if not torch.equal(tested[key], averaged[key])]
-    assert any(not torch.equal(tested[key], raw[key]) for key in raw)
+    assert not [key for key in averaged if not torch.equal(finished.tested[key], averaged[key])]
+    assert any(not torch.equal(finished.tested[key], raw[key]) for key in raw)
 
 
 def test_a_resumed_run_ends_bit_equal(
     tiny: list[str], tmp_path: Path, fail_in_epoch: Callable[[int], None]
 ) -> None:
-    overrides = [*tiny, "neck=gffpn", "trainer.max_epochs=3"]
+    overrides = [*tiny, "neck=gffpn", "trainer.max_epochs=3", "logger.wandb=off"]
     uninterrupted = run_tiny([*overrides, f"paths.runs={tmp_path}/whole"])
     fail_in_epoch(1)
     with pytest.raises(RuntimeError, match="on fire"):
@@ -140,7 +153,7 @@ def test_a_resumed_run_ends_bit_equal(
     assert "the machine is on fire" in RunFolder(path).traceback.read_text()
     resumed = run_tiny(overrides)
     assert resumed.path.name == uninterrupted.path.name
-    assert figures(resumed) == figures(uninterrupted)
+    assert without_times(resumed.read_metrics()) == without_times(uninterrupted.read_metrics())
     one, other = (
         torch.load(folder.checkpoints / "last.ckpt", weights_only=True) for folder in (resumed, uninterrupted)
     )
@@ -175,6 +188,7 @@ def test_images_without_objects_train(tiny: list[str], squares: Path, tmp_path: 
             content = b"" if folder == "labels" and path.stem.startswith("train") else path.read_bytes()
             (empty / folder / path.name).write_bytes(content)
     overrides = [*tiny, f"data.root={empty}", f"data.splits={empty}/splits", "neck=fpn"]
+    overrides += ["trainer.max_epochs=1", "logger.wandb=off"]
     assert run_tiny(overrides).status == "finished"
 
 
@@ -190,29 +204,12 @@ def test_a_val_split_without_objects_is_refused(tiny: list[str], capsys: pytest.
         )
 
 
-def test_equal_settings_under_other_words_are_one_run(tiny: list[str], capsys: pytest.CaptureFixture) -> None:
-    folder = run_tiny([*tiny, "neck=gffpn", "trainer.max_epochs=1"])
-    same = run_tiny([*tiny, "neck=gffpn", "ablation=star_residual", "trainer.max_epochs=1"])
-    assert same == folder
-    assert "Already finished" in capsys.readouterr().out
-
-
-def sweep(overrides: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "train.py", *overrides],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-
-
+@pytest.mark.slow
 def test_a_sweep_goes_on_after_a_failure_and_repeats_only_what_is_missing(
     tiny: list[str], tmp_path: Path
 ) -> None:
     overrides = [*tiny, "neck=fpn", "trainer.max_epochs=1", "optim.lr=0.002,-1,0.001", "logger.wandb=off"]
-    first = sweep(["-m", *overrides, "name=broken"])
+    first = command("train.py", "-m", *overrides, "name=broken")
     assert first.returncode == 1, first.stderr
     folder = tmp_path / "runs" / "sweeps" / "broken"
     rows = list(csv.DictReader((folder / "results.csv").read_text().splitlines()))
@@ -223,20 +220,20 @@ def test_a_sweep_goes_on_after_a_failure_and_repeats_only_what_is_missing(
     assert str(failed.traceback) in first.stdout
     assert "1 of 3 runs are not finished" in first.stdout
     assert "| failed |" in (folder / "results.md").read_text()
-    second = sweep(["-m", *overrides, "name=broken"])
+    second = command("train.py", "-m", *overrides, "name=broken")
     assert second.returncode == 1
     assert second.stdout.count("Already finished, skipped") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", sorted(path.stem for path in (ROOT / "experiments").glob("*.yaml")))
 def test_every_experiment_runs_at_toy_scale(experiment: str, tmp_path: Path) -> None:
     toy = ["image_size=64", "batch_size=4", "trainer.max_epochs=1", "loader.workers=0", "logger.wandb=off"]
     toy += ["data=tinyindus_sim"]  # nothing is downloaded
     # in bf16, PyTorch 2.15 gives a strided convolution of a single cell (CFPT's P7 here) a NaN for a gradient
     toy += ["data.train_images=8", "data.val_images=8", "data.test_images=8", "trainer.precision=32-true"]
-    done = sweep(
-        [f"experiments={experiment}", *toy, f"paths.runs={tmp_path}", f"paths.cache={tmp_path}/cache"]
-    )
+    places = [f"paths.runs={tmp_path}", f"paths.cache={tmp_path}/cache"]
+    done = command("train.py", f"experiments={experiment}", *toy, *places)
     assert done.returncode == 0, done.stderr
     (table,) = (tmp_path / "sweeps").glob("*/results.csv")
     rows = list(csv.DictReader(table.read_text().splitlines()))
@@ -247,24 +244,9 @@ def test_every_experiment_runs_at_toy_scale(experiment: str, tmp_path: Path) -> 
 
 
 def test_the_cost_verb_ends_in_one_json_object() -> None:
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "gffpn",
-            "cost",
-            "neck=gffpn",
-            "--json",
-            "head=yolov5",
-            "size=l",
-            "image_size=640",
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
+    setting = ["neck=gffpn", "head=yolov5", "size=l", "image_size=640"]
+    done = command("-m", "gffpn", "cost", "--json", *setting)
+    assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert (told["neck"], told["backbone"], told["params"]) == ("gffpn", "cspdarknet", 41_670_784)
     assert round(told["gflops"], 2) == 107.71

@@ -1,0 +1,114 @@
+"""A neck that lies outside the repository, in a folder with its YAML, works in every command."""
+
+import csv
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from commands import command, tiny_overrides
+
+CODE = """
+import torch
+from torch import Tensor, nn
+
+from gffpn.pyramid import Level, Levels, levels_at
+
+
+class Mine(nn.Module):
+    def __init__(self, in_levels: Levels, *, out_channels: int) -> None:
+        super().__init__()
+        self.in_strides = (8, 16, 32)
+        levels = levels_at(in_levels, self.in_strides, reader="Mine")
+        self.out_levels = tuple(Level(out_channels, level.stride) for level in levels)
+        self.project = nn.ModuleList(nn.Conv2d(level.channels, out_channels, 1) for level in levels)
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        read = features[-len(self.project) :]  # finest first: the last ones are strides 8, 16, 32
+        return [project(feature) for project, feature in zip(self.project, read, strict=True)]
+"""
+YAML = "_target_: mine.Mine\nout_channels: 16\n"
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a user's own: mine.py and conf/neck/mine.yaml."""
+    folder = tmp_path_factory.mktemp("outside")
+    (folder / "mine.py").write_text(CODE)
+    (folder / "conf" / "neck").mkdir(parents=True)
+    (folder / "conf" / "neck" / "mine.yaml").write_text(YAML)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def short(squares: Path, outside: Path) -> list[str]:
+    return [*tiny_overrides(squares, outside), "trainer.max_epochs=1", "logger.wandb=off"]
+
+
+def gffpn(verb: str, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return command("-m", "gffpn", verb, *words, cwd=cwd)
+
+
+def rows(sweep: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((sweep / "results.csv").read_text().splitlines()))
+
+
+@pytest.fixture(scope="module")
+def trained(outside: Path, short: list[str]) -> Path:
+    """The run's folder after one `train`."""
+    done = gffpn("train", "--config-dir", "conf", "neck=mine", *short, cwd=outside)
+    assert done.returncode == 0, done.stderr
+    (metrics,) = (outside / "runs").glob("mine_*/metrics.json")
+    return metrics.parent
+
+
+@pytest.mark.slow
+def test_a_sweep_trains_it_next_to_ours(outside: Path, short: list[str], trained: Path) -> None:
+    done = gffpn("train", "-m", "--config-dir", "conf", "neck=mine,fpn", *short, "name=two", cwd=outside)
+    assert done.returncode == 0, done.stderr
+    both = rows(outside / "runs" / "sweeps" / "two")
+    assert [(row["neck"], row["status"]) for row in both] == [("mine", "finished"), ("fpn", "finished")]
+    assert Path(both[0]["run"]) == trained
+    assert "Already finished, skipped" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_sweep_in_two_processes_trains_it(outside: Path, short: list[str]) -> None:
+    processes = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
+    words = ["neck=mine", "seed=1", *short, *processes, "name=ddp"]
+    done = gffpn("train", "-m", "--config-dir", "conf", *words, cwd=outside)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (row,) = rows(outside / "runs" / "sweeps" / "ddp")
+    assert (row["neck"], row["status"]) == ("mine", "finished")
+
+
+@pytest.mark.slow
+def test_an_export_constructs_it_where_it_is_allowed(outside: Path, trained: Path) -> None:
+    refused = gffpn("export", str(trained), "--limit", "2", cwd=outside)
+    assert refused.returncode == 2
+    (line,) = refused.stderr.splitlines()
+    assert "--allow mine" in line
+    done = gffpn("export", str(trained), "--allow", "mine", "--limit", "2", cwd=outside)
+    assert done.returncode == 0, done.stderr
+    assert (trained / "best.onnx").is_file()
+
+
+def test_its_cost_is_counted(outside: Path) -> None:
+    done = gffpn("cost", "--config-dir", "conf", "neck=mine", "image_size=64", cwd=outside)
+    assert done.returncode == 0, done.stderr
+    assert "mine" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_benchmark_measures_it(outside: Path) -> None:
+    quick = ["--rounds", "1", "--seconds", "0", "--out", "measured", "image_size=64"]
+    done = gffpn("benchmark", "--config-dir", "conf", "neck=mine,fpn", *quick, cwd=outside)
+    assert done.returncode == 0, done.stderr
+    (table,) = (outside / "measured").glob("*.csv")
+    assert {row["neck"] for row in csv.DictReader(table.read_text().splitlines())} == {"mine", "fpn"}
+
+
+def test_its_width_is_matched(outside: Path) -> None:
+    done = gffpn("match", "--config-dir", "conf", "neck=mine", "to=fpn", "image_size=64", cwd=outside)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "neck=mine neck.out_channels=" in done.stdout
