@@ -11,7 +11,7 @@ from gffpn.config.compose import image_size
 from gffpn.data.datamodule import DetectionData
 from gffpn.data.index import DataIndex
 from gffpn.detector import Detector
-from gffpn.machine import processes
+from gffpn.machine.cores import usable_cores
 from gffpn.machine.devices import device
 from gffpn.optim import Recipe
 from gffpn.pyramid import Head, Levels, Neck, check_image_size
@@ -41,7 +41,7 @@ def loader_workers(config: DictConfig) -> int:
         return asked
     if device(config.trainer.accelerator).type == "cpu":
         return 0
-    return min(8, processes.usable_cores() // max(1, torch.cuda.device_count()))
+    return min(8, usable_cores() // max(1, torch.cuda.device_count()))
 
 
 def build_detector(config: DictConfig, num_classes: int) -> Detector:

@@ -1,7 +1,7 @@
 """Values of a composed configuration that cannot be right, refused before anything is read or built."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, get_type_hints
 
 from hydra.core.hydra_config import HydraConfig
@@ -30,9 +30,7 @@ LEAST_OR_NULL = {"trainer.threads": 1, "loader.workers": 0}
 def check(config: DictConfig) -> None:
     """Raise ValueError, in one line, for a number, a choice or an argument that cannot be right."""
     try:
-        for part in PARTS:
-            if config.get(part) is None:
-                raise ValueError(f"{part}: missing, every run needs one")
+        _check_present(config, PARTS)
         for key, least in LEAST.items():
             value = OmegaConf.select(config, key, throw_on_missing=True)
             if type(value) is not int or value < least:
@@ -46,6 +44,27 @@ def check(config: DictConfig) -> None:
             _check_arguments(where, node, choices)
     except WRONG_OVERRIDE as error:
         raise ValueError(told(error)) from error
+
+
+def check_data(config: DictConfig) -> None:
+    """Raise ValueError, in one line, for a data source or an image size that cannot be right.
+
+    Other parts are not looked at: importing their classes would import torch.
+    """
+    try:
+        _check_present(config, ("data",))
+        image_size(config)
+        choices = _choices(config)
+        for where, node in _with_target(config.data, "data"):
+            _check_arguments(where, node, choices)
+    except WRONG_OVERRIDE as error:
+        raise ValueError(told(error)) from error
+
+
+def _check_present(config: DictConfig, parts: Sequence[str]) -> None:
+    for part in parts:
+        if config.get(part) is None:
+            raise ValueError(f"{part}: missing, every run needs one")
 
 
 def check_least_or_null(config: DictConfig) -> None:

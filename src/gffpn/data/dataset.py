@@ -1,4 +1,4 @@
-"""A split as a dataset of (image, target), and how samples become a batch."""
+"""A split as a dataset of (image, target), and the collation of samples into a batch."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, TypedDict
@@ -32,7 +32,7 @@ class Target(TypedDict):
     image_index: int
     """Position in the split; of the first image, where several were mixed."""
     scale: float
-    """Network pixels a native pixel, before augmentation: in evaluation, `boxes / scale` are native."""
+    """Network pixels per native pixel, before augmentation: in evaluation, `boxes / scale` are native."""
     lost_boxes: int
     """Boxes that augmentation cut away or shrank too far."""
     sources: tuple[int, ...]
@@ -43,7 +43,7 @@ Item = tuple[Tensor, Target]
 
 
 class Batch(TypedDict):
-    """What a data loader gives."""
+    """A batch of a data loader."""
 
     images: Tensor
     """uint8 (N, 3, H, W)"""
@@ -53,7 +53,7 @@ class Batch(TypedDict):
 
 
 class DetectionDataset(Dataset[Item]):
-    """`dataset[epoch, position]`: with augmentation it depends on these two and the seed alone.
+    """Return samples as `dataset[epoch, position]`, which depend on these two and the seed alone.
 
     Without augmentation the epoch does not matter. Any process and any order give the same sample.
     """
@@ -79,14 +79,14 @@ class DetectionDataset(Dataset[Item]):
         return len(self.records)
 
     def letterbox(self, position: int) -> Letterbox:
-        """How the image at this position was fitted to the network's input."""
+        """Return the fit of the image at this position to the network's input."""
         record = self.records[position]
         return Letterbox.fit((record.height, record.width), self.image_size)
 
     def source(self, position: int) -> Source:
-        """The image without padding and its boxes, in network pixels."""
+        """Return the image at this position without padding, and its boxes in network pixels."""
         fit = self.letterbox(position)
-        pixels = self.images[position][:, : fit.height, : fit.width]
+        pixels = fit.covered(self.images[position])
         return Source(pixels, fit.to_network(self.records[position].boxes), self.records[position].labels)
 
     def __getitem__(self, key: tuple[int, int]) -> Item:
@@ -137,9 +137,10 @@ def _target(
 
 
 class Targets(list[Target]):
-    """A list of targets that goes from a worker to the main process as two arrays and arrives as a list.
+    """A list of targets that a worker sends to the main process as two arrays; it arrives as a list.
 
-    Tensors travel as open files, two an image: a large batch would run into the limit of open files.
+    Each tensor would travel as an open file, two per image, and a large batch would exceed the limit of open
+    files.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:

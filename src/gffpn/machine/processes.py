@@ -8,12 +8,6 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.utilities import rank_zero_only
 
 
-def usable_cores() -> int:
-    """CPU cores that this process may use: a scheduler gives it a share of the machine's."""
-    # macOS does not tell
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def is_lead() -> bool:
     """Whether this process is the only one of its run, or the first: it alone writes, prints and logs."""
     # Lightning's own rank is that on the machine until it has started the others

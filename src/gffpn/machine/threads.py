@@ -1,6 +1,5 @@
-"""Work on many images at a time, results in order; PIL decodes and resizes without the interpreter's lock."""
+"""Work on many images at a time, results in order; Pillow releases the interpreter lock while it works."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -8,17 +7,19 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import track
 
+from gffpn.machine.cores import usable_cores
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def in_threads(work: Callable[[Item], Result], items: Sequence[Item], title: str) -> Iterator[Result]:
-    """`work` of each item, in order, a few items ahead of the reader; a bar with `title` on a terminal."""
-    threads = min(8, os.cpu_count() or 1)
+    """Yield `work(item)` of each item in order, a few items ahead of the reader, with a bar on a terminal."""
+    threads = min(8, usable_cores())
     ahead = 4 * threads  # results in memory at a time
     starts = range(0, len(items), ahead)
     console = Console(stderr=True)
-    quiet = not console.is_terminal  # a log file would get empty lines
+    quiet = not console.is_terminal  # in a log file the bar would be empty lines
     with ThreadPoolExecutor(threads) as pool:
         for start in track(starts, title, console=console, transient=True, disable=quiet):
             yield from pool.map(work, items[start : start + ahead])

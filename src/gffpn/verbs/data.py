@@ -36,12 +36,12 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
 def check_set(arguments: argparse.Namespace) -> None:
     """Read and check the data set; exit code 1 and every fault if there is one."""
     from gffpn.build.index import build_index
-    from gffpn.config.check import check
+    from gffpn.config.check import check_data
     from gffpn.config.compose import compose_config
     from gffpn.data.readers.faults import FaultyData
 
     config = compose_config(arguments.overrides)
-    check(config)
+    check_data(config)
     if "on_error" in config.data:
         config.data.on_error = "raise"  # to skip a fault is to hide it
     try:
@@ -63,14 +63,14 @@ def tell_card(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
     from gffpn.build.index import build_index
-    from gffpn.config.check import check
+    from gffpn.config.check import check_data
     from gffpn.config.compose import compose_config, image_size
     from gffpn.data.card.card import card
     from gffpn.data.card.text import print_card
     from gffpn.metrics.matching import SIZE_EDGES, size_ranges
 
     config = compose_config(arguments.overrides)
-    check(config)
+    check_data(config)
     told = card(build_index(config), image_size(config), size_ranges(SIZE_EDGES))
     if arguments.json:
         print(json.dumps(told))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
@@ -17,15 +17,7 @@ from gffpn.data.readers.faults import Kind
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_TURNED = range(2, 9)
 _SWAPS_SIDES = frozenset({5, 6, 7, 8})
 _PIL_FAULTS = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
 
@@ -60,7 +52,7 @@ def look(path: Path) -> Look:
 
 def _turned(image: Image.Image) -> Iterator[tuple[str, str]]:
     orientation = _orientation(image)
-    if orientation in _UPRIGHT:
+    if orientation in _TURNED:
         width, height = image.size
         yield Kind.ROTATED_IMAGE, f"EXIF orientation {orientation}, stored as {height} x {width} (H x W)"
 
@@ -103,9 +95,10 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     with _opened(path) as image:
         orientation = _orientation(image)
         image.load()
-        # Pillow turns a TIFF itself while loading
-        if orientation in _UPRIGHT and not isinstance(image, TiffImageFile):
-            return _rgb(image.transpose(_UPRIGHT[orientation]))
+        # Pillow turns a TIFF while loading it
+        if orientation in _TURNED and not isinstance(image, TiffImageFile):
+            image.info.pop("exif", None)  # would be written again, which fails where other tags are broken
+            return _rgb(ImageOps.exif_transpose(image))
         return _rgb(image)
 
 
