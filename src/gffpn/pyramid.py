@@ -42,7 +42,7 @@ class Neck(Protocol):
     """
 
     in_strides: tuple[int, ...]
-    """Strides of the levels that the neck reads; it leaves the others of its input alone."""
+    """Strides of the levels that the neck reads. It is called with exactly these maps, in this order."""
     out_levels: Levels
 
     def __call__(self, features: list[Tensor]) -> list[Tensor]: ...
@@ -71,6 +71,16 @@ def levels_at(levels: Iterable[Level], strides: Iterable[int], *, reader: str) -
             f"{missing} missing"
         )
     return tuple(by_stride[stride] for stride in strides)
+
+
+def positions_read(levels: Iterable[Level], neck: Neck) -> tuple[int, ...]:
+    """Return where the maps that `neck` reads lie in a list of maps of `levels`, in the neck's order.
+
+    Raises ValueError if a level is missing.
+    """
+    given = tuple(levels)
+    wanted = levels_at(given, neck.in_strides, reader=type(neck).__name__)
+    return tuple(given.index(level) for level in wanted)
 
 
 def check_image_size(image_size: tuple[int, int], multiple: int, *, neck: str) -> None:
