@@ -18,7 +18,7 @@ from gffpn.backbones.cspdarknet import CSPDarknet
 from gffpn.config.compose import compose_config
 from gffpn.machine.devices import precision
 from gffpn.optim import decay_groups
-from gffpn.pyramid import Level, Levels, Neck, levels_at, positions_read
+from gffpn.pyramid import Level, Levels, Neck, PartlyUndecayed, levels_at, positions_read, size_multiple
 from golden import CONF, LEVELS, NECKS, RECORD, build, count, count_neck, fingerprint, load
 
 PYRAMIDS = {
@@ -91,7 +91,7 @@ def test_promised_shapes_or_a_clear_error(name: str, pyramid: str) -> None:
     assert strides == sorted(strides)
     for size in SIZES:
         outputs = outputs_or_refusal(neck, read_by(neck, levels, size))
-        multiple = getattr(neck, "size_multiple", 1)
+        multiple = size_multiple(neck)
         assert isinstance(outputs, str) == bool(size[0] % multiple or size[1] % multiple)
         if isinstance(outputs, str):
             assert "got" in outputs
@@ -196,7 +196,8 @@ def test_what_does_not_decay(name: str, neck: nn.Module) -> None:
     decaying, kept = ({id(p) for p in group["params"]} for group in decay_groups(neck, 0.1))
     assert len(decaying) + len(kept) == len(list(neck.parameters()))
     for part in neck.modules():
-        assert all(id(part.get_parameter(key)) in kept for key in getattr(part, "undecayed", ()))
+        named = part.undecayed if isinstance(part, PartlyUndecayed) else ()
+        assert all(id(part.get_parameter(key)) in kept for key in named)
         if isinstance(part, nn.Conv2d | nn.Linear):
             assert id(part.weight) in decaying
         if isinstance(part, nn.BatchNorm2d | nn.GroupNorm | nn.LayerNorm):
