@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from gffpn.config.compose import compose_config
-from gffpn.pyramid import Level
+from gffpn.pyramid import Level, levels_at, positions_read
 
 CONF = Path(__file__).parents[1] / "conf"
 RECORD = Path(__file__).parent / "golden" / "necks.json"
@@ -42,12 +42,14 @@ def build(group: str, name: str, *positional: object, size: str = "n", **changes
     return instantiate(load(group, name, size=size, **changes), *positional, _convert_="all")
 
 
-def count(make: Callable[[], nn.Module], make_input: Callable[[], Tensor | list[Tensor]]) -> dict[str, int]:
+def count(
+    make: Callable[[], nn.Module], make_input: Callable[[Any], Tensor | list[Tensor]]
+) -> dict[str, int]:
     """Parameters, and operations (2 x multiply-add, eval) on one input; computes nothing."""
     with torch.device("meta"), torch.no_grad():
         module = make().eval()
         with FlopCounterMode(display=False) as counter:
-            module(make_input())
+            module(make_input(module))
         params = sum(parameter.numel() for parameter in module.parameters())
     return {"params": params, "flops": counter.get_total_flops()}
 
@@ -56,7 +58,10 @@ def count_neck(name: str) -> dict[str, Any]:
     """At size l, on the levels of cspdarknet, for one image of 640 x 640 pixels."""
     counted = count(
         lambda: build("neck", name, LEVELS, size="l"),
-        lambda: [torch.empty(1, channels, 640 // stride, 640 // stride) for channels, stride in LEVELS],
+        lambda neck: [
+            torch.empty(1, channels, 640 // stride, 640 // stride)
+            for channels, stride in levels_at(LEVELS, neck.in_strides, reader=name)
+        ],
     )
     return {**counted, "gflops": round(counted["flops"] / 1e9, 3)}
 
@@ -76,7 +81,8 @@ def fingerprint(name: str) -> dict[str, list[float]]:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         neck = build("neck", name, tuple(levels)).eval()
-        outputs = neck([random(1, channels, 128 // stride, 192 // stride) for channels, stride in levels])
+        features = [random(1, channels, 128 // stride, 192 // stride) for channels, stride in levels]
+        outputs = neck([features[i] for i in positions_read(levels, neck)])
     figures = {}
     for level, x in zip(neck.out_levels, outputs, strict=True):
         share = (x * random(*x.shape)).sum() / x.numel() ** 0.5

@@ -9,12 +9,15 @@ from torch import Tensor, nn
 from gffpn.cost import COUNTING_RULE, cost, count_flops, count_parameters, fps
 from gffpn.machine.devices import device_name
 from gffpn.machine.timing import latency, side_by_side
+from gffpn.pyramid import Level
 
 CPU = torch.device("cpu")
 
 
 class Pair(nn.Module):
     """Two maps from one, for a backbone; the neck and the head keep the number of maps."""
+
+    out_levels = (Level(4, 2), Level(6, 4))
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,6 +31,8 @@ class Pair(nn.Module):
 
 
 class PerLevel(nn.Module):
+    in_strides = (2, 4)
+
     def __init__(self, widths: list[int], out: int) -> None:
         super().__init__()
         self.convs = nn.ModuleList(nn.Conv2d(width, out, 1) for width in widths)
@@ -45,6 +50,17 @@ class Toy(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         levels: list[Tensor] = self.head(self.neck(self.backbone(images)))
         return levels
+
+
+class Coarse(PerLevel):
+    in_strides = (4,)
+
+
+def test_a_neck_is_counted_on_the_maps_that_it_reads() -> None:
+    detector = Toy()
+    detector.neck, detector.head = Coarse([6], 5), PerLevel([5], 2)
+    # 4 x 6 cells of stride 4
+    assert cost(detector, (16, 24)).gflops_neck == 2 * 4 * 6 * 6 * 5 / 1e9
 
 
 class Peeking(nn.Module):

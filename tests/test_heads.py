@@ -17,7 +17,7 @@ from gffpn.heads.anchors import COCO_ANCHORS, fitness
 from gffpn.heads.tal import TALDecode, TALHead, TALLoss
 from gffpn.heads.yolov5 import YOLOv5Decode, YOLOv5Head, YOLOv5Loss
 from gffpn.layers.conv import ConvBNAct
-from gffpn.pyramid import Level, Levels
+from gffpn.pyramid import FitsToBoxes, Level, Levels
 
 SMALL = (Level(64, 8), Level(128, 16), Level(256, 32))
 TINY = (Level(16, 8), Level(24, 16), Level(32, 32))
@@ -430,7 +430,7 @@ def test_a_head_learns_one_batch(family: Family) -> None:
     """Boxes of 4 to 32 pixels, one of them between the cell centres, and an image without any."""
     torch.manual_seed(0)
     backbone, head = Backbone(), family.head(TINY, 3)
-    if hasattr(head, "fit_to"):
+    if isinstance(head, FitsToBoxes):
         sizes = torch.cat([one["boxes"][:, 2:] - one["boxes"][:, :2] for one in TARGETS])
         head.fit_to(sizes.repeat(3, 1))
     loss, images = family.loss(head), coloured_boxes()

@@ -13,6 +13,7 @@ from gffpn.deploy.onnx_file import Deployed, detections, exported, required, ses
 from gffpn.detector import Detector
 from gffpn.fold import inference_form
 from gffpn.heads.postprocess import Decode
+from gffpn.pyramid import levels_at
 from golden import NECKS, build, load
 
 SIZE = (128, 192)
@@ -40,8 +41,10 @@ def test_necks(neck: str) -> None:
     """For another batch than the one that was looked at."""
     torch.manual_seed(0)
     levels = build("backbone", "cspdarknet").out_levels
-    shapes = [(channels, SIZE[0] // stride, SIZE[1] // stride) for channels, stride in levels]
-    module = OfOneTensor(inference_form(build("neck", neck, levels)), shapes).eval()
+    network = build("neck", neck, levels)
+    read = levels_at(levels, network.in_strides, reader=neck)
+    shapes = [(channels, SIZE[0] // stride, SIZE[1] // stride) for channels, stride in read]
+    module = OfOneTensor(inference_form(network), shapes).eval()
     rows = torch.randn(3, sum(int(np.prod(shape)) for shape in shapes))
     with torch.no_grad():
         expected = module(rows)

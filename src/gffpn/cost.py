@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gffpn.machine.devices import device_name
 from gffpn.machine.timing import latency
+from gffpn.pyramid import positions_read
 
 COUNTING_RULE = "2 x multiply-accumulates of convolutions and matrix products, batch 1, eval mode"
 
@@ -66,11 +67,19 @@ def count_flops(module: nn.Module, *inputs: Tensor | list[Tensor]) -> FlopCount:
 
 
 def cost(detector: nn.Module, image_size: tuple[int, int]) -> Cost:
-    """Cost of a detector with the stages `backbone`, `neck` and `head`, for one (3, height, width) image."""
+    """Return the cost of a detector with the stages `backbone`, `neck` and `head`, for one image.
+
+    `image_size` is (H, W).
+    """
+    backbone: Any = detector.backbone
+    neck: Any = detector.neck
+    read = positions_read(backbone.out_levels, neck)
     value: Any = torch.empty(1, 3, *image_size, device="meta")
     params, flops, uncounted = {}, {}, set[str]()
     for name in ("backbone", "neck", "head"):
         stage = detector.get_submodule(name)
+        if name == "neck":
+            value = [value[i] for i in read]
         count, value = _count(stage, (value,))
         params[name], flops[name] = count_parameters(stage), count.total
         uncounted.update(count.uncounted)

@@ -2,18 +2,24 @@
 
 from torch import Tensor, nn
 
-from gffpn.pyramid import Backbone, Head, Neck
+from gffpn.pyramid import Backbone, Head, Neck, positions_read
 
 
 class Detector(nn.Module):
-    """Images (N, 3, H, W), values in 0..1, to the head's raw predictions, one tensor a level."""
+    """Map images (N, 3, H, W), values in 0..1, to the head's raw predictions, one tensor per level.
+
+    The neck gets the levels of the backbone that it reads, in its order, and no others. Raises ValueError if
+    the backbone lacks one.
+    """
 
     def __init__(self, backbone: Backbone, neck: Neck, head: Head) -> None:
         super().__init__()
         self.backbone = backbone
         self.neck = neck
         self.head = head
+        self._read = positions_read(backbone.out_levels, neck)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Raw predictions, finest level first; what they mean is the head's loss's and decoding's to know."""
-        return self.head(self.neck(self.backbone(images)))
+        """Return raw predictions, finest level first; the head's loss and decoding know what they mean."""
+        features = self.backbone(images)
+        return self.head(self.neck([features[i] for i in self._read]))

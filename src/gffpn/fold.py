@@ -6,24 +6,16 @@ BatchNorm in eval mode is a scale and a shift, which the convolution before it c
 import copy
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gffpn.layers.conv import is_batch_norm
+from gffpn.pyramid import Foldable
 
 Module = TypeVar("Module", bound=nn.Module)
-
-
-@runtime_checkable
-class Foldable(Protocol):
-    """A module that has a cheaper form of the same function in eval mode."""
-
-    def fold(self) -> None:
-        """Take that form, in place. Training is over then."""
-        ...
 
 
 @torch.no_grad()

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from gffpn.pyramid import PartlyUndecayed
+
 ParamGroups = list[dict[str, object]]
 
 
@@ -18,7 +20,10 @@ def decay_groups(module: nn.Module, weight_decay: float) -> ParamGroups:
     Nor do those that a part of the module names in `undecayed`: a table of biases.
     """
     named = {
-        id(part.get_parameter(name)) for part in module.modules() for name in getattr(part, "undecayed", ())
+        id(part.get_parameter(name))
+        for part in module.modules()
+        if isinstance(part, PartlyUndecayed)
+        for name in part.undecayed
     }
     parameters = [p for p in module.parameters() if p.requires_grad]
     decaying = [p for p in parameters if p.ndim >= 2 and id(p) not in named]

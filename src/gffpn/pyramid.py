@@ -4,6 +4,8 @@ Shape letters, used in every docstring of the package:
 N images, C channels, H W cells (or pixels of an image), A anchors or points, K classes, M boxes.
 
 A level is known by its stride, never by its position in a list. Lists are finest level first, always.
+The optional members that a part may have are protocols of their own; a part has one by defining its member.
+
 Feature i of a stage is (N, channels_i, ceil(H / stride_i), ceil(W / stride_i)) for images (N, 3, H, W).
 """
 
@@ -26,7 +28,7 @@ Levels = tuple[Level, ...]
 
 @runtime_checkable
 class Backbone(Protocol):
-    """Images (N, 3, H, W), values in 0..1, to a list of feature maps, finest first."""
+    """Images (N, 3, H, W), values in 0..1, to a list of feature maps, finest first. Optional: Normalising."""
 
     out_levels: Levels
 
@@ -35,14 +37,10 @@ class Backbone(Protocol):
 
 @runtime_checkable
 class Neck(Protocol):
-    """Feature maps to feature maps. Built as `Neck(in_levels, *, ...)`.
-
-    A neck that takes no other image sizes publishes `size_multiple: int`, in input pixels: both sides of an
-    image must be multiples of it, which is checked before data is read. Without it every size is taken.
-    """
+    """Feature maps to feature maps. Built as `Neck(in_levels, *, ...)`. Optional: `SizeBound`."""
 
     in_strides: tuple[int, ...]
-    """Strides of the levels that the neck reads; it leaves the others of its input alone."""
+    """Strides of the levels that the neck reads. It is called with exactly these maps, in this order."""
     out_levels: Levels
 
     def __call__(self, features: list[Tensor]) -> list[Tensor]: ...
@@ -50,12 +48,62 @@ class Neck(Protocol):
 
 @runtime_checkable
 class Head(Protocol):
-    """Feature maps to raw predictions, a tensor a level. Built as `Head(in_levels, num_classes, *, ...)`."""
+    """Feature maps to raw predictions, one tensor per level. Built as `Head(in_levels, num_classes, *, ...)`.
+
+    Optional: `FitsToBoxes`.
+    """
 
     in_levels: Levels
     num_classes: int
 
     def __call__(self, features: list[Tensor]) -> list[Tensor]: ...
+
+
+@runtime_checkable
+class SizeBound(Protocol):
+    """A neck that takes only certain image sizes. A neck without this member takes every size."""
+
+    size_multiple: int
+    """Input pixels: both sides of an image must be multiples of it. Checked before data is read."""
+
+
+@runtime_checkable
+class Normalising(Protocol):
+    """A backbone that may normalise its images itself."""
+
+    normalises: bool
+    """Its first operator is no convolution, so it is given images in float32 even under autocast."""
+
+
+@runtime_checkable
+class FitsToBoxes(Protocol):
+    """A head that adapts to the training data before training starts."""
+
+    def fit_to(self, boxes_wh: Tensor) -> None:
+        """Take the sizes of all training boxes (M, 2), width and height in input pixels."""
+        ...
+
+
+@runtime_checkable
+class PartlyUndecayed(Protocol):
+    """A module with parameters of two or more axes that weight decay must leave alone."""
+
+    undecayed: tuple[str, ...]
+    """Names of these parameters."""
+
+
+@runtime_checkable
+class Foldable(Protocol):
+    """A module that has a cheaper form of the same function in eval mode."""
+
+    def fold(self) -> None:
+        """Change to that form, in place. The module cannot be trained afterwards."""
+        ...
+
+
+def size_multiple(neck: object) -> int:
+    """Return the number of pixels of which both sides of an image must be multiples; 1 for any size."""
+    return neck.size_multiple if isinstance(neck, SizeBound) else 1
 
 
 def levels_at(levels: Iterable[Level], strides: Iterable[int], *, reader: str) -> Levels:
@@ -71,6 +119,16 @@ def levels_at(levels: Iterable[Level], strides: Iterable[int], *, reader: str) -
             f"{missing} missing"
         )
     return tuple(by_stride[stride] for stride in strides)
+
+
+def positions_read(levels: Iterable[Level], neck: Neck) -> tuple[int, ...]:
+    """Return where the maps that `neck` reads lie in a list of maps of `levels`, in the neck's order.
+
+    Raises ValueError if a level is missing.
+    """
+    given = tuple(levels)
+    wanted = levels_at(given, neck.in_strides, reader=type(neck).__name__)
+    return tuple(given.index(level) for level in wanted)
 
 
 def check_image_size(image_size: tuple[int, int], multiple: int, *, neck: str) -> None:

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from gffpn.detector import Detector
 from gffpn.metrics.detection import DetectionMetric
 from gffpn.optim import Recipe
+from gffpn.pyramid import Normalising
 
 Batch = dict[str, Any]
 Target = dict[str, Tensor]
@@ -53,7 +54,9 @@ class DetectionTask(L.LightningModule):
         images = cast(Tensor, batch["images"])
         kind = images.device.type
         # what autocast would make of them at a first convolution, to the last bit
-        lower = torch.is_autocast_enabled(kind) and not getattr(self.detector.backbone, "normalises", False)
+        backbone = self.detector.backbone
+        normalises = isinstance(backbone, Normalising) and backbone.normalises
+        lower = torch.is_autocast_enabled(kind) and not normalises
         dtype = torch.get_autocast_dtype(kind) if lower else torch.float32
         # to turn the layout and the type at once takes a CPU twice as long
         return images.to(dtype).div_(255).contiguous(memory_format=self.memory_format)

@@ -14,7 +14,7 @@ from gffpn.config.compose import compose_config, image_size
 from gffpn.config.overrides import unwrapped
 from gffpn.cost import Cost, cost, count_flops, count_parameters
 from gffpn.detector import Detector
-from gffpn.pyramid import Levels
+from gffpn.pyramid import Levels, Neck, levels_at
 
 TOLERANCE = 0.02
 MEASURES: dict[str, Callable[[Any, list[Tensor]], float]] = {
@@ -89,23 +89,23 @@ def match(neck: str, to: str, by: str, overrides: Sequence[str], *, classes: int
     )
     target = on_meta(wanted_config, classes)
     levels = target.backbone.out_levels
-    features = _features(levels, image_size(config))
+    size = image_size(config)
     knob, holder, key = _knob(config, neck)
 
     def measured(value: float) -> float:
         holder[key] = value
         with torch.device("meta"):
-            return measure(build_neck(config, levels), features)
+            built = build_neck(config, levels)
+            return measure(built, _features(built, levels, size))
 
     values = WIDENINGS if key == "widen" else _channels(holder[key], measured)
     if measured(values[0]) == measured(values[-1]):
         raise ValueError(
             f"{knob}: turning it does not change what neck={neck} costs, expected a width that does"
         )
-    wanted = measure(target.neck, features)
+    wanted = measure(target.neck, _features(target.neck, levels, size))
     nearest = _nearest(values, measured, wanted)
     override = f"{knob}={nearest}"
-    size = image_size(config)
     before, after = (
         cost(on_meta(compose_config([*chosen, *change]), classes), size) for change in ([], [override])
     )
@@ -127,10 +127,10 @@ def on_meta(config: Any, classes: int) -> Detector:
         return build_detector(config, classes)
 
 
-def _features(levels: Levels, size: tuple[int, int]) -> list[Tensor]:
+def _features(neck: Neck, levels: Levels, size: tuple[int, int]) -> list[Tensor]:
     return [
         torch.empty(1, channels, -(-size[0] // stride), -(-size[1] // stride), device="meta")
-        for channels, stride in levels
+        for channels, stride in levels_at(levels, neck.in_strides, reader=type(neck).__name__)
     ]
 
 

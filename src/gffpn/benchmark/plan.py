@@ -16,7 +16,7 @@ from gffpn.config.resolve import resolved
 from gffpn.detector import Detector
 from gffpn.heads.postprocess import Decode
 from gffpn.machine.devices import device, device_name
-from gffpn.pyramid import check_image_size
+from gffpn.pyramid import check_image_size, size_multiple
 from gffpn.runs.identity import image_size_word
 from gffpn.task import LossFunction
 
@@ -129,7 +129,7 @@ def subject(neck: str, overrides: Sequence[str], options: Options) -> Subject:
         loss, decode = build_loss_and_decode(config, detector.head)
     except Exception as error:
         raise unwrapped(error) from None
-    multiple = getattr(detector.neck, "size_multiple", 1)
+    multiple = size_multiple(detector.neck)
     try:
         check_image_size(setting.image_size, multiple, neck=neck)
     except ValueError as error:

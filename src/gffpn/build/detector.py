@@ -14,7 +14,7 @@ from gffpn.detector import Detector
 from gffpn.machine.cores import usable_cores
 from gffpn.machine.devices import device
 from gffpn.optim import Recipe
-from gffpn.pyramid import Head, Levels, Neck, check_image_size
+from gffpn.pyramid import FitsToBoxes, Head, Levels, Neck, check_image_size, size_multiple
 from gffpn.streams import torch_stream
 from gffpn.task import DetectionTask
 
@@ -67,7 +67,7 @@ def rehearse(config: DictConfig) -> None:
     Raises ValueError, too, for an image size that is no multiple of the neck's `size_multiple`.
     """
     detector = build_detector(config, num_classes=1)
-    check_image_size(image_size(config), getattr(detector.neck, "size_multiple", 1), neck=config.choice.neck)
+    check_image_size(image_size(config), size_multiple(detector.neck), neck=config.choice.neck)
     build_loss_and_decode(config, detector.head)
     instantiate(config.augment, _convert_="all")
     build_recipe(config)
@@ -88,9 +88,8 @@ def build_loss_and_decode(config: DictConfig, head: Head) -> tuple[Any, Any]:
 def build_task(config: DictConfig, data: DetectionData) -> DetectionTask:
     """The detector with its loss and decoding; the head has seen the training boxes if it asks for them."""
     detector = build_detector(config, len(data.index.classes))
-    fit_to = getattr(detector.head, "fit_to", None)
-    if fit_to is not None:
-        fit_to(data.boxes_wh())
+    if isinstance(detector.head, FitsToBoxes):
+        detector.head.fit_to(data.boxes_wh())
     return DetectionTask(
         detector,
         *build_loss_and_decode(config, detector.head),

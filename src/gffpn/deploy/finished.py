@@ -17,7 +17,7 @@ from gffpn.data.datamodule import DetectionData
 from gffpn.data.index import DataError
 from gffpn.detector import Detector
 from gffpn.heads.postprocess import Decode
-from gffpn.pyramid import check_image_size
+from gffpn.pyramid import check_image_size, size_multiple
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.reading import classes
 
@@ -53,8 +53,7 @@ class FinishedRun:
             decode: Decode[Any] = build_loss_and_decode(self.config, detector.head)[1]
         except WRONG_OVERRIDE as error:
             raise ValueError(f"{self.folder.config}: {told(unwrapped(error))}") from error
-        size_multiple = getattr(detector.neck, "size_multiple", 1)
-        check_image_size(self.image_size, size_multiple, neck=self.config.choice.neck)
+        check_image_size(self.image_size, size_multiple(detector.neck), neck=self.config.choice.neck)
         best = self.folder.checkpoints / "best.ckpt"
         state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
         own = "detector."

@@ -143,7 +143,6 @@ class AFPN(nn.Module):
     ) -> None:
         super().__init__()
         levels = levels_at(in_levels, self.in_strides, reader="AFPN")
-        self._positions = [in_levels.index(level) for level in levels]
         channels = [level.channels for level in levels]
         if not 1 <= reduction <= min(channels):
             raise ValueError(f"reduction: got {reduction!r}, expected 1 to the least width, {min(channels)}")
@@ -171,7 +170,7 @@ class AFPN(nn.Module):
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """C3..C5 to P3..P5."""
-        maps = [enter(features[i]) for enter, i in zip(self.enter, self._positions, strict=True)]
+        maps = [enter(x) for enter, x in zip(self.enter, features, strict=True)]
         for stage in self.stages:
             assert isinstance(stage, nn.ModuleList)
             meeting = len(stage)

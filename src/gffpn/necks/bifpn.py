@@ -69,7 +69,6 @@ class BiFPN(nn.Module):
         super().__init__()
         self.in_strides, self._first_given = use_of_c2(c2)
         levels = levels_at(in_levels, self.in_strides, reader="BiFPN")
-        self._positions = [in_levels.index(level) for level in levels]
         widths = lineage_widths(width, levels, out_channels=out_channels, widen=widen)
         out_levels = [Level(w, level.stride) for w, level in zip(widths, levels, strict=True)]
         self.out_levels = tuple(out_levels[self._first_given :])
@@ -92,7 +91,7 @@ class BiFPN(nn.Module):
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """C3..C5 to P3..P5; with C2 given, C2..C5 to P2..P5."""
-        maps = [enter(features[i]) for enter, i in zip(self.enter, self._positions, strict=True)]
+        maps = [enter(x) for enter, x in zip(self.enter, features, strict=True)]
         x = maps[-1]
         sent: list[Tensor] = []
         passed = [x]

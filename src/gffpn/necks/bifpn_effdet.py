@@ -168,7 +168,6 @@ class BiFPNEffDet(nn.Module):
             if number < 1:
                 raise ValueError(f"{name}: got {number!r}, expected at least 1")
         levels = levels_at(in_levels, self.in_strides, reader="BiFPNEffDet")
-        self._positions = [in_levels.index(level) for level in levels]
         self.extra_levels = choose("extra_levels", extra_levels, EXTRA_LEVELS)
         bias = choose("redundant_bias", redundant_bias, YES_OR_NO)
         separated = choose("separable", separable, YES_OR_NO)
@@ -193,7 +192,7 @@ class BiFPNEffDet(nn.Module):
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """C3..C5 to P3..P5, or further."""
-        maps = [features[i] for i in self._positions]
+        maps = list(features)
         x = self.coarsest(maps[-1])
         for _ in range(self.extra_levels):
             x = down(x)

@@ -88,7 +88,6 @@ class FPN(nn.Module):
         super().__init__()
         self.in_strides, merged = use_of_c2(c2)
         levels = levels_at(in_levels, self.in_strides, reader="FPN")
-        self._positions = [in_levels.index(level) for level in levels]
         self.down2: nn.Module | None = None
         if merged:
             finest, *rest = levels
@@ -103,7 +102,7 @@ class FPN(nn.Module):
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """C3..C5 to F3..F5; with C2 given, C2..C5 to F2..F5."""
-        maps = [features[i] for i in self._positions]
+        maps = list(features)
         if self.down2 is not None:
             maps[:2] = [cat_channels((self.down2(maps[0]), maps[1]))]
         return self.top_down(maps)

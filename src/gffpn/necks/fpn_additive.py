@@ -39,7 +39,6 @@ class FPNAdditive(nn.Module):
         super().__init__()
         self.in_strides = tuple(in_strides)
         levels = levels_at(in_levels, self.in_strides, reader="FPNAdditive")
-        self._positions = [in_levels.index(level) for level in levels]
         self.top_down = AdditiveTopDown(levels, out_channels, norm=norm)
         own = tuple(Level(out_channels, stride) for stride in self.in_strides)
         self.extra = ExtraLevels(extra_levels, extra, source=levels[-1], out_levels=own, relu=True)
@@ -48,5 +47,4 @@ class FPNAdditive(nn.Module):
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """C maps to P maps, finest first."""
-        maps = [features[i] for i in self._positions]
-        return self.extra(self.top_down(maps), maps[-1])
+        return self.extra(self.top_down(features), features[-1])

@@ -21,7 +21,6 @@ class NoNeck(nn.Module):
     ) -> None:
         super().__init__()
         levels = levels_at(in_levels, self.in_strides, reader="NoNeck")
-        self._positions = [in_levels.index(level) for level in levels]
         widths = lineage_widths(width, levels, out_channels=out_channels, widen=widen)
         self.out_levels = tuple(Level(w, level.stride) for w, level in zip(widths, levels, strict=True))
         self.convs = nn.ModuleList(
@@ -30,4 +29,4 @@ class NoNeck(nn.Module):
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """C3..C5 to P3..P5."""
-        return [conv(features[i]) for conv, i in zip(self.convs, self._positions, strict=True)]
+        return [conv(x) for conv, x in zip(self.convs, features, strict=True)]

@@ -38,7 +38,6 @@ class PAFPNAdditive(nn.Module):
         super().__init__()
         self.in_strides = tuple(in_strides)
         levels = levels_at(in_levels, self.in_strides, reader="PAFPNAdditive")
-        self._positions = [in_levels.index(level) for level in levels]
         self.top_down = AdditiveTopDown(levels, out_channels, norm=norm)
         above = levels[1:]
         self.down = nn.ModuleList(CONVS[norm](out_channels, out_channels, 3, 2) for _ in above)
@@ -50,10 +49,9 @@ class PAFPNAdditive(nn.Module):
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """C maps to P maps, finest first."""
-        maps = [features[i] for i in self._positions]
-        x, *coarser = self.top_down(maps)
+        x, *coarser = self.top_down(features)
         outputs = [x]
         for down, output, y in zip(self.down, self.output, coarser, strict=True):
             x = y + down(x)
             outputs.append(output(x))
-        return self.extra(outputs, maps[-1])
+        return self.extra(outputs, features[-1])

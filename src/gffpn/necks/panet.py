@@ -46,7 +46,6 @@ class PANet(nn.Module):
         super().__init__()
         self.in_strides, self._first_given = use_of_c2(c2)
         levels = levels_at(in_levels, self.in_strides, reader="PANet")
-        self._positions = [in_levels.index(level) for level in levels]
         widths = lineage_widths(width, levels, out_channels=out_channels, widen=widen)
         out_levels = [Level(w, level.stride) for w, level in zip(widths, levels, strict=True)]
         self.out_levels = tuple(out_levels[self._first_given :])
@@ -66,12 +65,11 @@ class PANet(nn.Module):
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """C3..C5 to P3..P5; with C2 given, C2..C5 to P2..P5."""
-        maps = [features[i] for i in self._positions]
-        x = maps[-1]
+        x = features[-1]
         reduced: list[Tensor] = []
         for i in reversed(range(len(self.reduce))):
             reduced.insert(0, self.reduce[i](x))
-            x = self.top_down[i](cat_channels((upsample_to(reduced[0], maps[i]), maps[i])))
+            x = self.top_down[i](cat_channels((upsample_to(reduced[0], features[i]), features[i])))
         outputs = [x]
         for down, bottom_up, lateral in zip(self.down, self.bottom_up, reduced, strict=True):
             outputs.append(bottom_up(cat_channels((down(outputs[-1]), lateral))))

@@ -52,7 +52,6 @@ class CFPT(nn.Module):
     ) -> None:
         super().__init__()
         levels = levels_at(in_levels, self.in_strides, reader="CFPT")
-        self._positions = [in_levels.index(level) for level in levels]
         self.out_levels = tuple(Level(out_channels, stride) for stride in (8, 16, 32, 64, 128))
         check_widths(out_channels, heads=heads, reduction=reduction, mlp_ratio=mlp_ratio)
 
@@ -74,9 +73,9 @@ class CFPT(nn.Module):
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """C3..C5 to P3..P7."""
-        c = [features[i] for i in self._positions]
-        self.check_sizes(c)
-        x = [enter(level) for enter, level in zip(self.enter, c, strict=True)] + [self.enter6(c[-1])]
+        self.check_sizes(features)
+        x = [enter(level) for enter, level in zip(self.enter, features, strict=True)]
+        x.append(self.enter6(features[-1]))
         attended = self.spatial_attention(self.channel_attention(x))
         p = [own + other for own, other in zip(x, attended, strict=True)]
         return [*p, self.down6(p[-1])]

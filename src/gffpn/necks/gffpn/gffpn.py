@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from gffpn.choice import choose
 from gffpn.layers.lineage import FINEST_STRIDE
 from gffpn.necks.gffpn.guided import GuidedStage
-from gffpn.pyramid import Levels, Neck
+from gffpn.pyramid import Levels, Neck, size_multiple
 
 GUIDES = {"cascade": True, "pyramid": False}
 
@@ -61,7 +61,7 @@ class GFFPN(nn.Module):
         super().__init__()
         self.base = base(in_levels)
         self.in_strides = self.base.in_strides
-        self.size_multiple: int = getattr(self.base, "size_multiple", 1)
+        self.size_multiple = size_multiple(self.base)
         levels = self.base.out_levels
         self._cascades = choose("guide", guide, GUIDES)
         self._first_given = 1 if levels[0].stride == FINEST_STRIDE else 0

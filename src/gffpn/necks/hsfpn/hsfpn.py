@@ -51,7 +51,6 @@ class HSFPN(nn.Module):
         levels = levels_at(in_levels, strides, reader="HSFPN")
         self.in_strides = tuple(strides)
         self.out_levels = tuple(Level(out_channels, stride) for stride in self.in_strides)
-        self._positions = [in_levels.index(level) for level in levels]
         self.laterals = nn.ModuleList(nn.Conv2d(level.channels, out_channels, 1) for level in levels)
         self.perceive = nn.ModuleList(HighFrequencyPerception(out_channels, grid=grid) for grid in grids)
         self.attend = nn.ModuleList(SpatialDependencyPerception(out_channels) for _ in levels[1:])
@@ -60,9 +59,8 @@ class HSFPN(nn.Module):
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """C2..C5 to P2..P5, or C3..C5 to P3..P5."""
-        maps = [features[i] for i in self._positions]
-        window = self._window(maps)
-        laterals = [conv(x) for conv, x in zip(self.laterals, maps, strict=True)]
+        window = self._window(features)
+        laterals = [conv(x) for conv, x in zip(self.laterals, features, strict=True)]
         refined = [perceive(x) for perceive, x in zip(self.perceive, laterals, strict=True)]
         for i in reversed(range(len(self.attend))):
             refined[i] = self.attend[i](refined[i], refined[i + 1], window)
