@@ -16,6 +16,7 @@ def test_bad_data_is_refused_by_name(case: Case, tmp_path: Path) -> None:
     refusal(case, make(case, tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", [case for case in CASES if case.name in TRAINED + REFUSED_AGAIN], ids=lambda case: case.name
 )
@@ -24,5 +25,6 @@ def test_skipping_trains_and_counts_or_tells_why_not(case: Case, tmp_path: Path)
     skipping(case, tmp_path, make(case, tmp_path))
 
 
+@pytest.mark.slow
 def test_the_log_of_a_run_counts_what_was_skipped(tmp_path: Path) -> None:
     as_a_user_does(tmp_path, "data.on_error=skip")

@@ -28,6 +28,7 @@ def refused(capsys: pytest.CaptureFixture, *words: object) -> str:
     return line
 
 
+@pytest.mark.slow
 def test_a_run_to_a_file(tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     overrides = [*tiny, "neck=none", "head=yolov5", "trainer.max_epochs=1"]
     config = compose_config(overrides)

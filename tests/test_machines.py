@@ -42,6 +42,7 @@ def table(runs: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if not k.startswith(drop)} for row in rows]
 
 
+@pytest.mark.slow
 def test_every_launcher_gives_the_same_table(uneven: list[str], tmp_path: Path) -> None:
     overrides = [*uneven, "trainer.max_epochs=1"]
     for neck in ("fpn", "panet"):
@@ -60,6 +61,7 @@ def test_every_launcher_gives_the_same_table(uneven: list[str], tmp_path: Path) 
     assert tables[0] == tables[1]
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_figures_of_one(uneven: list[str], tmp_path: Path) -> None:
     """In a sweep, on val and test sets that they cannot share out evenly; no image is counted twice."""
     # an image a process and step: one process has two steps of val and test, the other has one
@@ -135,6 +137,7 @@ def test_the_slurm_launcher_sends_a_run_again() -> None:
     assert launcher.params["timeout_min"] == 1440
 
 
+@pytest.mark.slow
 def test_a_machine_without_slurm_is_told_in_one_line(tiny: list[str], tmp_path: Path) -> None:
     done = sweep(tmp_path, [*tiny, "neck=fpn,panet", "hydra/launcher=slurm"])
     assert done.returncode == 2

@@ -14,6 +14,7 @@ from golden import NECKS, load
 SMALL = ["image_size=64"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", MEASURES)
 @pytest.mark.parametrize(("neck", "knob"), [("panet", "neck.widen"), ("fpn_additive", "neck.out_channels")])
 def test_a_match_is_what_the_override_gives(neck: str, knob: str, by: str) -> None:
@@ -27,6 +28,7 @@ def test_a_match_is_what_the_override_gives(neck: str, knob: str, by: str) -> No
     assert getattr(found.after, figure) == pytest.approx(getattr(wanted, figure), rel=0.02)
 
 
+@pytest.mark.slow
 def test_overrides_of_the_neck_are_for_the_one_that_is_matched() -> None:
     plain = match("panet", "gffpn", "params", SMALL, classes=9)
     uniform = match("panet", "gffpn", "params", [*SMALL, "neck.width=uniform"], classes=9)
@@ -34,10 +36,12 @@ def test_overrides_of_the_neck_are_for_the_one_that_is_matched() -> None:
     assert plain.override != uniform.override
 
 
+@pytest.mark.slow
 def test_the_guided_stages_are_matched_by_their_base() -> None:
     assert match("gffpn", "panet", "params", SMALL, classes=9).override.startswith("neck.base.widen=")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("neck", NECKS)
 def test_every_neck_is_matched_or_says_that_it_has_no_width(neck: str) -> None:
     """With itself, by whatever steps its width allows."""
@@ -78,6 +82,7 @@ def test_wrong_words(words: list[str], message: str, capsys: pytest.CaptureFixtu
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_no_width_comes_near(capsys: pytest.CaptureFixture[str]) -> None:
     """Even at a twentieth of its width (8 channels at least) it has far more than a 1x1 a level."""
     with pytest.raises(SystemExit) as left:

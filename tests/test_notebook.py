@@ -41,6 +41,7 @@ def printed(found: list[nbformat.NotebookNode]) -> str:
     return "\n".join(output.get("text", "") or output.data.get("text/markdown", "") for output in found)
 
 
+@pytest.mark.slow
 def test_it_shows_finished_runs(tmp_path: Path, kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = tmp_path / "runs"
     finished_run(runs, "fpn", mAP50=0.5)

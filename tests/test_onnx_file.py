@@ -36,6 +36,7 @@ class OfOneTensor(nn.Module):
         return self.neck([part.view(-1, *shape) for part, shape in zip(parts, self.shapes, strict=True)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("neck", NECKS)
 def test_necks(neck: str) -> None:
     """For another batch than the one that was looked at."""
@@ -144,6 +145,7 @@ def test_suppression_by_hand() -> None:
     assert labels[:4] == [0, 1, 0, -1]
 
 
+@pytest.mark.slow
 def test_a_file_holds_the_whole_detector(tmp_path: Path) -> None:
     torch.manual_seed(0)
     backbone = build("backbone", "cspdarknet")

@@ -27,7 +27,7 @@ class Mine(nn.Module):
         read = features[-len(self.project) :]  # finest first: the last ones are strides 8, 16, 32
         return [project(feature) for project, feature in zip(self.project, read, strict=True)]
 """
-YAML = "_target_: mine.Mine\nout_channels: 16\n"
+YAML = "_target_: mine.Mine\nout_channels: 96\n"
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +93,7 @@ def test_an_export_constructs_it_where_it_is_allowed(outside: Path, trained: Pat
     assert (trained / "best.onnx").is_file()
 
 
+@pytest.mark.slow
 def test_its_cost_is_counted(outside: Path) -> None:
     done = gffpn("cost", "--config-dir", "conf", "neck=mine", "image_size=64", cwd=outside)
     assert done.returncode == 0, done.stderr
@@ -108,6 +109,7 @@ def test_the_benchmark_measures_it(outside: Path) -> None:
     assert {row["neck"] for row in csv.DictReader(table.read_text().splitlines())} == {"mine", "fpn"}
 
 
+@pytest.mark.slow
 def test_its_width_is_matched(outside: Path) -> None:
     done = gffpn("match", "--config-dir", "conf", "neck=mine", "to=fpn", "image_size=64", cwd=outside)
     assert done.returncode == 0, done.stdout + done.stderr
