@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -10,11 +11,36 @@ from gffpn.layers.conv import ConvBNAct, optional_norm, scaled_width
 from gffpn.layers.csp import C3, SPPF, Bottleneck, scaled_depth
 from gffpn.layers.resize import upsample_to
 from gffpn.necks.fpn import TopDown
-from gffpn.necks.gffpn import fccfm
-from gffpn.necks.gffpn.fccfm import FCCFM, ChannelCorrelation, mix_channels
-from gffpn.necks.gffpn.guided import GuidedStage
-from gffpn.necks.gffpn.lpam import LPAM
-from gffpn.necks.gffpn.lsam import LSAM, split_in_three
+from gffpn.necks.gffpn import fccfm, guided, lpam, lsam
+from gffpn.necks.gffpn.fccfm import ChannelCorrelation, mix_channels
+from gffpn.necks.gffpn.lsam import split_in_three
+from golden import load
+
+PARTS = load("neck", "gffpn", size="n")
+OF_LPAM = {key: value for key, value in PARTS["lpam"].items() if not key.startswith("_")}
+
+
+def only(*names: str) -> dict[str, Any]:
+    """Some of LPAM's arguments as conf/neck/gffpn.yaml has them."""
+    return {name: OF_LPAM[name] for name in names}
+
+
+def LSAM(channels: int, **changes: object) -> lsam.LSAM:
+    return lsam.LSAM(channels, **{**only("downsample", "norm"), **changes})
+
+
+def FCCFM(in_channels: int, out_channels: int, **changes: object) -> fccfm.FCCFM:
+    own = only("mix", "projection", "norm", "product", "dim")
+    return fccfm.FCCFM(in_channels, out_channels, **{**own, **changes})
+
+
+def LPAM(in_channels: int, out_channels: int, **changes: object) -> lpam.LPAM:
+    return lpam.LPAM(in_channels, out_channels, **{**OF_LPAM, **changes})
+
+
+def GuidedStage(in_channels: int, out_channels: int, **changes: object) -> guided.GuidedStage:
+    own = {name: PARTS[name] for name in ("fusion", "residual", "gate", "short")}
+    return guided.GuidedStage(in_channels, out_channels, lpam=LPAM, **{**own, **changes})
 
 
 def parameters(module: nn.Module) -> int:

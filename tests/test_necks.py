@@ -4,6 +4,7 @@ import copy
 import inspect
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -217,33 +218,41 @@ def test_yaml_lists_every_argument_with_its_default(name: str) -> None:
         }
 
 
-CHOICES = [
-    (name, key)
-    for name in NECKS
-    for key, value in load("neck", name, size="n").items()
-    if isinstance(value, str | bool) and not key.startswith("_")
-]
+def settings(name: str) -> Iterator[tuple[str, object]]:
+    """The arguments of a neck and of its LPAM, with their values; `lpam.dim` is one of the latter."""
+    node = load("neck", name, size="n")
+    for prefix, arguments in (("", node), ("lpam.", node.get("lpam", {}))):
+        yield from ((f"{prefix}{key}", value) for key, value in arguments.items() if not key.startswith("_"))
+
+
+def changed(key: str, value: object) -> dict[str, Any]:
+    """The change of one of the `settings`."""
+    *parents, name = key.split(".")
+    return {parents[0]: {name: value}} if parents else {name: value}
+
+
+CHOICES = [(name, key) for name in NECKS for key, value in settings(name) if isinstance(value, str | bool)]
 
 
 @pytest.mark.parametrize(("name", "key"), CHOICES)
 def test_a_nonsense_choice_is_a_value_error(name: str, key: str) -> None:
     with pytest.raises(InstantiationException, match="got 'nonsense', expected one of") as caught:
-        build("neck", name, PYRAMIDS["cspdarknet"], **{key: "nonsense"})
+        build("neck", name, PYRAMIDS["cspdarknet"], **changed(key, "nonsense"))
     assert isinstance(caught.value.__cause__, ValueError)
 
 
 NUMBERS = [
     (name, key)
     for name in NECKS
-    for key, value in load("neck", name, size="n").items()
+    for key, value in settings(name)
     if isinstance(value, int | float) and not isinstance(value, bool)
 ]
 
 
 @pytest.mark.parametrize(("name", "key"), NUMBERS)
 def test_a_number_that_cannot_be_is_a_value_error(name: str, key: str) -> None:
-    with pytest.raises(InstantiationException, match=f"{key}: got -1, expected") as caught:
-        build("neck", name, PYRAMIDS["cspdarknet"], **{key: -1})
+    with pytest.raises(InstantiationException, match=f"{key.split('.')[-1]}: got -1, expected") as caught:
+        build("neck", name, PYRAMIDS["cspdarknet"], **changed(key, -1))
     assert isinstance(caught.value.__cause__, ValueError)
 
 
@@ -281,16 +290,16 @@ VARIANTS = [
     {"guide": "pyramid"},
     {"guided": [8, 32]},
     {"short": "lsam"},
-    {"context": "strided_conv"},
-    {"attention": "se"},
-    {"attention": "cbam"},
-    {"attention": "none"},
-    {"downsample": "avg"},
-    {"downsample": "stride"},
-    {"norm": "batch"},
-    {"mix": "attend_plus_input"},
-    {"mix": "identity"},
-    {"projection": "per_channel"},
+    {"lpam": {"context": "strided_conv"}},
+    {"lpam": {"attention": "se"}},
+    {"lpam": {"attention": "cbam"}},
+    {"lpam": {"attention": "none"}},
+    {"lpam": {"downsample": "avg"}},
+    {"lpam": {"downsample": "stride"}},
+    {"lpam": {"norm": "batch"}},
+    {"lpam": {"mix": "attend_plus_input"}},
+    {"lpam": {"mix": "identity"}},
+    {"lpam": {"projection": "per_channel"}},
     {"base": {"width": "uniform"}},
     {"base": {"widen": 1.25}},
     {"base": {"c2": "unused"}},
@@ -440,8 +449,8 @@ def test_counts_of_the_papers_detectors(neck: str) -> None:
 def test_what_the_guided_pass_costs() -> None:
     fpn, printed = count_whole("fpn")["flops"], count_whole("gffpn")["flops"]
     assert round((printed - fpn) / 1e9, 2) == 9.17
-    assert round((count_whole("gffpn", product="cheapest")["flops"] - fpn) / 1e9, 2) == 8.82
-    without_attention = count_whole("gffpn", mix="identity")["flops"]
+    assert round((count_whole("gffpn", lpam={"product": "cheapest"})["flops"] - fpn) / 1e9, 2) == 8.82
+    without_attention = count_whole("gffpn", lpam={"mix": "identity"})["flops"]
     assert round((without_attention - fpn) / 1e9, 2) == 8.49
     concatenated = count_whole("gffpn", residual="concat")["flops"]
     assert round((concatenated - printed) / 1e9, 1) == 5.0

@@ -52,7 +52,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_
         ("neck=fnp", "neck: got 'fnp', expected one of ["),
         ("neck=fnp", "'panet_p2']; did you mean 'fpn'?"),
         ("experiments=tabel6", "'table6']; did you mean 'table6'?"),
-        ("neck.fues=add", "neck.fues: no such key, expected one of ['attention', 'base',"),
+        ("neck.fues=add", "neck.fues: no such key, expected one of ['base', 'fusion',"),
         ("neck.fues=add", "did you mean 'neck.fusion'?"),
         ("nek=fpn", "nek: no such key, expected one of ['ablation', 'augment',"),
         ("neck=[", "neck=[: no viable alternative at input '[': expected KEY=VALUE"),
@@ -62,7 +62,8 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_
         ("~neck", "neck: missing, every run needs one"),
         ("~neck.base.depth", "neck.base.depth: missing, FPN needs it"),
         ("neck.fusion=multiply", "fusion: got 'multiply', expected one of ['star', 'add']"),
-        ("neck.dim=wide", "neck.dim: got 'wide', expected a whole number"),
+        ("neck.lpam.dim=wide", "neck.lpam.dim: got 'wide', expected a whole number"),
+        ("neck.lpam.mix=stir", "neck.lpam.mix: got 'stir', expected one of ['attend',"),
         ("head=yolov5 head.loss.box_loss=abc", "box_loss: got 'abc', expected one of ['ciou',"),
         ("augment.scale=[1]", "augment.scale: got [1], expected a list of 2: a number, a number"),
         ("optim.lr=fast", "optim.lr: got 'fast', expected a number"),
@@ -127,7 +128,7 @@ def test_a_faulty_data_set_is_refused_once_for_a_whole_sweep(
 def test_a_verb_answers_alike(capsys: pytest.CaptureFixture) -> None:
     for arguments, code, told in [
         (["cost", "neck=fnp"], 2, "ERROR: neck: got 'fnp', expected one of"),
-        (["cost", "neck.fusion=multiply"], 2, "ERROR: fusion: got 'multiply', expected one of"),
+        (["cost", "neck.fusion=multiply"], 2, "ERROR: neck.fusion: got 'multiply', expected one of"),
         (["data", "check", "data=voc", "data.corners=middle"], 2, "ERROR: corners: got 'middle', expected"),
         (["data", "check", "batch_size=0"], 2, "ERROR: batch_size: got 0"),
         (["data", "card", "data=voc"], 1, "ERROR: data.root is not set"),

@@ -1,5 +1,7 @@
 """Loss functions of boxes, element by element; heads weight and sum them. Compute them in float32."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -26,7 +28,8 @@ def nwd_loss(predicted: Tensor, target: Tensor) -> Tensor:
     return 1 - nwd(predicted, target)
 
 
-BOX_LOSSES: dict[str, Overlap] = {"ciou": ciou_loss, "alpha_iou": alpha_iou_loss, "nwd": nwd_loss}
+BoxLoss = Literal["ciou", "alpha_iou", "nwd"]
+BOX_LOSSES: dict[BoxLoss, Overlap] = {"ciou": ciou_loss, "alpha_iou": alpha_iou_loss, "nwd": nwd_loss}
 """Name to function: predicted (M, 4), target (M, 4), xyxy pixels, to (M,)."""
 
 

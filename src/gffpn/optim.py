@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -47,10 +47,12 @@ def _sgd(groups: Iterable[dict[str, object]], recipe: "Recipe", fused: bool | No
     )
 
 
-OPTIMIZERS = {"adamw": _adamw, "sgd": _sgd}
+Optimizer = Literal["adamw", "sgd"]
+OPTIMIZERS: dict[Optimizer, Callable[..., torch.optim.Optimizer]] = {"adamw": _adamw, "sgd": _sgd}
 
+Schedule = Literal["cosine", "linear", "constant"]
 # progress in 0..1 after the warm-up -> share of the way from the full rate down to the final one
-SCHEDULES: dict[str, Callable[[float], float]] = {
+SCHEDULES: dict[Schedule, Callable[[float], float]] = {
     "cosine": lambda progress: (1 - math.cos(math.pi * progress)) / 2,
     "linear": lambda progress: progress,
     "constant": lambda progress: 0.0,
@@ -77,11 +79,11 @@ class Recipe:
     of the gradient, `ema_decay` is the weight average's decay after its ramp; both are off when null.
     """
 
-    optimizer: str
+    optimizer: Optimizer
     lr: float
     momentum: float
     weight_decay: float
-    schedule: str
+    schedule: Schedule
     warmup_epochs: float
     final_lr: float
     gradient_clip: float | None

@@ -11,6 +11,7 @@ since an untrained prediction overlaps a tiny box so little that IoU alone leave
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +26,7 @@ from gffpn.heads.prediction import logits_of_mean, prediction_conv
 from gffpn.heads.targets import pad_targets
 from gffpn.layers.cat import cat_channels
 from gffpn.layers.conv import ConvBNAct
-from gffpn.losses import BOX_LOSSES, distribution_focal_loss
+from gffpn.losses import BOX_LOSSES, BoxLoss, distribution_focal_loss
 from gffpn.pyramid import Levels
 
 
@@ -33,7 +34,8 @@ def _larger(a: Tensor, b: Tensor) -> Tensor:
     return torch.maximum(iou(a, b), nwd(a, b))
 
 
-OVERLAPS: dict[str, Overlap] = {"iou": iou, "nwd": nwd, "larger": _larger}
+OverlapMeasure = Literal["iou", "nwd", "larger"]
+OVERLAPS: dict[OverlapMeasure, Overlap] = {"iou": iou, "nwd": nwd, "larger": _larger}
 
 
 class TALHead(nn.Module):
@@ -155,8 +157,8 @@ class TALLoss:
         self,
         head: TALHead,
         *,
-        box_loss: str = "ciou",
-        overlap: str = "larger",
+        box_loss: BoxLoss = "ciou",
+        overlap: OverlapMeasure = "larger",
         topk: int = 10,
         alpha: float = 0.5,
         beta: float = 6.0,

@@ -19,7 +19,7 @@ from gffpn.heads.anchors import ANCHORS_PER_LEVEL, default_anchors, fit_anchors,
 from gffpn.heads.postprocess import Decode
 from gffpn.heads.prediction import prediction_conv
 from gffpn.heads.targets import PaddedTargets, pad_targets
-from gffpn.losses import BOX_LOSSES
+from gffpn.losses import BOX_LOSSES, BoxLoss
 from gffpn.pyramid import Levels
 
 log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ class YOLOv5Loss:
         self,
         head: YOLOv5Head,
         *,
-        box_loss: str = "ciou",
+        box_loss: BoxLoss = "ciou",
         box_weight: float = 0.05,
         objectness_weight: float = 1.0,
         class_weight: float = 0.5,

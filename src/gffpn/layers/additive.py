@@ -6,7 +6,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from gffpn.choice import choose
-from gffpn.layers.conv import ConvBNAct
+from gffpn.layers.conv import ConvBNAct, Norm
 from gffpn.layers.resize import upsample_to
 from gffpn.pyramid import Levels
 
@@ -23,13 +23,13 @@ def normed_conv(in_channels: int, out_channels: int, kernel_size: int = 1, strid
     )
 
 
-CONVS: dict[str, Callable[..., nn.Module]] = {"none": biased_conv, "batch": normed_conv}
+CONVS: dict[Norm, Callable[..., nn.Module]] = {"none": biased_conv, "batch": normed_conv}
 
 
 class AdditiveTopDown(nn.Module):
     """L_i = 1x1(C_i) + up L_{i+1}; output_i = 3x3(L_i). All outputs have `out_channels` channels."""
 
-    def __init__(self, levels: Levels, out_channels: int, *, norm: str) -> None:
+    def __init__(self, levels: Levels, out_channels: int, *, norm: Norm) -> None:
         super().__init__()
         strides = [level.stride for level in levels]
         if not strides or any(coarse != 2 * fine for fine, coarse in pairwise(strides)):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import TypeGuard
+from typing import Literal, TypeGuard
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -35,10 +35,11 @@ def relu() -> nn.Module:
     return nn.ReLU(inplace=True)
 
 
-NORMS: dict[str, Callable[[int], nn.Module]] = {"none": nn.Identity, "batch": batch_norm}
+Norm = Literal["none", "batch"]
+NORMS: dict[Norm, Callable[[int], nn.Module]] = {"none": nn.Identity, "batch": batch_norm}
 
 
-def optional_norm(norm: str, channels: int) -> nn.Module:
+def optional_norm(norm: Norm, channels: int) -> nn.Module:
     """A norm for `channels` channels: `none`, the identity; `batch`, `batch_norm`."""
     return choose("norm", norm, NORMS)(channels)
 

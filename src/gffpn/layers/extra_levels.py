@@ -1,10 +1,15 @@
 """Levels coarser than the backbone's, appended to a pyramid."""
 
+from typing import Literal
+
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gffpn.choice import choose
 from gffpn.pyramid import Level, Levels
+
+Extra = Literal["pool", "output", "input"]
+ExtraCount = Literal[0, 1, 2]
 
 
 class ExtraLevels(nn.Module):
@@ -16,14 +21,19 @@ class ExtraLevels(nn.Module):
     relu: between two such convolutions, as in torchvision, and not in mmdetection's default.
     """
 
-    def __init__(self, count: int, kind: str, *, source: Level, out_levels: Levels, relu: bool) -> None:
+    def __init__(
+        self, count: ExtraCount, kind: Extra, *, source: Level, out_levels: Levels, relu: bool
+    ) -> None:
         super().__init__()
         if not 0 <= count <= 2:
             raise ValueError(f"extra_levels: got {count!r}, expected 0, 1 or 2")
         coarsest = out_levels[-1]
-        channels = choose(
-            "extra", kind, {"pool": None, "output": coarsest.channels, "input": source.channels}
-        )
+        sources: dict[Extra, int | None] = {
+            "pool": None,
+            "output": coarsest.channels,
+            "input": source.channels,
+        }
+        channels = choose("extra", kind, sources)
         self.from_input = kind == "input"
         self.count = count
         self.relu = relu

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from gffpn.layers.cat import cat_channels
 from gffpn.layers.conv import ConvBNAct, silu
-from gffpn.layers.widths import lineage_widths
+from gffpn.layers.widths import Width, lineage_widths
 from gffpn.pyramid import Level, Levels, levels_at
 
 LOGIT_CHANNELS = 8
@@ -136,7 +136,7 @@ class AFPN(nn.Module):
         in_levels: Levels,
         *,
         out_channels: int,
-        width: str = "pyramid",
+        width: Width = "pyramid",
         widen: float = 1.0,
         reduction: int = 4,
         blocks: int = 3,

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from gffpn.layers.conv import ConvBNAct, silu
 from gffpn.layers.csp import C3
-from gffpn.layers.lineage import bottlenecks, use_of_c2
+from gffpn.layers.lineage import C2Use, bottlenecks, use_of_c2
 from gffpn.layers.resize import upsample_to
-from gffpn.layers.widths import lineage_widths
+from gffpn.layers.widths import Width, lineage_widths
 from gffpn.pyramid import Level, Levels, levels_at
 
 EPSILON = 1e-4
@@ -61,10 +61,10 @@ class BiFPN(nn.Module):
         in_levels: Levels,
         *,
         depth: float,
-        width: str = "pyramid",
+        width: Width = "pyramid",
         out_channels: int,
         widen: float = 1.0,
-        c2: str = "unused",
+        c2: C2Use = "unused",
     ) -> None:
         super().__init__()
         self.in_strides, self._first_given = use_of_c2(c2)

@@ -16,6 +16,7 @@ gives P3..P7).
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,12 +24,13 @@ from torch.nn import functional
 
 from gffpn.choice import choose
 from gffpn.layers.conv import silu
+from gffpn.layers.extra_levels import ExtraCount
 from gffpn.layers.resize import upsample_to
 from gffpn.pyramid import Level, Levels, levels_at
 
 EPSILON = 1e-4
 YES_OR_NO = {True: True, False: False}
-EXTRA_LEVELS = {0: 0, 1: 1, 2: 2}
+EXTRA_LEVELS: dict[ExtraCount, int] = {0: 0, 1: 1, 2: 2}
 
 down = partial(functional.max_pool2d, kernel_size=3, stride=2, padding=1)
 """(N, C, H, W) to (N, C, ceil(H / 2), ceil(W / 2))."""
@@ -45,7 +47,8 @@ def softmax_shares(weights: Tensor) -> Tensor:
     return weights.softmax(dim=0)
 
 
-SHARES: dict[str, Callable[[Tensor], Tensor] | None] = {
+Fusion = Literal["fast", "softmax", "sum"]
+SHARES: dict[Fusion, Callable[[Tensor], Tensor] | None] = {
     "fast": fast_shares,
     "softmax": softmax_shares,
     "sum": None,
@@ -55,7 +58,7 @@ SHARES: dict[str, Callable[[Tensor], Tensor] | None] = {
 class Fuse(nn.Module):
     """sum_k s_k x_k of `count` maps (N, C, H, W); the s_k are learnt and start equal, or are 1 with `sum`."""
 
-    def __init__(self, count: int, fusion: str) -> None:
+    def __init__(self, count: int, fusion: Fusion) -> None:
         super().__init__()
         self.shares = choose("fusion", fusion, SHARES)
         self.weights = None if self.shares is None else nn.Parameter(torch.ones(count))
@@ -93,7 +96,7 @@ def start(conv: nn.Conv2d) -> None:
 class Node(nn.Module):
     """F(fuse(maps)): the activation comes before the convolutions, and none after the norm."""
 
-    def __init__(self, count: int, channels: int, *, fusion: str, separable: bool, bias: bool) -> None:
+    def __init__(self, count: int, channels: int, *, fusion: Fusion, separable: bool, bias: bool) -> None:
         super().__init__()
         self.fuse = Fuse(count, fusion)
         self.act = silu()
@@ -115,7 +118,7 @@ class Cell(nn.Module):
     """One top-down and one bottom-up pass over levels of `in_channels`, to `channels` a level."""
 
     def __init__(
-        self, in_channels: Sequence[int], channels: int, *, fusion: str, separable: bool, bias: bool
+        self, in_channels: Sequence[int], channels: int, *, fusion: Fusion, separable: bool, bias: bool
     ) -> None:
         super().__init__()
         node = partial(Node, channels=channels, fusion=fusion, separable=separable, bias=bias)
@@ -158,8 +161,8 @@ class BiFPNEffDet(nn.Module):
         *,
         out_channels: int,
         repeats: int = 3,
-        fusion: str = "fast",
-        extra_levels: int = 0,
+        fusion: Fusion = "fast",
+        extra_levels: ExtraCount = 0,
         separable: bool = True,
         redundant_bias: bool = False,
     ) -> None:

@@ -12,8 +12,8 @@ from functools import partial
 from torch import Tensor, nn
 
 from gffpn.layers.additive import AdditiveTopDown
-from gffpn.layers.conv import start_convolutions
-from gffpn.layers.extra_levels import ExtraLevels
+from gffpn.layers.conv import Norm, start_convolutions
+from gffpn.layers.extra_levels import Extra, ExtraCount, ExtraLevels
 from gffpn.pyramid import Level, Levels, levels_at
 
 
@@ -32,9 +32,9 @@ class FPNAdditive(nn.Module):
         *,
         out_channels: int,
         in_strides: Sequence[int] = (8, 16, 32),
-        norm: str = "none",
-        extra_levels: int = 0,
-        extra: str = "pool",
+        norm: Norm = "none",
+        extra_levels: ExtraCount = 0,
+        extra: Extra = "pool",
     ) -> None:
         super().__init__()
         self.in_strides = tuple(in_strides)

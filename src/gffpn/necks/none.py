@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from gffpn.layers.conv import ConvBNAct
-from gffpn.layers.widths import lineage_widths
+from gffpn.layers.widths import Width, lineage_widths
 from gffpn.pyramid import Level, Levels, levels_at
 
 
@@ -17,7 +17,7 @@ class NoNeck(nn.Module):
     in_strides = (8, 16, 32)
 
     def __init__(
-        self, in_levels: Levels, *, width: str = "pyramid", out_channels: int, widen: float = 1.0
+        self, in_levels: Levels, *, width: Width = "pyramid", out_channels: int, widen: float = 1.0
     ) -> None:
         super().__init__()
         levels = levels_at(in_levels, self.in_strides, reader="NoNeck")

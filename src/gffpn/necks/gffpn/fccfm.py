@@ -15,6 +15,8 @@ computes (W A) X where that costs less: the same function, but not the operation
 """
 
 import math
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +24,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gffpn.choice import choose
-from gffpn.layers.conv import is_batch_norm, optional_norm
+from gffpn.layers.conv import Norm, is_batch_norm, optional_norm
 from gffpn.layers.precision import at_least_fp32, without_autocast
 
 
@@ -54,15 +56,24 @@ class ChannelProjection(nn.Module):
         return descriptors.sum(dim=-1, keepdim=True) * self.weight.to(descriptors.dtype)
 
 
-PROJECTIONS = {"shared": SharedProjection, "per_channel": ChannelProjection}
-# mix: whether A is used, whether X is added
-MIXES = {"attend": (True, False), "attend_plus_input": (True, True), "identity": (False, False)}
+Projection = Literal["shared", "per_channel"]
+PROJECTIONS: dict[Projection, Callable[[int, int], nn.Module]] = {
+    "shared": SharedProjection,
+    "per_channel": ChannelProjection,
+}
+Mix = Literal["attend", "attend_plus_input", "identity"]
+# whether A is used, whether X is added
+MIXES: dict[Mix, tuple[bool, bool]] = {
+    "attend": (True, False),
+    "attend_plus_input": (True, True),
+    "identity": (False, False),
+}
 
 
 class ChannelCorrelation(nn.Module):
     """A = softmax(Q^T K / sqrt d): (N, C, H, W) to (N, C, C), fp32 at least, rows sum to 1."""
 
-    def __init__(self, channels: int, *, projection: str, dim: int) -> None:
+    def __init__(self, channels: int, *, projection: Projection, dim: int) -> None:
         super().__init__()
         if dim < 1:
             raise ValueError(f"dim: got {dim!r}, expected at least 1")
@@ -91,7 +102,8 @@ def fold_if_cheaper(out_channels: int, *, cells: int) -> bool:
     return out_channels < cells
 
 
-PRODUCTS = {"printed": never_fold, "cheapest": fold_if_cheaper}
+Product = Literal["printed", "cheapest"]
+PRODUCTS: dict[Product, Callable[..., bool]] = {"printed": never_fold, "cheapest": fold_if_cheaper}
 
 
 def mix_channels(matrix: Tensor, x: Tensor) -> Tensor:
@@ -119,11 +131,11 @@ class FCCFM(nn.Module):
         in_channels: int,
         out_channels: int,
         *,
-        mix: str = "attend",
-        projection: str = "shared",
-        norm: str = "none",
-        product: str = "printed",
-        dim: int = 64,
+        mix: Mix,
+        projection: Projection,
+        norm: Norm,
+        product: Product,
+        dim: int,
     ) -> None:
         super().__init__()
         self.folds = choose("product", product, PRODUCTS)

@@ -14,15 +14,18 @@ paper's 41.7 M. That the stages are plug-and-play is the paper's word; which bas
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Literal
 
 from torch import Tensor, nn
 
 from gffpn.choice import choose
 from gffpn.layers.lineage import FINEST_STRIDE
-from gffpn.necks.gffpn.guided import GuidedStage
+from gffpn.necks.gffpn.guided import Fusion, Gate, GuidedStage, Residual, Short
+from gffpn.necks.gffpn.lpam import LPAM
 from gffpn.pyramid import Levels, Neck, size_multiple
 
-GUIDES = {"cascade": True, "pyramid": False}
+Guide = Literal["cascade", "pyramid"]
+GUIDES: dict[Guide, bool] = {"cascade": True, "pyramid": False}
 
 
 class GFFPN(nn.Module):
@@ -35,7 +38,7 @@ class GFFPN(nn.Module):
     base: the neck below, built as `base(in_levels)`. The paper's is FPN with C2.
     guided: strides of the levels that are guided; None, all but the finest.
     guide: `cascade`, a level is guided by the guided level before it; `pyramid`, by that level's F.
-    The others: see GuidedStage.
+    lpam and the others: see GuidedStage.
     """
 
     def __init__(
@@ -43,20 +46,13 @@ class GFFPN(nn.Module):
         in_levels: Levels,
         *,
         base: Callable[[Levels], Neck],
-        guided: Sequence[int] | None = None,
-        fusion: str = "star",
-        residual: bool | str = True,
-        gate: str = "sigmoid",
-        guide: str = "cascade",
-        short: str = "lpam",
-        context: str = "lsam",
-        attention: str = "fccfm",
-        downsample: str = "max",
-        norm: str = "none",
-        mix: str = "attend",
-        projection: str = "shared",
-        product: str = "printed",
-        dim: int = 64,
+        lpam: Callable[[int, int], LPAM],
+        guided: Sequence[int] | None,
+        fusion: Fusion,
+        residual: Residual,
+        gate: Gate,
+        guide: Guide,
+        short: Short,
     ) -> None:
         super().__init__()
         self.base = base(in_levels)
@@ -72,18 +68,11 @@ class GFFPN(nn.Module):
                 str(coarse.stride): GuidedStage(
                     fine.channels,
                     coarse.channels,
+                    lpam=lpam,
                     fusion=fusion,
                     residual=residual,
                     gate=gate,
                     short=short,
-                    context=context,
-                    attention=attention,
-                    downsample=downsample,
-                    norm=norm,
-                    mix=mix,
-                    projection=projection,
-                    product=product,
-                    dim=dim,
                 )
                 for fine, coarse in pairwise(levels)
                 if coarse.stride in chosen

@@ -12,6 +12,7 @@ adds G, which has F's width. `short: lsam` follows the words, with a 1x1 where w
 
 import operator
 from collections.abc import Callable
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -55,14 +56,18 @@ def local_as_short_path(in_channels: int, out_channels: int) -> nn.Module:
     return nn.Conv2d(in_channels, out_channels, 1, bias=False)
 
 
-FUSIONS: dict[str, Join] = {"star": operator.mul, "add": operator.add}
-GATES: dict[str, Callable[[], nn.Module]] = {"sigmoid": nn.Sigmoid, "none": nn.Identity}
-RESIDUALS: dict[bool | str, Callable[[int], Join | None]] = {
+Fusion = Literal["star", "add"]
+FUSIONS: dict[Fusion, Join] = {"star": operator.mul, "add": operator.add}
+Gate = Literal["sigmoid", "none"]
+GATES: dict[Gate, Callable[[], nn.Module]] = {"sigmoid": nn.Sigmoid, "none": nn.Identity}
+Residual = Literal[True, False, "concat"]
+RESIDUALS: dict[Residual, Callable[[int], Join | None]] = {
     True: plain_sum,
     False: no_join,
     "concat": Concatenation,
 }
-SHORT_PATHS: dict[str, Callable[[int, int], nn.Module | None]] = {
+Short = Literal["lpam", "lsam"]
+SHORT_PATHS: dict[Short, Callable[[int, int], nn.Module | None]] = {
     "lpam": guide_as_short_path,
     "lsam": local_as_short_path,
 }
@@ -76,7 +81,7 @@ class GuidedStage(nn.Module):
     gate: `sigmoid`, or `none` as in the star networks that the paper cites.
     short: `lpam`, the short path is G; `lsam`, the output of the local context (LSAM unless `context` says
     otherwise), through a 1x1 without bias where widths differ.
-    The others: see LPAM.
+    lpam: LPAM with its keyword arguments, built as `lpam(in_channels, out_channels)`.
     """
 
     def __init__(
@@ -84,32 +89,14 @@ class GuidedStage(nn.Module):
         in_channels: int,
         out_channels: int,
         *,
-        fusion: str = "star",
-        residual: bool | str = True,
-        gate: str = "sigmoid",
-        short: str = "lpam",
-        context: str = "lsam",
-        attention: str = "fccfm",
-        downsample: str = "max",
-        norm: str = "none",
-        mix: str = "attend",
-        projection: str = "shared",
-        product: str = "printed",
-        dim: int = 64,
+        lpam: Callable[[int, int], LPAM],
+        fusion: Fusion,
+        residual: Residual,
+        gate: Gate,
+        short: Short,
     ) -> None:
         super().__init__()
-        self.lpam = LPAM(
-            in_channels,
-            out_channels,
-            context=context,
-            attention=attention,
-            downsample=downsample,
-            norm=norm,
-            mix=mix,
-            projection=projection,
-            product=product,
-            dim=dim,
-        )
+        self.lpam = lpam(in_channels, out_channels)
         self.gate = choose("gate", gate, GATES)()
         self.fuse = choose("fusion", fusion, FUSIONS)
         self.join = choose("residual", residual, RESIDUALS)(out_channels)

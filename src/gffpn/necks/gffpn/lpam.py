@@ -17,15 +17,19 @@ as it counts none.
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from gffpn.choice import choose
-from gffpn.necks.gffpn.fccfm import FCCFM, mix_channels
-from gffpn.necks.gffpn.lsam import LSAM
+from gffpn.layers.conv import Norm
+from gffpn.necks.gffpn.fccfm import FCCFM, Mix, Product, Projection, mix_channels
+from gffpn.necks.gffpn.lsam import LSAM, Downsample
 from gffpn.necks.gffpn.substitutes import CHANNEL_GATES, reweighted, strided_conv
+
+Context = Literal["lsam", "strided_conv"]
+Attention = Literal["fccfm", "se", "cbam", "none"]
 
 
 class Inspection(NamedTuple):
@@ -55,21 +59,21 @@ class LPAM(nn.Module):
         in_channels: int,
         out_channels: int,
         *,
-        context: str = "lsam",
-        attention: str = "fccfm",
-        downsample: str = "max",
-        norm: str = "none",
-        mix: str = "attend",
-        projection: str = "shared",
-        product: str = "printed",
-        dim: int = 64,
+        context: Context,
+        attention: Attention,
+        downsample: Downsample,
+        norm: Norm,
+        mix: Mix,
+        projection: Projection,
+        product: Product,
+        dim: int,
     ) -> None:
         super().__init__()
-        contexts: dict[str, Callable[[int], nn.Module]] = {
+        contexts: dict[Context, Callable[[int], nn.Module]] = {
             "lsam": partial(LSAM, downsample=downsample, norm=norm),
             "strided_conv": partial(strided_conv, norm=norm),
         }
-        attentions: dict[str, Callable[[int, int], nn.Module]] = {
+        attentions: dict[Attention, Callable[[int, int], nn.Module]] = {
             "fccfm": partial(FCCFM, mix=mix, projection=projection, norm=norm, product=product, dim=dim),
             **{name: partial(reweighted, gate, norm=norm) for name, gate in CHANNEL_GATES.items()},
         }

@@ -13,16 +13,24 @@ Deviations: none known. Open in the paper, hence arguments: how it downsamples, 
 that three does not divide are split with the larger parts first.
 """
 
+from collections.abc import Callable
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gffpn.choice import choose
 from gffpn.layers.cat import cat_channels
-from gffpn.layers.conv import optional_norm
+from gffpn.layers.conv import Norm, optional_norm
 
 DILATIONS = (1, 2, 3)
-POOLS = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d, "stride": None}
+Downsample = Literal["max", "avg", "stride"]
+POOLS: dict[Downsample, Callable[..., nn.Module] | None] = {
+    "max": nn.MaxPool2d,
+    "avg": nn.AvgPool2d,
+    "stride": None,
+}
 
 
 def split_in_three(channels: int) -> list[int]:
@@ -86,7 +94,7 @@ class LSAM(nn.Module):
     norm: `none`, or `batch` between pointwise convolution and ReLU.
     """
 
-    def __init__(self, channels: int, *, downsample: str = "max", norm: str = "none") -> None:
+    def __init__(self, channels: int, *, downsample: Downsample, norm: Norm) -> None:
         super().__init__()
         pool = choose("downsample", downsample, POOLS)
         step = 2 if pool is None else 1

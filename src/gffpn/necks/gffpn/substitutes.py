@@ -5,16 +5,17 @@ Attention Module (ECCV 2018). Both in the libraries' form, with their reduction 
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 from torch import nn
 from torchvision.ops import SqueezeExcitation
 
-from gffpn.layers.conv import optional_norm, relu
+from gffpn.layers.conv import Norm, optional_norm, relu
 
 REDUCTION = 16
 
 
-def strided_conv(channels: int, *, norm: str) -> nn.Module:
+def strided_conv(channels: int, *, norm: Norm) -> nn.Module:
     """In LSAM's place: ReLU(3x3 of stride 2). (N, C, H, W) to (N, C, ceil(H / 2), ceil(W / 2))."""
     conv = nn.Conv2d(channels, channels, 3, 2, 1, bias=False)
     return nn.Sequential(conv, optional_norm(norm, channels), relu())
@@ -42,7 +43,8 @@ def squeezed(channels: int) -> int:
     return max(4, channels // REDUCTION)
 
 
-CHANNEL_GATES: dict[str, Callable[[int], nn.Module]] = {
+ChannelGate = Literal["se", "cbam", "none"]
+CHANNEL_GATES: dict[ChannelGate, Callable[[int], nn.Module]] = {
     "se": squeeze_excitation,
     "cbam": cbam,
     "none": no_gate,
@@ -50,7 +52,7 @@ CHANNEL_GATES: dict[str, Callable[[int], nn.Module]] = {
 
 
 def reweighted(
-    gate: Callable[[int], nn.Module], in_channels: int, out_channels: int, *, norm: str
+    gate: Callable[[int], nn.Module], in_channels: int, out_channels: int, *, norm: Norm
 ) -> nn.Module:
     """In FCCFM's place: the gate, then FCCFM's 1x1. (N, C_in, H, W) to (N, C_out, H, W)."""
     project = nn.Conv2d(in_channels, out_channels, 1, bias=False)
