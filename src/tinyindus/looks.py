@@ -1,7 +1,7 @@
 """What a defect looks like, wherever it sits; and how far a look-alike's mark comes to look like it.
 
 Defects and look-alikes draw their looks here, by the same code and from the same distributions: at match 1 a
-single mark cannot be told from a defect, and its surroundings must be looked at.
+single mark cannot be distinguished from a defect, and its surroundings must be looked at.
 """
 
 from dataclasses import dataclass, replace

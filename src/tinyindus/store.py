@@ -42,11 +42,11 @@ def write_dataset(
     progress: bool,
     test_dials: tuple[Dials, ...] | None = None,
 ) -> Path:
-    """Write the data set below `root` unless it lies there already and whole, and give its folder.
+    """Write the data set below `root` unless it exists there complete, and return its folder.
 
     The folder is named by a hash of everything that determines it. Of two processes that want it at once, one
     draws and the other waits. `image_size` is (height, width); `counts` are scenes, and the test split holds
-    each of its scenes once an entry of `test_dials` (None: once, with `dials`).
+    each of its scenes once per entry of `test_dials` (None: once, with `dials`).
 
     Raises ValueError for a split that is missing, unknown or empty.
     """
@@ -70,7 +70,7 @@ def write_dataset(
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether the annotations can be read and each of their images has a file, which is not opened."""
+    """Return True if the annotations are readable and each image has a file, which is not opened."""
     try:
         for split in SPLITS:
             document = json.loads((folder / "annotations" / f"{split}.json").read_text())
@@ -83,7 +83,7 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _draw(folder: Path, plan: Plan, info: Mapping[str, Any], progress: bool) -> None:
-    """Draw the set beside its place, and put it there: it appears complete or not at all."""
+    """Draw the set in a temporary folder and rename it, so that it appears complete or not at all."""
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         _write(draft, plan, info, progress)
@@ -107,14 +107,14 @@ def _write(draft: Path, plan: Plan, info: Mapping[str, Any], progress: bool) -> 
 
 
 def _lists(entries: list[Entry], plan: Plan) -> dict[str, list[dict[str, Any]]]:
-    """COCO's lists of images and annotations of one split, and that of the missed ones."""
+    """Return COCO's lists of images, annotations and missed annotations of one split."""
     images: list[dict[str, Any]] = []
     given: list[dict[str, Any]] = []
     missed: list[dict[str, Any]] = []
     for number, entry in enumerate(entries, start=1):
         image = {"id": number, "height": plan.image_size[0], "width": plan.image_size[1]}
-        told = ("file_name", "group", "product", "entry")
-        images.append(image | {key: entry[key] for key in told if key in entry})
+        kept = ("file_name", "group", "product", "entry")
+        images.append(image | {key: entry[key] for key in kept if key in entry})
         found = [{"image_id": number, **defect} for defect in entry["defects"]]
         if entry["split"] == "train":
             found, lost = spoil(found, plan.dials, plan.image_size, plan.seed, entry["i"])

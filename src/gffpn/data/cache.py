@@ -1,4 +1,4 @@
-"""Decoded, letterboxed images, kept so that no epoch and no run of a sweep decodes an image again."""
+"""A cache of decoded, letterboxed images, so that each image is decoded once for all epochs and runs."""
 
 import hashlib
 import json
@@ -82,11 +82,11 @@ class ImageCache:
 
     @property
     def file(self) -> Path:
-        """Where mode "disk" keeps the pixels; images.json beside it, written last, tells its length."""
+        """Path of the pixels in mode "disk"; images.json in its folder, written last, holds its length."""
         return self.folder / "images.npy"
 
     def _open(self) -> NDArray[np.uint8] | None:
-        """The mapped file, if it is there and whole."""
+        """Map the file if it exists and is complete."""
         try:
             whole = json.loads(self.file.with_suffix(".json").read_text()) == self._facts()
         except (FileNotFoundError, json.JSONDecodeError):
@@ -115,7 +115,7 @@ class ImageCache:
             )
 
     def _write(self) -> None:
-        """Through a file object: where a disk runs full, writing to a memory map would kill the process."""
+        """Write through a file object: on a full disk, writing to a memory map would kill the process."""
         log.info("caching %d images in %s", len(self), self.folder)
         needed = len(self) * 3 * self.image_size[0] * self.image_size[1]
         free = shutil.disk_usage(self.folder).free
@@ -140,7 +140,7 @@ class ImageCache:
         os.fsync(stream.fileno())
 
     def _decoded(self) -> Iterator[NDArray[np.uint8]]:
-        """All images in order."""
+        """Decode all images, in order."""
         return in_threads(self._letterboxed, range(len(self)), "Caching images")
 
     def _letterboxed(self, number: int) -> NDArray[np.uint8]:
@@ -155,7 +155,7 @@ class ImageCache:
 
 
 def source_digest(records: Sequence[ImageRecord]) -> str:
-    """8 hex digits over the files' places, sizes and times: an index knows the boxes, not the pixels."""
+    """Return 8 hex digits over the files' paths, sizes and times: an index does not cover the pixels."""
     digest = hashlib.sha256()
     for record in records:
         facts = os.stat(record.path)

@@ -26,7 +26,7 @@ class DetectionData(L.LightningDataModule):
     """Train, val and test batches (see `Batch`): with one seed they are the same for every network.
 
     image_size (H, W). batch_size counts the images of a step, over all devices. workers: processes a
-    loader has; their number changes no batch. max_epochs tells the augmentation when the last epochs begin.
+    each loader; their number changes no batch. max_epochs fixes when the last epochs of augmentation begin.
     cache: see `ImageCache`.
 
     The sampler shards over devices by itself: the Trainer needs `use_distributed_sampler=False`.
@@ -68,13 +68,13 @@ class DetectionData(L.LightningDataModule):
         self.datasets: dict[str, DetectionDataset] = {}
 
     def prepare_data(self) -> None:
-        """Build the disk cache in one process a machine, before the others look for it."""
+        """Build the disk cache in one process per machine, before the others look for it."""
         if self.cache == "disk":
             for split in SPLITS:
                 self._images(split)
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the splits that the stage needs; None: all."""
+        """Open the splits that the stage needs, or all of them for None."""
         for split in SPLITS if stage is None else STAGE_SPLITS[stage]:
             if split not in self.datasets:
                 train = split == "train"
@@ -96,7 +96,7 @@ class DetectionData(L.LightningDataModule):
         return self.caches[split]
 
     def train_dataloader(self) -> DataLoader[Item]:
-        """Shuffled and augmented."""
+        """Return batches of the training split, shuffled and augmented."""
         return self._loader("train")
 
     def val_dataloader(self) -> DataLoader[Item]:
@@ -148,11 +148,11 @@ class DetectionData(L.LightningDataModule):
         )
 
     def count_thinner(self, side: float) -> dict[str, int]:
-        """By split, how many boxes have a side shorter than this in network pixels, before augmentation."""
+        """Count, by split, boxes with a side below this in network pixels, before augmentation."""
         return {split: int((self.boxes_wh(split).amin(1) < side).sum()) for split in SPLITS}
 
     def boxes_wh(self, split: str = "train") -> Tensor:
-        """Width and height of every box of a split in network pixels, before augmentation; float32 (M, 2)."""
+        """Return every box's width and height in network pixels before augmentation, float32 (M, 2)."""
         sizes = [np.zeros((0, 2), np.float32)]
         for record in self.index.splits[split]:
             boxes = Letterbox.fit((record.height, record.width), self.image_size).to_network(record.boxes)

@@ -53,7 +53,7 @@ class Batch(TypedDict):
 
 
 class DetectionDataset(Dataset[Item]):
-    """Return samples as `dataset[epoch, position]`, which depend on these two and the seed alone.
+    """Samples as `dataset[epoch, position]`: with augmentation they depend on these two and the seed alone.
 
     Without augmentation the epoch does not matter. Any process and any order give the same sample.
     """

@@ -1,4 +1,4 @@
-"""What every reader gives: the images of a data set, their boxes and their splits."""
+"""The result of every reader: the images of a data set, their boxes and their splits."""
 
 import hashlib
 from collections.abc import Mapping

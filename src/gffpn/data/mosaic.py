@@ -30,7 +30,7 @@ class Source(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What augmentation gives."""
+    """The result of augmentation."""
 
     image: Tensor
     """uint8 (3, H, W)"""
@@ -41,7 +41,7 @@ class Sample(NamedTuple):
 
 
 class BoxRule(NamedTuple):
-    """When a box is still a box after a crop and a resize."""
+    """The condition under which a box survives a crop and a resize."""
 
     min_box_px: float
     """A side that shrinks below this many pixels loses its box; one that was thinner before may stay so."""
@@ -51,7 +51,7 @@ class BoxRule(NamedTuple):
     def keeps(
         self, before: NDArray[np.float32], moved: NDArray[np.float32], clipped: NDArray[np.float32]
     ) -> NDArray[np.bool_]:
-        """Mask (M,) from the boxes in the source, on the canvas, and on the canvas cut to what is visible."""
+        """Return a mask (M,) from boxes in the source, on the canvas, and on the canvas clipped to the view."""
         sides = clipped[:, 2:] - clipped[:, :2]
         needed = np.minimum(before[:, 2:] - before[:, :2], self.min_box_px)
         share = sides.prod(1) / (moved[:, 2:] - moved[:, :2]).prod(1)
@@ -71,7 +71,7 @@ class Span(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """Canvas pixels a source pixel."""
+        """Canvas pixels per source pixel."""
         return (self.to_stop - self.to_start) / (self.stop - self.start)
 
 
@@ -109,7 +109,7 @@ def paste(canvas: Tensor, source: Source, rows: Span | None, columns: Span | Non
 
 
 def blank(size: tuple[int, int]) -> Tensor:
-    """A grey canvas, uint8 (3, H, W)."""
+    """Return a grey canvas, uint8 (3, H, W)."""
     return torch.full((3, *size), GREY, dtype=torch.uint8)
 
 
@@ -120,7 +120,7 @@ def four_around(
     rule: BoxRule,
     rng: np.random.Generator,
 ) -> Sample:
-    """Four images around a random point of the middle half, each with its own scale and part in view."""
+    """Paste four images around a random point of the middle half, each with its own scale and part."""
     canvas = blank(size)
     middle_y, middle_x = (round(side * rng.uniform(0.25, 0.75)) for side in size)
     parts = []

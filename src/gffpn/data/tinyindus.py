@@ -24,7 +24,7 @@ class TinyIndusSim:
     written once below `cache_dir`.
 
     `test_dials` turns dials on the test split only. None: test is drawn as train is. Else each test scene is
-    there once an entry, with that entry's dials turned: one entry is a shift, several are twins, equal but
+    drawn once per entry, with that entry's dials turned: one entry is a shift, several are twins, equal but
     for what the dial moves. `{contrast: 0}` is the scene without its defects, and `{}` the scene as it is.
     Look-alikes go on imitating the defects of the training split, so that a dial of the defects moves
     nothing else.
@@ -89,7 +89,7 @@ class TinyIndusSim:
             self.test_dials = tuple(turn_test(self.dials, entry) for entry in test_dials)
 
     def index(self) -> DataIndex:
-        """Write the pictures if they are not there, and give their index."""
+        """Write the pictures unless they exist, and return their index."""
         folder = write_dataset(
             self.cache_dir,
             dials=self.dials,
@@ -99,13 +99,13 @@ class TinyIndusSim:
             progress=True,
             test_dials=self.test_dials,
         )
-        told = ", ".join(f"{name}={value}" for name, value in asdict(self.dials).items())
+        settings = ", ".join(f"{name}={value}" for name, value in asdict(self.dials).items())
         if self.test_overrides:
-            told += f"; test: {[dict(entry) for entry in self.test_overrides]}"
-        return replace(self._read(folder), origin=f"simulated, {folder.name}: {told}", simulated=True)
+            settings += f"; test: {[dict(entry) for entry in self.test_overrides]}"
+        return replace(self._read(folder), origin=f"simulated, {folder.name}: {settings}", simulated=True)
 
     def _read(self, folder: Path) -> DataIndex:
-        """The written set, read as any other COCO set is."""
+        """Read the written set like any other COCO set."""
         reader = COCO(
             self.cache_dir,
             self.image_size,

@@ -1,4 +1,4 @@
-"""What a data set holds and what is doubtful about it, as plain values that JSON can take."""
+"""A data set's contents and doubtful entries, as plain values that JSON can hold."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ Table = dict[str, dict[str, int]]
 
 
 def card(index: DataIndex, image_size: tuple[int, int], bins: Sequence[Bin]) -> dict[str, Any]:
-    """Counts by split, and pairs of images or boxes that contradict each other.
+    """Return counts by split, and pairs of images or boxes that contradict each other.
 
     `image_size` (height, width) is the network's input.
     """
@@ -58,7 +58,7 @@ def card(index: DataIndex, image_size: tuple[int, int], bins: Sequence[Bin]) -> 
 
 
 def same_labels(one: ImageRecord, other: ImageRecord) -> bool:
-    """Whether two near-duplicates hold the same objects: each box has its own partner of its class."""
+    """Return True if two near-duplicates hold the same objects: each box has a partner of its class."""
     if sorted(one.labels.tolist()) != sorted(other.labels.tolist()):
         return False
     overlaps = _overlaps(_relative(one), _relative(other))
@@ -73,7 +73,7 @@ def same_labels(one: ImageRecord, other: ImageRecord) -> bool:
 
 
 def class_conflicts(record: ImageRecord) -> list[tuple[int, int]]:
-    """The labels of each two boxes of an image that lie in one place and differ in their class."""
+    """Return the labels of each two boxes of an image that share a place and differ in class."""
     overlaps = _overlaps(record.boxes, record.boxes)
     apart = record.labels[:, None] != record.labels[None, :]
     found = np.argwhere(np.triu((overlaps > SAME_PLACE) & apart, k=1))
@@ -98,7 +98,7 @@ def _split_counts(records: Sequence[ImageRecord]) -> dict[str, int]:
 
 
 def _by_split(index: DataIndex, keys: Callable[[ImageRecord], Sequence[str]], order: Sequence[str]) -> Table:
-    """How often each key is found in each split; keys in `order`, then the others, most frequent first."""
+    """Count each key by split; keys in `order`, then the others, most frequent first."""
     counts = {
         split: Counter(key for record in records for key in keys(record))
         for split, records in index.splits.items()

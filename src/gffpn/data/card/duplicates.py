@@ -1,4 +1,4 @@
-"""Images of a set that are equal or nearly so: what leaks from one split into another.
+"""Equal and nearly equal images of a set, which leak from one split into another.
 
 Two images are near-duplicates if no cell of their 32 x 32 grey thumbnails differs by more than `TOLERANCE`:
 another compression, another size or a little more light pass, a defect of a few cells does not. Mirrored,
@@ -21,13 +21,13 @@ from gffpn.machine.threads import in_threads
 
 CELLS, COARSE = 32, 8
 TOLERANCE = 10
-"""Grey levels of 255. In NEU-DET, of 20 images saved anew as JPEG of quality 30 none differs by more than 5;
+"""Grey levels of 255. In NEU-DET, of 20 images saved again as JPEG of quality 30 none differs by more than 5;
 no two of its 1,800 images but one exact pair are nearer than 13."""
 _BLOCK = 512
 
 
 class Thumbnail(NamedTuple):
-    """What is compared of an image."""
+    """The features of an image that are compared."""
 
     digest: bytes
     """Of the file's bytes."""
@@ -36,7 +36,7 @@ class Thumbnail(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two images, by position, the first one lower."""
+    """Positions of two images, the lower one first."""
 
     one: int
     other: int
@@ -45,7 +45,7 @@ class Pair(NamedTuple):
 
 
 def near_duplicates(records: Sequence[ImageRecord]) -> list[Pair]:
-    """All pairs of equal or nearly equal images."""
+    """Return all pairs of equal or nearly equal images."""
     thumbnails = list(in_threads(_thumbnail, [record.path for record in records], "Comparing images"))
     grey = np.stack([thumbnail.grey for thumbnail in thumbnails])
     return [
@@ -55,10 +55,10 @@ def near_duplicates(records: Sequence[ImageRecord]) -> list[Pair]:
 
 
 def close_pairs(grey: NDArray[np.uint8], tolerance: int) -> Iterator[tuple[int, int]]:
-    """Positions i < j of thumbnails (N, 32, 32) of which no cell differs by more than `tolerance`.
+    """Return the positions i < j of thumbnails (N, 32, 32) of which no cell differs by more than `tolerance`.
 
     None is missed: if no cell differs by more, then neither do the means of 4 x 4 cells, and so two such
-    coarse thumbnails lie within 8 times `tolerance`, which one matrix product tells of all pairs.
+    coarse thumbnails lie within 8 times `tolerance`, which one matrix product tests for all pairs.
     """
     step = CELLS // COARSE
     coarse = grey.reshape(-1, COARSE, step, COARSE, step).mean((2, 4), dtype=np.float64)

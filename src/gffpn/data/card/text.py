@@ -13,7 +13,7 @@ SHOWN = 10
 
 
 def print_card(card: Mapping[str, Any], console: Console) -> None:
-    """Tables of counts by split, then what is doubtful, at most `SHOWN` of each."""
+    """Print counts by split, then doubtful entries, at most `SHOWN` of each kind."""
     size = " x ".join(map(str, card["image_size"]))
     console.print(f"Data fingerprint {card['fingerprint']}, image size {size} (H x W)", markup=False)
     if card["origin"]:
@@ -55,11 +55,11 @@ def _print_table(console: Console, title: str, rows: Mapping[str, Mapping[str, i
 
 
 def _print_pairs(console: Console, title: str, pairs: Sequence[Mapping[str, Any]]) -> None:
-    def told(pair: Mapping[str, Any]) -> str:
+    def line(pair: Mapping[str, Any]) -> str:
         one, other = (f"{name} ({split})" for name, split in zip(pair["images"], pair["splits"], strict=True))
         return f"{one} = {other}" if pair["exact"] else f"{one} ~ {other}"
 
-    _print_list(console, title, [told(pair) for pair in pairs])
+    _print_list(console, title, [line(pair) for pair in pairs])
 
 
 def _print_list(console: Console, title: str, lines: Sequence[str]) -> None:

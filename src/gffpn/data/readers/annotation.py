@@ -1,4 +1,4 @@
-"""What a file says of one image, and which of its boxes can be used."""
+"""The annotation of one image, and the check of its boxes."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ TOLERANCE = 1.0
 
 @dataclass(frozen=True)
 class Annotation:
-    """What a file says of one image."""
+    """The annotation of one image."""
 
     image: str
     """Path below the root."""

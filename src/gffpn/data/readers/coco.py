@@ -22,7 +22,7 @@ WORDS: Mapping[type, str] = {int: "a whole number", str: "a text"}
 
 @dataclass(kw_only=True)
 class COCO(Reader):
-    """One JSON file, or one a split, and the folder that its file names start from.
+    """One JSON file, or one per split, and the folder that its file names start from.
 
     `annotations` (files) and `images` (folders) lie below `root`; each may be a mapping from split. Category
     ids become 0 .. K-1 in the order of the ids, or of `classes` where they are given. Crowd annotations are
@@ -37,7 +37,7 @@ class COCO(Reader):
         self._intake = self.intake(self._places)
 
     def index(self) -> DataIndex:
-        """Read and check the whole set; each call reads anew."""
+        """Read and check the whole set; each call reads the files again."""
         images, annotations = self._places["train"]
         root, faults = self._intake.open(f"{images} and {annotations}")
         contents: dict[str, tuple[str, str, Item]] = {}
@@ -76,7 +76,7 @@ def _load(root: Root, folder: str, name: str, faults: Faults) -> Item | None:
 
 
 def _items(name: str, content: Item, key: str, needs: Mapping[str, type], faults: Faults) -> Iterator[Item]:
-    """The entries of a list whose ids are new and whose needed values have the right type."""
+    """Yield the entries of a list whose ids are new and whose needed values have the right type."""
     seen: set[int] = set()
     for position, item in enumerate(content[key]):
         values = item if isinstance(item, dict) else {}

@@ -15,7 +15,7 @@ ON_ERROR = ("raise", "skip")
 
 
 class Kind(StrEnum):
-    """What can be wrong; the words stand in the message."""
+    """Kinds of faults; the words stand in the message."""
 
     MISSING_FOLDER = "missing folder or file"
     CLASSES = "class names that cannot be used"
@@ -61,7 +61,7 @@ ADVICE: Mapping[str, str] = {
     Kind.TWO_SPLITS: "a figure on images that were trained on tells nothing: keep them in one",
     Kind.OUTSIDE_ROOT: "move the file below data.root, or widen data.root",
 }
-"""What to do about a kind, where the kind alone tells it."""
+"""The advice for a kind, where it depends on the kind alone."""
 
 
 class FaultyData(DataError):
@@ -74,7 +74,7 @@ class FaultyData(DataError):
         super().__init__(self.told(max(1, SHOWN // len(self.found))))
 
     def told(self, share: int | None = None) -> str:
-        """The message with at most `share` faults of each kind; None: with all."""
+        """Return the message with at most `share` faults of each kind, or all of them for None."""
         total = sum(map(len, self.found.values()))
         lines = [f"{self.root}: {total} fault{'s' if total > 1 else ''} in the data set"]
         for kind, whats in self.found.items():
@@ -105,7 +105,7 @@ class Faults:
         self._repairs: Counter[str] = Counter()
 
     def add(self, kind: Kind, what: str) -> None:
-        """Note a fault; `what` names the file and tells what was found and expected."""
+        """Note a fault; `what` names the file and says what was found and expected."""
         # a file's name or text may hold what breaks a line or a terminal
         printable = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in what)
         self._found.setdefault(kind, []).append(printable)

@@ -1,4 +1,4 @@
-"""What an annotation file in another form looks like, so that its refusal can tell the cure."""
+"""Recognise annotation files of another format, so that the refusal can name the remedy."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ YOLO_LINE = "'class cx cy w h' in fractions of the image's sides"
 
 
 class WrongFormat(ValueError):
-    """An annotation file that is no accident but has another form; the message tells which."""
+    """An annotation file that is no accident but has another format, which the message names."""
 
 
 def check_text(text: str, *, wanted: str) -> None:
@@ -46,7 +46,7 @@ def yolo_box(line: str) -> tuple[int, float, float, float, float]:
         raise _yolo_fault(line, words, values)
     label, x, y, w, h = values
     far = [value for value in (x, y, w, h) if 2 < abs(value) < math.inf]
-    if far:  # by two images and more; what is a little outside is told as such
+    if far:  # by two images and more; what is a little outside is reported as such
         raise WrongFormat(f"{line[:60]!r} looks like pixels, expected {YOLO_LINE}")
     return int(label), x, y, w, h
 
@@ -82,5 +82,5 @@ def check_coco(content: Any) -> None:
 
 
 def are_fractions(boxes: Sequence[Sequence[float]]) -> bool:
-    """Whether no box (xyxy) of a whole file reaches beyond the first pixel."""
+    """Return True if no box (xyxy) of a whole file reaches beyond the first pixel."""
     return bool(boxes) and all(math.isfinite(side) and side <= 1 for box in boxes for side in box)

@@ -1,4 +1,4 @@
-"""Image files as RGB arrays, and what is unusual about a file."""
+"""Image files as RGB arrays, and the unusual traits of a file."""
 
 import struct
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _PIL_FAULTS = (OSError, SyntaxError, ValueError, struct.error, Image.Decompressi
 
 
 class Look(NamedTuple):
-    """What one decoding of a file tells."""
+    """The result of decoding a file once."""
 
     height: int
     width: int
@@ -33,7 +33,7 @@ class Look(NamedTuple):
 
 
 def look(path: Path) -> Look:
-    """Decode a file once to see whether it is whole, and what it holds.
+    """Decode a file once to check that it is complete, and describe it.
 
     8 bit grey, RGB and opaque images with an alpha channel are usual. Raises DataError, naming the file, for
     what `read_image` cannot read.
@@ -58,7 +58,7 @@ def _turned(image: Image.Image) -> Iterator[tuple[str, str]]:
 
 
 def _coloured(image: Image.Image) -> Iterator[tuple[str, str]]:
-    # the mode of a 16 bit RGB file is plain RGB; grey is told with its values
+    # the mode of a 16 bit RGB file is plain RGB; grey is reported with its values
     if ";16" in str(getattr(image, "tile", "")) and not image.mode.startswith("I"):
         yield Kind.DEEP_IMAGE, f"16 bits a channel, {image.mode}"
     if image.mode in ("P", "PA"):
@@ -86,7 +86,7 @@ def _transparent(image: Image.Image) -> Iterator[tuple[str, str]]:
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB, upright by its EXIF orientation.
+    """Read an image as (H, W, 3) RGB, upright by its EXIF orientation.
 
     Grey, palette and CMYK images are converted and transparency is dropped. 16 bits are scaled by the full
     range (65535 becomes 255), never by what one image holds, so that equal greys stay equal.
@@ -127,7 +127,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _grey(image: Image.Image) -> NDArray[np.int64]:
-    """The values of a grey image of more than 8 bits."""
+    """Return the values of a grey image of more than 8 bits."""
     if image.mode == "F":
         raise ValueError("floating point pixels, expected 8 or 16 bits")
     grey = np.asarray(image).astype(np.int64)

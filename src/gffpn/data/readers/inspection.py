@@ -1,4 +1,4 @@
-"""Every image of a set is decoded once at the door; a memo remembers which files were whole."""
+"""Decode every image of a set once; a memo remembers the results."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ RULES = f"1, Pillow {PIL.__version__}"
 
 
 def inspect(paths: Iterable[Path], cache_dir: Path) -> dict[Path, Look | DataError]:
-    """What each file holds, or why it cannot be read.
+    """Return each file's contents, or why it cannot be read.
 
     A file that was whole and keeps its size and time is not decoded again: a memo below `cache_dir` knows it.
     """

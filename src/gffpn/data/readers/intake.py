@@ -1,4 +1,4 @@
-"""From what an annotation file says to checked records: what every reader does alike."""
+"""The step from annotations to checked records that all readers share."""
 
 import logging
 import os
@@ -24,7 +24,7 @@ UNUSUAL = ("refuse", "convert")
 class Intake:
     """Checks annotations against their images and builds the index.
 
-    The arguments are `Reader`'s. Raises ValueError for other values than it tells.
+    The arguments are `Reader`'s. Raises ValueError for values that it does not list.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Intake:
         self._group = None if group_pattern is None else _pattern(group_pattern)
 
     def open(self, holds: str) -> tuple[Root, Faults]:
-        """The root, which should contain what `holds` tells, and an empty list of faults."""
+        """Return the root, which should contain what `holds` names, and an empty list of faults."""
         root = Root(self._root, holds)
         return root, Faults(root.path, self._on_error)
 

@@ -1,4 +1,4 @@
-"""Image folders beside folders of annotation files with the same stems."""
+"""Image folders and folders of annotation files with the same stems."""
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -98,7 +98,7 @@ def _refuse_orphans(root: Root, pairs: Mapping[str, list[Pair]], suffix: str, fa
     claimed = {pair.annotation for found in pairs.values() for pair in found if pair.annotation}
     for folder in sorted({os.path.dirname(name) for name in claimed}):
         files = {below(folder, name) for name in _files(root.path / folder, {suffix})}
-        # labelImg leaves its class names beside the labels
+        # labelImg leaves its class names in the labels' folder
         for orphan in sorted(files - claimed - {below(folder, "classes.txt")}):
             faults.add(Kind.MISSING_IMAGE, f"{orphan}: no image of that name ({' '.join(sorted(SUFFIXES))})")
 

@@ -1,4 +1,4 @@
-"""What the readers of COCO, VOC and YOLO are told alike."""
+"""The arguments that the readers of COCO, VOC and YOLO share."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -13,7 +13,7 @@ class Reader:
     """`root` is the data set's folder; without `classes`, the set itself names them.
 
     `splits`, `fractions`, `split_seed`: see `Partition`. `group_pattern` is a regular expression: what its
-    first group finds in a file's stem names the image's group. `unusual_images` tells whether an image that
+    first group finds in a file's stem names the image's group. `unusual_images` says whether an image that
     `read_image` converts with a loss is a fault ("refuse") or is converted ("convert"). With `on_error`
     "raise" all faults are refused together; with "skip" each is logged, a bad box is dropped alone, and an
     image with any other fault as a whole. What was inspected is remembered below `cache_dir`.

@@ -1,4 +1,4 @@
-"""The folder that a data set lies in: no path taken from its files leads out of it."""
+"""The folder of a data set; no path read from its files may lead out of it."""
 
 import os
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -10,7 +10,7 @@ from gffpn.data.readers.faults import Faults, Kind
 class Root:
     """Resolves names below the data set's folder.
 
-    Raises DataError when `root` is None or no folder; `holds` tells what it should contain.
+    Raises DataError when `root` is None or no folder; `holds` names what it should contain.
     """
 
     def __init__(self, root: str | None, holds: str) -> None:
@@ -24,7 +24,7 @@ class Root:
             raise DataError(f"data.root={root}: no such folder; {contents(self.path)}")
 
     def inside(self, name: str) -> Path | None:
-        """The real path of `name`; None if it is absolute, climbs up or follows a link out of the root."""
+        """Return the real path of `name`; None if it is absolute, climbs up or links out of the root."""
         posix = name.replace("\\", "/")
         anchored = posix.startswith("/") or PureWindowsPath(name).drive
         if anchored or "\0" in name or ".." in posix.split("/"):
@@ -36,7 +36,7 @@ class Root:
         return Path(real) if real == self._prefix[:-1] or real.startswith(self._prefix) else None
 
     def folder(self, name: str, faults: Faults) -> Path | None:
-        """The folder `name`, or None and a fault."""
+        """Return the folder `name`, or None after noting a fault."""
         path = self.inside(name)
         if path is None or not path.is_dir():
             self._missing(name, path, "folder", faults)
@@ -47,7 +47,7 @@ class Root:
         return None
 
     def file(self, name: str, faults: Faults) -> Path | None:
-        """The file `name`, or None and a fault."""
+        """Return the file `name`, or None after noting a fault."""
         path = self.inside(name)
         if path is not None and path.is_file():
             return path
@@ -60,12 +60,12 @@ class Root:
 
 
 def below(folder: str, name: str) -> str:
-    """`folder/name` in its shortest form, with forward slashes."""
+    """Return `folder/name` in its shortest form, with forward slashes."""
     return str(PurePosixPath(folder.replace("\\", "/"), name.replace("\\", "/")))
 
 
 def contents(path: Path) -> str:
-    """What lies where `path` was expected: the nearest folder that exists, and its subfolders."""
+    """Describe what lies where `path` was expected: the nearest folder that exists, and its subfolders."""
     nearest = next(parent for parent in (path, *path.parents) if parent.is_dir())
     folders = sorted(entry.name for entry in os.scandir(nearest) if entry.is_dir())
     shown = ", ".join(folders[:10]) + (f" and {len(folders) - 10} more" if len(folders) > 10 else "")

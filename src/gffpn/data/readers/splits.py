@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class Named(Protocol):
-    """Whatever stands for an image."""
+    """Anything that stands for an image."""
 
     @property
     def image(self) -> str:
@@ -101,7 +101,7 @@ class Partition:
 def draw(
     records: Sequence[ImageRecord], fractions: Mapping[str, float], seed: int
 ) -> dict[str, list[ImageRecord]]:
-    """Share out `records` so that each split gets its fraction of every class's images.
+    """Distribute `records` so that each split gets its fraction of every class's images.
 
     The order of `records`, the machine and the folder do not matter: images stand in the order of a hash of
     seed and name. The rarest class is shared out first; a group goes to one split as a whole.

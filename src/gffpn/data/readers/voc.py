@@ -46,7 +46,7 @@ class VOC(Reader):
         self._shift = CORNERS[self.corners]
 
     def index(self) -> DataIndex:
-        """Read and check the whole set; each call reads anew."""
+        """Read and check the whole set; each call reads the files again."""
         images, annotations = self._places["train"]
         root, faults = self._intake.open(f"{images} and {annotations}")
         pairs = pair_up(root, self._places, ".xml", self._intake.partition, faults)

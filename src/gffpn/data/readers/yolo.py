@@ -1,4 +1,4 @@
-"""YOLO text labels: one file an image, a line a box: "class cx cy w h" in fractions of the image's sides."""
+"""YOLO text labels: a file per image, a line per box: "class cx cy w h" in fractions of the image's sides."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class YOLO(Reader):
     """Images in one folder, text files of the same stems in another.
 
     `images` and `labels` are folders below `root`, or mappings from split to folder. Without `classes`, they
-    are the `names` of data.yaml in the root; its paths are not used. `unlabelled` tells what an image without
+    are the `names` of data.yaml in the root; its paths are not used. `unlabelled` says what an image without
     a label file is: a fault ("refuse"), or an image without objects ("background"). The other arguments:
     `Reader`. Raises ValueError here and DataError in `index`.
     """
@@ -38,7 +38,7 @@ class YOLO(Reader):
         self._intake = self.intake(self._places)
 
     def index(self) -> DataIndex:
-        """Read and check the whole set; each call reads anew."""
+        """Read and check the whole set; each call reads the files again."""
         images, labels = self._places["train"]
         root, faults = self._intake.open(f"{images} and {labels}")
         classes = self._intake.classes or _names(root, faults)
