@@ -51,7 +51,7 @@ class BoxRule(NamedTuple):
     def keeps(
         self, before: NDArray[np.float32], moved: NDArray[np.float32], clipped: NDArray[np.float32]
     ) -> NDArray[np.bool_]:
-        """Return a mask (M,) from boxes in the source, on the canvas, and on the canvas clipped to the view."""
+        """Return a mask (M,) from boxes in the source, on the canvas, and clipped to the view."""
         sides = clipped[:, 2:] - clipped[:, :2]
         needed = np.minimum(before[:, 2:] - before[:, :2], self.min_box_px)
         share = sides.prod(1) / (moved[:, 2:] - moved[:, :2]).prod(1)
