@@ -31,12 +31,7 @@ def check(config: DictConfig) -> None:
     """Raise ValueError, in one line, for a number, a choice or an argument that cannot be right."""
     try:
         _check_present(config, PARTS)
-        for key, least in LEAST.items():
-            value = OmegaConf.select(config, key, throw_on_missing=True)
-            if type(value) is not int or value < least:
-                raise ValueError(f"{key}: got {value!r}, expected a whole number, {least} or more")
-        check_least_or_null(config)
-        image_size(config)
+        _check_numbers(config)
         one_of("loader.cache", config.loader.cache, CacheMode)
         one_of("logger.wandb", config.logger.wandb, LoggingMode)
         choices = _choices(config)
@@ -47,13 +42,13 @@ def check(config: DictConfig) -> None:
 
 
 def check_data(config: DictConfig) -> None:
-    """Raise ValueError, in one line, for a data source or an image size that cannot be right.
+    """Raise ValueError, in one line, for a data source or a number that cannot be right.
 
-    Other parts are not looked at: importing their classes would import torch.
+    The arguments of other parts are not checked: importing their classes would import torch.
     """
     try:
         _check_present(config, ("data",))
-        image_size(config)
+        _check_numbers(config)
         choices = _choices(config)
         for where, node in _with_target(config.data, "data"):
             _check_arguments(where, node, choices)
@@ -65,6 +60,15 @@ def _check_present(config: DictConfig, parts: Sequence[str]) -> None:
     for part in parts:
         if config.get(part) is None:
             raise ValueError(f"{part}: missing, every run needs one")
+
+
+def _check_numbers(config: DictConfig) -> None:
+    for key, least in LEAST.items():
+        value = OmegaConf.select(config, key, throw_on_missing=True)
+        if type(value) is not int or value < least:
+            raise ValueError(f"{key}: got {value!r}, expected a whole number, {least} or more")
+    check_least_or_null(config)
+    image_size(config)
 
 
 def check_least_or_null(config: DictConfig) -> None:
