@@ -54,7 +54,7 @@ benchmark-train: $(STAMP) ## how fast a training is here, and where its time goe
 benchmark-evaluation: $(STAMP) ## seconds that mAP of 10,000 images takes, beside pycocotools (2 minutes)
 	$(RUN) -m benchmarks.evaluation
 
-benchmark-startup: $(STAMP) ## seconds to the first step, and what each run of a sweep adds (5 minutes)
+benchmark-startup: $(STAMP) ## seconds of a short command, and what each run of a sweep adds (5 minutes)
 	$(RUN) -m benchmarks.startup
 
 table5: $(STAMP) ## the paper's Table 5: what its necks cost in its detector, at 640 pixels

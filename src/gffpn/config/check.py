@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gffpn.choice import one_of
 from gffpn.config.compose import image_size
-from gffpn.config.overrides import WRONG_OVERRIDE, told
+from gffpn.config.overrides import WRONG_OVERRIDE, explain
 from gffpn.config.yaml_types import fits, words
 from gffpn.data.cache import CacheMode
 
@@ -38,7 +38,7 @@ def check(config: DictConfig) -> None:
         for where, node in _with_target(config, ""):
             _check_arguments(where, node, choices)
     except WRONG_OVERRIDE as error:
-        raise ValueError(told(error)) from error
+        raise ValueError(explain(error)) from error
 
 
 def check_data(config: DictConfig) -> None:
@@ -53,7 +53,7 @@ def check_data(config: DictConfig) -> None:
         for where, node in _with_target(config.data, "data"):
             _check_arguments(where, node, choices)
     except WRONG_OVERRIDE as error:
-        raise ValueError(told(error)) from error
+        raise ValueError(explain(error)) from error
 
 
 def _check_present(config: DictConfig, parts: Sequence[str]) -> None:

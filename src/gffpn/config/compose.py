@@ -6,7 +6,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from gffpn.config.overrides import CONF, WRONG_OVERRIDE, told
+from gffpn.config.overrides import CONF, WRONG_OVERRIDE, explain
 
 
 def compose_config(overrides: Sequence[str]) -> DictConfig:
@@ -15,7 +15,7 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             config = compose("train", list(overrides), return_hydra_config=True)
     except WRONG_OVERRIDE as error:
-        raise ValueError(told(error)) from error
+        raise ValueError(explain(error)) from error
     HydraConfig.instance().set_config(config)
     return config
 

@@ -63,7 +63,7 @@ def start(main: Callable[[], object]) -> None:
         modules = {frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)}
         if "gffpn.suite.run" in modules:  # a run had begun: no override's fault
             raise
-        refuse(told(error))
+        refuse(explain(error))
     finally:
         del os.environ["HYDRA_FULL_ERROR"]
 
@@ -74,8 +74,8 @@ def refuse(error: Exception | str, *, code: int = 2) -> None:
     raise SystemExit(code) from None
 
 
-def told(error: Exception) -> str:
-    """What is wrong with an override, in one line."""
+def explain(error: Exception) -> str:
+    """Explain in one line what is wrong with an override."""
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = (error.missing_cfg_file or "").rpartition("/")
         return got(group, name, list(error.options))

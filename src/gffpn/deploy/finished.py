@@ -10,7 +10,7 @@ import torch
 from gffpn.build.detector import build_data, build_detector, build_loss_and_decode
 from gffpn.build.index import build_index
 from gffpn.config.compose import image_size
-from gffpn.config.overrides import WRONG_OVERRIDE, told, unwrapped
+from gffpn.config.overrides import WRONG_OVERRIDE, explain, unwrapped
 from gffpn.config.resolve import resolved
 from gffpn.config.stored import stored_config
 from gffpn.data.datamodule import DetectionData
@@ -52,7 +52,7 @@ class FinishedRun:
             detector = build_detector(self.config, len(self.classes))
             decode: Decode[Any] = build_loss_and_decode(self.config, detector.head)[1]
         except WRONG_OVERRIDE as error:
-            raise ValueError(f"{self.folder.config}: {told(unwrapped(error))}") from error
+            raise ValueError(f"{self.folder.config}: {explain(unwrapped(error))}") from error
         check_image_size(self.image_size, size_multiple(detector.neck), neck=self.config.choice.neck)
         best = self.folder.checkpoints / "best.ckpt"
         state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]

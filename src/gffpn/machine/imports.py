@@ -1,4 +1,4 @@
-"""Importing torch and Lightning without Python's search for garbage, of which it makes none."""
+"""Import torch and Lightning with the garbage collector off; importing creates no garbage."""
 
 import atexit
 import gc
@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def first_imports() -> Iterator[None]:
-    """Around the first import of Lightning; does nothing around a later one.
+    """Turn the collector off around the first import of Lightning; do nothing around a later one.
 
-    The import leaves half a million objects that live as long as the process. To search them while they
-    arrive takes a second; to search them again, a quarter of a second at each full collection, and a run of
-    a sweep ends with one. So nothing is collected inside, and what is there at the end is searched no more.
+    The import leaves half a million objects that live as long as the process. Searching them during the
+    import takes a second, and each later full collection, one per run of a sweep, a quarter of a second. At
+    the end of the block the collector is on again and ignores the objects that exist by then.
     """
     if "lightning" in sys.modules:
         yield

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gffpn.build.index import build_index
 from gffpn.config.check import check
-from gffpn.config.overrides import WRONG_OVERRIDE, told
+from gffpn.config.overrides import WRONG_OVERRIDE, explain
 
 
 def check_jobs(config: DictConfig) -> list[list[str]]:
@@ -29,7 +29,7 @@ def check_jobs(config: DictConfig) -> list[list[str]]:
         planned = _jobs(overrides)
         jobs = [loader.load_sweep_config(config, job) for job in planned]
     except WRONG_OVERRIDE as error:
-        raise ValueError(told(error)) from error
+        raise ValueError(explain(error)) from error
     for job in jobs:
         check(job)
     # a set that is read from files; a simulated one is drawn by the first job that needs it

@@ -109,7 +109,7 @@ class AfterAttention(nn.Module):
 class CrossLayerAttention(nn.Module):
     """Every map attends to all, within groups: a list of (N, C, r h, r w), r in `ratios`, to the same shapes.
 
-    Letters: see layers/cross_layer_groups.py.
+    Letters: see groups.py.
 
     ratios: a map's side over that of the last, finest first. dim: D. hidden_channels: of the MLP.
     """

@@ -9,7 +9,7 @@ Du et al.: Cross-Layer Feature Pyramid Transformer for Small Object Detection in
 CCA attends over channels, CSA over space, both across the four levels; no feature is upsampled.
 
 Deviations: the parameters of the reference that cannot change an output are left out (see
-layers/cross_layer_attention.py). The level of stride 4, which the reference takes and ignores, is not asked
+attention.py). The level of stride 4, which the reference takes and ignores, is not asked
 for.
 """
 
