@@ -8,9 +8,8 @@ Du et al.: Cross-Layer Feature Pyramid Transformer for Small Object Detection in
 
 CCA attends over channels, CSA over space, both across the four levels; no feature is upsampled.
 
-Deviations: the parameters of the reference that cannot change an output are left out (see
-attention.py). The level of stride 4, which the reference takes and ignores, is not asked
-for.
+Deviations: the parameters of the reference that cannot change an output are left out (see attention.py). The
+level of stride 4, which the reference takes and ignores, is not asked for.
 """
 
 from torch import Tensor, nn

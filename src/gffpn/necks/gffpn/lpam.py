@@ -5,7 +5,8 @@ Performance. Information 2026, 17(1), 25. Sections 2.2.1 and 2.2.2, figure 3.
 
     G = FCCFM(LSAM(N))
 
-Parameters: 9 C + the sum of the squared split widths + 4 d + C C_out, with the values of conf/neck/gffpn.yaml.
+Parameters: 9 C + the sum of the squared split widths + 4 d + C C_out, as conf/neck/gffpn.yaml
+has it.
 
 What the paper asserts and does not test can be swapped: `context: strided_conv` in LSAM's place, `attention:
 se`, `cbam` or `none` in FCCFM's.
