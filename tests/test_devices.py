@@ -1,0 +1,61 @@
+"""Do all parts of a detector stay on one device? Fake CUDA tensors show a mix-up on a machine without a GPU.
+
+FakeTensorMode computes shapes, types and devices, no values, and refuses an operator whose tensors lie on
+different devices. Non-maximum suppression depends on values, and the backward pass needs a real device: both are
+left out.
+"""
+
+import pytest
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+from gffpn.build.detector import build_detector, build_loss_and_decode
+from gffpn.config.compose import compose_config
+from gffpn.config.overrides import choices
+from gffpn.necks.none import NoNeck
+
+SIDE = 64
+BOXES = (2, 0)
+"""In each image."""
+PARTS = [
+    *(f"{group}={name}" for group in ("neck", "head", "ablation") for name in choices(group, [])),
+    "backbone=darknet53",
+    *(f"neck.lpam.attention={kind}" for kind in ("se", "cbam", "none")),
+    "neck.lpam.context=strided_conv",
+    "neck.lpam.projection=per_channel",
+]
+
+
+def devices_of_losses(*overrides: str) -> set[str]:
+    """Forward and loss on fake CUDA tensors; the devices on which the losses are."""
+    config = compose_config(["neck=gffpn", "size=n", *overrides])
+    with torch.device("meta"):
+        detector = build_detector(config, num_classes=3)
+    loss, _ = build_loss_and_decode(config, detector.head)
+    with FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True):
+        detector.to_empty(device="cuda")
+        targets = [
+            {
+                "boxes": torch.rand(count, 4, device="cuda"),
+                "labels": torch.zeros(count, dtype=torch.int64, device="cuda"),
+            }
+            for count in BOXES
+        ]
+        raw = detector(torch.rand(len(BOXES), 3, SIDE, SIDE, device="cuda"))
+        return {part.device.type for part in loss(raw, targets, (SIDE, SIDE)).values()}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_detector_stays_on_its_device(part: str) -> None:
+    assert devices_of_losses(part) == {"cuda"}
+
+
+def test_a_tensor_made_on_the_cpu_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forward(self: NoNeck, features: list[Tensor]) -> list[Tensor]:
+        return [feature * torch.arange(feature.shape[-1]) for feature in features]
+
+    monkeypatch.setattr(NoNeck, "forward", forward)
+    with pytest.raises(RuntimeError, match="on the same device"):
+        devices_of_losses("neck=none")
