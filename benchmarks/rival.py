@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from gffpn.build.index import build_index
-from gffpn.config.check import check
-from gffpn.config.compose import compose_config, image_size
+from gffpn.config.check import compose_checked
+from gffpn.config.compose import image_size
 from gffpn.config.overrides import refuse
 from gffpn.data.index import DataIndex
 
@@ -106,8 +106,7 @@ def compare(arguments: argparse.Namespace) -> None:
     """The rounds; ValueError, in one line, for what is wrong with the command or with its data."""
     if shutil.which(arguments.yolo) is None:
         raise ValueError(f"--yolo: no program {arguments.yolo!r}")
-    config = compose_config(arguments.overrides)
-    check(config)
+    config = compose_checked(arguments.overrides)
     index = build_index(config)
     sizes = arguments.sizes.split(",")
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in ("YOLOv8n", *sizes)}

@@ -1,8 +1,8 @@
 """Do all parts of a detector stay on one device? Fake CUDA tensors show a mix-up on a machine without a GPU.
 
 FakeTensorMode computes shapes, types and devices, no values, and refuses an operator whose tensors lie on
-different devices. Non-maximum suppression depends on values, and the backward pass needs a real device: both are
-left out.
+different devices. Non-maximum suppression depends on values, and the backward pass needs a real device: both
+are left out.
 """
 
 import pytest

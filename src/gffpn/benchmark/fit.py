@@ -16,8 +16,8 @@ from gffpn.build.index import build_index
 from gffpn.build.trainer import build_trainer
 from gffpn.callbacks.part_clock import PartClock
 from gffpn.choice import choose
-from gffpn.config.check import check
-from gffpn.config.compose import compose_config, image_size
+from gffpn.config.check import compose_checked
+from gffpn.config.compose import image_size
 from gffpn.config.resolve import resolved
 from gffpn.cost import cost
 from gffpn.data.dataset import Item
@@ -107,8 +107,7 @@ def training_speed(overrides: Sequence[str], *, epochs: int) -> TrainingSpeed:
 
     Nothing of it is kept. Raises ValueError for a wrong override.
     """
-    config = compose_config([*overrides, f"trainer.max_epochs={epochs + 1}", "logger.wandb=off"])
-    check(config)
+    config = compose_checked([*overrides, f"trainer.max_epochs={epochs + 1}", "logger.wandb=off"])
     plain = resolved(config)
     if plain["trainer"]["threads"] is not None:
         torch.set_num_threads(plain["trainer"]["threads"])

@@ -4,8 +4,6 @@ Williams, Waterman, Patterson: Roofline, CACM 52(4), 2009: an operator takes at 
 arithmetic at the machine's peak, and at least that of moving its operands once.
 """
 
-import statistics
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from gffpn.machine.devices import synchronizer
+from gffpn.machine.timing import latency
 
 ROUNDS = 5
 # sides of the square products of which the fastest counts; small ones do not fill a GPU
@@ -49,15 +47,8 @@ def measure_limits(device: torch.device, dtype: torch.dtype) -> Limits:
 
 
 def _median_seconds(device: torch.device, work: Callable[[], object]) -> float:
-    wait = synchronizer(device)
-    times = []
-    for _ in range(1 + ROUNDS):
-        wait()
-        start = time.perf_counter()
-        work()
-        wait()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
+    (taken,) = latency(lambda _: work(), device=device, warmup=1, rounds=ROUNDS, budget_s=0.0)
+    return taken.median_ms / 1e3
 
 
 class Roofline(TorchDispatchMode):  # type: ignore[no-untyped-call]

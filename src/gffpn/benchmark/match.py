@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gffpn.build.detector import build_detector, build_neck, rehearse
 from gffpn.choice import choose
-from gffpn.config.check import check
+from gffpn.config.check import compose_checked
 from gffpn.config.compose import compose_config, image_size
 from gffpn.config.overrides import unwrapped
 from gffpn.cost import Cost, cost, count_flops, count_parameters
@@ -114,8 +114,7 @@ def match(neck: str, to: str, by: str, overrides: Sequence[str], *, classes: int
 
 def checked(overrides: Sequence[str]) -> Any:
     """The configuration that the overrides describe, as a run would accept it."""
-    config = compose_config(overrides)
-    check(config)
+    config = compose_checked(overrides)
     with torch.device("meta"):
         rehearse(config)
     return config

@@ -9,8 +9,8 @@ import torch
 
 from gffpn.build.detector import build_detector, build_loss_and_decode
 from gffpn.choice import choose
-from gffpn.config.check import check
-from gffpn.config.compose import compose_config, image_size
+from gffpn.config.check import compose_checked
+from gffpn.config.compose import image_size
 from gffpn.config.overrides import choices, got, unwrapped
 from gffpn.config.resolve import resolved
 from gffpn.detector import Detector
@@ -121,8 +121,7 @@ def parted(overrides: Sequence[str], *, only: Collection[str] | None = None) -> 
 
 def subject(neck: str, overrides: Sequence[str], options: Options) -> Subject:
     """Compose and build; ValueError for a wrong override, SizeRefusedError for the image size."""
-    config = compose_config([f"neck={neck}", *overrides])
-    check(config)
+    config = compose_checked([f"neck={neck}", *overrides])
     setting = setting_of(resolved(config), image_size(config), options)
     try:
         detector = build_detector(config, options.classes)

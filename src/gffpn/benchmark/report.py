@@ -1,7 +1,5 @@
 """A record to files: every figure as CSV, tables to read as Markdown, a picture."""
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 from gffpn.benchmark.notes import notes
 from gffpn.benchmark.picture import draw
 from gffpn.benchmark.record import Record
+from gffpn.files.tables import markdown_table, write_csv
 from gffpn.files.writing import whole_file, write_atomically
 from gffpn.report.table import decimals
 
@@ -77,12 +76,8 @@ BESIDE_THE_PAPER: Columns = {
 
 
 def table(rows: Sequence[Row], columns: Columns) -> str:
-    """Markdown with aligned columns: readable as it stands."""
-    lines = [list(columns), *[[show(row) for show in columns.values()] for row in rows]]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    told = [" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
-    told.insert(1, " | ".join("-" * width for width in widths))
-    return "\n".join(f"| {line} |" for line in told)
+    """Return the Markdown table of some columns of the rows."""
+    return markdown_table(list(columns), [[show(row) for show in columns.values()] for row in rows])
 
 
 def markdown(record: Record) -> str:
@@ -112,11 +107,7 @@ def markdown(record: Record) -> str:
 def write(record: Record) -> Path:
     """Write `<name>.csv`, `.md` and `.png` into the folder asked for; the Markdown's path."""
     stem = record.options.out / record.name
-    rows, text = record.rows(), io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(stem.with_name(f"{stem.name}.csv"), text.getvalue())
+    write_csv(stem.with_name(f"{stem.name}.csv"), record.rows())
     with whole_file(stem.with_name(f"{stem.name}.png")) as draft:
         draw(record, draft)
     page = stem.with_name(f"{stem.name}.md")

@@ -1,7 +1,5 @@
 """One detector in every form that the device can run: which is the fastest, and what decoding takes."""
 
-import csv
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +16,7 @@ from gffpn.build.detector import build_loss_and_decode
 from gffpn.config.compose import compose_config
 from gffpn.deploy.finished import finished_run
 from gffpn.deploy.onnx_file import ExtraMissingError, require_all
+from gffpn.files.tables import write_csv
 from gffpn.files.writing import write_atomically
 from gffpn.machine.timing import take_rounds
 from gffpn.runs.provenance import provenance
@@ -148,13 +147,10 @@ def markdown(rows: Sequence[dict[str, Any]], asked: Contestant) -> str:
 
 
 def _write(rows: Sequence[dict[str, Any]], page: str, asked: Contestant, out: Path) -> Path:
-    s, text = asked.subject.setting, io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    s = asked.subject.setting
     device = re.sub(r"[^A-Za-z0-9]+", "-", s.device_name).strip("-")
     stem = f"speed_{device}_{s.threads}t_{'_'.join(asked.words.split())}_{s.image_size_word}"
-    write_atomically(out / f"{stem}.csv", text.getvalue())
+    write_csv(out / f"{stem}.csv", rows)
     write_atomically(out / f"{stem}.md", page + "\n")
     return out / f"{stem}.md"
 

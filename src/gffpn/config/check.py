@@ -1,4 +1,4 @@
-"""Values of a composed configuration that cannot be right, refused before anything is read or built."""
+"""Checks that refuse invalid values of a composed configuration before anything is read or built."""
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,14 +9,14 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from gffpn.choice import one_of
-from gffpn.config.compose import image_size
+from gffpn.config.compose import compose_config, image_size
 from gffpn.config.overrides import WRONG_OVERRIDE, explain
 from gffpn.config.yaml_types import fits, words
 from gffpn.data.cache import CacheMode
 
 LoggingMode = Literal["auto", "online", "offline", "off"]
 PARTS = ("size", "backbone", "neck", "head", "data", "augment", "optim", "trainer", "loader", "logger")
-# smallest whole number that a setting may be
+# minimum of each setting, which must be a whole number
 LEAST = {
     "batch_size": 1,
     "trainer.max_epochs": 1,
@@ -27,8 +27,18 @@ LEAST = {
 LEAST_OR_NULL = {"trainer.threads": 1, "loader.workers": 0}
 
 
+def compose_checked(overrides: Sequence[str]) -> DictConfig:
+    """Compose the configuration that overrides choose and `check` it.
+
+    Raises ValueError, in one line, for a wrong override or value.
+    """
+    config = compose_config(overrides)
+    check(config)
+    return config
+
+
 def check(config: DictConfig) -> None:
-    """Raise ValueError, in one line, for a number, a choice or an argument that cannot be right."""
+    """Raise ValueError with a one-line message if a number, a choice or a constructor argument is invalid."""
     try:
         _check_present(config, PARTS)
         _check_numbers(config)
@@ -42,9 +52,9 @@ def check(config: DictConfig) -> None:
 
 
 def check_data(config: DictConfig) -> None:
-    """Raise ValueError, in one line, for a data source or a number that cannot be right.
+    """Raise ValueError with a one-line message if an argument of the data source or a number is invalid.
 
-    The arguments of other parts are not checked: importing their classes would import torch.
+    The arguments of other parts are not checked, because importing their classes would import torch.
     """
     try:
         _check_present(config, ("data",))
@@ -59,7 +69,7 @@ def check_data(config: DictConfig) -> None:
 def _check_present(config: DictConfig, parts: Sequence[str]) -> None:
     for part in parts:
         if config.get(part) is None:
-            raise ValueError(f"{part}: missing, every run needs one")
+            raise ValueError(f"{part}: missing, but every run needs one")
 
 
 def _check_numbers(config: DictConfig) -> None:
@@ -72,7 +82,7 @@ def _check_numbers(config: DictConfig) -> None:
 
 
 def check_least_or_null(config: DictConfig) -> None:
-    """Raise ValueError, in one line, for a number of threads or workers that cannot be right."""
+    """Raise ValueError with a one-line message if a number of threads or workers is invalid."""
     for key, least in LEAST_OR_NULL.items():
         value = OmegaConf.select(config, key)
         if value is not None and (type(value) is not int or value < least):
@@ -80,21 +90,21 @@ def check_least_or_null(config: DictConfig) -> None:
 
 
 def _with_target(node: Any, where: str) -> Iterator[tuple[str, DictConfig]]:
-    """Each node that names what it constructs, with its key; not Hydra's own."""
+    """Yield the key and the node of everything with a `_target_`, except in Hydra's own configuration."""
     if not isinstance(node, DictConfig):
         return
     if "_target_" in node:
         yield where, node
     for key in node:
         if not isinstance(key, str):
-            continue  # a table's number
+            continue  # a table may have numeric keys
         plain = not OmegaConf.is_missing(node, key) and not OmegaConf.is_interpolation(node, key)
         if plain and key != "hydra":
             yield from _with_target(node[key], f"{where}.{key}" if where else key)
 
 
 def _check_arguments(where: str, node: DictConfig, choices: Mapping[str, str]) -> None:
-    """Hold the values against the constructor's keyword arguments: all there, no other, of the right type."""
+    """Raise ValueError if a keyword argument of the constructor is missing, unknown or of the wrong type."""
     values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     assert isinstance(values, dict)
     target = get_object(values["_target_"])
@@ -111,12 +121,12 @@ def _check_arguments(where: str, node: DictConfig, choices: Mapping[str, str]) -
         raise ValueError(f"{where}.{key}: {taker} takes no {key!r}{cause}, only {list(asked)}")
     for key, parameter in asked.items():
         if key not in given and parameter.default is parameter.empty:
-            raise ValueError(f"{where}.{key}: missing, {taker} needs it")
+            raise ValueError(f"{where}.{key}: missing, but {taker} needs it")
         if key in given and not fits(given[key], hints.get(key, Any)):
             raise ValueError(f"{where}.{key}: got {given[key]!r}, expected {words(hints[key])}")
 
 
 def _choices(config: DictConfig) -> Mapping[str, str]:
-    """What each group was chosen to be."""
+    """Return the option chosen for each configuration group."""
     hydra = config.hydra if "hydra" in config else HydraConfig.get()
     return dict(hydra.runtime.choices)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from gffpn.files.tables import markdown_table
 from gffpn.report.table import decimals
 from gffpn.runs.reading import size_bins
 
@@ -40,16 +41,14 @@ def _figures(check: Mapping[str, Any]) -> str:
     ours, theirs = check["figures"]["torch"], check["figures"]["onnx"]
     names = [*PARTS, *(f"AP_{name}" for name in size_bins([_tested(ours)]))]
     percent = decimals(2)
-    lines = ["| percent | n | PyTorch | ONNX | drop |", "| --- | --- | --- | --- | --- |"]
+    body = []
     for name in names:
         before, after = ours[name], theirs[name]
         count = ours.get(f"n_{name.removeprefix('AP_')}")
         drop = None if before is None or after is None else 100 * (before - after)
         cells = [percent(None if x is None else 100 * x) for x in (before, after)]
-        lines.append(
-            f"| {name} | {'' if count is None else int(count)} | {' | '.join(cells)} | {percent(drop)} |"
-        )
-    return "\n".join(lines)
+        body.append([name, "" if count is None else str(int(count)), *cells, percent(drop)])
+    return markdown_table(["percent", "n", "PyTorch", "ONNX", "drop"], body)
 
 
 def _tested(figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Rounds in which every subject has its turn, so that the machine's noise meets all alike."""
+"""The timing loop: in each round every subject has a turn, so that noise affects all of them equally."""
 
 import os
 import time
@@ -14,41 +14,65 @@ from rich.progress import Progress
 from gffpn.machine.devices import synchronizer
 
 T = TypeVar("T")
-Tell = Callable[[int, float, float], None]
+OnRound = Callable[[int, float, float], None]
+"""Called after each round with its number, the seconds of the kept rounds, and the share that is done."""
 
 
 class Turn(Protocol):
-    """Something to be timed, over and over."""
+    """Something that is timed repeatedly."""
 
     def take(self, number: int) -> bool:
-        """One turn in a round, of which round 0 warms up and is not kept; False if it failed and is out."""
+        """Take one turn (round 0 is the warm-up, which is not kept); return False after a failure."""
         ...
 
 
 def rotated(items: Sequence[T], number: int) -> list[T]:
-    """The items in their order, beginning with another one each round."""
+    """Return the items in their order, starting with another item in each round."""
     start = number % len(items) if items else 0
     return [*items[start:], *items[:start]]
 
 
+def repeat(
+    work: Callable[[int], bool],
+    *,
+    warmup: int,
+    rounds: int,
+    seconds: float,
+    on_round: OnRound = lambda number, spent, share: None,
+) -> None:
+    """Call `work` with the number of the round, from 0.
+
+    After `warmup` rounds that do not count there are at least `rounds`, and more until those that count have
+    taken `seconds` of wall time. A round that returns False is the last.
+    """
+    number, spent, start = 0, 0.0, time.perf_counter()
+    while number < warmup + rounds or spent < seconds:
+        if not work(number):
+            return
+        number += 1
+        if number <= warmup:
+            start = time.perf_counter()
+        spent = time.perf_counter() - start
+        share = min((number - warmup) / rounds, spent / seconds if seconds else 1.0)
+        on_round(number - 1, spent, min(max(share, 0.0), 1.0))
+
+
 def take_rounds(subjects: Sequence[Turn], *, rounds: int, seconds: float, title: str) -> None:
-    """A warm-up round, then at least `rounds` and until they have taken `seconds`."""
+    """Give every subject a turn in a warm-up round and in each round of `repeat`, until it fails."""
     left = list(subjects)
-    with _progress(title) as tell:
-        number, start = 0, time.perf_counter()
-        while left and (number <= rounds or time.perf_counter() - start < seconds):
-            failed = [subject for subject in rotated(left, number) if not subject.take(number)]
-            left = [subject for subject in left if subject not in failed]
-            if number == 0:
-                start = time.perf_counter()
-            spent = time.perf_counter() - start
-            tell(number, spent, min(number / rounds, spent / seconds if seconds else 1.0, 1.0))
-            number += 1
+
+    def take(number: int) -> bool:
+        failed = [subject for subject in rotated(left, number) if not subject.take(number)]
+        left[:] = [subject for subject in left if subject not in failed]
+        return bool(left)
+
+    with _progress(title) as on_round:
+        repeat(take, warmup=1, rounds=rounds, seconds=seconds, on_round=on_round)
 
 
 @contextmanager
-def _progress(title: str) -> Iterator[Tell]:
-    """A bar on a terminal, else a line a round."""
+def _progress(title: str) -> Iterator[OnRound]:
+    """Show a progress bar on a terminal, or else print a line per round."""
     if not os.isatty(1):
         yield lambda number, spent, share: print(
             f"{title}: {'warm-up' if number == 0 else f'round {number}, {spent:.1f} s'}", flush=True
@@ -71,7 +95,7 @@ class Latency:
 
     @classmethod
     def of(cls, times_ms: Sequence[float]) -> "Latency":
-        """Of one time a round, in milliseconds, at least one."""
+        """Summarise at least one time, in milliseconds."""
         return cls(float(np.median(times_ms)), float(np.quantile(times_ms, 0.95)), len(times_ms))
 
 
@@ -82,21 +106,25 @@ def latency(
     rounds: int = 10,
     budget_s: float = 1.0,
 ) -> tuple[Latency, ...]:
-    """Time from a round's start to the end of each stage, which works on `device`.
+    """Time stages that run one after another on `device`, each from the start of its round to its own end.
 
-    A stage gets what the one before it gave (the first: None). All are timed in the same rounds, so that the
-    noise of the machine meets all alike: at least `rounds`, and more until `budget_s` is spent.
+    A stage receives the value that the stage before it returned; the first one receives None. See `repeat`
+    for the number of rounds.
     """
     wait = synchronizer(device)
     times: list[list[float]] = []
-    while len(times) < warmup + rounds or sum(row[-1] for row in times[warmup:]) < budget_s:
+
+    def work(number: int) -> bool:
         value, row, start = None, [], time.perf_counter()
         for stage in stages:
             value = stage(value)
             wait()
-            row.append(time.perf_counter() - start)
+            row.append(1e3 * (time.perf_counter() - start))
         times.append(row)
-    return tuple(Latency.of(stage) for stage in 1e3 * np.array(times[warmup:]).T)
+        return True
+
+    repeat(work, warmup=warmup, rounds=rounds, seconds=budget_s)
+    return tuple(Latency.of(stage) for stage in zip(*times[warmup:], strict=True))
 
 
 def side_by_side(
@@ -106,22 +134,17 @@ def side_by_side(
     rounds: int = 10,
     budget_s: float = 1.0,
 ) -> tuple[Latency, ...]:
-    """Time of each call, which works on `device`, in rounds in which each has its turn.
-
-    The order turns round by round. Rounds as in `latency`, the warm-up's times kept out.
-    """
+    """Time independent calls on `device` in the same rounds, in an order that rotates from round to round."""
     wait = synchronizer(device)
     times: list[list[float]] = [[] for _ in calls]
-    number, spent = 0, 0.0
-    while number < warmup + rounds or spent < budget_s:
-        for turn in range(len(calls)):
-            which = (turn + number) % len(calls)
+
+    def work(number: int) -> bool:
+        for which in rotated(range(len(calls)), number):
             start = time.perf_counter()
             calls[which]()
             wait()
-            taken = time.perf_counter() - start
-            if number >= warmup:
-                times[which].append(1e3 * taken)
-                spent += taken
-        number += 1
-    return tuple(Latency.of(one) for one in times)
+            times[which].append(1e3 * (time.perf_counter() - start))
+        return True
+
+    repeat(work, warmup=warmup, rounds=rounds, seconds=budget_s)
+    return tuple(Latency.of(one[warmup:]) for one in times)

@@ -1,7 +1,5 @@
 """Rows of finished runs to a table: for the terminal, as CSV and as Markdown."""
 
-import csv
-import io
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from gffpn.files.tables import markdown_table, write_csv
 from gffpn.files.writing import write_atomically
 
 Row = Mapping[str, Any]
@@ -139,12 +138,7 @@ def caption(rows: Sequence[Row]) -> list[str]:
 def write_tables(folder: Path, rows: Sequence[Row]) -> None:
     """Write results.csv (every figure of every run) and results.md (what is printed)."""
     flat = [{key: _plain(value) for key, value in row.items()} for row in rows]
-    keys = list(dict.fromkeys(key for row in flat for key in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, keys, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    write_atomically(folder / "results.csv", text.getvalue())
+    write_csv(folder / "results.csv", flat)
     write_atomically(folder / "results.md", markdown(rows))
 
 
@@ -158,14 +152,8 @@ def _plain(value: Any) -> Any:
 
 def markdown(rows: Sequence[Row]) -> str:
     """The table as Markdown, with its caption."""
-    headers, body = cells(rows)
-    lines = [headers, ["---"] * len(headers), *body]
-    return "\n".join(
-        ["| " + " | ".join(line) + " |" for line in lines]
-        + [""]
-        + [f"{line}  " for line in caption(rows)]
-        + [""]
-    )
+    lines = [markdown_table(*cells(rows)), "", *(f"{line}  " for line in caption(rows)), ""]
+    return "\n".join(lines)
 
 
 def print_table(rows: Sequence[Row], *, title: str) -> None:

@@ -25,12 +25,11 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
 def act(arguments: argparse.Namespace) -> None:
     """Parameters and GFLOPs of the detector that the overrides choose."""
     from gffpn.build.detector import build_detector
-    from gffpn.config.check import check
-    from gffpn.config.compose import compose_config, image_size
+    from gffpn.config.check import compose_checked
+    from gffpn.config.compose import image_size
     from gffpn.cost import cost
 
-    config = compose_config(arguments.overrides)
-    check(config)
+    config = compose_checked(arguments.overrides)
     height, width = image_size(config)
     price = dataclasses.asdict(cost(build_detector(config, arguments.classes), (height, width)))
     told = {

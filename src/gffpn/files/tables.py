@@ -1,0 +1,29 @@
+"""Tables as text files: one CSV writer and one Markdown writer."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gffpn.files.writing import write_atomically
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows atomically, under the columns of all rows in the order of their first appearance."""
+    text = io.StringIO()
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue())
+
+
+def markdown_table(headers: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table with aligned columns, readable as plain text too."""
+    widths = [max(map(len, column)) for column in zip(headers, *body, strict=True)]
+    ruler = ["-" * width for width in widths]
+    return "\n".join(
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |"
+        for line in (headers, ruler, *body)
+    )
