@@ -1,4 +1,4 @@
-"""One run (`python train.py neck=panet`) or one sweep (`python train.py -m neck=fpn,panet,gffpn`)."""
+"""Start one run (`python train.py neck=panet`) or one sweep (`python train.py -m neck=fpn,panet,gffpn`)."""
 
 from gffpn.suite.train import train
 

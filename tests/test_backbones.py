@@ -125,11 +125,11 @@ def test_timm_models_that_give_channels_last() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("resnet18x", r"name: got 'resnet18x'.*near it: \['resnet18'"),
-        ("resnet18.nonsense", "does not know"),
-        ("vit_tiny_patch16_224", "expected one a stride"),
+        ("resnet18x", r"name: got 'resnet18x'.*similar: \['resnet18'"),
+        ("resnet18.nonsense", "does not have"),
+        ("vit_tiny_patch16_224", "expected one per stride"),
         ("levit_128s", "does not run at 96 x 128 pixels"),
-        ("inception_v4", "gives maps of shapes"),
+        ("inception_v4", "returns maps of shapes"),
     ],
 )
 def test_timm_models_that_do_not_fit_say_so(name: str, message: str) -> None:

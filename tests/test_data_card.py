@@ -204,7 +204,7 @@ def verb(capsys: pytest.CaptureFixture, *arguments: str) -> str:
 
 def test_the_verbs_on_a_good_set(tiny: list[str], capsys: pytest.CaptureFixture) -> None:
     assert verb(capsys, "check", *tiny) == (
-        "no fault: 16 images (train 8, val 4, test 4), 16 boxes, 2 classes\n"
+        "no faults: 16 images (train 8, val 4, test 4), 16 boxes, 2 classes\n"
     )
     text = verb(capsys, "card", *tiny)
     for told in (

@@ -228,7 +228,7 @@ def test_arguments() -> None:
     assert neck.out_levels == (Level(24, 8), Level(24, 16), Level(24, 32))
     assert [enter[0].conv.out_channels for enter in neck.enter] == [2, 4, 5]
     assert [[len(join.blocks) for join in stage] for stage in neck.stages] == [[1, 1], [1, 1, 1]]
-    with pytest.raises(ValueError, match="reduction: got 9, expected 1 to the least width, 8"):
+    with pytest.raises(ValueError, match="reduction: got 9, expected 1 to the smallest width, 8"):
         AFPN(LEVELS, out_channels=8, reduction=9)
 
 

@@ -385,7 +385,7 @@ def test_with_too_few_boxes_anchors_stay(boxes: Tensor, caplog: pytest.LogCaptur
     head = YOLOv5Head(TINY, 3)
     with caplog.at_level(logging.WARNING):
         head.fit_to(boxes)
-    assert "anchors stay as they are" in caplog.text
+    assert "anchors left unchanged" in caplog.text
     torch.testing.assert_close(head.anchors, torch.tensor(COCO_ANCHORS, dtype=torch.float32))
 
 

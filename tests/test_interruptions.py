@@ -88,7 +88,7 @@ def test_a_torn_checkpoint_is_not_gone_on_from(
     (folder.checkpoints / ".last.ckpt.123").write_bytes(b"of a killed process")
     again = run_tiny(plain)
     told = capsys.readouterr().out
-    assert name in told
+    assert f"{name} damaged; restarting this run" in told
     assert "epoch 1/2" in told
     assert {path.name for path in again.checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
     assert again.read_metrics()["test/mAP50_95"] == first["test/mAP50_95"]
@@ -191,7 +191,7 @@ def test_a_full_disk_fails_the_run_with_a_word(
     with pytest.raises(SystemExit) as left:
         run_tiny(plain)
     assert left.value.code == 1
-    assert "Free some space: the same command goes on" in capsys.readouterr().err
+    assert "Free some space, then repeat the command to continue" in capsys.readouterr().err
     assert run_tiny(plain).status == "finished"
     told = capsys.readouterr().out
     assert "Resuming" in told
@@ -250,7 +250,7 @@ def test_a_wandb_that_dies_is_left_alone(
     tracker.log_metrics({"a": 2.0})
     assert len(calls) == 1
     told = capsys.readouterr().err
-    assert told.count("W&B takes no more data (Connection lost); the run goes on without it") == 1
+    assert told.count("W&B accepts no more data (Connection lost); the run continues without it") == 1
 
 
 def test_a_wandb_that_does_not_start_is_offline_or_left_out(
@@ -270,7 +270,7 @@ def test_a_wandb_that_does_not_start_is_offline_or_left_out(
     folder = RunFolder(tmp_path / "fpn_0123456789")
     assert tracking.wandb_logger(settings, folder, config=config, group="g") is None
     assert tried == ["online", "offline"]
-    assert "goes on without W&B" in capsys.readouterr().err
+    assert "continues without W&B" in capsys.readouterr().err
 
 
 def test_the_second_waits_for_the_first(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -322,5 +322,5 @@ def test_ctrl_c_ends_a_sweep_and_says_how_to_go_on(two_runs: list[str], tmp_path
             if line.startswith("epoch 2/"):
                 process.send_signal(signal.SIGINT)
     assert process.returncode == 130
-    assert "Interrupted. The same command goes on from the last finished epoch.\n" in told
-    assert told[-1] == "2 of 2 runs are not finished. The same command again runs only what is missing.\n"
+    assert "Interrupted. Repeat the command to continue from the last finished epoch.\n" in told
+    assert told[-1] == "2 of 2 runs are not finished. Repeat the command to run only what is missing.\n"

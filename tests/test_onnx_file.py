@@ -178,5 +178,5 @@ def test_a_file_holds_the_whole_detector(tmp_path: Path) -> None:
 
 
 def test_a_missing_library_is_told_with_its_extra() -> None:
-    with pytest.raises(ValueError, match=r"no_such_runtime is not installed: the extra `export`"):
+    with pytest.raises(ValueError, match=r"no_such_runtime is not installed; install the extra `export`"):
         required("no_such_runtime")

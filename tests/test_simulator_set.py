@@ -139,7 +139,7 @@ def test_wrong_dials_are_named(tmp_path: Path, wrong: dict[str, object], message
     [
         ([{"blurr": 2.0}], "got the dials \\['blurr'\\], expected some of"),
         ([{"blur": 9.0}], "got blur 9.0, expected 0 to 4"),
-        ([{"missed_labels": 0.1}], "only train labels err"),
+        ([{"missed_labels": 0.1}], "label noise is for train only"),
         ([2.0], "got the test_dials entry 2.0"),
         ({"blur": 2.0}, "expected a list of entries"),
         ([], "expected a list of entries"),

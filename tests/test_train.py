@@ -199,7 +199,7 @@ def test_a_val_split_without_objects_is_refused(tiny: list[str], capsys: pytest.
         replace(record, boxes=record.boxes[:0], labels=record.labels[:0]) for record in index.splits["val"]
     )
     config = compose_config([*tiny, "neck=fpn"])
-    with pytest.raises(ValueError, match="val split holds no object"):
+    with pytest.raises(ValueError, match="val split has no objects"):
         fit_and_test(
             config, replace(index, splits={**index.splits, "val": bare}), RunFolder(Path()), group=""
         )

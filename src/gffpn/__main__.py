@@ -1,4 +1,7 @@
-"""`gffpn VERB`, or `python -m gffpn VERB`: train, and everything around training."""
+"""Train detectors, measure their cost and speed, export them, and check data sets.
+
+Run as `gffpn VERB` or `python -m gffpn VERB`.
+"""
 
 import argparse
 import os
@@ -13,7 +16,7 @@ VERBS = (train, cost, benchmark, benchmark_train, speed, match, export, data)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line of `gffpn`."""
+    """Return the command-line parser of `gffpn`."""
     top = argparse.ArgumentParser(prog="gffpn", description=__doc__)
     top.set_defaults(config_dir=[])
     verbs = top.add_subparsers(metavar="VERB", required=True)
@@ -23,16 +26,17 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a verb; a wrong value is one line on stderr and exit code 2, a faulty data set exit code 1.
+    """Run a verb and turn errors into exit codes.
 
-    Ctrl-C is exit code 130.
+    A wrong value gives exit code 2 and a faulty data set exit code 1, each with one line on stderr. Ctrl-C
+    gives exit code 130.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["train"]:
         train.replace_process(words[1:])
-    if os.getcwd() not in sys.path:  # a neck of the user's own may lie there
+    if os.getcwd() not in sys.path:  # so that users can keep their own necks there
         sys.path.append(os.getcwd())
-    # overrides may stand before and after options; argparse takes one run of them only
+    # overrides may come before and after options, but argparse accepts only one uninterrupted group
     arguments, rest = parser().parse_known_args(words)
     if unknown := [word for word in rest if word.startswith("-")]:
         parser().error(f"unrecognized arguments: {' '.join(unknown)}")

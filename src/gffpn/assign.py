@@ -1,6 +1,6 @@
-"""Which prediction answers for which ground truth: pure functions, batched, of static shape (no device sync).
+"""Assignment of predictions to ground truths: pure, batched functions of static shape (no device sync).
 
-Ground truths come padded: boxes (N, M, 4) xyxy pixels, `valid` (N, M) false on the padding.
+Ground truths are padded: boxes (N, M, 4) in xyxy pixels; `valid` (N, M) is false on the padding.
 """
 
 from typing import NamedTuple
@@ -11,30 +11,30 @@ from torch import Tensor
 from gffpn.boxes import centres, sides
 
 RESCUE_ROUNDS = 3
-"""Ground truths of one image that are left without a point and want the same one are served one a round."""
+"""Each round serves one of an image's ground truths that are left without a point and want the same one."""
 
 
 class AnchorMatches(NamedTuple):
-    """Predictions that answer for a ground truth, each (P,), P = N x M x A x 3; ignore those not `valid`."""
+    """Predictions matched to ground truths, each (P,), P = N x M x A x 3; ignore those not `valid`."""
 
     target: Tensor
-    """int64, position of the ground truth in the flattened (N x M)."""
+    """int64, index of the ground truth in the flattened (N x M)."""
     image: Tensor
     anchor: Tensor
     row: Tensor
     column: Tensor
     valid: Tensor
-    """bool; where false the other fields are within bounds and mean nothing."""
+    """bool; where false, the other fields are within bounds but meaningless."""
 
 
 def match_anchors(
     boxes: Tensor, valid: Tensor, anchors: Tensor, *, stride: int, grid: tuple[int, int], max_ratio: float
 ) -> AnchorMatches:
-    """Anchors (A, 2) of one level, in pixels, that fit the boxes, in the cells that answer for them.
+    """Match the anchors (A, 2) of one level, in pixels, to the boxes that they fit and to grid cells.
 
-    An anchor fits if neither side differs by `max_ratio` times or more. A box goes to its centre's cell and
-    to the nearer horizontal and the nearer vertical neighbour, as far as the grid (H, W) reaches (YOLOv5's
-    rule).
+    An anchor fits a box if neither side differs by a factor of `max_ratio` or more. A box is assigned to the
+    cell that contains its centre and to the nearer horizontal and the nearer vertical neighbour, if these lie
+    within the grid (H, W) (YOLOv5's rule).
     """
     images, count = valid.shape
     width, height = sides(boxes)
@@ -65,17 +65,20 @@ def match_anchors(
 
 
 def _cell_and_neighbour(position: Tensor, cells: int) -> tuple[Tensor, Tensor]:
-    """The cell that holds a position (in cells), and the nearer cell beside it, which may lie outside."""
+    """Return the cell that contains a position (in cells) and the nearer adjacent cell.
+
+    The adjacent cell may lie outside the grid.
+    """
     cell = position.floor().clamp(0, cells - 1)
     beside = torch.where(position - cell < 0.5, cell - 1, cell + 1)
     return cell.long(), beside.long()
 
 
 def candidate_points(points: Tensor, boxes: Tensor, valid: Tensor, *, min_side: float) -> Tensor:
-    """Whether points (A, 2) may answer for a ground truth: they lie strictly within its box, (N, M, A) bool.
+    """Return a mask (N, M, A), bool, of the points (A, 2) that lie strictly within each ground truth's box.
 
-    Sides under `min_side` pixels are widened to it about the centre, so that a tiny box has candidates too: a
-    `min_side` of two strides holds a point of that grid wherever the box lies.
+    Sides shorter than `min_side` pixels are widened to it about the centre, so that tiny boxes have
+    candidates too: with a `min_side` of two strides, a box contains a point of that grid wherever it lies.
     """
     centre_x, centre_y = centres(boxes)
     width, height = sides(boxes)
@@ -85,26 +88,30 @@ def candidate_points(points: Tensor, boxes: Tensor, valid: Tensor, *, min_side: 
 
 
 class TaskAlignment(NamedTuple):
-    """What each point answers for, each (N, A)."""
+    """The ground truth assigned to each point; every field is (N, A)."""
 
     target: Tensor
-    """int64, position of the ground truth in its image; 0 where there is none."""
+    """int64, index of the ground truth in its image; 0 for unassigned points."""
     weight: Tensor
-    """Target score, 0..1; 0 where there is none."""
+    """Target score, 0..1; 0 for unassigned points."""
     positive: Tensor
-    """bool."""
+    """bool, true for assigned points."""
 
 
 def align_tasks(
     scores: Tensor, overlaps: Tensor, candidates: Tensor, *, topk: int, alpha: float, beta: float
 ) -> TaskAlignment:
-    """Task-aligned assignment (Feng et al., TOOD, arXiv 2108.07755, section 3.2), all arguments (N, M, A).
+    """Assign points to ground truths by task alignment; all arguments are (N, M, A).
 
-    Alignment is `scores`^alpha x `overlaps`^beta, with the score of the ground truth's class. Each ground
-    truth takes its `topk` best candidates; a point wanted by several goes to the one that it overlaps most.
-    The target score is the alignment, scaled so that a ground truth's best point gets its largest overlap.
+    Source: Feng et al., TOOD, arXiv 2108.07755, section 3.2.
 
-    Deviation: a ground truth that loses all its points takes its best candidate that is no other's best.
+    The alignment is `scores`^alpha x `overlaps`^beta, where `scores` are those of the ground truth's class.
+    Each ground truth takes its `topk` best candidates; a point taken by several goes to the one that it
+    overlaps most. The target score is the alignment, scaled so that the best point of each ground truth gets
+    that ground truth's largest overlap.
+
+    Deviation: a ground truth that loses all its points takes its best candidate that is not the best point of
+    another ground truth.
     """
     alignment = scores.pow(alpha) * overlaps.pow(beta)
     order = alignment.masked_fill(~candidates, -1)
@@ -112,7 +119,7 @@ def align_tasks(
     wanted = torch.zeros_like(candidates).scatter(-1, best, True) & candidates
     owned = _give_to_largest(wanted, overlaps)
     for _ in range(RESCUE_ROUNDS):
-        # a look is free on a CPU, and would wait for a GPU
+        # reading a value costs nothing on a CPU but would synchronise with a GPU
         if owned.device.type == "cpu" and not (candidates.any(-1) & ~owned.any(-1)).any():
             break
         owned = _rescue(owned, order, overlaps, candidates)
@@ -125,15 +132,15 @@ def align_tasks(
 
 
 def _give_to_largest(wanted: Tensor, overlaps: Tensor) -> Tensor:
-    """Of those that want a point, the ground truth of largest overlap gets it, the first of equals."""
+    """Give each wanted point to the ground truth of largest overlap; the first one wins ties."""
     winner = overlaps.masked_fill(~wanted, -1).max(1, keepdim=True).indices
     return torch.zeros_like(wanted).scatter(1, winner, True) & wanted
 
 
 def _rescue(owned: Tensor, order: Tensor, overlaps: Tensor, candidates: Tensor) -> Tensor:
-    """One round: ground truths without a point take their best candidate that is not the best of its owner.
+    """Give each ground truth without a point its best candidate that is not the best point of its owner.
 
-    No owner can lose its last point, so what one round gives, the next cannot take.
+    This is one round. No owner can lose its last point, so a round never takes back what an earlier one gave.
     """
     favourite = order.masked_fill(~owned, -2).max(-1, keepdim=True).indices
     kept = (torch.zeros_like(owned).scatter(-1, favourite, True) & owned).any(1, keepdim=True)

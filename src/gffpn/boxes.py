@@ -1,9 +1,8 @@
-"""Overlap of boxes: IoU and its relatives.
+"""Overlap measures of boxes: IoU and its relatives.
 
 Boxes are (..., 4) xyxy in absolute pixels with x1 <= x2 and y1 <= y2. Every measure broadcasts over the
-leading axes. In float32 its value and its gradient are finite for boxes of zero area too, where
-torchvision's `box_iou` and `complete_box_iou_loss` give 0 / 0. Clipping and suppression are
-torchvision.ops.
+leading axes. In float32, values and gradients are finite even for boxes of zero area, for which torchvision's
+`box_iou` and `complete_box_iou_loss` give 0 / 0. For clipping and suppression, use torchvision.ops.
 """
 
 import math
@@ -16,28 +15,28 @@ Overlap = Callable[[Tensor, Tensor], Tensor]
 
 EPS = 1e-7
 MIN_SIDE = 1e-3
-"""Pixels. Sides are held above it inside the arctangent, whose gradient grows as 1 / side."""
+"""Pixels. Sides are clamped to this minimum inside the arctangent, whose gradient grows as 1 / side."""
 NWD_CONSTANT = 12.7
-"""Pixels: the mean object size of AI-TOD, the constant of the NWD paper."""
+"""Pixels: the mean object size in AI-TOD, which the NWD paper uses as its constant."""
 
 
 def sides(boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """Widths and heights, each (...)."""
+    """Return the widths and heights, each (...)."""
     return boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
 
 
 def centres(boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """Centre x and centre y, each (...)."""
+    """Return the centres' x and y, each (...)."""
     return (boxes[..., 0] + boxes[..., 2]) / 2, (boxes[..., 1] + boxes[..., 3]) / 2
 
 
 def pairwise(measure: Overlap, a: Tensor, b: Tensor) -> Tensor:
-    """`measure` of each of (..., A, 4) with each of (..., B, 4): (..., A, B)."""
+    """Apply `measure` to every pair of boxes from (..., A, 4) and (..., B, 4); return (..., A, B)."""
     return measure(a[..., :, None, :], b[..., None, :, :])
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union, 0..1; 0 for two boxes without area."""
+    """Return the intersection over union, 0..1; 0 for two boxes without area."""
     x1, y1, x2, y2 = a.unbind(-1)
     u1, v1, u2, v2 = b.unbind(-1)
     width = (torch.minimum(x2, u2) - torch.maximum(x1, u1)).clamp_min(0)
@@ -48,10 +47,10 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def ciou_terms(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The three terms of Complete IoU (Zheng et al., arXiv 1911.08287).
+    """Return the three terms of Complete IoU (Zheng et al., arXiv 1911.08287).
 
-    Returns IoU, the squared centre distance over the squared diagonal of the enclosing box, and the weighted
-    difference of aspect ratios; the weight passes no gradient, as in the paper.
+    These are the IoU, the squared centre distance over the squared diagonal of the enclosing box, and the
+    weighted difference of the aspect ratios; no gradient passes through the weight, as in the paper.
     """
     overlap = iou(a, b)
     enclosing = torch.maximum(a, b)[..., 2:] - torch.minimum(a, b)[..., :2]
@@ -69,17 +68,17 @@ def _angle(boxes: Tensor) -> Tensor:
 
 
 def ciou(a: Tensor, b: Tensor) -> Tensor:
-    """Complete IoU, -1.5 < value <= 1."""
+    """Return the Complete IoU, -1.5 < value <= 1."""
     overlap, distance, aspect = ciou_terms(a, b)
     return overlap - distance - aspect
 
 
 def nwd(a: Tensor, b: Tensor, constant: float = NWD_CONSTANT) -> Tensor:
-    """Normalised Gaussian Wasserstein distance, 0..1 (Wang et al., arXiv 2110.13389).
+    """Return the normalised Gaussian Wasserstein distance, 0..1 (Wang et al., arXiv 2110.13389).
 
-    exp(-W / constant), where W is the Euclidean distance of the two boxes' (cx, cy, w / 2, h / 2); in
-    corners, W^2 is half the squared distance.
+    It is exp(-W / constant), where W is the Euclidean distance between the (cx, cy, w / 2, h / 2) of the two
+    boxes; in corner coordinates, W^2 is half the squared distance.
     """
     squared = (a - b).square().sum(-1) / 2
-    # the root's slope is unbounded at 0: below 1e-6 px the distance is held, and passes no gradient
+    # the root's gradient is unbounded at 0, so W is clamped to 1e-6 px, below which no gradient passes
     return torch.exp(-squared.clamp_min(1e-12).sqrt() / constant)

@@ -1,4 +1,4 @@
-"""A choice that a user writes in YAML is a key of a table."""
+"""Validated look-up of the choices that users write in YAML."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar, get_args
@@ -8,13 +8,13 @@ Value = TypeVar("Value")
 
 
 def choose(name: str, got: Key, table: Mapping[Key, Value]) -> Value:
-    """The value in `table` of the choice `got`.
+    """Return the value of the choice `got` in `table`.
 
-    Raises ValueError that names the argument and lists the choices.
+    Raises ValueError, naming the argument and listing the choices, if `table` has no such key.
     """
     try:
         return table[got]
-    except (KeyError, TypeError):  # TypeError: a YAML list or mapping is no key
+    except (KeyError, TypeError):  # TypeError: a YAML list or mapping is not hashable
         raise ValueError(f"{name}: got {got!r}, expected one of {list(table)}") from None
 
 

@@ -1,4 +1,4 @@
-"""What a detector costs: parameters, FLOPs, time."""
+"""Cost of a detector: parameters, FLOPs and time."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from gffpn.pyramid import positions_read
 
 COUNTING_RULE = "2 x multiply-accumulates of convolutions and matrix products, batch 1, eval mode"
 
-# operators of aten that only move, fill or look up values
+# aten operators that only move, fill or look up values
 _MOVES = """
     arange cat clone constant_pad_nd copy empty empty_like empty_strided fill full full_like gather im2col
     index index_select lift_fresh new_empty new_full new_ones new_zeros ones ones_like pixel_shuffle
@@ -27,17 +27,17 @@ _MOVES = """
 
 @dataclass(frozen=True)
 class FlopCount:
-    """FLOPs of one forward pass by `COUNTING_RULE`."""
+    """FLOPs of one forward pass, counted by `COUNTING_RULE`."""
 
     total: int
     by_op: Mapping[str, int]
     uncounted: tuple[str, ...]
-    """Operators that computed something and have no formula; they count as 0."""
+    """Operators that computed something but have no formula; they count as 0."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of a detector at one image size; parts sum to the whole."""
+    """Cost of a detector at one image size; the parts sum to the whole."""
 
     image_size: tuple[int, int]
     params: int
@@ -54,14 +54,15 @@ class Cost:
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Parameters, trainable or not, a shared one once; buffers are none."""
+    """Return the number of parameters, trainable or not; shared ones count once, buffers not at all."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def count_flops(module: nn.Module, *inputs: Tensor | list[Tensor]) -> FlopCount:
-    """FLOPs of `module(*inputs)`, counted on a copy in eval mode; module and random state stay as they are.
+    """Return the FLOPs of `module(*inputs)`, counted on a copy in eval mode.
 
-    Counted on the meta device, which computes nothing; on the CPU where the forward looks at values.
+    The module and the random state do not change. Counting takes place on the meta device, which computes
+    nothing, or on the CPU if the forward pass reads values.
     """
     return _count(module, inputs)[0]
 
@@ -99,7 +100,7 @@ def cost(detector: nn.Module, image_size: tuple[int, int]) -> Cost:
 
 
 class _Uncounted(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes operators that compute but have no FLOP formula."""
+    """Dispatch mode that records operators that compute something but have no FLOP formula."""
 
     def __init__(self, formulas: Mapping[Any, Any]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -110,7 +111,7 @@ class _Uncounted(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = str(func.overloadpacket).removesuffix("_")
         output = func(*args, **(kwargs or {}))
-        # some operators tell a fact about tensors, as promote_types does
+        # some operators, such as promote_types, only return a property of tensors
         computes = isinstance(output, Tensor | tuple | list) and not func.is_view
         if computes and func.overloadpacket not in self.formulas and name not in self.moves:
             self.names.add(name)
@@ -118,11 +119,11 @@ class _Uncounted(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _count(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[FlopCount, Any]:
-    """The count and the output of `module(*inputs)`."""
+    """Return the FLOP count and the output of `module(*inputs)`."""
     try:
         return _count_on("meta", module, inputs)
     except RuntimeError:
-        # the meta device has no values to look at; any other fault shows again on the CPU
+        # the meta device has no values to read; any other error is raised again on the CPU
         return _count_on("cpu", module, inputs)
 
 
@@ -152,10 +153,10 @@ def fps(
     rounds: int = 10,
     budget_s: float = 1.0,
 ) -> dict[str, Any]:
-    """Images a second at batch 1: the forward pass alone, and with `decode` (scores, NMS) after it.
+    """Measure images per second at batch size 1, for the forward pass alone and with `decode` (scores, NMS).
 
-    A copy of the detector is timed on a fixed random image that already lies on `device`. NMS takes longer
-    the more boxes pass the score threshold, so the end-to-end figures belong to these weights.
+    A copy of the detector is timed on a fixed random image that is already on `device`. NMS takes longer the
+    more boxes pass the score threshold, so the end-to-end figures hold for these weights only.
     """
     layout = torch.channels_last if channels_last else torch.contiguous_format
     image = torch.rand(1, 3, *image_size, generator=torch.Generator().manual_seed(0))

@@ -1,4 +1,4 @@
-"""Backbone, neck and head in a row."""
+"""Detector: backbone, neck and head in sequence."""
 
 from torch import Tensor, nn
 
@@ -6,10 +6,10 @@ from gffpn.pyramid import Backbone, Head, Neck, positions_read
 
 
 class Detector(nn.Module):
-    """Map images (N, 3, H, W), values in 0..1, to the head's raw predictions, one tensor per level.
+    """Network from images (N, 3, H, W), values in 0..1, to the head's raw predictions, one tensor per level.
 
-    The neck gets the levels of the backbone that it reads, in its order, and no others. Raises ValueError if
-    the backbone lacks one.
+    The neck receives only the backbone levels that it reads, in its own order. Raises ValueError if the
+    backbone lacks one of them.
     """
 
     def __init__(self, backbone: Backbone, neck: Neck, head: Head) -> None:
@@ -20,6 +20,6 @@ class Detector(nn.Module):
         self._read = positions_read(backbone.out_levels, neck)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return raw predictions, finest level first; the head's loss and decoding know what they mean."""
+        """Return raw predictions, finest level first; the head's loss and decoder interpret them."""
         features = self.backbone(images)
         return self.head(self.neck([features[i] for i in self._read]))

@@ -1,6 +1,6 @@
-"""The inference form of a network: the same function, in fewer operations.
+"""The inference form of a network: the same function in fewer operations.
 
-BatchNorm in eval mode is a scale and a shift, which the convolution before it can carry.
+BatchNorm in eval mode is a scale and a shift, which can be folded into the preceding convolution.
 """
 
 import copy
@@ -20,10 +20,10 @@ Module = TypeVar("Module", bound=nn.Module)
 
 @torch.no_grad()
 def inference_form(module: Module) -> Module:
-    """A copy in eval mode in which every `Foldable` has folded, and every convolution-norm pair in a row.
+    """Return a copy in eval mode with every `Foldable` and every adjacent convolution-norm pair folded.
 
-    Its outputs equal the original's up to rounding; it takes no more operations. A BatchNorm stays where no
-    convolution stands directly before it in an `nn.Sequential`, as in most of timm's backbones.
+    Its outputs equal the original's up to rounding, and it takes no more operations. A BatchNorm stays if no
+    convolution directly precedes it in an `nn.Sequential`, as in most of timm's backbones.
     """
     twin = copy.deepcopy(module).eval()
     for part in list(twin.modules()):
@@ -38,7 +38,7 @@ def _fold_row(row: nn.Sequential) -> None:
     names: Sequence[str] = list(row._modules)
     for first, second in pairwise(names):
         conv, norm = row.get_submodule(first), row.get_submodule(second)
-        # a subclass of the convolution may compute more: a standardised weight
+        # a subclass of Conv2d may compute more, such as a standardised weight
         if type(conv) is nn.Conv2d and is_batch_norm(norm):
             row._modules[first] = fuse_conv_bn_eval(conv, norm)
             row._modules[second] = nn.Identity()

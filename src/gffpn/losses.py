@@ -1,4 +1,4 @@
-"""Loss functions of boxes, element by element; heads weight and sum them. Compute them in float32."""
+"""Element-wise loss functions of boxes; heads weight and sum them. Compute them in float32."""
 
 from typing import Literal
 
@@ -13,31 +13,35 @@ ALPHA_IOU_POWER = 3
 
 
 def ciou_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """1 - CIoU of (M, 4) with (M, 4): (M,)."""
+    """Return 1 - CIoU, (M,), of predicted boxes (M, 4) and target boxes (M, 4)."""
     return 1 - ciou(predicted, target)
 
 
 def alpha_iou_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """Alpha-CIoU of (M, 4) with (M, 4): (M,), each term of CIoU cubed (He et al., arXiv 2110.13675)."""
+    """Return the alpha-CIoU loss, (M,), of predicted boxes (M, 4) and target boxes (M, 4).
+
+    Each term of CIoU is cubed (He et al., arXiv 2110.13675).
+    """
     overlap, distance, aspect = (term.pow(ALPHA_IOU_POWER) for term in ciou_terms(predicted, target))
     return 1 - overlap + distance + aspect
 
 
 def nwd_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """1 - NWD of (M, 4) with (M, 4): (M,)."""
+    """Return 1 - NWD, (M,), of predicted boxes (M, 4) and target boxes (M, 4)."""
     return 1 - nwd(predicted, target)
 
 
 BoxLoss = Literal["ciou", "alpha_iou", "nwd"]
 BOX_LOSSES: dict[BoxLoss, Overlap] = {"ciou": ciou_loss, "alpha_iou": alpha_iou_loss, "nwd": nwd_loss}
-"""Name to function: predicted (M, 4), target (M, 4), xyxy pixels, to (M,)."""
+"""Functions by name, from predicted (M, 4) and target (M, 4) boxes, in xyxy pixels, to (M,)."""
 
 
 def distribution_focal_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross entropy with the two bins beside a real-valued target: (..., R) logits, (...) target -> (...).
+    """Return the cross entropy with the two bins adjacent to a real-valued target.
 
-    `target` counts in bins and is held within 0..R - 1. Li et al., Generalized Focal Loss (arXiv 2006.04388),
-    equation 6.
+    Logits (..., R) and targets (...) give (...). `target` is in bins and clamped to 0..R - 1.
+
+    Source: Li et al., Generalized Focal Loss (arXiv 2006.04388), equation 6.
     """
     bins = logits.shape[-1]
     target = target.clamp(0, bins - 1)

@@ -1,4 +1,4 @@
-"""Optimiser, learning-rate schedule, and what belongs to a recipe beside them."""
+"""Optimiser, learning-rate schedule and the other settings of a training recipe."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -15,9 +15,10 @@ ParamGroups = list[dict[str, object]]
 
 
 def decay_groups(module: nn.Module, weight_decay: float) -> ParamGroups:
-    """Weight matrices and kernels decay; norms, biases and fusion scalars (fewer than 2 axes) do not.
+    """Split a module's parameters into a group with weight decay and a group without.
 
-    Nor do those that a part of the module names in `undecayed`: a table of biases.
+    Weight matrices and kernels decay; norms, biases and fusion scalars (fewer than 2 axes) do not. Neither do
+    the parameters that a submodule lists in `undecayed`, such as a table of biases.
     """
     named = {
         id(part.get_parameter(name))
@@ -51,7 +52,7 @@ Optimizer = Literal["adamw", "sgd"]
 OPTIMIZERS: dict[Optimizer, Callable[..., torch.optim.Optimizer]] = {"adamw": _adamw, "sgd": _sgd}
 
 Schedule = Literal["cosine", "linear", "constant"]
-# progress in 0..1 after the warm-up -> share of the way from the full rate down to the final one
+# progress after the warm-up, 0..1 -> fraction of the descent from the peak rate to the final rate
 SCHEDULES: dict[Schedule, Callable[[float], float]] = {
     "cosine": lambda progress: (1 - math.cos(math.pi * progress)) / 2,
     "linear": lambda progress: progress,
@@ -64,7 +65,7 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("momentum", lambda value: 0 <= value < 1, "0 or more, below 1"),
     ("weight_decay", lambda value: value >= 0, "0 or more"),
     ("warmup_epochs", lambda value: value >= 0, "0 or more"),
-    ("final_lr", lambda value: 0 <= value <= 1, "a share of lr, 0 to 1"),
+    ("final_lr", lambda value: 0 <= value <= 1, "a fraction of lr, 0 to 1"),
     ("gradient_clip", lambda value: value is None or value > 0, "null or a norm above 0"),
     ("ema_decay", lambda value: value is None or 0 < value < 1, "null or a value between 0 and 1"),
 )
@@ -72,11 +73,12 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How weights are updated.
+    """Settings of the weight updates.
 
-    `lr` is the peak rate, reached linearly over `warmup_epochs`, brought down to `lr * final_lr` by
-    `schedule`. `momentum` is Nesterov momentum for sgd and beta1 for adamw. `gradient_clip` bounds the norm
-    of the gradient, `ema_decay` is the weight average's decay after its ramp; both are off when null.
+    `lr` is the peak rate, which is reached linearly over `warmup_epochs` and then lowered to `lr * final_lr`
+    by `schedule`. `momentum` is Nesterov momentum for sgd and beta1 for adamw. `gradient_clip` bounds the
+    norm of the gradient; `ema_decay` is the decay of the weight average after its ramp. Null turns either
+    off.
     """
 
     optimizer: Optimizer
@@ -101,7 +103,7 @@ class Recipe:
                 raise ValueError(f"optim.{name}: got {value!r}, expected {expected}")
 
     def factor(self, step: int, *, steps_per_epoch: int, total_steps: int) -> float:
-        """What the peak rate is multiplied with at a step (0 is the first)."""
+        """Return the factor by which the peak rate is multiplied at a step (0 is the first)."""
         warmup_steps = min(self.warmup_epochs * steps_per_epoch, total_steps / 2)
         if step + 1 < warmup_steps:
             return (step + 1) / warmup_steps
@@ -111,10 +113,10 @@ class Recipe:
     def build(
         self, module: nn.Module, *, steps_per_epoch: int, total_steps: int, fused: bool = True
     ) -> tuple[torch.optim.Optimizer, LambdaLR]:
-        """The optimiser over a module's parameters and its schedule, to be stepped after every step.
+        """Return the optimiser of a module's parameters and its schedule, to be stepped after every step.
 
-        fused: one kernel for all parameters, 3 times faster on a CPU than a loop over them; false leaves the
-        choice to PyTorch.
+        fused: use one kernel for all parameters, 3 times faster on a CPU than a loop over them; false leaves
+        the choice to PyTorch.
         """
         optimizer = OPTIMIZERS[self.optimizer](decay_groups(module, self.weight_decay), self, fused or None)
 

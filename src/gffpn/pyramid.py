@@ -1,10 +1,10 @@
-"""The contract between backbone, neck and head.
+"""Interfaces between backbone, neck and head.
 
 Shape letters, used in every docstring of the package:
-N images, C channels, H W cells (or pixels of an image), A anchors or points, K classes, M boxes.
+N images, C channels, H x W cells (or pixels of an image), A anchors or points, K classes, M boxes.
 
-A level is known by its stride, never by its position in a list. Lists are finest level first, always.
-The optional members that a part may have are protocols of their own; a part has one by defining its member.
+A level is identified by its stride, never by its position in a list. Lists always start with the finest
+level. Each optional member of a part is declared by its own protocol; a part has it by defining the member.
 
 Feature i of a stage is (N, channels_i, ceil(H / stride_i), ceil(W / stride_i)) for images (N, 3, H, W).
 """
@@ -16,11 +16,11 @@ from torch import Tensor
 
 
 class Level(NamedTuple):
-    """What a stage promises about one of its feature maps."""
+    """Channels and stride of one of a stage's feature maps."""
 
     channels: int
     stride: int
-    """Input pixels a cell: stride 8 is C3 of a backbone, P3 of a neck."""
+    """Input pixels per cell: stride 8 is C3 of a backbone, P3 of a neck."""
 
 
 Levels = tuple[Level, ...]
@@ -28,7 +28,10 @@ Levels = tuple[Level, ...]
 
 @runtime_checkable
 class Backbone(Protocol):
-    """Images (N, 3, H, W), values in 0..1, to a list of feature maps, finest first. Optional: Normalising."""
+    """Map from images (N, 3, H, W), values in 0..1, to a list of feature maps, finest first.
+
+    Optional: `Normalising`.
+    """
 
     out_levels: Levels
 
@@ -37,10 +40,10 @@ class Backbone(Protocol):
 
 @runtime_checkable
 class Neck(Protocol):
-    """Feature maps to feature maps. Built as `Neck(in_levels, *, ...)`. Optional: `SizeBound`."""
+    """Map from feature maps to feature maps, built as `Neck(in_levels, *, ...)`. Optional: `SizeBound`."""
 
     in_strides: tuple[int, ...]
-    """Strides of the levels that the neck reads. It is called with exactly these maps, in this order."""
+    """Strides of the levels that the neck reads; it is called with exactly these maps, in this order."""
     out_levels: Levels
 
     def __call__(self, features: list[Tensor]) -> list[Tensor]: ...
@@ -48,9 +51,9 @@ class Neck(Protocol):
 
 @runtime_checkable
 class Head(Protocol):
-    """Feature maps to raw predictions, one tensor per level. Built as `Head(in_levels, num_classes, *, ...)`.
+    """Map from feature maps to raw predictions, one tensor per level.
 
-    Optional: `FitsToBoxes`.
+    Built as `Head(in_levels, num_classes, *, ...)`. Optional: `FitsToBoxes`.
     """
 
     in_levels: Levels
@@ -61,10 +64,10 @@ class Head(Protocol):
 
 @runtime_checkable
 class SizeBound(Protocol):
-    """A neck that takes only certain image sizes. A neck without this member takes every size."""
+    """A neck that accepts only certain image sizes. A neck without this member accepts every size."""
 
     size_multiple: int
-    """Input pixels: both sides of an image must be multiples of it. Checked before data is read."""
+    """Input pixels; both sides of an image must be multiples of it. Checked before data is read."""
 
 
 @runtime_checkable
@@ -72,7 +75,7 @@ class Normalising(Protocol):
     """A backbone that may normalise its images itself."""
 
     normalises: bool
-    """Its first operator is no convolution, so it is given images in float32 even under autocast."""
+    """True if the first operator is not a convolution; images are then float32 even under autocast."""
 
 
 @runtime_checkable
@@ -80,7 +83,7 @@ class FitsToBoxes(Protocol):
     """A head that adapts to the training data before training starts."""
 
     def fit_to(self, boxes_wh: Tensor) -> None:
-        """Take the sizes of all training boxes (M, 2), width and height in input pixels."""
+        """Fit to the sizes of all training boxes (M, 2), width and height in input pixels."""
         ...
 
 
@@ -94,7 +97,7 @@ class PartlyUndecayed(Protocol):
 
 @runtime_checkable
 class Foldable(Protocol):
-    """A module that has a cheaper form of the same function in eval mode."""
+    """A module with a cheaper form of the same function in eval mode."""
 
     def fold(self) -> None:
         """Change to that form, in place. The module cannot be trained afterwards."""
@@ -102,12 +105,12 @@ class Foldable(Protocol):
 
 
 def size_multiple(neck: object) -> int:
-    """Return the number of pixels of which both sides of an image must be multiples; 1 for any size."""
+    """Return the number of pixels that must divide both sides of an image; 1 if any size is accepted."""
     return neck.size_multiple if isinstance(neck, SizeBound) else 1
 
 
 def levels_at(levels: Iterable[Level], strides: Iterable[int], *, reader: str) -> Levels:
-    """The levels with the given strides, in that order.
+    """Return the levels with the given strides, in that order.
 
     Raises ValueError, naming `reader`, if one is missing.
     """
@@ -122,7 +125,7 @@ def levels_at(levels: Iterable[Level], strides: Iterable[int], *, reader: str) -
 
 
 def positions_read(levels: Iterable[Level], neck: Neck) -> tuple[int, ...]:
-    """Return where the maps that `neck` reads lie in a list of maps of `levels`, in the neck's order.
+    """Return the positions, in a list of maps of `levels`, of those that `neck` reads, in the neck's order.
 
     Raises ValueError if a level is missing.
     """

@@ -1,4 +1,4 @@
-"""The LightningModule: a step, what it logs, its optimiser. It knows nothing of the configuration."""
+"""The LightningModule: its steps, logging and optimiser. It is independent of the configuration."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -22,7 +22,7 @@ DecodeFunction = Callable[[list[Tensor], tuple[int, int]], list[Detection]]
 
 
 class DetectionTask(L.LightningModule):
-    """Trains and scores a detector.
+    """LightningModule that trains and evaluates a detector.
 
     Batches are dicts: `images` uint8 (N, 3, H, W), `targets` a list of N dicts, `lost_boxes` a count.
     """
@@ -45,20 +45,20 @@ class DetectionTask(L.LightningModule):
         self.recipe = recipe
         self.val_metric = DetectionMetric(classes)
         self.test_metric = DetectionMetric(classes)
-        # of the running epoch, by split: losses and images of each step
+        # per split: the losses and the number of images of each step of the current epoch
         self._losses: dict[str, list[tuple[dict[str, Tensor], int]]] = {"train": [], "val": []}
         self._lost_boxes = 0
 
     def images(self, batch: Batch) -> Tensor:
-        """The batch's images as the detector takes them: 0..1, in the precision that it computes in."""
+        """Return the images as the detector takes them: 0..1, in the precision in which it computes."""
         images = cast(Tensor, batch["images"])
         kind = images.device.type
-        # what autocast would make of them at a first convolution, to the last bit
+        # bit for bit the cast that autocast would apply at a first convolution
         backbone = self.detector.backbone
         normalises = isinstance(backbone, Normalising) and backbone.normalises
         lower = torch.is_autocast_enabled(kind) and not normalises
         dtype = torch.get_autocast_dtype(kind) if lower else torch.float32
-        # to turn the layout and the type at once takes a CPU twice as long
+        # changing layout and dtype in one call takes twice as long on a CPU
         return images.to(dtype).div_(255).contiguous(memory_format=self.memory_format)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
@@ -74,14 +74,14 @@ class DetectionTask(L.LightningModule):
         return total
 
     def _log_losses(self, split: str) -> None:
-        # once an epoch: each value that Lightning logs at a step takes a fifth of a millisecond there
+        # once per epoch: Lightning needs a fifth of a millisecond per step for each value logged there
         steps, self._losses[split] = self._losses[split], []
         counts = torch.tensor([count for _, count in steps], device=self.device)
         images = sum(count for _, count in steps)
         for name in steps[0][0]:
             mean = (torch.stack([told[name] for told, _ in steps]) * counts).sum() / images
             shown = (split, name) == ("train", "loss")
-            # over processes, a mean weighted by their images
+            # across processes, a mean weighted by their numbers of images
             self.log(f"{split}/{name}", mean, prog_bar=shown, batch_size=images, sync_dist=True)
 
     def validation_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:
@@ -93,8 +93,8 @@ class DetectionTask(L.LightningModule):
         return {"detections": detections}
 
     def on_validation_epoch_end(self) -> None:
-        if self._losses["train"]:  # none where a validation has no training before it
-            self._log_losses("train")  # here, before the epoch's checkpoint
+        if self._losses["train"]:  # empty if no training precedes the validation
+            self._log_losses("train")  # here, because the epoch's checkpoint is saved next
             self.log("train/lost_boxes", float(self._lost_boxes), reduce_fx="sum", sync_dist=True)
             self._lost_boxes = 0
         self._log_losses("val")
@@ -110,7 +110,7 @@ class DetectionTask(L.LightningModule):
         self._log_metric("test", self.test_metric)
 
     def _log_metric(self, split: str, metric: DetectionMetric) -> None:
-        # the metric has gathered over the ranks itself
+        # no sync_dist: the metric has already gathered over the ranks
         self.log_dict({f"{split}/{name}": value for name, value in metric.compute().items()})
         metric.reset()
 
@@ -121,7 +121,7 @@ class DetectionTask(L.LightningModule):
             self.detector,
             steps_per_epoch=max(1, total // epochs),
             total_steps=total,
-            # a fused optimiser would unscale fp16's gradients itself, after they are clipped
+            # a fused optimiser would unscale fp16 gradients itself, after they have been clipped
             fused=self.trainer.precision != "16-mixed",
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -132,17 +132,17 @@ class DetectionTask(L.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        # Lightning's own refuses every fused optimiser, though only scaled gradients would be clipped wrongly
+        # Lightning's method rejects every fused optimiser, though clipping is wrong only for scaled gradients
         if gradient_clip_val is not None:
-            # the optimiser's own lists: to gather them from the modules takes a millisecond
+            # read from the optimiser: collecting them from the modules takes a millisecond
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             gradients = [p.grad for p in parameters if p.grad is not None]
             norm = get_total_norm(gradients)
-            # on a GPU the comparison would wait for it
+            # on a GPU, the comparison would force a sync
             if norm.device.type != "cpu" or not norm <= gradient_clip_val:
                 clip_grads_with_norm_(parameters, gradient_clip_val, norm)
 
 
 def size_of(images: Tensor) -> tuple[int, int]:
-    """(H, W) of a batch of images."""
+    """Return the (H, W) of a batch of images."""
     return images.shape[-2], images.shape[-1]

@@ -1,4 +1,4 @@
-"""TinyIndus, simulated: small defects on glass and gloves, drawn with numpy. It knows nothing of gffpn."""
+"""The simulated TinyIndus: small defects on glass and gloves, drawn with numpy, independent of gffpn."""
 
 VERSION = "1"
-"""Part of a data set's identity. Raise it when the same dials draw other pictures or other labels."""
+"""Part of a data set's identity. Increase it when the same dials give other pictures or other labels."""

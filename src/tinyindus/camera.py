@@ -1,4 +1,4 @@
-"""From radiance to grey levels: lens blur, shot and read noise, 8 bit."""
+"""The camera: from radiance to 8-bit grey levels through lens blur, shot noise and read noise."""
 
 import numpy as np
 from numpy.random import Generator
@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 from tinyindus.shapes import Array
 
 READ_NOISE = 0.9
-"""Grey levels."""
+"""Standard deviation of the read noise, grey levels."""
 SHOT_GAIN = 0.010
-"""Variance in grey levels squared per grey level."""
+"""Variance of the shot noise, squared grey levels per grey level."""
 
 
 def blur(radiance: Array, sigma: float) -> Array:
-    """Lens blur of (3, h, w) by a Gaussian of sigma pixels; mirrored at the border."""
+    """Blur a radiance (3, h, w) by a Gaussian of `sigma` pixels, mirrored at the border."""
     if sigma <= 0:
         return radiance
     far = _reach(sigma)
@@ -30,7 +30,7 @@ def blur(radiance: Array, sigma: float) -> Array:
 
 
 def _blur_columns(padded: Array, taps: list[float], out: Array, spare: Array) -> None:
-    """Weighted sums along the first axis: in place, it takes a quarter of the time of scipy's correlate1d."""
+    """Convolve along the first axis with in-place sums, in a quarter of the time of scipy's correlate1d."""
     far, size = len(taps) - 1, len(out)
     np.multiply(padded[far : far + size], taps[0], out=out)
     for k in range(1, far + 1):
@@ -44,17 +44,17 @@ def _reach(sigma: float) -> int:
 
 
 def reach(sigma: float) -> int:
-    """Pixels that the blur carries light."""
+    """Return how far the blur spreads light, in pixels."""
     return _reach(sigma) + 1
 
 
 def grey(radiance: Array) -> Array:
-    """Noise-free grey levels 0..255 of a linear camera that saturates."""
+    """Return the noise-free grey levels, 0 to 255, of a linear camera that saturates."""
     return np.clip(radiance * 255.0, 0.0, 255.0)
 
 
 def noise_sigma(levels: Array, noise: float) -> Array:
-    """Standard deviation of the noise, in grey levels."""
+    """Return the standard deviation of the noise at the given levels, in grey levels."""
     sigma = levels * (SHOT_GAIN * noise * noise)
     sigma += (READ_NOISE * noise) ** 2
     np.sqrt(sigma, out=sigma)
@@ -62,7 +62,7 @@ def noise_sigma(levels: Array, noise: float) -> Array:
 
 
 def expose(levels: Array, noise: float, rng: Generator) -> NDArray[np.uint8]:
-    """(3, h, w) noise-free grey levels to an (h, w, 3) picture."""
+    """Add noise to noise-free grey levels (3, h, w) and return an 8-bit picture (h, w, 3)."""
     pixels = np.empty((*levels.shape[1:], 3), np.uint8)
     noisy = np.empty(levels.shape[1:], np.float32)
     for c, channel in enumerate(levels):

@@ -1,4 +1,4 @@
-"""An assembly under its light: radiance before the lens, and what an edit of the fields changes in it."""
+"""An assembly under its light: the radiance before the lens, and how edits of the fields change it."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -20,14 +20,14 @@ class Canvas:
     assembly: Assembly
     light: Light
     even: Array
-    """(H, W): the ground's level where it is unmarked."""
+    """(H, W): brightness of the unmarked ground."""
     radiance: Array
     behind: list[Array]
-    """What each part was laid over."""
+    """The radiance that each part was composited over, (3, h, w) in its window."""
 
     @classmethod
     def paint(cls, assembly: Assembly, light: Light, rng: Generator) -> Self:
-        """Light the ground, then each part over what lies behind it."""
+        """Shade the ground, then composite each part over the radiance behind it."""
         even = ground_level(assembly.bounds.shape, light, rng)
         radiance = shade_ground(assembly.ground, even, assembly.ground_colour, light)
         behind = []
@@ -38,18 +38,18 @@ class Canvas:
         return cls(assembly, light, even, radiance, behind)
 
     def laid(self, k: int, fields: Fields, window: Window) -> Array:
-        """Radiance (3, h, w) over a window in part k, with these fields in place of its own there."""
+        """Return the radiance (3, h, w) in a window of part k with its fields there replaced by `fields`."""
         part = self.assembly.parts[k]
         below = self.behind[k][(slice(None), *window.slices(part.window))]
         return self._under(k + 1, composite(fields, part.pose.unit, part.material, self.light, below), window)
 
     def bare(self, ground: Fields, window: Window) -> Array:
-        """Radiance (3, h, w) over a window of the picture, with this ground in place of its own there."""
+        """Return the radiance (3, h, w) in a window of the picture with the ground replaced by `ground`."""
         even = self.even[window.slices()]
         return self._under(0, shade_ground(ground, even, self.assembly.ground_colour, self.light), window)
 
     def _under(self, first: int, radiance: Array, window: Window) -> Array:
-        """Lay the parts from `first` on over a radiance (3, h, w), in place."""
+        """Composite the parts from number `first` onwards over a radiance (3, h, w), in place."""
         for part in self.assembly.parts[first:]:
             shared = window.overlap(part.window)
             if shared is None:
@@ -61,7 +61,7 @@ class Canvas:
         return radiance
 
     def mark(self, k: int, mark: Mark) -> tuple[Window, Array]:
-        """Edit part k, and give the window that changed and by how much (3, h, w)."""
+        """Apply a mark to part k and return the window that changed and the change of radiance (3, h, w)."""
         part = self.assembly.parts[k]
         window = mark.window(part.window)
         fields = part.fields.view(window.slices(part.window))
@@ -70,7 +70,7 @@ class Canvas:
         return window, self.laid(k, fields, window) - before
 
     def change(self, imprint: Imprint) -> Array:
-        """By how much (3, h, w) a look-alike changed its window."""
+        """Return the change of radiance (3, h, w) that a look-alike made in its window."""
         if imprint.part is None:
             return self.bare(imprint.after, imprint.window) - self.bare(imprint.before, imprint.window)
         return self.laid(imprint.part, imprint.after, imprint.window) - self.laid(

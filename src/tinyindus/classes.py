@@ -1,6 +1,6 @@
-"""The nine defect classes: product, side, form and frequency.
+"""The nine defect classes: product, side, forms and frequency.
 
-Names, order and instances: GF-FPN, Table 2. Sides and forms are ours: the paper gives none.
+Names, order and instances are from GF-FPN, Table 2. Sides and forms are our own, as the paper gives none.
 """
 
 from dataclasses import dataclass
@@ -9,39 +9,39 @@ from typing import NamedTuple
 import numpy as np
 
 LENS_BLEED = 1.7
-"""Picture pixels by which the lens makes a visible box larger than the outline (measured)."""
+"""Picture pixels by which the lens makes the visible box larger than the outline (measured)."""
 SIDE_SPREAD = 0.35
 """Standard deviation of log(side) within a class."""
 
 
 class Form(NamedTuple):
-    """One of the forms that a class takes."""
+    """One of the forms that defects of a class take."""
 
     primitive: str
     share: float = 1.0
-    """Of the class's defects."""
+    """Share of the class's defects that take this form."""
     turn: float = 0.0
-    """Middle of its direction, in half turns from the direction of its place."""
+    """Middle of the range of directions, in half turns relative to the direction of the site."""
     spread: float = 1.0
-    """How far the direction wanders in all, in half turns."""
+    """Full width of the range of directions, in half turns."""
 
 
 @dataclass(frozen=True)
 class DefectClass:
-    """One kind of defect."""
+    """A class of defects."""
 
     name: str
     product: str
     side: float
-    """Median of sqrt(width * height) of the visible box, pixels at an image size of 640."""
+    """Median of sqrt(width * height) of the visible box, in pixels at an image size of 640."""
     bleed: float
-    """Pixels at 640 by which a visible box is larger than the outline, for its flanks (measured)."""
+    """Pixels at 640 by which the defect's flanks make the visible box larger than the outline (measured)."""
     instances: int
-    """Of Table 2; only the shares matter here."""
+    """Number of instances in Table 2; only their ratios matter here."""
     forms: tuple[Form, ...]
 
     def form(self, u: float) -> Form:
-        """The form at quantile u (0..1)."""
+        """Return the form at quantile `u` (0 to 1)."""
         return self.forms[_pick([form.share for form in self.forms], u)]
 
 
@@ -77,7 +77,10 @@ def _weight(k: int, shares: str) -> float:
 
 
 def product_at(u: float, shares: str = "paper") -> str:
-    """The product at quantile u (0..1); an image shows one product, so products go by their instances."""
+    """Return the product at quantile `u` (0 to 1).
+
+    An image shows a single product, so products are weighted by the instances of their classes.
+    """
     weights = [
         sum(_weight(k, shares) for k, c in enumerate(CLASSES) if c.product == product) for product in PRODUCTS
     ]
@@ -85,6 +88,6 @@ def product_at(u: float, shares: str = "paper") -> str:
 
 
 def class_at(product: str, u: float, shares: str = "paper") -> int:
-    """Position in `CLASSES` of the product's defect class at quantile u (0..1)."""
+    """Return the position in `CLASSES` of the product's defect class at quantile `u` (0 to 1)."""
     own = [k for k, c in enumerate(CLASSES) if c.product == product]
     return own[_pick([_weight(k, shares) for k in own], u)]

@@ -1,4 +1,4 @@
-"""What can be turned in the simulator, and the named starting points."""
+"""The dials (settings) of the simulator, and its named presets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -7,7 +7,7 @@ from typing import Any
 SIZE_MODES = ("contrast", "energy")
 CLASS_SHARES = ("paper", "equal")
 LABEL_DIALS = ("missed_labels", "jittered_labels", "flipped_labels")
-"""They spoil the training labels and no pixel."""
+"""Dials that corrupt training labels and change no pixel."""
 
 _FACTORS = ("contrast", "blur", "noise", "lookalike_density", "light_variation")
 _SHARES = ("empty_share", *LABEL_DIALS)
@@ -25,42 +25,44 @@ def _number(name: str, value: object) -> None:
 
 @dataclass(frozen=True)
 class Dials:
-    """One setting of the simulator. Each dial moves its own cause and leaves every other random draw alone.
+    """A setting of the simulator.
+
+    Each dial changes one cause and leaves all other random draws unchanged.
 
     Raises ValueError for a value out of range.
     """
 
     side_scale: float = 1.0
-    """Factor on the defect sides of `classes.CLASSES`, which are pixels at an image size of 640."""
+    """Factor on the defect sides of `classes.CLASSES`, which are in pixels at an image size of 640."""
     side_range: tuple[float, float] | None = None
-    """Pixels at 640: log-uniform in this range, for every class, in place of the table's medians."""
+    """Range of sides in pixels at 640, log-uniform for every class, instead of the table's medians."""
     size_mode: str = "contrast"
-    """contrast: a defect's contrast does not depend on its side; energy: its visibility d' does not."""
+    """contrast: a defect's contrast is independent of its side; energy: its visibility d' is."""
     contrast: float = 1.0
-    """Factor on the strength of every defect; 0 draws none, through the same code."""
+    """Factor on the strength of every defect; 0 runs the same code but leaves no defect."""
     blur: float = 1.0
     """Factor on the width of the lens blur."""
     noise: float = 1.0
     """Factor on the standard deviation of shot and read noise."""
     lookalike_density: float = 1.0
-    """Factor on how often the harmless look-alikes of the defects occur."""
+    """Factor on the frequency of the harmless look-alikes of the defects."""
     match: float | tuple[float, float] = 0.0
-    """0: look-alikes have a form of their own; 1: each of their marks is drawn as a defect is, and only its
-    surroundings tell that it is harmless. A pair: uniform in between, drawn once a picture."""
+    """0: look-alikes have their own form; 1: each of their marks is drawn like a defect, and only its
+    surroundings show that it is harmless. A pair of numbers: uniform between them, drawn once per picture."""
     light_variation: float = 1.0
-    """Factor on how far direction, gradient and exposure stray from the nominal light."""
+    """Factor on the deviation of direction, gradient and exposure from the nominal light."""
     empty_share: float = 0.3
-    """Share of the images without a defect."""
+    """Share of the images that have no defect."""
     defects_per_image: tuple[int, int] = (1, 4)
-    """Fewest and most defects in the images that have any."""
+    """Minimum and maximum number of defects in the images that have any."""
     class_shares: str = "paper"
-    """paper: classes occur in the shares of the paper's Table 2; equal: each as often as any other."""
+    """paper: classes have the shares of the paper's Table 2; equal: all classes are equally frequent."""
     missed_labels: float = 0.0
-    """Share of the training objects whose annotation is left out."""
+    """Share of the training objects whose annotation is omitted."""
     jittered_labels: float = 0.0
-    """Share of the training objects whose box is off (`labels.JITTER`)."""
+    """Share of the training objects whose box is displaced (`labels.JITTER`)."""
     flipped_labels: float = 0.0
-    """Share of the training objects that carry another class, of the same product if it has another."""
+    """Share of the training objects labelled as another class, of the same product if it has another."""
 
     def __post_init__(self) -> None:
         _number("side_scale", self.side_scale)
@@ -88,7 +90,7 @@ class Dials:
 
     @property
     def match_range(self) -> tuple[float, float]:
-        """Lowest and highest match of a picture."""
+        """Lowest and highest match that a picture can have."""
         if isinstance(self.match, tuple):
             return self.match
         _number("match", self.match)
@@ -97,8 +99,8 @@ class Dials:
 
 PRESETS = {
     "default": Dials(),
-    # large, strong and many defects, each class as often as any other: what a small detector learns from
-    # 400 pictures of 224 pixels in minutes
+    # many large and strong defects, with equally frequent classes: easy enough for a small detector to learn
+    # in minutes from 400 pictures of 224 pixels
     "demo": Dials(
         side_range=(40.0, 90.0),
         contrast=3.5,
@@ -109,7 +111,7 @@ PRESETS = {
         defects_per_image=(4, 8),
         class_shares="equal",
     ),
-    # small and faint defects among many look-alikes that only their surroundings give away
+    # small, faint defects among many look-alikes that only their surroundings distinguish from defects
     "hard": Dials(side_scale=0.75, contrast=0.75, lookalike_density=1.6, match=0.9),
 }
 
@@ -117,14 +119,14 @@ DIAL_NAMES = tuple(field.name for field in fields(Dials))
 
 
 def preset(name: str) -> Dials:
-    """The dials of a named starting point."""
+    """Return the dials of a preset."""
     if name not in PRESETS:
         raise ValueError(f"got preset {name!r}, expected one of {sorted(PRESETS)}")
     return PRESETS[name]
 
 
 def turn(dials: Dials, values: Mapping[str, Any]) -> Dials:
-    """The dials with some of them turned; what is None stays. Lists, as YAML gives them, become pairs."""
+    """Return the dials with new values; None leaves a dial unchanged. Lists (from YAML) become pairs."""
     unknown = sorted(set(values) - set(DIAL_NAMES))
     if unknown:
         raise ValueError(f"got the dials {unknown}, expected some of {list(DIAL_NAMES)}")
@@ -136,12 +138,16 @@ def turn(dials: Dials, values: Mapping[str, Any]) -> Dials:
 
 
 def turn_test(dials: Dials, entry: Mapping[str, Any]) -> Dials:
-    """The dials of one entry of a test split."""
+    """Return the dials for one entry of `test_dials`, which may not set label noise."""
     if not isinstance(entry, Mapping):
-        raise ValueError(f"got the test_dials entry {entry!r}, expected dials and values: {{blur: 2.0}}")
+        raise ValueError(
+            f"got the test_dials entry {entry!r}, expected a mapping of dials to values: {{blur: 2.0}}"
+        )
     spoilt = [name for name in LABEL_DIALS if entry.get(name) is not None]
     if spoilt:
-        raise ValueError(f"got {spoilt} in test_dials, expected dials of the pixels: only train labels err")
+        raise ValueError(
+            f"got {spoilt} in test_dials, expected dials of the pixels: label noise is for train only"
+        )
     return turn(dials, entry)
 
 

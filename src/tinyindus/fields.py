@@ -1,7 +1,7 @@
-"""What a scene is before light: windows of the picture, poses of parts, fields of matter.
+"""A scene before lighting: windows of the picture, poses of parts, and fields of matter.
 
-h w: rows and columns of a window. A part's own unit of length is its radius; `Pose.unit` is its size in
-pixels.
+h and w are the rows and columns of a window. A part's unit of length is its radius; `Pose.unit` is that unit
+in pixels.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from tinyindus.shapes import Array
 
 @dataclass(frozen=True)
 class Window:
-    """A rectangle of whole pixels, top and left inclusive, bottom and right exclusive."""
+    """A rectangle of whole pixels: top and left are inclusive, bottom and right exclusive."""
 
     top: int
     left: int
@@ -23,7 +23,7 @@ class Window:
 
     @classmethod
     def around(cls, x: float, y: float, half_x: float, half_y: float, bounds: "Window") -> "Window":
-        """The pixels within half_x, half_y of a point, cut at the bounds (at least one pixel)."""
+        """Return the pixels within half_x, half_y of a point, clipped to `bounds` (at least one pixel)."""
         top = min(max(int(np.floor(y - half_y)), bounds.top), bounds.bottom - 1)
         left = min(max(int(np.floor(x - half_x)), bounds.left), bounds.right - 1)
         bottom = max(min(int(np.ceil(y + half_y)), bounds.bottom), top + 1)
@@ -32,22 +32,22 @@ class Window:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Number of rows and columns."""
         return self.bottom - self.top, self.right - self.left
 
     def slices(self, origin: "Window | None" = None) -> tuple[slice, slice]:
-        """Where the window lies in an array that starts at `origin` (None: at the picture's corner)."""
+        """Return the window's slices of an array that covers `origin` (None: the picture)."""
         y, x = (origin.top, origin.left) if origin else (0, 0)
         return slice(self.top - y, self.bottom - y), slice(self.left - x, self.right - x)
 
     def overlap(self, other: "Window") -> "Window | None":
-        """The pixels of both, if there are any."""
+        """Return the intersection with another window, or None if it is empty."""
         top, left = max(self.top, other.top), max(self.left, other.left)
         bottom, right = min(self.bottom, other.bottom), min(self.right, other.right)
         return Window(top, left, bottom, right) if top < bottom and left < right else None
 
     def widened(self, pixels: int, bounds: "Window") -> "Window":
-        """With a margin at each side, cut at the bounds."""
+        """Return the window with a margin of `pixels` on each side, clipped to the bounds."""
         return Window(
             max(self.top - pixels, bounds.top),
             max(self.left - pixels, bounds.left),
@@ -56,7 +56,7 @@ class Window:
         )
 
     def centres(self) -> tuple[Array, Array]:
-        """Pixel centres: x of shape (1, w), y of shape (h, 1)."""
+        """Return the pixel centres: x of shape (1, w), y of shape (h, 1)."""
         x = np.arange(self.left, self.right, dtype=np.float32)[None, :] + np.float32(0.5)
         y = np.arange(self.top, self.bottom, dtype=np.float32)[:, None] + np.float32(0.5)
         return x, y
@@ -64,7 +64,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a part lies: origin in pixels, turn in radians (clockwise on screen), unit in pixels."""
+    """Position of a part: origin in pixels, rotation in radians (clockwise on screen), unit in pixels."""
 
     x: float
     y: float
@@ -72,13 +72,13 @@ class Pose:
     unit: float
 
     def local(self, window: Window) -> tuple[Array, Array]:
-        """Part coordinates (h, w) of the window's pixel centres."""
+        """Return the part coordinates x and y, each (h, w), of the window's pixel centres."""
         x, y = window.centres()
         c, s = float(np.cos(self.turn)) / self.unit, float(np.sin(self.turn)) / self.unit
         return (x - self.x) * c + (y - self.y) * s, (y - self.y) * c - (x - self.x) * s
 
     def window(self, half_x: float, low: float, high: float, bounds: Window) -> Window:
-        """The pixels that hold the part's rectangle -half_x..half_x, low..high."""
+        """Return the window around the part's rectangle from -half_x to half_x and from low to high."""
         corners = [self.image(x, y) for x in (-half_x, half_x) for y in (low, high)]
         (left, right), (top, bottom) = ((min(c), max(c)) for c in zip(*corners, strict=True))
         return Window.around(
@@ -86,26 +86,26 @@ class Pose:
         )
 
     def own(self, x: float, y: float) -> tuple[float, float]:
-        """Part coordinates of a point of the picture."""
+        """Convert a point from picture coordinates (pixels) to part coordinates."""
         c, s = float(np.cos(self.turn)) / self.unit, float(np.sin(self.turn)) / self.unit
         return (x - self.x) * c + (y - self.y) * s, (y - self.y) * c - (x - self.x) * s
 
     def image(self, x: float, y: float) -> tuple[float, float]:
-        """Pixel coordinates of a point of the part."""
+        """Convert a point from part coordinates to picture coordinates (pixels)."""
         c, s = float(np.cos(self.turn)) * self.unit, float(np.sin(self.turn)) * self.unit
         return self.x + x * c - y * s, self.y + x * s + y * c
 
 
 @dataclass
 class Fields:
-    """Matter over a window, (h, w) float32 each. Defects and look-alikes edit these, and nothing else."""
+    """Matter in a window, as float32 arrays (h, w). Defects and look-alikes edit these and nothing else."""
 
     cover: Array
-    """0..1: share of the pixel that the part covers."""
+    """Share of each pixel that the part covers, 0 to 1."""
     thickness: Array
-    """Glass along the line of sight, in units; its slope bends light away."""
+    """Length of glass along the line of sight, in the part's units; its slope deflects light."""
     height: Array
-    """Front surface towards the camera, in units; its slope turns the surface's normal."""
+    """Height of the front surface towards the camera, in the part's units; its slope tilts the normal."""
     density: Array
     """Optical density (natural logarithm) of print, dirt and shadow."""
     albedo: Array
@@ -113,17 +113,17 @@ class Fields:
 
     @classmethod
     def empty(cls, window: Window) -> Self:
-        """Nothing anywhere."""
+        """Return fields that are zero everywhere."""
         return cls(*(np.zeros(window.shape, np.float32) for _ in range(5)))
 
     def copy(self) -> "Fields":
-        """The same matter in memory of its own."""
+        """Return a copy that shares no memory."""
         return Fields(
             *(f.copy() for f in (self.cover, self.thickness, self.height, self.density, self.albedo))
         )
 
     def view(self, slices: tuple[slice, slice]) -> "Fields":
-        """The same memory, seen through a smaller window."""
+        """Return a view of a smaller window, which shares memory."""
         return Fields(
             self.cover[slices],
             self.thickness[slices],

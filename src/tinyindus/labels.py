@@ -1,4 +1,4 @@
-"""Label noise: what an annotator of the training split might get wrong. No pixel knows of it."""
+"""Label noise: simulated errors of an annotator in the training split. It changes no pixel."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from tinyindus.dials import Dials
 from tinyindus.streams import Stream, generator
 
 JITTER = 0.25
-"""Most that an edge of a jittered box is moved, as a share of the box's side along that direction."""
+"""Largest shift of an edge of a jittered box, as a share of the box's side in that direction."""
 
 Annotation = dict[str, Any]
 
@@ -15,10 +15,11 @@ Annotation = dict[str, Any]
 def spoil(
     annotations: list[Annotation], dials: Dials, image_size: tuple[int, int], seed: int, i: int
 ) -> tuple[list[Annotation], list[Annotation]]:
-    """The annotations of training image i as given to a detector, and those that were missed.
+    """Return the annotations of training image i as a detector gets them, and the missed annotations.
 
-    Annotations are COCO's and carry `defect`, the object's number in its scene. What was changed keeps the
-    truth: `clean_bbox` of a jittered box, `clean_category_id` of a flipped class; area and mask stay true.
+    Annotations are in COCO's format, with the additional field `defect`, the object's number in its scene.
+    A changed annotation also holds the true value, in `clean_bbox` for a jittered box and in
+    `clean_category_id` for a flipped class. Its area and mask remain true.
     """
     given, missed = [], []
     for annotation in annotations:
@@ -39,7 +40,7 @@ def spoil(
 
 
 def _jittered(bbox: list[float], edges: list[float], image_size: tuple[int, int]) -> list[float]:
-    """x, y, width, height with each edge moved, inside the image."""
+    """Move each edge of a box (x, y, width, height) and clip it to the image."""
     x, y, width, height = bbox
     left, top, right, bottom = ((2 * u - 1) * JITTER for u in edges)
     x1, x2 = max(x + left * width, 0), min(x + (1 + right) * width, image_size[1])
@@ -48,7 +49,7 @@ def _jittered(bbox: list[float], edges: list[float], image_size: tuple[int, int]
 
 
 def _other(label: int, u: float) -> int:
-    """Another class, of the same product if it has another."""
+    """Return a class other than `label`, of the same product if it has another."""
     others = [k for k in range(len(CLASSES)) if k != label]
     siblings = [k for k in others if CLASSES[k].product == CLASSES[label].product]
     choice = siblings or others

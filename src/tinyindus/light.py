@@ -1,8 +1,8 @@
-"""From fields to radiance: a backlight seen through matter, lamps mirrored in it, diffuse reflection.
+"""From fields to radiance: a backlight seen through matter, mirrored lamps and diffuse reflection.
 
-A model of looks, not of optics: light that passes a slope of the thickness is bent by (index - 1) * slope
-and is lost where that leaves the backlight's aperture, so silhouettes and wall edges of glass turn dark by
-themselves; a surface mirrors a lamp where its normal meets the lamp's direction.
+This models appearance, not optics. A slope of the thickness deflects light by (index - 1) * slope; light that
+is deflected out of the backlight's aperture is lost, so the silhouettes and wall edges of glass become dark
+without being drawn. A surface mirrors a lamp where its normal meets the lamp's direction.
 """
 
 from dataclasses import dataclass
@@ -16,60 +16,60 @@ from tinyindus.shapes import Array
 from tinyindus.texture import clouds
 
 STRAY = 0.14
-"""Share of the backlight that reaches the camera from outside the aperture, by way of the surroundings."""
+"""Share of the backlight that reaches the camera from outside the aperture, via the surroundings."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """How a part answers to light."""
+    """Optical properties of a part."""
 
     absorption: tuple[float, float, float]
-    """Optical density for red, green, blue of one unit of thickness."""
+    """Optical density per unit of thickness for red, green and blue."""
     colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """Of diffuse reflection."""
+    """Colour of diffuse reflection."""
     index: float = 1.5
     aperture: float = 0.55
-    """Deflection at which half of the backlight is lost; wide backlights and thin walls have a large one."""
+    """Deflection at which half of the backlight is lost; large for wide backlights and thin walls."""
     gloss: float = 1.0
-    """Strength of mirrored lamps."""
+    """Strength of the mirrored lamps."""
     clear: float = 1.0
-    """Share of the backlight that passes at all."""
+    """Share of the backlight that the material transmits."""
 
 
 @dataclass(frozen=True)
 class Lamp:
-    """A rectangular lamp, by where it stands among the surface normals."""
+    """A rectangular lamp, given by the surface normals (x, y) that mirror it to the camera."""
 
     x: float
     y: float
     radial: float
-    """Half width towards the picture's centre, in units of the normal."""
+    """Half width in the radial direction, in units of the normal."""
     tangential: float
-    """Half width across."""
+    """Half width across the radial direction, in units of the normal."""
     power: float
 
 
 @dataclass(frozen=True)
 class Light:
-    """The light of one picture."""
+    """The lighting of one picture."""
 
     level: float
     """Radiance of the backlight or of a white tray; 1 saturates the camera."""
     colour: tuple[float, float, float]
     x: float
     y: float
-    """Unit vector on the picture towards the key light."""
+    """(x, y) is a unit vector in the picture plane that points towards the key light."""
     gradient_x: float
     gradient_y: float
     """Relative change of the level from one side of the picture to the other."""
     skew: float
-    """How unevenly the backlight is lit, seen by bent rays: gives pits a bright and a dark side."""
+    """Unevenness of the backlight as deflected rays see it: gives pits a bright and a dark side."""
     ambient: float
     lamps: tuple[Lamp, ...]
 
 
 def draw_light(rng: Generator, dials: Dials) -> Light:
-    """The nominal light, strayed from by `dials.light_variation`."""
+    """Draw a light at random around the nominal one; `dials.light_variation` scales the deviations."""
     stray = dials.light_variation
     azimuth = -2.1 + min(stray, 1.0) * rng.uniform(-np.pi, np.pi)
     level = 0.70 * float(np.exp(stray * rng.uniform(-0.28, 0.14)))
@@ -95,7 +95,7 @@ def draw_light(rng: Generator, dials: Dials) -> Light:
 
 
 def _mirrored(light: Light, nx: Array, ny: Array) -> Array:
-    """Radiance of the lamps in a surface with normals nx, ny: a soft-edged window each."""
+    """Return the radiance of the lamps mirrored in a surface with normals nx, ny: a soft rectangle each."""
     total = np.zeros(nx.shape, np.float32)
     for lamp in light.lamps:
         norm = float(np.hypot(lamp.x, lamp.y))
@@ -110,10 +110,10 @@ def _mirrored(light: Light, nx: Array, ny: Array) -> Array:
 
 
 def _bend(thickness: Array, scale: float) -> tuple[Array, Array, Array]:
-    """Slopes along x and y, and the squared slope.
+    """Return the slopes along x and y, and the squared slope.
 
-    The square is the mean over both sides of a pixel: at a crease, such as the inner wall of a tube seen
-    edge-on, the two sides' slopes cancel in the mean but both bend the light.
+    The squared slope is the mean of the squares on both sides of a pixel. At a crease, such as the inner wall
+    of a tube seen edge-on, the slopes of the two sides cancel in their mean, but both deflect light.
     """
     across, down = np.diff(thickness, axis=1) * scale, np.diff(thickness, axis=0) * scale
     sx, sy, square = np.zeros_like(thickness), np.zeros_like(thickness), np.zeros_like(thickness)
@@ -132,7 +132,7 @@ def _bend(thickness: Array, scale: float) -> tuple[Array, Array, Array]:
 
 
 def _slopes(field: Array, unit: float) -> tuple[Array, Array]:
-    """Slopes along x and y of a field whose heights are in units of `unit` pixels."""
+    """Return the slopes along x and y of a field of heights in units of `unit` pixels."""
     sx, sy = np.zeros_like(field), np.zeros_like(field)
     if field.shape[1] > 2:
         np.subtract(field[:, 2:], field[:, :-2], out=sx[:, 1:-1])
@@ -144,7 +144,7 @@ def _slopes(field: Array, unit: float) -> tuple[Array, Array]:
 
 
 def shade_part(fields: Fields, unit: float, material: Material, light: Light, behind: Array) -> Array:
-    """Radiance (3, h, w) of a part over what lies behind it, also (3, h, w)."""
+    """Return the radiance (3, h, w) of a part in front of `behind` (3, h, w), not yet mixed by its cover."""
     bx, by, bend = _bend(fields.thickness, unit * (material.index - 1.0) / material.aperture)
     bx *= light.skew * light.x
     by *= light.skew * light.y
@@ -173,7 +173,7 @@ def shade_part(fields: Fields, unit: float, material: Material, light: Light, be
 
 
 def composite(fields: Fields, unit: float, material: Material, light: Light, behind: Array) -> Array:
-    """The part over what lies behind it, (3, h, w), mixed by its cover."""
+    """Composite a part over the radiance `behind` (3, h, w), weighted by its cover."""
     out = shade_part(fields, unit, material, light, behind)
     out -= behind
     out *= fields.cover
@@ -182,7 +182,7 @@ def composite(fields: Fields, unit: float, material: Material, light: Light, beh
 
 
 def ground_level(shape: tuple[int, int], light: Light, rng: Generator) -> Array:
-    """Relative brightness (H, W) of an unmarked tray or backlight."""
+    """Return the relative brightness (H, W) of an unmarked tray or backlight."""
     height, width = shape
     x, y = Window(0, 0, height, width).centres()
     level = light.gradient_x * (x / width - 0.5) + light.gradient_y * (y / height - 0.5) + 1.0
@@ -191,7 +191,7 @@ def ground_level(shape: tuple[int, int], light: Light, rng: Generator) -> Array:
 
 
 def shade_ground(ground: Fields, even: Array, colour: tuple[float, float, float], light: Light) -> Array:
-    """Radiance (3, h, w) of the ground that carries the parts; `even` (h, w) is its level where unmarked."""
+    """Return the radiance (3, h, w) of the ground; `even` (h, w) is its level where it is unmarked."""
     sx, sy = _slopes(ground.height, 1.0)
     level = even + sx * -light.x
     level += sy * -light.y

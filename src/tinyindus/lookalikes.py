@@ -1,9 +1,9 @@
-"""Harmless look-alikes of the defects: patterns of marks, each given away by its surroundings.
+"""Harmless look-alikes of the defects: patterns of marks that their surroundings identify as harmless.
 
-A pattern is a rule of place: a seam that runs the bottle's full length, a regular row, a lattice. At match 0
-its marks have a form of their own, or it is a bare line. At match 1 each mark is drawn as the defect that
-it imitates, at a place where that defect may sit, and a line is broken around its marks: a crop of the mark
-alone shows what a crop of the defect shows.
+A pattern is a rule of placement, such as a seam along the full length of a bottle, a regular row or a
+lattice. At match 0, its marks have their own form, or it is just a line. At match 1, each mark is drawn like
+the defect that it imitates, at a place where that defect may occur, and a line is interrupted around its
+marks, so that a crop of the mark alone looks like a crop of the defect.
 """
 
 from enum import IntEnum
@@ -20,11 +20,11 @@ from tinyindus.parts import Assembly, Draws, Imitation
 from tinyindus.shapes import Array
 
 GROUND_UNIT = 3.0
-"""A mark of the same depth shows this much more in the ground than in glass, which bends light but little."""
+"""Factor by which the same depth shows more in the ground than in glass, which deflects little light."""
 
 
 class Pattern(IntEnum):
-    """Each pattern has a generator of its own. Values are part of the data: append, never renumber."""
+    """The patterns, each with its own generators. The values determine the data: append, never renumber."""
 
     MATCH = 0
     DUST = 1
@@ -42,32 +42,32 @@ class Pattern(IntEnum):
 
 
 def mix(own: float, defect: float, match: float) -> float:
-    """A look-alike's own value on its way to a defect's."""
+    """Interpolate from a look-alike's own value (match 0) to a defect's (match 1)."""
     return (1.0 - match) * own + match * defect
 
 
 def plain(
     primitive: str, x: float, y: float, side: float, turn: float, strength: float, rng: Generator
 ) -> Mark:
-    """A mark of a look-alike's own form; `side` in picture pixels."""
+    """Return a mark of a look-alike's own form; `side` is in picture pixels."""
     return Mark(primitive, x, y, side, turn, NOMINAL * strength, rng.random(SHAPE_DRAWS))
 
 
 def tick(x: float, y: float, side: float, turn: float) -> Mark:
-    """A straight stroke, one of a printed or moulded row; `side` in picture pixels."""
+    """Return a straight stroke of a printed or moulded row; `side` is in picture pixels."""
     return Mark("scratch", x, y, side, turn, NOMINAL, np.full(SHAPE_DRAWS, 0.5))
 
 
 def occurs(draws: Draws, rng: Generator, share: float) -> bool:
-    """Whether a pattern that occurs in `share` of the pictures at density 1 is in this one."""
+    """Decide at random whether a picture has a pattern that `share` of the pictures have at density 1."""
     return bool(rng.random() < share * draws.dials.lookalike_density)
 
 
 def number(draws: Draws, rng: Generator, mean: float) -> int:
-    """How many there are of a pattern of which there are `mean` in a picture at density 1."""
+    """Draw how often a pattern occurs in a picture, given its `mean` number per picture at density 1."""
     mean *= draws.dials.lookalike_density
     u, count, share = float(rng.random()), 0, float(np.exp(-mean))
-    while u > share and count < 99:  # Poisson by inversion: one draw, so that no other shifts
+    while u > share and count < 99:  # Poisson by inversion: one draw, so that no other draw shifts
         u -= share
         count += 1
         share *= mean / count
@@ -75,12 +75,12 @@ def number(draws: Draws, rng: Generator, mean: float) -> int:
 
 
 def look_of(name: str, draws: Draws, rng: Generator) -> Look:
-    """The look of one more defect of class `name`."""
+    """Draw the look of a defect of class `name`."""
     return draw_look(CLASS_NAMES.index(name), draws.imitated, draws.px, rng)
 
 
 def spacing(mark: Mark, way: float) -> float:
-    """Pixels between neighbours of a row along `way` (radians): clear of, and in view of, each other."""
+    """Return the spacing of a row along `way` (radians), in pixels: neighbours are separate but in view."""
     return 1.45 * (mark.extent(way) + LENS_BLEED) + 2.0
 
 
@@ -92,13 +92,13 @@ def press(
     match: float,
     imitation: Imitation,
 ) -> None:
-    """Apply one mark of a pattern to a part, or to the ground."""
+    """Apply one mark of a pattern to a part, or to the ground if `part` is None."""
     for mark in blend(own, defect, match):
         assembly.press(part, mark, imitation, mix(1.0, GROUND_UNIT, match))
 
 
 def broken(line: Array, window: Window, marks: list[Mark], match: float) -> Array:
-    """A line's strength (h, w) over `window`, in place: taken away around its marks as far as they match."""
+    """Interrupt a line around its marks to the degree `match`, in place; `line` (h, w) is its strength."""
     for mark in marks if match else []:
         radius = 0.5 * mark.extent() + 0.25 * mark.side + 2.0
         edge = max(1.5, 0.25 * radius)
@@ -114,7 +114,10 @@ def broken(line: Array, window: Window, marks: list[Mark], match: float) -> Arra
 
 
 def scatter_dust(assembly: Assembly, draws: Draws, against: str | None = None) -> None:
-    """Grains and fibres on the tray. With `against`, they imitate that class, but for those under a part."""
+    """Scatter grains and fibres on the tray.
+
+    With `against`, they imitate that class, except for those covered by a part.
+    """
     own, imitating = draws.lookalike(Pattern.DUST)
     height, width = draws.window.shape
     for _ in range(number(draws, own, 5.0)):

@@ -1,7 +1,7 @@
-"""What a defect looks like, wherever it sits; and how far a look-alike's mark comes to look like it.
+"""The looks of defects, independent of their place, and of look-alikes that match them to a given degree.
 
-Defects and look-alikes draw their looks here, by the same code and from the same distributions: at match 1 a
-single mark cannot be distinguished from a defect, and its surroundings must be looked at.
+The same code draws the looks of defects and look-alikes, from the same distributions. At match 1, therefore,
+a single mark cannot be distinguished from a defect without looking at its surroundings.
 """
 
 from dataclasses import dataclass, replace
@@ -22,21 +22,21 @@ class Look:
 
     primitive: str
     side: float
-    """Of the outline, picture pixels."""
+    """sqrt(width * height) of the outline's box, picture pixels."""
     turn: float
-    """Radians, from the direction of its place."""
+    """Direction relative to that of the site, radians."""
     strength: float
     shape: NDArray[np.float64]
 
     def at(self, x: float, y: float, turn: float) -> Mark:
-        """The mark at a point of the picture whose direction is `turn`."""
+        """Return the mark at a point of the picture where the site's direction is `turn` (radians)."""
         return Mark(self.primitive, x, y, self.side, turn + self.turn, self.strength, self.shape)
 
 
 def draw_look(label: int, dials: Dials, px: float, rng: Generator) -> Look:
-    """The look of a defect of class `label`; `px` is picture pixels per pixel at an image size of 640.
+    """Draw the look of a defect of class `label`; `px` is picture pixels per pixel at an image size of 640.
 
-    Always the same draws, whatever the dials: side and contrast enter after them.
+    The draws are the same for all dials, as side and contrast are applied afterwards.
     """
     kind = CLASSES[label]
     u, wander, which, direction = (float(q) for q in rng.random(4))
@@ -57,9 +57,10 @@ def draw_look(label: int, dials: Dials, px: float, rng: Generator) -> Look:
 
 
 def blend(own: Mark | None, defect: Mark, match: float) -> list[Mark]:
-    """A look-alike's own mark (None: it has none) on its way to a defect's, at the place of `own`.
+    """Blend a look-alike's own mark (None: it has none) with a defect's, at the place of `own`.
 
-    Of one primitive, they melt into each other; of two, one fades out while the other fades in.
+    Two marks of the same primitive are interpolated; of different primitives, one fades out as the other
+    fades in.
     """
     if match == 0.0:
         return [] if own is None else [own]

@@ -1,4 +1,4 @@
-"""What a product hands to the scene: its ground, its parts, and where each defect may sit."""
+"""The interface between products and the scene: the ground, the parts, and the sites of defects."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from tinyindus.primitives import apply
 
 @dataclass
 class Part:
-    """One piece of a product in its window."""
+    """One piece of a product and its window."""
 
     window: Window
     pose: Pose
@@ -30,14 +30,14 @@ class Site(NamedTuple):
     part: int
     x: float
     y: float
-    """Pixels of the picture."""
+    """(x, y) is in pixels of the picture."""
     turn: float
-    """Direction of the place on the picture, radians."""
+    """Direction of the site in the picture, radians."""
 
 
 @dataclass(frozen=True)
 class Draws:
-    """What a product is built from: the picture's size, its light, its dials, and one generator a cause."""
+    """Inputs of a product: the picture's size, light and dials, and one random generator per cause."""
 
     window: Window
     light: Light
@@ -45,39 +45,40 @@ class Draws:
     product: Generator
     nuisance: Generator
     lookalike: Callable[[int], tuple[Generator, Generator]]
-    """Two generators of one pattern of look-alikes (`lookalikes.Pattern`): of its own form, and of the looks
-    and places of the defects that it imitates."""
+    """Function that returns two generators for a pattern of look-alikes (`lookalikes.Pattern`): one for its
+    own form, and one for the looks and places of the defects that it imitates."""
     imitated: Dials
     """The dials of the defects that look-alikes imitate."""
     match: float
-    """How far they do, 0 to 1."""
+    """Degree of the imitation, 0 to 1."""
     measured: bool
-    """Whether look-alikes are kept, to be measured."""
+    """True to keep the look-alikes so that they can be measured."""
 
     @property
     def px(self) -> float:
-        """Picture pixels per pixel at an image size of 640."""
+        """Number of picture pixels per pixel at an image size of 640."""
         return min(self.window.shape) / 640
 
 
 class Imitation(NamedTuple):
-    """Of what, and in which surroundings."""
+    """The defect class that a look-alike imitates, and its surroundings."""
 
     against: str
-    """Name of the defect class that it might be taken for."""
+    """Name of the defect class that the look-alike could be mistaken for."""
     context: str
-    """What gives it away: seam, row, band, ring, edge, print, glint, lamp, fold, grip; off: off the part."""
+    """The surroundings that show it is harmless: seam, row, band, ring, edge, print, glint, lamp, fold, grip;
+    off: not on the part."""
     form: str = "mark"
-    """mark: of a defect's primitive; line: what marks are strung on."""
+    """mark: drawn with a defect's primitive; line: the line that marks lie on."""
 
 
 @dataclass(frozen=True)
 class Imprint:
-    """What a look-alike did to the fields, kept to be measured."""
+    """The change that a look-alike made to the fields, kept so that it can be measured."""
 
     imitation: Imitation
     part: int | None
-    """None: the ground."""
+    """Number of the part; None is the ground."""
     window: Window
     before: Fields
     after: Fields
@@ -85,7 +86,7 @@ class Imprint:
 
 @dataclass
 class Assembly:
-    """A product in its tray, before light."""
+    """A product in its tray, before lighting."""
 
     ground: Fields
     bounds: Window
@@ -93,18 +94,18 @@ class Assembly:
     ground_colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
     parts: list[Part] = field(default_factory=list)
     imprints: list[Imprint] | None = None
-    """None: nobody asks."""
+    """None if look-alikes are not measured."""
 
     @classmethod
     def empty(cls, draws: Draws, colour: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Self:
-        """A bare ground."""
+        """Return an empty ground without parts."""
         return cls(Fields.empty(draws.window), draws.window, colour, imprints=[] if draws.measured else None)
 
     @contextmanager
     def editing(self, part: int | None, window: Window, imitation: Imitation | None) -> Iterator[Fields]:
-        """The fields of a part, or of the ground, over a window, for a look-alike to edit.
+        """Yield the fields in a window of a part (None: of the ground), for a look-alike to edit.
 
-        Without an imitation it is dirt that resembles no defect, and is not kept.
+        `imitation` is None for dirt that resembles no defect; the edit is then not recorded.
         """
         whole, bounds = self.ground, self.bounds
         if part is not None:
@@ -118,7 +119,7 @@ class Assembly:
         self.imprints.append(Imprint(imitation, part, window, before, fields.copy()))
 
     def press(self, part: int | None, mark: Mark, imitation: Imitation | None, unit: float) -> None:
-        """Apply a look-alike's mark to a part, or to the ground, where its depth is divided by `unit`."""
+        """Apply a look-alike's mark to a part, or to the ground (None), which divides its depth by `unit`."""
         bounds = self.bounds
         if part is not None:
             bounds, unit = self.parts[part].window, self.parts[part].pose.unit
@@ -133,5 +134,5 @@ class Product(Protocol):
     assembly: Assembly
 
     def site(self, name: str, rng: Generator) -> Site:
-        """A place for a defect of class `name`; always the same number of draws for a class."""
+        """Draw a random place for a defect of class `name`, with a fixed number of draws per class."""
         ...

@@ -1,4 +1,4 @@
-"""The primitives that defects and look-alikes share: each edits the fields of a part around a point."""
+"""The primitives shared by defects and look-alikes. Each edits the fields of a part around a point."""
 
 from collections.abc import Callable
 
@@ -12,10 +12,10 @@ from tinyindus.shapes import Array
 
 
 def _line(mark: Mark, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points along +x within -0.5..0.5, turned and scaled so that their box has the mark's side.
+    """Rotate and scale points along +x, from -0.5 to 0.5, so that their bounding box has the mark's side.
 
-    The box counts as at least a third as wide as long, or a line along the pixel grid would grow without
-    bound.
+    The box is taken to be at least a third as wide as it is long; otherwise a line along the pixel grid would
+    grow without bound.
     """
     c, s = np.cos(mark.turn), np.sin(mark.turn)
     turned = points @ np.array([[c, s], [-s, c]])
@@ -25,14 +25,14 @@ def _line(mark: Mark, points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _groove(fields: Fields, distance: Array, width: float, slope: float, unit: float) -> None:
-    """Take glass away along a line: `slope` steep at its flanks, `width` pixels to the flank."""
+    """Remove glass along a line; flanks have the given slope, `width` pixels away from the line."""
     depth = shapes.ridge(distance, width) * (slope * width / unit)
     fields.thickness -= depth
     fields.height -= depth
 
 
 def crack(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
-    """A jagged dark line with a bright flank, thinning towards one end."""
+    """Draw a crack: a jagged dark line, thinning towards one end, with a bright flank."""
     along = np.linspace(-0.5, 0.5, 6)
     across = (mark.shape[:6] - 0.5) * np.array([0.10, 0.26, 0.26, 0.26, 0.26, 0.10])
     distance, place = shapes.polyline(x, y, _line(mark, np.stack([along, across], axis=1)))
@@ -44,7 +44,7 @@ def crack(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
 
 
 def scratch(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
-    """A smooth, bowed line that fades at both ends, sometimes with a fainter companion."""
+    """Draw a scratch: a smooth bowed line that fades at both ends, sometimes with a fainter second line."""
     along = np.linspace(-0.5, 0.5, 7)
     bow = (mark.shape[0] - 0.5) * 0.5 * (1.0 - 4.0 * along**2) + (mark.shape[1] - 0.5) * 0.15 * along
     points = _line(mark, np.stack([along, bow], axis=1))
@@ -63,7 +63,7 @@ def scratch(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None
 
 
 def bubble(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
-    """An air bubble drawn long with the glass: a dark ring around a bright heart."""
+    """Draw an air bubble, elongated with the glass: a dark ring around a bright centre."""
     stretch = 1.0 + 1.4 * mark.shape[0]
     c, s = np.cos(mark.turn), np.sin(mark.turn)
     half = 0.5 * mark.side / np.sqrt(stretch)
@@ -76,7 +76,7 @@ def bubble(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
 
 
 def stain(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
-    """Dirt: a faint film with a ragged outline, a darker dried edge, and flecks."""
+    """Draw a stain: a faint film of dirt with a ragged outline, a darker dried edge and flecks."""
     lobes = np.stack([0.16 * mark.shape[:5], 2 * np.pi * mark.shape[5:10]], axis=1)
     stretch = 0.75 + 0.5 * mark.shape[10]
     sdf = shapes.blob(x * float(stretch), y * float(1 / stretch), 0.46 * mark.side, lobes)
@@ -89,7 +89,7 @@ def stain(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
 
 
 def pit(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
-    """A small crater: one flank bright, the other dark, with a dull floor."""
+    """Draw a pit: a small crater with one bright flank, one dark flank and a dull floor."""
     lobes = np.stack([0.14 * mark.shape[:3], 2 * np.pi * mark.shape[3:6]], axis=1)
     radius = 0.42 * mark.side
     sdf = shapes.blob(x, y, radius, lobes)
@@ -101,7 +101,7 @@ def pit(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
 
 
 def notch(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
-    """A chip out of an edge: glass is gone, and the break's shell is dark and bright around it."""
+    """Draw a notch: a chip is missing from an edge, and the fracture around it is dark and bright."""
     lobes = np.stack([0.20 * mark.shape[:4], 2 * np.pi * mark.shape[4:8]], axis=1)
     sdf = shapes.blob(x, y, 0.42 * mark.side, lobes)
     gone = shapes.coverage(sdf, 1.0)
@@ -114,14 +114,14 @@ def notch(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
 
 
 def hole(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
-    """A hole in a skin: what lies below shows, the edge rolls up."""
+    """Draw a hole in a skin, which exposes what is below it and has a rolled-up edge."""
     lobes = np.stack([0.13 * mark.shape[:5], 2 * np.pi * mark.shape[5:10]], axis=1)
     sdf = shapes.blob(x, y, 0.40 * mark.side, lobes)
     _open(fields, sdf, mark, unit)
 
 
 def tear(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
-    """A tear in a skin: a pointed gap with rolled edges."""
+    """Draw a tear in a skin: a pointed gap with rolled-up edges."""
     along = np.linspace(-0.5, 0.5, 6)
     across = (mark.shape[:6] - 0.5) * 0.16
     distance, place = shapes.polyline(x, y, _line(mark, np.stack([along, across], axis=1)))
@@ -137,7 +137,7 @@ def _open(fields: Fields, sdf: Array, mark: Mark, unit: float) -> None:
 
 
 def thin(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
-    """A thin spot in a skin: it reflects less and lets some of the tray through."""
+    """Draw a thin spot in a skin, which reflects less light and shows some of the tray."""
     lobes = np.stack([0.15 * mark.shape[:5], 2 * np.pi * mark.shape[5:10]], axis=1)
     spot = shapes.soft(shapes.blob(x, y, 0.42 * mark.side, lobes), 0.08 * mark.side)
     fields.albedo *= 1.0 - np.minimum(0.22 * mark.strength, 1.0) * spot
@@ -145,14 +145,14 @@ def thin(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
 
 
 def dot(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
-    """A printed or moulded dot: round, dark, slightly raised."""
+    """Draw a printed or moulded dot: round, dark and slightly raised."""
     sdf = np.hypot(x, y) - 0.45 * mark.side
     fields.density += (0.40 * mark.strength) * shapes.coverage(sdf, max(1.0, 0.3 * mark.side))
     fields.height += shapes.soft(sdf, 0.25 * mark.side) * (0.5 * mark.strength * 0.5 * mark.side / unit)
 
 
 def fibre(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
-    """A grain of dust or a fibre: dark, out of nothing's way."""
+    """Draw a grain of dust or a fibre: dark and without relief."""
     along = np.linspace(-0.5, 0.5, 6)
     across = 0.5 * (mark.shape[0] - 0.5) * (1.0 - 4.0 * along**2) * (mark.shape[1] > 0.4)
     points = _line(mark, np.stack([along, across], axis=1)) * (0.25 + 0.75 * float(mark.shape[2]))
@@ -179,6 +179,6 @@ PRIMITIVES: dict[str, Primitive] = {
 
 
 def apply(fields: Fields, window: Window, mark: Mark, unit: float) -> None:
-    """Edit the fields that cover `window` in place; `unit` is the part's unit in pixels."""
+    """Apply a mark to the fields of `window`, in place; `unit` is the part's unit in pixels."""
     x, y = np.broadcast_arrays(*window.centres())
     PRIMITIVES[mark.primitive](fields, x - np.float32(mark.x), y - np.float32(mark.y), mark, unit)

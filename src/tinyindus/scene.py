@@ -1,17 +1,16 @@
 """One picture of the simulated TinyIndus, from its seed to its pixels and its ground truth.
 
-SIMULATED. The paper's TinyIndus is private; this stands in for it and shares with it only the four
-products, the nine classes and their shares (Table 2). No figure measured on it can be compared with the
-paper's.
+SIMULATED. The paper's TinyIndus is private. This stand-in shares with it only the four products, the nine
+classes and their shares (Table 2). No figure measured on it can be compared with the paper's.
 
-Order of events: fields of matter -> look-alikes and defects edit the fields -> light -> lens blur -> shot
-and read noise -> 8 bit. Nothing is drawn after the lens, so a detector finds no seam between a defect and
-its surroundings.
+Order of rendering: fields of matter -> look-alikes and defects edit the fields -> light -> lens blur -> shot
+and read noise -> 8 bit. Nothing is drawn after the lens, so there is no seam between a defect and its
+surroundings that a detector could find.
 
-Truth is measured, not declared: a defect's box bounds the pixels where the picture with it and the picture
-without it differ by more than `truth.THRESHOLD` grey levels after the lens and before noise. A defect that
-no pixel shows is no truth. Defects are added one after another, and each is measured on top of the earlier
-ones; what a picture's border cuts off, or another part hides, is not in the box.
+The ground truth is measured, not declared. A defect's box bounds the pixels where the pictures with and
+without the defect differ by more than `truth.THRESHOLD` grey levels, after the lens and before the noise. A
+defect that no pixel shows is not part of the truth. Defects are added one after another, and each is measured
+on top of the earlier ones. The box does not include what the picture's border cuts off or another part hides.
 """
 
 from collections.abc import Callable
@@ -41,9 +40,9 @@ from tinyindus.streams import Stream, generator, quantile
 from tinyindus.truth import Lookalike, Truth, add_and_measure, measure_lookalike
 
 LENS_SIGMA = 0.85
-"""Pixels at an image size of 640, at blur 1 and in focus."""
+"""Standard deviation of the blur in pixels at an image size of 640, at blur 1 and in focus."""
 CANDIDATES = 6
-"""Places drawn for each defect; the one farthest from the earlier defects is taken."""
+"""Number of places drawn for each defect; the one farthest from the earlier defects is used."""
 
 _BUILDERS: dict[str, Callable[[Draws], Product]] = {
     "bottle": Bottles,
@@ -55,7 +54,7 @@ _BUILDERS: dict[str, Callable[[Draws], Product]] = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A rendered scene and what is true of it."""
+    """A rendered scene and its ground truth."""
 
     pixels: NDArray[np.uint8]
     """(H, W, 3)."""
@@ -64,18 +63,18 @@ class Picture:
     truths: tuple[Truth, ...]
     product: str
     group: str
-    """Pictures of one scene (twins) share it."""
+    """Name of the scene; pictures of the same scene (twins) share it."""
     lookalikes: tuple[Lookalike, ...] = ()
-    """Empty unless they were asked for."""
+    """Empty unless `render` was called with `measure_lookalikes`."""
 
 
 def product_of(seed: int, split: str, i: int, shares: str = "paper") -> str:
-    """The product that picture i shows."""
+    """Return the product that picture i shows."""
     return product_at(quantile(seed, split, i, 0.6180339887), shares)
 
 
 def planned_labels(seed: int, split: str, i: int, dials: Dials) -> list[int]:
-    """Classes of the defects that picture i is meant to have (those that turn out invisible are dropped)."""
+    """Return the classes of the defects planned for picture i, of which `render` drops the invisible ones."""
     low, high = dials.defects_per_image
     count = low + int(generator(seed, split, i, Stream.LAYOUT).random() * (high - low + 1))
     if quantile(seed, split, i, 0.6457513111) < dials.empty_share:
@@ -88,7 +87,7 @@ def planned_labels(seed: int, split: str, i: int, dials: Dials) -> list[int]:
 def _defect(
     product: Product, label: int, dials: Dials, px: float, rng: Generator, taken: list[tuple[float, float]]
 ) -> tuple[int, Mark]:
-    """The part and the mark of one defect."""
+    """Draw one defect, given the places `taken` by earlier ones, and return its part and mark."""
     sites = [product.site(CLASSES[label].name, rng) for _ in range(CANDIDATES)]
     look = draw_look(label, dials, px, rng)
     clearance = [min((np.hypot(s.x - x, s.y - y) for x, y in taken), default=np.inf) for s in sites]
@@ -99,7 +98,7 @@ def _defect(
 def _draws(
     i: int, split: str, dials: Dials, image_size: tuple[int, int], seed: int, imitated: Dials, measured: bool
 ) -> Draws:
-    """The generators of one scene; its light is drawn."""
+    """Create the generators of one scene and draw its light."""
     nuisance = generator(seed, split, i, Stream.NUISANCE)
 
     def lookalike(pattern: int) -> tuple[Generator, Generator]:
@@ -132,11 +131,11 @@ def render(
     imitated: Dials | None = None,
     product: str | None = None,
 ) -> Picture:
-    """Picture i of a split; without defects it is the twin: equal but for them, noise included.
+    """Render picture i of a split; without defects, its twin, which is otherwise identical, noise included.
 
     `measure_lookalikes` takes time, fills `Picture.lookalikes` and changes no pixel. `imitated` are the dials
-    of the defects that look-alikes come to look like, as far as they match (None: `dials`). `product` shows
-    another product than the plan's, for galleries.
+    of the defects that the look-alikes imitate to the degree `match` (None: `dials`). `product` replaces the
+    planned product, for galleries.
     """
     name = product or product_of(seed, split, i, dials.class_shares)
     draws = _draws(i, split, dials, image_size, seed, imitated or dials, measure_lookalikes)
@@ -171,7 +170,7 @@ def _add_defects(
     dials: Dials,
     sigma: float,
 ) -> list[Truth]:
-    """Add defects to the picture behind the lens, in place, and give those that can be seen."""
+    """Add defects to the picture behind the lens, in place, and return those that are visible."""
     truths: list[Truth] = []
     taken: list[tuple[float, float]] = []
     px = min(lens.shape[1:]) / 640

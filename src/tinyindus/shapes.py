@@ -1,6 +1,6 @@
 """Signed distances of plane shapes (negative inside) and their soft edges.
 
-All arguments share one unit of length, any unit: a part's radius, or pixels.
+All arguments share one arbitrary unit of length, such as a part's radius or pixels.
 """
 
 from typing import Any
@@ -9,34 +9,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
-"""float32 throughout; the wide type only because numpy's stubs lose the width in arithmetic."""
+"""float32 throughout; typed more widely only because numpy's stubs lose the width in arithmetic."""
 
 
 def coverage(sdf: Array, px: float) -> Array:
-    """Share of a pixel of width px that lies inside; exact for a straight edge along the grid."""
+    """Return the share of a pixel of width `px` that is inside; exact for straight edges along the grid."""
     return np.clip(0.5 - sdf * (1.0 / px), 0.0, 1.0)
 
 
 def soft(sdf: Array, width: float) -> Array:
-    """1 inside, 0 outside, smooth over `width` at either side and constant beyond: a penumbra."""
+    """Return a penumbra: 1 inside, 0 outside, smooth over `width` on either side and constant beyond."""
     t: Array = np.clip(0.5 - sdf * (0.5 / width), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
 def ridge(distance: Array, width: float) -> Array:
-    """A bell of height 1 on the line where distance is 0."""
+    """Return a Gaussian bell of height 1 along the line where `distance` is 0."""
     d = distance * (1.0 / width)
     return np.exp(-(d * d))
 
 
 def rounding(sdf: Array, radius: float) -> Array:
-    """0 on the outline to 1 at depth `radius`, as a quarter circle: a rounded edge's profile."""
+    """Return the profile of a rounded edge: a quarter circle from 0 on the outline to 1 at depth `radius`."""
     q = np.clip(1.0 + sdf * (1.0 / radius), 0.0, 1.0)
     return np.sqrt(1.0 - q * q)
 
 
 def box(x: Array, y: Array, half_x: float | Array, half_y: float, corner: float = 0.0) -> Array:
-    """Rectangle around the origin with rounded corners; half_x may vary slowly over the plane."""
+    """Return the distance to a rounded rectangle at the origin; `half_x` may vary slowly over the plane."""
     dx = np.abs(x) - (half_x - corner)
     dy = np.abs(y) - (half_y - corner)
     outside = np.sqrt(np.maximum(dx, 0.0) ** 2 + np.maximum(dy, 0.0) ** 2)
@@ -44,7 +44,7 @@ def box(x: Array, y: Array, half_x: float | Array, half_y: float, corner: float 
 
 
 def ellipse(x: Array, y: Array, half_x: float, half_y: float) -> Array:
-    """Ellipse around the origin: first-order distance, exact on the outline."""
+    """Return the first-order distance to an ellipse around the origin; exact on the outline."""
     u, v = x * (1.0 / half_x), y * (1.0 / half_y)
     k = np.sqrt(u * u + v * v)
     slope = np.sqrt((u * (1.0 / half_x)) ** 2 + (v * (1.0 / half_y)) ** 2) + 1e-6
@@ -52,20 +52,23 @@ def ellipse(x: Array, y: Array, half_x: float, half_y: float) -> Array:
 
 
 def segment(x: Array, y: Array, a: tuple[float, float], b: tuple[float, float]) -> tuple[Array, Array]:
-    """Distance to the segment a-b, and the place 0..1 along it of the nearest point."""
+    """Return the distance to the segment a-b, and the position (0 to 1) of the nearest point along it."""
     ex, ey = b[0] - a[0], b[1] - a[1]
     t = np.clip(((x - a[0]) * ex + (y - a[1]) * ey) * (1.0 / (ex * ex + ey * ey + 1e-12)), 0.0, 1.0)
     return np.hypot(x - a[0] - t * ex, y - a[1] - t * ey), t
 
 
 def melt(a: Array, b: Array, width: float) -> Array:
-    """The smaller of two fields, their crease rounded over `width`: the union of two distances."""
+    """Return the smooth union of two distances: their minimum, with the crease rounded over `width`."""
     blend = np.maximum(width - np.abs(a - b), 0.0)
     return np.minimum(a, b) - blend * blend * (0.25 / width)
 
 
 def polyline(x: Array, y: Array, points: NDArray[np.float64]) -> tuple[Array, Array]:
-    """Distance to an open line through points (n, 2), and the place 0..1 along it of the nearest point."""
+    """Return the distance to an open line through points (n, 2), and the position of the nearest point.
+
+    The position is the share of the line (0 to 1), by number of segments.
+    """
     best = np.full(x.shape, np.inf, np.float32)
     place = np.zeros(x.shape, np.float32)
     last = len(points) - 1
@@ -79,8 +82,11 @@ def polyline(x: Array, y: Array, points: NDArray[np.float64]) -> tuple[Array, Ar
 
 
 def blob(x: Array, y: Array, radius: float, lobes: NDArray[np.float64]) -> Array:
-    """A disc with a wavy outline: lobes (n, 2) are share and phase of waves 2, 3, .. n + 1 around
-    it, the shorter waves damped in proportion."""
+    """Return the distance to a disc with a wavy outline.
+
+    `lobes` (n, 2) holds the relative amplitude and the phase of the waves of order 2, 3, ..., n + 1 around
+    the disc. Shorter waves are damped in proportion.
+    """
     theta = np.arctan2(y, x)
     outline = np.full(x.shape, radius, np.float32)
     for k, (share, phase) in enumerate(lobes, start=2):

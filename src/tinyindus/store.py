@@ -1,10 +1,10 @@
-"""The folder of a simulated data set: drawn once, as ordinary COCO, then read like any other.
+"""The folder of a simulated data set: drawn once, as ordinary COCO, then read like any other data set.
 
-Below the folder: `images/<split>/<i>.png` and `annotations/<split>.json`. An annotation has COCO's fields and
-`side` (sqrt of width times height of the box, pixels), `visibility` (d'), `product` and `defect` (the
-object's number in its scene: twins of a scene agree in it). An image has its `group` and its `product`, and
-in a test split with entries the number of its `entry`, whose dials stand in `info`. Spoilt training labels
-keep the truth (`labels.spoil`); those that were left out stand in `missed`.
+The folder contains `images/<split>/<i>.png` and `annotations/<split>.json`. An annotation has COCO's fields,
+`side` (square root of the box's width times height, pixels), `visibility` (d'), `product` and `defect` (the
+object's number in its scene, which is the same in all twins). An image has its `group` and its `product`; in
+a test split with entries it also has the number of its `entry`, whose dials are in `info`. Corrupted training
+labels keep the truth (`labels.spoil`); omitted ones are listed in `missed`.
 """
 
 import hashlib
@@ -42,18 +42,19 @@ def write_dataset(
     progress: bool,
     test_dials: tuple[Dials, ...] | None = None,
 ) -> Path:
-    """Write the data set below `root` unless it exists there complete, and return its folder.
+    """Write the data set below `root`, unless it already exists there completely, and return its folder.
 
-    The folder is named by a hash of everything that determines it. Of two processes that want it at once, one
-    draws and the other waits. `image_size` is (height, width); `counts` are scenes, and the test split holds
-    each of its scenes once per entry of `test_dials` (None: once, with `dials`).
+    The folder is named by a hash of everything that determines its contents. If two processes request it at
+    the same time, one draws it and the other waits. `image_size` is (height, width). `counts` are numbers of
+    scenes; the test split contains each of its scenes once per entry of `test_dials` (None: once, with
+    `dials`).
 
-    Raises ValueError for a split that is missing, unknown or empty.
+    Raises ValueError for a split that is missing, unknown or empty, and for an image side below 64 pixels.
     """
     if set(counts) != set(SPLITS) or min(counts.values()) < 1:
         raise ValueError(f"got counts {dict(counts)}, expected at least 1 image for each of {list(SPLITS)}")
     if min(image_size) < 64:
-        raise ValueError(f"got image size {image_size}, expected at least 64 pixels a side")
+        raise ValueError(f"got image size {image_size}, expected at least 64 pixels per side")
     plan = Plan(dials, image_size, {split: counts[split] for split in SPLITS}, seed, test_dials)
     info = {"description": DESCRIPTION, "simulator": VERSION, **asdict(plan)}
     name = hashlib.sha256(json.dumps(info, sort_keys=True).encode()).hexdigest()[:16]
@@ -62,7 +63,7 @@ def write_dataset(
         return folder
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / f".{name}.lock"):
-        for draft in root.glob(f".{name}-*"):  # of a process that was killed: the lock fell with it
+        for draft in root.glob(f".{name}-*"):  # left by a killed process, whose lock was released
             shutil.rmtree(draft, ignore_errors=True)
         if not _is_whole(folder):
             _draw(folder, plan, info, progress)
@@ -70,7 +71,7 @@ def write_dataset(
 
 
 def _is_whole(folder: Path) -> bool:
-    """Return True if the annotations are readable and each image has a file, which is not opened."""
+    """Return True if the annotations are readable and each image has a file. The images are not opened."""
     try:
         for split in SPLITS:
             document = json.loads((folder / "annotations" / f"{split}.json").read_text())
@@ -88,7 +89,7 @@ def _draw(folder: Path, plan: Plan, info: Mapping[str, Any], progress: bool) -> 
     try:
         _write(draft, plan, info, progress)
         draft.chmod(0o755)
-        shutil.rmtree(folder, ignore_errors=True)  # damaged, if it is there
+        shutil.rmtree(folder, ignore_errors=True)  # an existing folder is damaged
         os.rename(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -1,7 +1,7 @@
 """Independent random streams: one per seed, split, image, cause and, for defects, object.
 
-A dial that changes one cause draws from that cause's stream alone. Twins (the same scene without its
-defect, with less noise, with a larger side) therefore need no bookkeeping: they are rendered again with
+A dial that changes a cause affects only the draws from that cause's stream. Twins (the same scene without its
+defect, with less noise or with a larger side) therefore need no bookkeeping: the scene is rendered again with
 other dials.
 """
 
@@ -15,7 +15,7 @@ SPLITS = tuple(SPLIT_KEYS)
 
 
 class Stream(IntEnum):
-    """What a random number is for. Values are part of the data: append, never renumber."""
+    """The causes that random numbers are drawn for. The values determine the data: append, never renumber."""
 
     PRODUCT = 0
     NUISANCE = 1
@@ -27,14 +27,14 @@ class Stream(IntEnum):
 
 
 def generator(seed: int, split: str, i: int, stream: Stream, part: int = 0) -> Generator:
-    """The generator of one cause in one image."""
+    """Return the random generator of one cause in one image."""
     return Generator(Philox(SeedSequence((seed, SPLIT_KEYS[split], i, int(stream), part))))
 
 
 def quantile(seed: int, split: str, i: int, irrational: float) -> float:
-    """Additive recurrence: image i's place in a sequence that covers 0..1 evenly in every run of images.
+    """Return image i's value in an additive recurrence, which covers 0 to 1 evenly in any range of images.
 
-    Plain draws would leave the rarest of nine classes out of a small split.
+    Independent draws could leave the rarest of the nine classes out of a small split.
     """
     offset = np.random.default_rng((seed, SPLIT_KEYS[split], int(irrational * 1e6))).random()
     return float((offset + i * irrational) % 1.0)

@@ -1,4 +1,4 @@
-"""Random textures: coarse grids of numbers, spread over the pixels by smooth interpolation."""
+"""Random textures: coarse random grids, smoothly interpolated over the pixels."""
 
 import numpy as np
 from numpy.random import Generator
@@ -8,7 +8,7 @@ from tinyindus.shapes import Array
 
 
 def _weights(pixels: int, cells: int) -> NDArray[np.float32]:
-    """(pixels, cells + 3): uniform cubic B-spline weights."""
+    """Return the weights (pixels, cells + 3) of uniform cubic B-splines."""
     place = (np.arange(pixels) + 0.5) * (cells / pixels)
     cell = np.minimum(place.astype(np.int64), cells - 1)
     t = place - cell
@@ -19,9 +19,9 @@ def _weights(pixels: int, cells: int) -> NDArray[np.float32]:
 
 
 def clouds(rng: Generator, shape: tuple[int, int], cells: tuple[int, int]) -> Array:
-    """Smooth noise over an image of `shape`, about unit variance, `cells` grid cells high and wide."""
+    """Return smooth noise of size `shape`, about unit variance and `cells` grid cells (rows, columns)."""
     grid = rng.standard_normal((cells[0] + 3, cells[1] + 3), dtype=np.float32)
     spread: Array = _weights(shape[0], cells[0]) @ grid @ _weights(shape[1], cells[1]).T
     return spread * np.float32(
         2.1
-    )  # the spline's average of independent grid values has a deviation of 1 / 2.1
+    )  # the spline averages independent grid values to a standard deviation of 1 / 2.1

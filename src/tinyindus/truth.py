@@ -1,4 +1,4 @@
-"""Ground truth by measurement: what a defect, or a look-alike, changes in the picture behind the lens."""
+"""Measured ground truth: the change that a defect or a look-alike makes in the picture behind the lens."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,9 @@ from tinyindus.parts import Imitation
 from tinyindus.shapes import Array
 
 THRESHOLD = 2.0
-"""Grey levels."""
+"""Smallest difference that counts as visible, grey levels."""
 SMALLEST_BOX = 3
-"""Pixels a side."""
+"""Smallest side of a box, pixels."""
 
 Box = tuple[int, int, int, int]
 
@@ -25,37 +25,40 @@ class Truth:
     label: int
     """Position in `classes.CLASSES`."""
     number: int
-    """Of the defect in its scene; twins agree in it."""
+    """Number of the defect in its scene; the same in all twins."""
     box: Box
     """xyxy, whole pixels."""
     area: int
-    """Pixels that differ by more than the threshold."""
+    """Number of pixels that differ by more than the threshold."""
     side: float
     """sqrt(width * height) of the box, pixels."""
     visibility: float
-    """d': norm over pixels and channels of the difference over the noise's standard deviation."""
+    """d': norm over pixels and channels of the difference divided by the noise's standard deviation."""
     mask: NDArray[np.bool_]
-    """Of the box's shape: the pixels that differ by more than the threshold."""
+    """Array of the box's shape, True for the pixels that differ by more than the threshold."""
 
 
 @dataclass(frozen=True)
 class Lookalike:
-    """One visible look-alike. A line that carries marks is one, and so is each of the marks."""
+    """One visible look-alike. A line with marks on it counts as one, and so does each of its marks."""
 
     against: str
-    """Name of the defect class that it might be taken for."""
+    """Name of the defect class that the look-alike could be mistaken for."""
     context: str
-    """What gives it away, in one word (`parts.Imitation`)."""
+    """The surroundings that show it is harmless, in one word (`parts.Imitation`)."""
     form: str
-    """mark: of a defect's primitive; line: what marks are strung on."""
+    """mark: drawn with a defect's primitive; line: the line that marks lie on."""
     box: Box
-    """xyxy, whole pixels, measured as a defect's box is."""
+    """xyxy, whole pixels, measured like a defect's box."""
 
 
 def add_and_measure(
     lens: Array, changed: Window, change: Array, sigma: float, noise: float, label: int, number: int
 ) -> Truth | None:
-    """Blur a change, add it to the picture behind the lens in place, and measure it."""
+    """Blur a defect's change, add it to the picture behind the lens in place, and measure it.
+
+    Returns None, and adds nothing, if the change is not visible.
+    """
     window, difference = _through_lens(lens, changed, change, sigma)
     view = lens[(slice(None), *window.slices())]
     levels = camera.grey(view)
@@ -80,7 +83,7 @@ def add_and_measure(
 def measure_lookalike(
     lens: Array, changed: Window, change: Array, sigma: float, imitation: Imitation
 ) -> Lookalike | None:
-    """Blur a change that the picture behind the lens holds already, and measure it."""
+    """Blur a change that the picture behind the lens already contains, and measure it (None: not visible)."""
     window, difference = _through_lens(lens, changed, change, sigma)
     view = lens[(slice(None), *window.slices())]
     extent = _extent(window, camera.grey(view) - camera.grey(view - difference))
@@ -88,7 +91,7 @@ def measure_lookalike(
 
 
 def _through_lens(lens: Array, changed: Window, change: Array, sigma: float) -> tuple[Window, Array]:
-    """The window that a blurred change reaches, and the change there (3, h, w)."""
+    """Return the window that a blurred change reaches, and the blurred change there (3, h, w)."""
     window = changed.widened(camera.reach(sigma), Window(0, 0, *lens.shape[1:]))
     padded = np.zeros((3, *window.shape), np.float32)
     padded[(slice(None), *changed.slices(window))] = change
@@ -96,7 +99,7 @@ def _through_lens(lens: Array, changed: Window, change: Array, sigma: float) -> 
 
 
 def _extent(window: Window, shown: Array) -> tuple[Box, NDArray[np.bool_]] | None:
-    """The box that bounds a visible change in grey levels (3, h, w), and the mask in it."""
+    """Return the box around a visible change in grey levels (3, h, w), and the mask in the box."""
     mask = np.abs(shown).max(axis=0) > THRESHOLD
     if not mask.any():
         return None
@@ -108,7 +111,7 @@ def _extent(window: Window, shown: Array) -> tuple[Box, NDArray[np.bool_]] | Non
 
 
 def _widen(low: int, high: int, size: int) -> tuple[int, int]:
-    """Widen an interval to the smallest box's side, inside 0..size."""
+    """Widen an interval to at least `SMALLEST_BOX`, inside 0 to `size`."""
     missing = max(0, SMALLEST_BOX - (high - low))
     low = max(0, min(low - missing // 2, size - SMALLEST_BOX))
     return low, min(size, max(high, low + SMALLEST_BOX))

@@ -1,8 +1,8 @@
-"""Render a plan's pictures into PNG files, on all cores that this process may use.
+"""Render the pictures of a plan to PNG files, on all cores that this process may use.
 
-Workers are processes of this module (`python -m tinyindus.write`). Those of multiprocessing would import the
-caller's main program with all of its libraries; those of joblib took 18 % more CPU time for 300 pictures of
-320 pixels, because they cannot be given the environment below.
+Workers are processes that run this module (`python -m tinyindus.write`). Workers of multiprocessing would
+import the caller's main program with all of its libraries. Workers of joblib took 18 % more CPU time for 300
+pictures of 320 pixels, because they cannot be given the environment below.
 """
 
 import json
@@ -26,12 +26,12 @@ from tinyindus.scene import Picture, render
 from tinyindus.truth import Truth
 
 PNG: dict[str, Any] = {"compress_level": 1, "compress_type": zlib.Z_HUFFMAN_ONLY}
-"""Noise does not repeat: searching for repetitions takes many times as long and saves nothing."""
+"""Noise has no repetitions: searching for them takes many times as long and saves no space."""
 WORTH_A_WORKER = 24
-"""Pictures; fewer than these are drawn in less time than a process takes to start."""
+"""Number of pictures; fewer than this are drawn faster than a process starts."""
 
-# One thread per process. By default glibc returns large arrays to the system at once; keeping them saves a
-# fifth of the time.
+# One thread per process. By default, glibc returns the memory of large arrays to the system at once; keeping
+# it saves a fifth of the time.
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -47,13 +47,13 @@ class Job(NamedTuple):
 
     split: str
     i: int
-    """The scene."""
+    """Number of the scene."""
     entry: int | None
-    """Position in `Plan.test_dials`, if there are any."""
+    """Position in `Plan.test_dials`, or None."""
 
     @property
     def file_name(self) -> str:
-        """Path below the images' folder."""
+        """Path relative to the folder of images."""
         twin = "" if self.entry is None else f"-{self.entry}"
         return f"{self.split}/{self.i:06d}{twin}.png"
 
@@ -65,13 +65,13 @@ class Plan:
     dials: Dials
     image_size: tuple[int, int]
     counts: dict[str, int]
-    """Scenes of each split."""
+    """Number of scenes per split."""
     seed: int
     test_dials: tuple[Dials, ...] | None = None
-    """The test split holds every scene once per entry, drawn with that entry's dials."""
+    """The test split contains every scene once per entry, drawn with that entry's dials."""
 
     def jobs(self) -> list[Job]:
-        """Return every picture of the set."""
+        """Return the jobs for all pictures of the data set."""
         entries = {"test": [*range(len(self.test_dials))]} if self.test_dials else {}
         return [
             Job(split, i, entry)
@@ -89,7 +89,7 @@ class Plan:
 def run_lengths(
     mask: NDArray[np.bool_], box: tuple[int, int, int, int], image_size: tuple[int, int]
 ) -> list[int]:
-    """Return COCO's uncompressed run lengths of a mask that fills `box`: by columns, starting with zeros."""
+    """Return COCO's uncompressed run lengths of a mask that fills `box`: column by column, zeros first."""
     full = np.zeros(image_size, np.bool_)
     full[box[1] : box[3], box[0] : box[2]] = mask
     flat = full.ravel(order="F")
@@ -128,7 +128,7 @@ def _entry(job: Job, picture: Picture, image_size: tuple[int, int]) -> Entry:
 
 
 def draw(plan: Plan, jobs: list[Job], folder: Path) -> Iterator[Entry]:
-    """Write the PNG of each job and yield its ground truth."""
+    """Write the PNG file of each job and yield its ground truth."""
     for job in jobs:
         picture = plan.render(job)
         Image.fromarray(picture.pixels).save(folder / job.file_name, **PNG)
@@ -137,12 +137,12 @@ def draw(plan: Plan, jobs: list[Job], folder: Path) -> Iterator[Entry]:
 
 def usable_cores() -> int:
     """Return the number of CPU cores that the scheduler grants this process."""
-    # macOS has no affinity
+    # macOS has no CPU affinity
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def write_pictures(plan: Plan, folder: Path, progress: bool) -> list[Entry]:
-    """Write all pictures below folder/<split>/, which exist, and return their entries in any order."""
+    """Write all pictures to the existing folders folder/<split> and return their entries in any order."""
     jobs = plan.jobs()
     workers = min(usable_cores(), len(jobs) // WORTH_A_WORKER)
     entries: list[Entry] = []
@@ -174,7 +174,7 @@ def _listen(plan: Plan, folder: Path, first: int, step: int, keep: Callable[[Ent
             keep(json.loads(line))
     if worker.returncode != 0:
         raise RuntimeError(
-            f"a simulator worker failed with exit code {worker.returncode}; its message is above"
+            f"a simulator worker failed with exit code {worker.returncode}; its error message is above"
         )
 
 

@@ -1,10 +1,10 @@
 """CSPDarknet, the backbone of the paper's base detector.
 
-Wang et al.: CSPNet (CVPR Workshops 2020) in the form of YOLOv5 v6, as publicly described; its parameter
-counts are those of the paper's table 5.
+Wang et al., CSPNet (CVPR Workshops 2020), in the form used by YOLOv5 v6, as publicly described; the parameter
+counts equal those in the paper's table 5.
 
-Deviations: the stem pads images of an odd size by one row or column, so that every map has ceil(size /
-stride) cells.
+Deviations: the stem pads images of odd size by one row or column, so that every map has ceil(size / stride)
+cells.
 """
 
 from torch import Tensor, nn
@@ -20,10 +20,10 @@ STAGES = {4: (128, 3), 8: (256, 6), 16: (512, 9), 32: (1024, 3)}
 
 
 class CSPDarknet(nn.Module):
-    """6x6 stride-2 stem, then for each stride a stride-2 3x3 and a C3 with shortcuts; SPPF last.
+    """A 6x6 stem of stride 2, then a 3x3 convolution of stride 2 and a C3 block per stage; SPPF at the end.
 
-    Images (N, 3, H, W), values in 0..1, to C2..C5. depth and width: multiples of the bottlenecks and the
-    channels.
+    Maps images (N, 3, H, W), values in 0..1, to C2..C5. The C3 blocks have shortcuts. `depth` and `width`
+    multiply the number of bottlenecks and the number of channels.
     """
 
     def __init__(self, *, depth: float, width: float) -> None:
@@ -47,7 +47,7 @@ class CSPDarknet(nn.Module):
         self.out_levels = tuple(levels)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Feature maps of strides 4, 8, 16, 32."""
+        """Return the feature maps of strides 4, 8, 16 and 32."""
         height, width = images.shape[-2:]
         if height % 2 or width % 2:
             images = functional.pad(images, (0, width % 2, 0, height % 2))

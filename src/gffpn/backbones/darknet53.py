@@ -1,9 +1,9 @@
 """Darknet-53.
 
-Redmon and Farhadi: YOLOv3, An Incremental Improvement (2018), table 1, without the classifier.
+Redmon and Farhadi, YOLOv3: An Incremental Improvement (2018), table 1, without the classifier.
 
-Deviations: SiLU in place of leaky ReLU and the batch-norm constants of the lineage, so that it differs from
-cspdarknet in its structure alone; depth and width multiples.
+Deviations: SiLU instead of leaky ReLU and the batch-norm constants of the cspdarknet lineage, so that only
+the structure differs from cspdarknet; depth and width multiples.
 """
 
 from torch import Tensor, nn
@@ -19,9 +19,10 @@ FINEST_STRIDE = 4
 
 
 class Darknet53(nn.Module):
-    """3x3 stem, then for each stride a stride-2 3x3 and residual blocks (1x1 to half, 3x3 back); no SPP.
+    """A 3x3 stem, then a 3x3 convolution of stride 2 and residual blocks per stage; no SPP.
 
-    Images (N, 3, H, W), values in 0..1, to C2..C5. depth and width: multiples of the blocks and the channels.
+    Maps images (N, 3, H, W), values in 0..1, to C2..C5. A residual block is a 1x1 convolution to half the
+    channels and a 3x3 back. `depth` and `width` multiply the number of blocks and the number of channels.
     """
 
     def __init__(self, *, depth: float, width: float) -> None:
@@ -46,7 +47,7 @@ class Darknet53(nn.Module):
         self.out_levels = tuple(level for level in levels if level.stride >= FINEST_STRIDE)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Feature maps of strides 4, 8, 16, 32."""
+        """Return the feature maps of strides 4, 8, 16 and 32."""
         x = self.stem(images)
         features = []
         for stage in self.stages:

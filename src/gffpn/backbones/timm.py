@@ -1,4 +1,4 @@
-"""Any timm model that gives feature maps."""
+"""Backbones from timm: any model that returns feature maps."""
 
 import difflib
 import math
@@ -12,22 +12,22 @@ from torch.nn import functional
 from gffpn.pyramid import Level
 
 STRIDES = (4, 8, 16, 32)
-CHECK_SIZE = (96, 128)  # pixels; multiples of 32 with several cells of stride 32
+CHECK_SIZE = (96, 128)  # pixels; multiples of 32 that give several cells at stride 32
 
 
 class TimmBackbone(nn.Module):
-    """The maps of strides 4 to 32 that timm's model `name` has.
+    """Feature maps of strides 4 to 32 from the timm model `name`.
 
-    Images (N, 3, H, W), values in 0..1, are normalised by the model's own mean and standard deviation. Sizes
-    that the coarsest stride does not divide are padded at the right and the bottom with the mean colour; maps
-    are cut to ceil(size / stride).
+    Images (N, 3, H, W), values in 0..1, are normalised with the model's own mean and standard deviation.
+    Images whose size the coarsest stride does not divide are padded with the mean colour on the right and at
+    the bottom, and their maps are cropped to ceil(size / stride).
 
-    Raises ValueError for a name that timm does not know and for a model that does not give such maps at any
-    image size; RuntimeError if `pretrained` weights cannot be had.
+    Raises ValueError if timm has no model `name` or the model does not return such maps for every image
+    size; RuntimeError if `pretrained` weights are not available.
     """
 
     normalises = True
-    """Its first operator is no convolution: images of lower precision would lose grey levels in it."""
+    """The first operator is not a convolution: images of lower precision would lose grey levels in it."""
     mean: Tensor
     std: Tensor
 
@@ -39,14 +39,16 @@ class TimmBackbone(nn.Module):
         self._positions = [i for i, stride in enumerate(strides) if stride in STRIDES]
         self.out_levels = tuple(Level(body.feature_info.channels()[i], strides[i]) for i in self._positions)
         if len({level.stride for level in self.out_levels}) != max(1, len(self.out_levels)):
-            raise ValueError(f"{name} has maps of strides {strides}, expected one a stride, among {STRIDES}")
+            raise ValueError(
+                f"{name} has maps of strides {strides}, expected one per stride, among {STRIDES}"
+            )
         for key in ("mean", "std"):
             values = torch.tensor(body.pretrained_cfg[key]).view(1, 3, 1, 1)
             self.register_buffer(key, values, persistent=False)
         self._channels_last = self._gives_channels_last(name)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """The maps of `out_levels`."""
+        """Return the maps of `out_levels`."""
         height, width = images.shape[-2:]
         coarsest = self.out_levels[-1].stride
         x = (images - self.mean) / self.std
@@ -61,7 +63,10 @@ class TimmBackbone(nn.Module):
 
     @torch.no_grad()
     def _gives_channels_last(self, name: str) -> bool:
-        """Runs the model once and holds it to its promise: timm states a map's size within one cell only."""
+        """Return whether the maps have their channels last; raise ValueError if their shapes are unexpected.
+
+        Runs the model once, because timm states a map's size only to within one cell.
+        """
         height, width = CHECK_SIZE
         self.body.eval()
         try:
@@ -74,22 +79,24 @@ class TimmBackbone(nn.Module):
         if got == [(h, w, c) for c, h, w in promised]:
             return True
         if got != promised:
-            raise ValueError(f"{name} gives maps of shapes {got} at {height} x {width}, expected {promised}")
+            raise ValueError(
+                f"{name} returns maps of shapes {got} at {height} x {width}, expected {promised}"
+            )
         return False
 
 
 def create(name: str, *, pretrained: bool) -> Any:
-    """timm's model as a feature extractor; errors as `TimmBackbone` states them."""
+    """Return a timm model as a feature extractor; see `TimmBackbone` for the errors."""
     known = [*timm.list_models(), *timm.list_models(include_tags=True)]
     if name not in known:
         near = difflib.get_close_matches(name, known, n=5)
-        raise ValueError(f"name: got {name!r}, which timm {timm.__version__} does not know; near it: {near}")
+        raise ValueError(f"name: got {name!r}, which timm {timm.__version__} does not have; similar: {near}")
     if not pretrained:
         return timm.create_model(name, features_only=True)
     try:
         return timm.create_model(name, features_only=True, pretrained=True)
-    except Exception as error:  # what a download raises comes from several libraries and shares no base
+    except Exception as error:  # a failed download raises errors of several libraries without a common base
         raise RuntimeError(
-            f"no pretrained weights for {name}: {error}. Set backbone.pretrained=false, or fetch them once "
-            f"with a network: python -c 'import timm; timm.create_model(\"{name}\", pretrained=True)'"
+            f"no pretrained weights for {name}: {error}. Set backbone.pretrained=false, or download them "
+            f"once while online: python -c 'import timm; timm.create_model(\"{name}\", pretrained=True)'"
         ) from error

@@ -1,1 +1,1 @@
-"""The composition root: configuration to objects. The only room that calls `instantiate`."""
+"""Composition root: builds objects from a configuration. No other package calls `instantiate`."""

@@ -1,4 +1,4 @@
-"""What trains, from a configuration: data, detector, loss, decoding, recipe."""
+"""Data, detector, loss, decoding and optimiser recipe, built from a configuration."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from gffpn.task import DetectionTask
 
 
 def build_data(config: DictConfig, index: DataIndex) -> DetectionData:
-    """The data module over an index."""
+    """Return the data module for an index."""
     return DetectionData(
         index,
         image_size=image_size(config),
@@ -35,7 +35,11 @@ def build_data(config: DictConfig, index: DataIndex) -> DetectionData:
 
 
 def loader_workers(config: DictConfig) -> int:
-    """`loader.workers`; null: none where a CPU trains, which takes all its cores, else up to 8 a GPU."""
+    """Return the number of data-loader workers.
+
+    If `loader.workers` is null, this is 0 for training on a CPU, which uses all of its cores, and otherwise
+    up to 8 per GPU.
+    """
     asked: int | None = config.loader.workers
     if asked is not None:
         return asked
@@ -45,7 +49,10 @@ def loader_workers(config: DictConfig) -> int:
 
 
 def build_detector(config: DictConfig, num_classes: int) -> Detector:
-    """Backbone, neck and head, each from its own random stream: equal seeds give equal backbones."""
+    """Build a detector.
+
+    Backbone, neck and head each have their own random stream, so that equal seeds give equal backbones.
+    """
     with torch_stream(config.seed, "backbone"):
         backbone = instantiate(config.backbone, _convert_="all")
     neck = build_neck(config, backbone.out_levels)
@@ -55,16 +62,17 @@ def build_detector(config: DictConfig, num_classes: int) -> Detector:
 
 
 def build_neck(config: DictConfig, in_levels: Levels) -> Neck:
-    """The neck alone."""
+    """Build the neck alone."""
     with torch_stream(config.seed, "neck"):
         neck: Neck = instantiate(config.neck, in_levels, _convert_="all")
     return neck
 
 
 def rehearse(config: DictConfig) -> None:
-    """Build what needs no data, so that a wrong value is refused before data is read or drawn.
+    """Build everything that needs no data, so that wrong values are refused before data is read or simulated.
 
-    Raises ValueError, too, for an image size that is no multiple of the neck's `size_multiple`.
+    Raises ValueError for a wrong value, and for an image size that is not a multiple of the neck's
+    `size_multiple`.
     """
     detector = build_detector(config, num_classes=1)
     check_image_size(image_size(config), size_multiple(detector.neck), neck=config.choice.neck)
@@ -74,19 +82,22 @@ def rehearse(config: DictConfig) -> None:
 
 
 def build_recipe(config: DictConfig) -> Recipe:
-    """The optimiser's recipe."""
+    """Build the optimiser's recipe."""
     return instantiate(config.optim, _convert_="all")
 
 
 def build_loss_and_decode(config: DictConfig, head: Head) -> tuple[Any, Any]:
-    """What turns a head's raw predictions into losses, and into detections."""
+    """Build the functions that turn a head's raw predictions into losses and into detections."""
     parts = (config.head.loss, config.head.decode)
     loss, decode = (instantiate(part, head, _convert_="all") for part in parts)
     return loss, decode
 
 
 def build_task(config: DictConfig, data: DetectionData) -> DetectionTask:
-    """The detector with its loss and decoding; the head has seen the training boxes if it asks for them."""
+    """Build the detector with its loss and decoding.
+
+    A head that `FitsToBoxes` is fitted to the sizes of the training boxes.
+    """
     detector = build_detector(config, len(data.index.classes))
     if isinstance(detector.head, FitsToBoxes):
         detector.head.fit_to(data.boxes_wh())

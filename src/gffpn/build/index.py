@@ -1,4 +1,4 @@
-"""The data set of a configuration. No torch: a data set is checked without it."""
+"""The data set of a configuration. Does not import torch, which checking a data set does not need."""
 
 from pathlib import Path
 
@@ -10,6 +10,6 @@ from gffpn.data.index import DataIndex
 
 
 def build_index(config: DictConfig) -> DataIndex:
-    """Read (or, for simulated data, make) the data set."""
+    """Read the data set, or generate it if it is simulated, and return its index."""
     source = instantiate(config.data, Path(config.paths.cache), image_size(config), _convert_="all")
     return source.index()

@@ -1,4 +1,4 @@
-"""Lightning trainers from a configuration."""
+"""Lightning trainers, built from a configuration."""
 
 import os
 from collections.abc import Sequence
@@ -27,11 +27,12 @@ from gffpn.runs.folder import RunFolder
 def build_trainer(
     config: DictConfig, folder: RunFolder, loggers: Sequence[Logger], *, profiler: Profiler | None = None
 ) -> L.Trainer:
-    """The trainer that fits."""
+    """Return the trainer for fitting."""
     recipe = build_recipe(config)
     if device(config.trainer.accelerator).type == "cpu":
         keep_freed_memory()
-    # at the end of validation, so that a run resumes after it; last second, so that it carries best's state
+    # saved after validation, so that a run resumes after it; `last` comes second in the list of callbacks, so
+    # that it contains the state of `best`
     saving: dict[str, Any] = {"enable_version_counter": False, "save_on_train_epoch_end": False}
     best = MovableCheckpoint(folder.checkpoints, "best", monitor="val/mAP50", mode="max", **saving)
     last = MovableCheckpoint(folder.checkpoints, "last", **saving)
@@ -54,7 +55,10 @@ def build_trainer(
 
 
 def build_tester(config: DictConfig, folder: RunFolder, loggers: Sequence[Logger]) -> L.Trainer:
-    """A fresh trainer for the test: the one that fitted would test the raw weights (no EMA callback here)."""
+    """Return a new trainer for testing, without the EMA callback.
+
+    The trainer that fitted would test the raw weights.
+    """
     return L.Trainer(
         **_engine(config),
         logger=list(loggers),
@@ -76,7 +80,7 @@ def _engine(config: DictConfig) -> dict[str, Any]:
         "plugins": [WholeCheckpoints(), *processes.slurm()],
         "precision": precision(trainer.precision, trainer.accelerator),
         "deterministic": trainer.deterministic,
-        "use_distributed_sampler": False,  # the data module shards by itself, without counting an image twice
+        "use_distributed_sampler": False,  # the data module shards the data itself and counts no image twice
         "enable_progress_bar": _watched(),
     }
 

@@ -30,7 +30,7 @@ LEAST_OR_NULL = {"trainer.threads": 1, "loader.workers": 0}
 def compose_checked(overrides: Sequence[str]) -> DictConfig:
     """Compose the configuration that overrides choose and `check` it.
 
-    Raises ValueError, in one line, for a wrong override or value.
+    Raises ValueError with a one-line message for a wrong override or value.
     """
     config = compose_config(overrides)
     check(config)

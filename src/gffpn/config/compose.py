@@ -1,4 +1,4 @@
-"""Compose a configuration from overrides, and read values from it."""
+"""Composition of a configuration from overrides, and reading of its image size."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,10 @@ from gffpn.config.overrides import CONF, WRONG_OVERRIDE, explain
 
 
 def compose_config(overrides: Sequence[str]) -> DictConfig:
-    """The configuration that `python train.py OVERRIDES...` would run; ValueError for a wrong override."""
+    """Return the configuration that `python train.py OVERRIDES...` would run.
+
+    Raises ValueError for a wrong override.
+    """
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             config = compose("train", list(overrides), return_hydra_config=True)
@@ -21,7 +24,10 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
 
 
 def image_size(config: DictConfig) -> tuple[int, int]:
-    """`image_size: N` or `[H, W]` as (H, W)."""
+    """Return `image_size: N` or `[H, W]` as (H, W), in pixels.
+
+    Raises ValueError for any other value.
+    """
     value = (
         OmegaConf.to_container(config.image_size)
         if OmegaConf.is_list(config.image_size)

@@ -1,4 +1,4 @@
-"""A wrong override is answered in one line: what was got and what is allowed."""
+"""One-line messages about wrong overrides, with the value given and the values allowed."""
 
 import difflib
 import os
@@ -18,20 +18,20 @@ from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-# a wheel carries conf/ inside the package; a checkout has it at the top
+# conf/ is inside the package in a wheel, and at the top level in a checkout
 CONF = next(path for path in (_PACKAGE / "conf", _PACKAGE.parents[1] / "conf") if path.is_dir())
 OmegaConf.register_new_resolver("conf_dir", lambda: str(CONF))
 WRONG_OVERRIDE = (HydraException, OmegaConfBaseException)
-"""What composing and resolving a configuration raises."""
+"""Exceptions raised by composing and resolving a configuration."""
 _SEARCH_PATH = "hydra.searchpath"
 _FOLDER = re.compile(r"file://([^']+)'")
 HIDDEN = frozenset({"_target_", "hydra", "choice"})
 
 
 def search_path(folders: Sequence[Path]) -> list[str]:
-    """The override that adds folders of configuration files, as Hydra's own `--config-dir` does.
+    """Return the override that adds folders of configuration files, as Hydra's own `--config-dir` does.
 
-    Raises ValueError for a folder that is not there.
+    The list is empty without folders. Raises ValueError for a folder that does not exist.
     """
     for folder in folders:
         if not folder.is_dir():
@@ -41,7 +41,7 @@ def search_path(folders: Sequence[Path]) -> list[str]:
 
 
 def choices(group: str, overrides: Sequence[str]) -> list[str]:
-    """The names that a group may be chosen by, those in the overrides' `search_path` among them."""
+    """Return the options of a configuration group, including those in folders added by `search_path`."""
     added = [path for word in overrides if word.startswith(_SEARCH_PATH) for path in _FOLDER.findall(word)]
     return sorted(
         {file.stem for folder in (CONF, *map(Path, added)) for file in (folder / group).glob("*.yaml")}
@@ -49,19 +49,19 @@ def choices(group: str, overrides: Sequence[str]) -> list[str]:
 
 
 def start(main: Callable[[], object]) -> None:
-    """Run Hydra's `main`; a configuration that cannot be composed is one line on stderr and exit code 2.
+    """Run Hydra's `main` and turn wrong overrides into one line on stderr and exit code 2.
 
-    What a run raises keeps its traceback, and everything does under HYDRA_FULL_ERROR=1.
+    Exceptions raised by a run keep their traceback, and with HYDRA_FULL_ERROR=1 all exceptions do.
     """
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         main()
         return
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints its own lines and leaves
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints its own message and exits
     try:
         main()
     except (*WRONG_OVERRIDE, ValueError) as error:
         modules = {frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)}
-        if "gffpn.suite.run" in modules:  # a run had begun: no override's fault
+        if "gffpn.suite.run" in modules:  # a run had started, so no override is to blame
             raise
         refuse(explain(error))
     finally:
@@ -69,7 +69,7 @@ def start(main: Callable[[], object]) -> None:
 
 
 def refuse(error: Exception | str, *, code: int = 2) -> None:
-    """A message on stderr, and an exit code."""
+    """Print an error on stderr and exit with `code`."""
     print(f"ERROR: {error}", file=sys.stderr, flush=True)
     raise SystemExit(code) from None
 
@@ -81,10 +81,12 @@ def explain(error: Exception) -> str:
         return got(group, name, list(error.options))
     if isinstance(error, OverrideParseException):
         fault = _flat(error.message.replace(f"Error parsing override '{error.override}'", ""))
-        return f"{error.override}: {fault}: expected KEY=VALUE, special signs in quotes: KEY='\"a,b\"'"
+        return (
+            f"{error.override}: {fault}: expected KEY=VALUE, with special characters in quotes: KEY='\"a,b\"'"
+        )
     if str(error).startswith("Ambiguous value"):
         override = str(error).split("'")[1]
-        return f"{override}: several values, expected one; python train.py -m takes them in turn"
+        return f"{override}: several values, expected one; use python train.py -m to run them in turn"
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.parent_node is not None:
         return _no_such_key(str(cause.full_key), list(map(str, cause.parent_node)))
@@ -92,13 +94,13 @@ def explain(error: Exception) -> str:
 
 
 def unwrapped(error: Exception) -> Exception:
-    """What a constructor raised; Hydra wraps it while it instantiates."""
+    """Return the exception that a constructor raised, without the wrapper that Hydra puts around it."""
     cause = error.__cause__
     return cause if isinstance(error, InstantiationException) and isinstance(cause, Exception) else error
 
 
 def got(where: str, value: object, choices: Sequence[str]) -> str:
-    """The message for a value that is none of its choices, with the one that may be meant."""
+    """Return the message for a value that is not among its choices, suggesting the one that may be meant."""
     near = difflib.get_close_matches(str(value), choices, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"{where}: got {value!r}, expected one of {list(choices)}{hint}"
@@ -114,6 +116,6 @@ def _no_such_key(full_key: str, siblings: Sequence[str]) -> str:
 
 
 def _flat(text: str) -> str:
-    advice = ("See https", "To append", "object_type")  # of Hydra's, to those who write its configurations
+    advice = ("See https", "To append", "object_type")  # addressed to authors of Hydra configurations
     lines = [line.strip() for line in text.splitlines()]
     return " ".join(line for line in lines if line and not line.startswith(advice))

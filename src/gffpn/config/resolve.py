@@ -1,4 +1,4 @@
-"""A configuration as plain values, with what `auto` means on this machine."""
+"""Resolution of a configuration to plain values, including the meaning of `auto` on this machine."""
 
 from typing import Any
 
@@ -9,7 +9,10 @@ from gffpn.machine.devices import precision
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
-    """A configuration as plain values, without Hydra's own part; `auto` is what it means on this machine."""
+    """Return a configuration as plain values, without Hydra's own part.
+
+    A precision of `auto` is replaced by the one that this machine uses.
+    """
     plain = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     plain._set_parent(config._get_parent())
     values: dict[str, Any] = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
@@ -18,7 +21,7 @@ def resolved(config: DictConfig) -> dict[str, Any]:
 
 
 def starts_processes(config: DictConfig) -> bool:
-    """Whether a run with this configuration would start further processes by itself."""
+    """Return whether a run with this configuration would itself start further processes."""
     trainer = resolved(config)["trainer"]
     count = processes.asked_for(trainer["devices"], trainer["num_nodes"], trainer["accelerator"])
     return count > 1 and not processes.started_outside()

@@ -1,4 +1,7 @@
-"""The configuration of a finished run, read back from its config.yaml. What the file names is constructed."""
+"""The configuration of a finished run, read back from its config.yaml.
+
+The file names classes that are then constructed, so it is checked first.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,15 +19,15 @@ MOVABLE = (
     "trainer.threads",
     "trainer.accelerator",
 )
-"""Settings that determine no result; they may differ from the run's."""
+"""Settings that do not affect results; they may differ from those of the run."""
 
 
 def stored_config(path: Path, overrides: Sequence[str], *, allowed: Sequence[str] = ()) -> DictConfig:
-    """Read a run's config.yaml; `overrides` of `MOVABLE` say what lies elsewhere now.
+    """Read a run's config.yaml and apply `overrides` of `MOVABLE` settings, such as the data's new location.
 
-    The file may construct gffpn's own classes, and those of the packages and modules in `allowed`. A file
-    from elsewhere could name anything: raises ValueError, in one line, for every other `_target_`, and for an
-    override of another key.
+    The file may construct classes of gffpn and of the packages and modules in `allowed`. Because a file from
+    elsewhere could name anything, any other `_target_` raises ValueError with a one-line message. So does an
+    override of any other key.
     """
     config = OmegaConf.load(path)
     assert isinstance(config, DictConfig)
@@ -32,33 +35,33 @@ def stored_config(path: Path, overrides: Sequence[str], *, allowed: Sequence[str
         if not any(_is_from(package, target) for package in ("gffpn", *allowed)):
             package = target.partition(".")[0]
             raise ValueError(
-                f"{path}: _target_ {target!r}, expected one of gffpn's own; "
-                f"--allow {package} lets it construct what {package} defines"
+                f"{path}: _target_ {target!r}, expected a class of gffpn; "
+                f"use --allow {package} to let it construct the classes that {package} defines"
             )
     for word in overrides:
         key, sign, value = word.partition("=")
         if not sign or key not in MOVABLE:
             raise ValueError(f"{word}: expected KEY=VALUE with KEY one of {list(MOVABLE)}")
         OmegaConf.update(config, key, OmegaConf.from_dotlist([f"value={value}"]).value)
-    OmegaConf.update(config, "loader.workers", 0)  # images are read one by one
+    OmegaConf.update(config, "loader.workers", 0)  # images are read one at a time
     check_least_or_null(config)
     return config
 
 
 def _is_from(package: str, target: str) -> bool:
-    """Whether `package` (or a module below it) defines what `target` names."""
+    """Return whether the object that `target` names is defined in `package` or in a module below it."""
     if not target.startswith(f"{package}."):
         return False
     try:
         found = get_object(target)
     except (ImportError, ValueError, AttributeError):
         return False
-    # a module has names of others in it: gffpn.build.detector.torch
+    # a module also contains names that it imports, such as gffpn.build.detector.torch
     return f"{getattr(found, '__module__', '')}.".startswith(f"{package}.")
 
 
 def _targets(node: object) -> Iterator[str]:
-    """Everything that a configuration would construct."""
+    """Yield every `_target_` of a configuration."""
     if isinstance(node, dict):
         if "_target_" in node:
             yield str(node["_target_"])

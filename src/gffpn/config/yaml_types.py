@@ -1,4 +1,4 @@
-"""Whether a YAML value may be meant by an annotated type, and how such a type is told to a user."""
+"""Check of YAML values against annotated types, and descriptions of these types for users."""
 
 import inspect
 import types
@@ -9,13 +9,13 @@ WORDS: Mapping[Any, str] = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
-    str: "a text",
+    str: "a string",
     type(None): "null",
 }
 
 
 def fits(value: object, hint: Any) -> bool:
-    """True, too, for types that YAML does not write."""
+    """Return whether a YAML value fits an annotated type; True for types that YAML cannot express."""
     origin, arguments = get_origin(hint) or hint, get_args(hint)
     if origin in (Union, types.UnionType):
         return any(fits(value, argument) for argument in arguments)
@@ -28,13 +28,13 @@ def fits(value: object, hint: Any) -> bool:
     if origin is tuple and ... not in arguments:
         return isinstance(value, list) and len(value) == len(arguments) and all(map(fits, value, arguments))
     if _is(origin, Sequence):
-        # a class may be named by a number
+        # class names may be numbers, so the items of a list of strings are not checked
         return isinstance(value, list) and (arguments[0] is str or all(fits(v, arguments[0]) for v in value))
     return isinstance(value, dict) if _is(origin, Mapping) else True
 
 
 def words(hint: Any) -> str:
-    """A type in a user's words."""
+    """Return a description of a type for users."""
     origin, arguments = get_origin(hint) or hint, get_args(hint)
     if origin in (Union, types.UnionType):
         return " or ".join(map(words, arguments))

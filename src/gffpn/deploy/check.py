@@ -1,4 +1,4 @@
-"""What an ONNX file gives, held against what was trained: detections, average precision, latency."""
+"""Comparison of an ONNX file with the trained detector: detections, average precision, latency."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -19,7 +19,7 @@ from gffpn.machine.timing import side_by_side
 from gffpn.metrics.detection import DetectionMetric
 
 SPLITS = {"test": "test", "val": "validate"}
-"""A split, and Lightning's name of its stage."""
+"""Lightning's name of the stage that uses each split."""
 CPU = torch.device("cpu")
 
 
@@ -34,9 +34,11 @@ def check(
     split: str,
     limit: int | None,
 ) -> dict[str, Any]:
-    """Of the first `limit` images of a split (None: all): agreement, figures of both, latency of both.
+    """Compare PyTorch and ONNX Runtime on the first `limit` images of a split (None: all).
 
-    `trained` computes in float32 as it was trained; `deployed` is the network that the session has as ONNX.
+    Returns the agreement of their detections, and the figures and the latency of both. `trained` is the
+    detector in the form in which it was trained, computing in float32; `deployed` is the network that the
+    session runs as ONNX.
     """
     agreement = Agreement()
     metrics = {name: DetectionMetric(run.classes) for name in ("torch", "onnx")}
@@ -62,7 +64,10 @@ def check(
 
 
 def latencies(deployed: Deployed, session: Any, image: Tensor) -> dict[str, Any]:
-    """Median and 95th percentile in ms of uint8 image to detections at batch 1, both in the same rounds."""
+    """Measure the latency from a uint8 image to its detections at batch 1, for both in the same rounds.
+
+    Returns the median and the 95th percentile in ms.
+    """
     array = image.numpy()
     ours, theirs = side_by_side(
         lambda: deployed.detect(image),

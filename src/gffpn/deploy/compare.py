@@ -1,4 +1,4 @@
-"""Are the detections of two programs the same, and what is the difference worth in average precision?"""
+"""Comparison of the detections that two programs find in the same images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,30 +11,30 @@ from torch import Tensor
 Detections = Sequence[dict[str, Tensor]]
 
 NEAR_PX = 1.0
-"""Two detections of a class may be one and the same if no side of their boxes differs by more."""
+"""Two detections of a class may be the same one if no side of their boxes differs by more, in pixels."""
 NEAR_SCORE = 0.01
-"""And if their scores differ by no more."""
+"""They may be the same one only if their scores also differ by no more than this."""
 
 
 @dataclass
 class Agreement:
-    """How far two programs' detections of the same images are apart."""
+    """Agreement and differences of two programs' detections in the same images."""
 
     images: int = 0
     same_count: int = 0
-    """Images of which both gave equally many."""
+    """Images in which both programs found the same number of detections."""
     detections: tuple[int, int] = (0, 0)
     pairs: int = 0
-    """Detections that the other program gave as well (`NEAR_PX`, `NEAR_SCORE`), one for one."""
+    """Detections found by both programs, matched one to one (`NEAR_PX`, `NEAR_SCORE`)."""
     box_px: float = 0.0
-    """The largest difference of a side among the pairs."""
+    """Largest difference of a box side among the pairs, in pixels."""
     score: float = 0.0
-    """The largest difference of a score among the pairs."""
+    """Largest difference of the scores among the pairs."""
     alone_score: float = 0.0
-    """The best score among the detections without a partner; 0 if all have one."""
+    """Highest score among the detections without a partner; 0 if all have one."""
 
     def add(self, ours: Detections, theirs: Detections) -> None:
-        """The images of a batch."""
+        """Add the detections of a batch of images."""
         for one, other in zip(ours, theirs, strict=True):
             self._add_image(one, other)
 
@@ -55,7 +55,7 @@ class Agreement:
             self.alone_score = max(self.alone_score, float(alone.max(initial=0)))
 
     def told(self) -> dict[str, float | int]:
-        """Plain values, for a file."""
+        """Return plain values to write to a file."""
         ours, theirs = self.detections
         return {
             "images": self.images,
@@ -72,8 +72,10 @@ class Agreement:
 def differences(
     one: dict[str, Tensor], other: dict[str, Tensor]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-    """Of each of M detections and each of L others: the largest difference of a side, that of the scores,
-    and whether they may be the same detection; (M, L) each.
+    """Compare each of M detections with each of L others.
+
+    Returns three arrays (M, L): the largest difference of a box side in pixels, the difference of the scores,
+    and whether the two may be the same detection.
     """
     boxes = (one["boxes"][:, None] - other["boxes"][None]).abs().amax(-1).numpy()
     scores = (one["scores"][:, None] - other["scores"][None]).abs().numpy()

@@ -1,4 +1,4 @@
-"""From a run's folder to an ONNX file, and to the record of what it is worth beside it."""
+"""Export of a run to an ONNX file, and a record of how that file compares with the trained detector."""
 
 import json
 from collections.abc import Sequence
@@ -26,10 +26,11 @@ def export(
     limit: int | None,
     allowed: Sequence[str] = (),
 ) -> tuple[Path, str]:
-    """Write `out` (None: best.onnx in the run's folder), and .json and .md beside it; its path, and the .md.
+    """Write `out` (None: best.onnx in the run's folder), with a .json and a .md file beside it.
 
-    `limit`: images of the split to check with; None: all, 0: none, so that the data need not be there.
-    Raises ValueError in one line: no finished run, a library missing, data that is not there.
+    Returns the path of the ONNX file and the text of the .md file. The file is checked on the first `limit`
+    images of the split: None means all, and with 0 the data need not exist. Raises ValueError with a one-line
+    message if the run is not finished, or if a library or the data is missing.
     """
     if limit is not None and limit < 0:
         raise ValueError(f"--limit: got {limit}, expected 0 or more")
@@ -41,7 +42,7 @@ def export(
         raise ValueError(f"--out: got {path}, expected a file name that ends in .onnx")
     if run.config.trainer.threads is not None:
         torch.set_num_threads(run.config.trainer.threads)
-    data = run.data() if limit != 0 else None  # first, so that missing data is told at once
+    data = run.data() if limit != 0 else None  # first, so that missing data is reported at once
     trained = run.detector()
     deployed = Deployed(*trained, run.image_size).eval()
     about = facts(run, deployed)
@@ -57,14 +58,14 @@ def export(
 
 
 def facts(run: FinishedRun, deployed: Deployed) -> dict[str, Any]:
-    """What a user of the file must know, and where it comes from; the file's metadata."""
+    """Return the file's metadata: what its users must know, and where it comes from."""
     decode, origin = deployed.decode, provenance()
     return {
         "run": run.folder.path.resolve().name,
         "classes": run.classes,
         "image_size": list(run.image_size),
-        "input": "uint8 RGB, N x 3 x height x width, aspect kept, at the top left, "
-        f"{GREY} to the right and below",
+        "input": "uint8 RGB, N x 3 x height x width, aspect ratio kept, image at the top left, "
+        f"padded with {GREY} to the right and below",
         "score_threshold": decode.score_threshold,
         "iou_threshold": decode.iou_threshold,
         "max_candidates": decode.max_candidates,

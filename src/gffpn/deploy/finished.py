@@ -1,4 +1,4 @@
-"""A finished run, as it was: its configuration, its data, its best weights."""
+"""A finished run, restored with its configuration, data and best weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,21 +24,21 @@ from gffpn.runs.reading import classes
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What a run's folder holds."""
+    """The contents of a finished run's folder."""
 
     folder: RunFolder
     config: Any
-    """As composed: a DictConfig."""
+    """The configuration as composed, a DictConfig."""
     metrics: dict[str, Any]
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """(H, W) of the network's input."""
+        """Size (H, W) of the network's input, in pixels."""
         return image_size(self.config)
 
     @property
     def classes(self) -> list[str]:
-        """Names, in the order of the labels."""
+        """Class names, in the order of the labels."""
         return classes([self.metrics])
 
     @property
@@ -47,7 +47,10 @@ class FinishedRun:
         return resolved(self.config)
 
     def detector(self) -> tuple[Detector, Decode[Any]]:
-        """The detector in eval mode with the weights that were tested, and what reads its predictions."""
+        """Return the detector in eval mode with the weights that were tested, and its decoding.
+
+        Raises ValueError if the configuration or the weights do not fit this version.
+        """
         try:
             detector = build_detector(self.config, len(self.classes))
             decode: Decode[Any] = build_loss_and_decode(self.config, detector.head)[1]
@@ -61,40 +64,42 @@ class FinishedRun:
         try:
             detector.load_state_dict(weights)
         except RuntimeError as error:
-            first = str(error).splitlines()[1].strip()  # below a title; each line lists its tensors
+            first = (
+                str(error).splitlines()[1].strip()
+            )  # the first line is a title; each of the others lists tensors
             raise ValueError(
-                f"{best}: not the weights of this version's network, so train it again: {first:.120}..."
+                f"{best}: the weights do not fit this version's network; train it again: {first:.120}..."
             ) from error
         return detector.eval(), decode
 
     def data(self) -> DetectionData:
-        """The data set that the run saw.
+        """Return the data set that the run used.
 
-        Raises DataError if it is not where the run found it, or is another by now.
+        Raises DataError if it is not where the run found it, or has changed since.
         """
         index = build_index(self.config)
         expected = self.metrics["data_fingerprint"]
         if index.fingerprint != expected:
             raise DataError(
-                f"data: fingerprint {index.fingerprint}, the run {self.folder.path} saw {expected}"
+                f"data: got fingerprint {index.fingerprint}, but the run {self.folder.path} used {expected}"
             )
         return build_data(self.config, index)
 
 
 def finished_run(path: Path, overrides: Sequence[str] = (), *, allowed: Sequence[str] = ()) -> FinishedRun:
-    """Open a run's folder; `overrides` and `allowed`: see `stored_config`.
+    """Open a run's folder; `stored_config` describes `overrides` and `allowed`.
 
-    Raises ValueError, in one line, unless the run is finished and its best weights are there, and if its
-    configuration would construct what is not of this project.
+    Raises ValueError with a one-line message if the run is not finished, if its best weights are missing, or
+    if its configuration would construct anything that is neither of this project nor allowed.
     """
     folder = RunFolder(path)
     if folder.status == "missing":
-        raise ValueError(f"{path}: no run, expected a folder with config.yaml and metrics.json")
+        raise ValueError(f"{path}: not a run, expected a folder with config.yaml and metrics.json")
     metrics = folder.read_metrics()
     if metrics is None:
         raise ValueError(f"{path}: the run is {folder.status}, expected a finished one")
     for needed in (folder.config, folder.checkpoints / "best.ckpt"):
         if not needed.is_file():
-            raise ValueError(f"{needed}: missing, a finished run has it")
+            raise ValueError(f"{needed}: missing, but every finished run has it")
     config = stored_config(folder.config, overrides, allowed=allowed)
     return FinishedRun(folder, config, metrics)

@@ -1,4 +1,7 @@
-"""A detector as one ONNX file: uint8 images in, detections out, by the same rule of suppression."""
+"""A detector as one ONNX file that maps uint8 images to detections.
+
+The file suppresses boxes by the same rule as PyTorch.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,14 +23,15 @@ Arrays = list[NDArray[Any]]
 
 
 class ExtraMissingError(ValueError):
-    """A library of the extra `export` is not installed."""
+    """Raised if a library of the extra `export` is not installed."""
 
 
 class Deployed(nn.Module):
-    """Images to detections in tensors of one size, D = max_detections (or the candidates, if fewer) an image.
+    """A detector and its decoding in inference form, which return tensors of fixed size.
 
-    The detector and its decoding in their inference form. Images are uint8 (N, 3, H, W), RGB: what cameras
-    and files give, a quarter of the bytes of float32, and no scale that a caller could get wrong.
+    Each image has D rows of detections: max_detections, or the number of candidates if that is smaller.
+    Images are uint8 (N, 3, H, W), RGB, as cameras and files give them. That takes a quarter of the bytes of
+    float32 and leaves no scaling for callers to get wrong.
     """
 
     def __init__(self, detector: Detector, decode: Decode[Any], image_size: tuple[int, int]) -> None:
@@ -37,17 +41,18 @@ class Deployed(nn.Module):
         self.image_size = image_size
 
     def raw(self, images: Tensor) -> list[Tensor]:
-        """The head's raw predictions."""
+        """Return the head's raw predictions."""
         return self.detector(images.float() / 255)
 
     def detect(self, images: Tensor) -> list[dict[str, Tensor]]:
-        """The detections, as `Decode` gives them."""
+        """Return the detections in the format of `Decode`."""
         return self.decode(self.raw(images), self.image_size)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """`boxes` (N, D, 4), `scores` (N, D), `labels` (N, D), best first, of which `counts` (N,) are found.
+        """Return `boxes` (N, D, 4), `scores` (N, D) and `labels` (N, D), best first, and `counts` (N,).
 
-        Behind them boxes and scores are 0 and labels -1.
+        The first `counts` rows of an image are its detections. In the other rows boxes and scores are 0 and
+        labels are -1.
         """
         decode = self.decode
         predicted, scores = decode.predict(self.raw(images))
@@ -68,9 +73,10 @@ class Deployed(nn.Module):
         return boxes, scores.where(found, 0), labels.gather(1, best).where(found, -1), found.sum(1)
 
     def _candidates(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The best of R reports on A boxes an image: boxes (N, P, 4), scores and labels (N, P), best first.
+        """Select the best P of the R reports on A boxes per image.
 
-        Boxes are clipped to the image; one that has no area there scores -1.
+        Returns boxes (N, P, 4), scores (N, P) and labels (N, P), best first. Boxes are clipped to the image;
+        a box that is empty after clipping gets the score -1.
         """
         a_box = scores.shape[1] // boxes.shape[1]
         scores, best = scores.topk(min(self.decode.max_candidates, scores.shape[1]), dim=1)
@@ -80,7 +86,7 @@ class Deployed(nn.Module):
 
 
 def _rows(boxes: Tensor, index: Tensor) -> Tensor:
-    """Boxes (N, P, 4) of (N, A, 4) at (N, P)."""
+    """Gather boxes (N, P, 4) from boxes (N, A, 4) at the indices (N, P)."""
     return boxes.gather(1, index[..., None].expand(-1, -1, 4))
 
 
@@ -95,9 +101,10 @@ def kept(
     iou_threshold: float,
     limit: int,
 ) -> Tensor:
-    """Scores (N, P) after class-wise suppression: as they were, or -1 for what is suppressed.
+    """Return scores (N, P) after class-wise suppression: unchanged, or -1 where suppressed.
 
-    An operator of our own, for which the ONNX file has one of its own, which keeps at most `limit` a class.
+    This is a custom operator because ONNX has its own operator for suppression, which replaces it in the file
+    and keeps at most `limit` boxes per class.
     """
     after = torch.full_like(scores, -1)
     for image in range(len(boxes)):
@@ -115,9 +122,10 @@ def _(boxes: Tensor, scores: Tensor, labels: Tensor, **rule: float) -> Tensor:
 
 
 def write_onnx(deployed: Deployed, path: Path, about: Mapping[str, str]) -> None:
-    """Write one self-contained file; `about` becomes its metadata. Any batch, images of one size.
+    """Write one self-contained ONNX file with `about` as its metadata.
 
-    Raises ExtraMissingError without the libraries of the extra `export`.
+    The file accepts any batch size and one image size. Raises ExtraMissingError if a library of the extra
+    `export` is missing.
     """
     program = exported(deployed.eval(), torch.zeros(2, 3, *deployed.image_size, dtype=torch.uint8), OUTPUTS)
     program.model.metadata_props.update(about)
@@ -127,7 +135,7 @@ def write_onnx(deployed: Deployed, path: Path, about: Mapping[str, str]) -> None
 
 @torch.no_grad()
 def exported(module: nn.Module, images: Tensor, outputs: Sequence[str]) -> Any:
-    """The ONNX program of `module(images)` in which the first axis, the batch, is free."""
+    """Return the ONNX program of `module(images)` with a free first axis, the batch."""
     required("onnxscript")
     return torch.onnx.export(
         module,
@@ -142,9 +150,9 @@ def exported(module: nn.Module, images: Tensor, outputs: Sequence[str]) -> Any:
 
 
 def session(model: Path | bytes, *, threads: int) -> Any:
-    """An ONNX Runtime session on the CPU.
+    """Return an ONNX Runtime session on the CPU.
 
-    Raises ExtraMissingError without ONNX Runtime.
+    Raises ExtraMissingError if ONNX Runtime is not installed.
     """
     runtime = required("onnxruntime")
     options = runtime.SessionOptions()
@@ -155,7 +163,7 @@ def session(model: Path | bytes, *, threads: int) -> Any:
 
 
 def detections(arrays: Arrays) -> list[dict[str, Tensor]]:
-    """What the ONNX file gives (`OUTPUTS`) as `Decode` gives it."""
+    """Convert the outputs of the ONNX file (`OUTPUTS`) to the format of `Decode`."""
     boxes, scores, labels, counts = (torch.from_numpy(array) for array in arrays)
     return [
         {"boxes": boxes[image, :count], "scores": scores[image, :count], "labels": labels[image, :count]}
@@ -164,23 +172,26 @@ def detections(arrays: Arrays) -> list[dict[str, Tensor]]:
 
 
 def require_all() -> None:
-    """Raise ExtraMissingError unless all that writing and running a file takes is installed."""
+    """Raise ExtraMissingError unless all libraries for writing and running a file are installed."""
     for library in ("onnx", "onnxscript", "onnxruntime"):
         required(library)
 
 
 def required(library: str) -> Any:
-    """Import a library of the extra `export`; raises ExtraMissingError."""
+    """Import a library of the extra `export` and return it.
+
+    Raises ExtraMissingError if it is not installed.
+    """
     try:
         return __import__(library)
     except ModuleNotFoundError as error:
         raise ExtraMissingError(
-            f"{error.name} is not installed: the extra `export` has it (pip install -e '.[export]')"
+            f"{error.name} is not installed; install the extra `export`: pip install -e '.[export]'"
         ) from None
 
 
 def _translations() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """Operators that the exporter does not know, in ONNX."""
+    """Return ONNX translations of the operators that the exporter does not support."""
     from onnx.numpy_helper import from_array
     from onnxscript import opset18 as op
 
@@ -203,14 +214,14 @@ def _translations() -> dict[Callable[..., Any], Callable[..., Any]]:
         nothing = constant(-1, np.float32)
         by_class = op.Where(of_class, op.Unsqueeze(scores, constant([1], np.int64)), nothing)
         limits = (constant([limit], np.int64), constant([iou_threshold], np.float32))
-        # rows of image, class, box; an IoU does not mind that ONNX says y, x where these boxes say x, y
+        # rows of image, class, box; ONNX's boxes are y, x and ours x, y, which does not change the IoU
         best = op.NonMaxSuppression(boxes, by_class, *limits, constant([score_threshold], np.float32))
         place = op.Gather(best, constant([0, 2], np.int64), axis=1)
         blank = op.Expand(nothing, op.Shape(scores))
         return op.ScatterND(blank, place, op.GatherND(scores, place))
 
     def adaptive_max_pool2d(x: Any, output_size: Sequence[int]) -> tuple[Any, Any]:
-        # patches of unequal sides, as of 12 cells in 8: each as a row of its cells, the last one repeated
+        # patches may be unequal, such as 8 patches of 12 cells: gather each one's cells, repeating the last
         for axis, length, count in zip((2, 3), x.shape[2:], output_size, strict=True):
             cells = _patches(length, count)
             x = op.ReduceMax(
@@ -225,7 +236,10 @@ def _translations() -> dict[Callable[..., Any], Callable[..., Any]]:
 
 
 def _patches(length: int, count: int) -> NDArray[np.int64]:
-    """The cells of each of `count` patches of adaptive pooling, (count, most); a shorter one's last again."""
+    """Return the cell indices of each of `count` patches of adaptive pooling, (count, longest patch).
+
+    Shorter patches repeat their last cell.
+    """
     first = np.arange(count) * length // count
     behind = -(-(np.arange(count) + 1) * length // count)
     most = int((behind - first).max())

@@ -1,4 +1,4 @@
-"""Anchor boxes for `yolov5`: the published defaults, and a fit to a data set's boxes."""
+"""Anchor boxes for `yolov5`: the published defaults and anchors fitted to a data set's boxes."""
 
 import numpy as np
 import torch
@@ -12,14 +12,17 @@ COCO_ANCHORS = (
     ((30, 61), (62, 45), (59, 119)),
     ((116, 90), (156, 198), (373, 326)),
 )
-"""YOLOv5's defaults (they are YOLOv3's): width, height in pixels for strides 8, 16 and 32."""
+"""YOLOv5's defaults (the same as YOLOv3's): width and height in pixels for strides 8, 16 and 32."""
 RESTARTS = 20
 SPREAD = 0.25
-"""Standard deviation, in log pixels, of the noise that tells apart boxes of too few different sizes."""
+"""Standard deviation, in log pixels, of the noise that separates boxes with too few distinct sizes."""
 
 
 def default_anchors(strides: tuple[int, ...]) -> Tensor:
-    """(L, 3, 2) pixels for levels of these strides; others than 8, 16, 32 scale the nearest one's."""
+    """Return anchors (L, 3, 2), in pixels, for levels of these strides.
+
+    Strides other than 8, 16 and 32 use the anchors of the nearest of these, rescaled.
+    """
     published = dict(zip((8, 16, 32), COCO_ANCHORS, strict=True))
     rows = []
     for stride in strides:
@@ -29,17 +32,18 @@ def default_anchors(strides: tuple[int, ...]) -> Tensor:
 
 
 def fit_anchors(boxes_wh: Tensor, count: int, *, seed: int = 0) -> Tensor | None:
-    """`count` anchors (count, 2) by rising area, fitted to boxes (M, 2) in pixels; None if M is smaller.
+    """Fit `count` anchors to boxes (M, 2) in pixels; return them (count, 2) in order of area, or None.
 
-    k-means on log sizes: there the Euclidean distance measures the ratios of the sides, which is what the
-    matching rule looks at. Boxes without extent are left out. The same boxes and seed give the same anchors.
+    The anchors come from k-means on log sizes, where Euclidean distance measures the side ratios that the
+    matching rule compares. Boxes without extent are ignored; if fewer than `count` are left, None is
+    returned. The same boxes and seed give the same anchors.
     """
     sizes = boxes_wh.detach().cpu().double().numpy()
     sizes = sizes[np.isfinite(sizes).all(1) & (sizes > 0).all(1)]
     if len(sizes) < count:
         return None
     logs = np.log(sizes)
-    # k-means returns fewer codes than asked for when there are too few different sizes
+    # k-means returns fewer codes than requested if there are too few distinct sizes
     codes = _cluster(logs, count, seed)
     if len(codes) < count:
         noise = np.random.default_rng(seed).normal(0, SPREAD, (len(logs) * count, 2))
@@ -54,6 +58,9 @@ def _cluster(logs: NDArray[np.float64], count: int, seed: int) -> NDArray[np.flo
 
 
 def fitness(anchors: Tensor, boxes_wh: Tensor) -> float:
-    """How well anchors (A, 2) fit boxes (M, 2), 0..1: the best anchor's worse side ratio, mean over boxes."""
+    """Return how well anchors (A, 2) fit boxes (M, 2), 0..1.
+
+    This is the worse side ratio of the best anchor for each box, averaged over the boxes.
+    """
     ratio = boxes_wh[:, None] / anchors[None]
     return float(torch.minimum(ratio, 1 / ratio).amin(-1).amax(-1).mean())

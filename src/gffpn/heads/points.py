@@ -1,4 +1,4 @@
-"""Anchor points: the cell centres of the levels, and boxes told as distances from them."""
+"""Anchor points: the cell centres of all levels, and boxes expressed as distances from them."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from torch import Tensor
 def grid_points(
     grids: Sequence[tuple[int, int]], strides: Sequence[int], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Centres (A, 2) as x, y and strides (A, 1), in pixels, of the cells of all levels, row by row.
+    """Return the centres (A, 2) as x, y and the strides (A, 1) of all levels' cells, row by row, in pixels.
 
-    `grids` holds (H, W) of each level.
+    `grids` holds the (H, W) of each level.
     """
     points, scales = [], []
     for (rows, columns), stride in zip(grids, strides, strict=True):
@@ -24,9 +24,10 @@ def grid_points(
 
 
 def boxes_from_distances(points: Tensor, distances_ltrb: Tensor) -> Tensor:
-    """Boxes (..., A, 4) from points (A, 2) and distances to the left, top, right and bottom side (..., A, 4).
+    """Return boxes (..., A, 4) from points (A, 2) and their distances (..., A, 4) to the four sides.
 
-    Distances may be negative. Where two opposite ones sum to less than 0, the box has no extent there.
+    The sides are in the order left, top, right, bottom. Distances may be negative. If two opposite distances
+    sum to less than 0, the box has no extent along that axis.
     """
     before, after = distances_ltrb[..., :2], distances_ltrb[..., 2:]
     centre = points + (after - before) / 2
@@ -35,5 +36,5 @@ def boxes_from_distances(points: Tensor, distances_ltrb: Tensor) -> Tensor:
 
 
 def distances_from_boxes(points: Tensor, boxes: Tensor) -> Tensor:
-    """Distances left, top, right, bottom (..., A, 4) of points (A, 2) to the sides of boxes (..., A, 4)."""
+    """Return the left, top, right, bottom distances (..., A, 4) from points (A, 2) to boxes (..., A, 4)."""
     return torch.cat((points - boxes[..., :2], boxes[..., 2:] - points), -1)

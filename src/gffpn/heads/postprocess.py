@@ -1,4 +1,4 @@
-"""From scored boxes to detections: threshold, class-wise non-maximum suppression, clipping."""
+"""Detections from scored boxes: threshold, class-wise non-maximum suppression, clipping."""
 
 from abc import ABC, abstractmethod
 from typing import Generic, TypeVar
@@ -11,12 +11,12 @@ HeadT = TypeVar("HeadT", bound=nn.Module)
 
 
 class Decode(ABC, Generic[HeadT]):
-    """Raw predictions to detections; what a head adds is how boxes and scores are read from its predictions.
+    """Base class of the decoders from raw predictions to detections; a head's decoder adds `predict`.
 
-    A detection scores more than `score_threshold`. Of two boxes of one class that overlap more than
-    `iou_threshold`, the better one stays. An image has at most `max_candidates` boxes before this
-    suppression and `max_detections` after it, the best ones. With `multi_label` a box may be reported for
-    several classes, not only for its best one.
+    A detection scores more than `score_threshold`. Of two boxes of one class that overlap by more than
+    `iou_threshold`, only the better one is kept. Per image, at most the best `max_candidates` boxes enter
+    this suppression and at most the best `max_detections` are returned. With `multi_label`, a box may be
+    reported for several classes, not only for its best one.
     """
 
     def __init__(
@@ -44,21 +44,24 @@ class Decode(ABC, Generic[HeadT]):
 
     @abstractmethod
     def predict(self, raw: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Every prediction's box (N, A, 4), xyxy pixels, and scores (N, A, K), both float32."""
+        """Return the boxes (N, A, 4), xyxy pixels, and scores (N, A, K) of all predictions, both float32."""
 
     @torch.no_grad()
     def __call__(self, raw: list[Tensor], image_size: tuple[int, int]) -> list[dict[str, Tensor]]:
-        """Of each image, best first: `boxes` (M, 4) clipped to it, `scores` (M,), `labels` (M,)."""
+        """Return per image, best first: `boxes` (M, 4) clipped to it, `scores` (M,), `labels` (M,)."""
         return self.suppress(*self.predict(raw), image_size)
 
     @torch.no_grad()
     def suppress(self, boxes: Tensor, scores: Tensor, image_size: tuple[int, int]) -> list[dict[str, Tensor]]:
-        """The rule alone, on what `predict` gave: the detections of each image, best first."""
+        """Apply these rules to the output of `predict`; return the detections per image, best first."""
         scores, labels = self.per_report(scores)
         return [self._suppress_image(*image, image_size) for image in zip(boxes, scores, labels, strict=True)]
 
     def per_report(self, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores (N, A, K) of what may be reported, (N, R), and its labels: A x K of them, or A, in order."""
+        """Return the scores (N, R) and labels (N, R) of all possible detections, given the scores (N, A, K).
+
+        R is A x K with `multi_label` and A otherwise; the order of the predictions is kept.
+        """
         if self.multi_label:
             labels = torch.arange(scores.shape[-1], device=scores.device).repeat(scores.shape[1])
             return scores.flatten(1), labels.expand(scores.shape[0], -1)
@@ -68,7 +71,7 @@ class Decode(ABC, Generic[HeadT]):
     def _suppress_image(
         self, boxes: Tensor, scores: Tensor, labels: Tensor, image_size: tuple[int, int]
     ) -> dict[str, Tensor]:
-        # a trained detector leaves few above the threshold: they are picked first, and seldom sorted
+        # a trained detector has few scores above the threshold, so filtering first makes sorting rare
         chosen = (scores > self.score_threshold).nonzero().squeeze(1)
         if len(chosen) > self.max_candidates:
             chosen = chosen[scores[chosen].topk(self.max_candidates).indices]

@@ -1,11 +1,11 @@
-"""A light decoupled, anchor-free head trained by task alignment: its network, its loss and its decoding.
+"""A light, decoupled, anchor-free head trained by task alignment: network, loss and decoder.
 
-Sources: Feng et al., TOOD (arXiv 2108.07755): task-aligned assignment and the soft classification target;
-Li et al., Generalized Focal Loss (arXiv 2006.04388): a side's distance as a distribution over bins.
+Sources: Feng et al., TOOD (arXiv 2108.07755): task-aligned assignment and the soft classification target; Li
+et al., Generalized Focal Loss (arXiv 2006.04388): the distance of a side as a distribution over bins.
 
-Deviations: plain convolution towers in place of TOOD's task-interactive ones; binary cross entropy in place
-of its focal form; a tiny box's candidate region is widened, and the bins reach below 0, so that a cell
-centre outside a tiny box can still tell that box exactly; the assignment takes the larger of IoU and NWD,
+Deviations: plain convolution towers instead of TOOD's task-interactive ones; binary cross entropy instead of
+its focal form; the candidate region of a tiny box is widened, and the bins extend below 0, so that a cell
+centre outside a tiny box can still predict that box exactly; the assignment uses the larger of IoU and NWD,
 since an untrained prediction overlaps a tiny box so little that IoU alone leaves it almost without weight.
 """
 
@@ -39,12 +39,13 @@ OVERLAPS: dict[OverlapMeasure, Overlap] = {"iou": iou, "nwd": nwd, "larger": _la
 
 
 class TALHead(nn.Module):
-    """Feature maps to (N, 4 x reg_max + K, H, W) a level: bins of left, top, right, bottom; class logits.
+    """Head from feature maps to (N, 4 x reg_max + K, H, W) per level: bins of the four sides, class logits.
 
-    Bin j of a side stands for a distance of `min_distance` + j cells from the cell's centre to that side.
-    `box_channels` and `class_channels` are the towers' widths: null takes max(4 x reg_max, finest channels
-    / 2) and max(32, finest channels). Before training, sides lie `start_distance` cells from the centre,
-    and the class scores expect `objects_per_image` in a 640 x 640 image on each level.
+    The sides are in the order left, top, right, bottom; bin j of a side stands for a distance of
+    `min_distance` + j cells from the cell's centre to that side. `box_channels` and `class_channels` are the
+    widths of the towers: null means max(4 x reg_max, finest channels / 2) and max(32, finest channels).
+    Before training, the sides lie `start_distance` cells from the centre, and the class scores predict
+    `objects_per_image` objects per 640 x 640 image on each level.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class TALHead(nn.Module):
             self.class_towers.append(_class_tower(level.channels, class_width, classes))
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Logits (N, 4 x reg_max + K, H, W) of each level."""
+        """Return the logits (N, 4 x reg_max + K, H, W) of each level."""
         return [
             cat_channels((box_tower(feature), class_tower(feature)))
             for box_tower, class_tower, feature in zip(
@@ -94,14 +95,14 @@ class TALHead(nn.Module):
         ]
 
     def distances(self, box_logits: Tensor) -> Tensor:
-        """Expected distances (..., 4) float32, in cells, of box logits (..., 4 x reg_max)."""
+        """Return the expected distances (..., 4), float32, in cells, of box logits (..., 4 x reg_max)."""
         probability = self.side_logits(box_logits).softmax(-1, dtype=torch.float32)
-        # no matrix product: autocast would take it to half precision
+        # not a matrix product, which autocast would run in half precision
         mean_bin = (probability * torch.arange(self.reg_max, device=box_logits.device)).sum(-1)
         return mean_bin + self.min_distance
 
     def side_logits(self, box_logits: Tensor) -> Tensor:
-        """(..., 4 x reg_max) -> (..., 4, reg_max)."""
+        """Reshape box logits (..., 4 x reg_max) to (..., 4, reg_max)."""
         return box_logits.reshape(*box_logits.shape[:-1], 4, self.reg_max)
 
 
@@ -131,9 +132,10 @@ def _grids(raw: list[Tensor]) -> list[tuple[int, int]]:
 
 
 def _flatten(raw: list[Tensor], head: TALHead) -> tuple[Tensor, Tensor]:
-    """Box logits (N, A, 4 x reg_max), class logits (N, A, K) of all levels, cells row by row; raw's type.
+    """Return box logits (N, A, 4 x reg_max) and class logits (N, A, K) of all levels, in the dtype of `raw`.
 
-    They come apart before they are joined: slices of a joint tensor would be copied once more by each user.
+    Cells are in row-major order. Each level is split before the levels are concatenated: every user of a
+    slice of one joint tensor would copy it again.
     """
     widths = [4 * head.reg_max, head.num_classes]
     box_logits, class_logits = zip(*(torch.split(level, widths, 1) for level in raw), strict=True)
@@ -141,16 +143,16 @@ def _flatten(raw: list[Tensor], head: TALHead) -> tuple[Tensor, Tensor]:
 
 
 def _cells(maps: Sequence[Tensor]) -> Tensor:
-    """Maps (N, C, H, W) to (N, A, C)."""
+    """Flatten maps (N, C, H, W) and concatenate them to (N, A, C)."""
     return torch.cat([one.permute(0, 2, 3, 1).flatten(1, 2) for one in maps], 1)
 
 
 class TALLoss:
-    """Box, class and distribution focal loss, divided by the batch's sum of target scores (at least 1).
+    """Box, class and distribution focal losses, divided by the batch's sum of target scores (at least 1).
 
-    Box and distribution losses are weighted by the target score. `min_side` is the side, in pixels, to which
-    a smaller box's candidate region is widened; null takes two cells of the finest level. `overlap` is what
-    the assignment measures a predicted box by.
+    The box and distribution losses are weighted by the target score. `min_side` is the side, in pixels, to
+    which the candidate region of a smaller box is widened; null means two cells of the finest level.
+    `overlap` is the measure that the assignment applies to predicted boxes.
     """
 
     def __init__(
@@ -183,9 +185,9 @@ class TALLoss:
     def __call__(
         self, raw: list[Tensor], targets: list[dict[str, Tensor]], image_size: tuple[int, int]
     ) -> dict[str, Tensor]:
-        """Weighted scalars `box`, `class` and `dfl`, to be summed. `image_size` plays no part.
+        """Return the weighted scalars `box`, `class` and `dfl`, to be summed; `image_size` is ignored.
 
-        `targets`: for each image `boxes` (M, 4) xyxy pixels and `labels` (M,), M may be 0.
+        `targets` holds `boxes` (M, 4) in xyxy pixels and `labels` (M,) for each image; M may be 0.
         """
         boxes, labels, valid = pad_targets(targets, raw[0].device)
         points, strides = grid_points(_grids(raw), self.head.strides, raw[0].device)
@@ -200,12 +202,12 @@ class TALLoss:
         total = assigned.weight.sum().clamp_min(1)
         classes = F.binary_cross_entropy_with_logits(class_logits, goal, reduction="sum") / total
 
-        # only points that a ground truth can own, a number known without asking the device
+        # the most points that ground truths can own, a bound known without a device sync
         count = min(len(points), self.topk * boxes.shape[1])
         weight, chosen = assigned.weight.topk(count, dim=1, sorted=False)
         image = torch.arange(len(boxes), device=chosen.device)[:, None]
         true_boxes = boxes[image, assigned.target[image, chosen]]
-        # float32 after the choice: the gradient of what was not chosen, nearly all, is never made in it
+        # float32 after the selection, so that the gradient of all points, mostly zeros, is never float32
         logits = box_logits[image, chosen].float()
         box, dfl = self._box_losses(logits, points[chosen], strides[chosen], true_boxes)
         return {
@@ -234,7 +236,7 @@ class TALLoss:
     def _box_losses(
         self, box_logits: Tensor, points: Tensor, strides: Tensor, true_boxes: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Box loss and distribution focal loss, (N, P) each."""
+        """Return the box loss and the distribution focal loss, each (N, P)."""
         predicted = boxes_from_distances(points, self.head.distances(box_logits) * strides)
         bins = distances_from_boxes(points, true_boxes) / strides - self.head.min_distance
         dfl = distribution_focal_loss(self.head.side_logits(box_logits), bins).mean(-1)
@@ -242,10 +244,10 @@ class TALLoss:
 
 
 class TALDecode(Decode[TALHead]):
-    """Raw predictions to detections: expected distances, class scores, then class-wise suppression."""
+    """Decoder of raw predictions: expected distances and class scores, then class-wise suppression."""
 
     def predict(self, raw: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Every point's box and class scores."""
+        """Return the box and the class scores of every point."""
         points, strides = grid_points(_grids(raw), self.head.strides, raw[0].device)
         box_logits, class_logits = _flatten(raw, self.head)
         boxes = boxes_from_distances(points, self.head.distances(box_logits) * strides)

@@ -10,19 +10,22 @@ from gffpn.boxes import sides
 
 
 class PaddedTargets(NamedTuple):
-    """Ground truth of N images, M the largest count in the batch and at least 1."""
+    """Ground truth of N images; M is the largest count in the batch, but at least 1."""
 
     boxes: Tensor
-    """(N, M, 4) float32 xyxy pixels, zeros on the padding."""
+    """(N, M, 4) float32 xyxy pixels, zeros in the padding."""
     labels: Tensor
-    """(N, M) int64, zeros on the padding."""
+    """(N, M) int64, zeros in the padding."""
     valid: Tensor
-    """(N, M) bool: neither padding nor a box without area, from which nothing can be learnt."""
+    """(N, M) bool, false for padding and for boxes without area, from which nothing can be learnt."""
 
 
 def pad_targets(targets: list[dict[str, Tensor]], device: torch.device) -> PaddedTargets:
-    """Targets of a batch, one dict an image with `boxes` (M, 4) and `labels` (M,), on `device`."""
-    # the zero box at the end keeps M above 0; as a box without area it is never valid
+    """Pad the targets of a batch to one shape and move them to `device`.
+
+    `targets` holds one dict per image, with `boxes` (M, 4) and `labels` (M,).
+    """
+    # the zero box at the end of each image keeps M above 0; it has no area, so it is never valid
     boxes = pad_sequence([_with_blank(target["boxes"].float()) for target in targets], batch_first=True)
     labels = pad_sequence([_with_blank(target["labels"]) for target in targets], batch_first=True)
     most = max(1, boxes.shape[1] - 1)

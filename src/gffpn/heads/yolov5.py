@@ -1,7 +1,7 @@
-"""The coupled, anchor-based head of YOLOv5 (version 6), as publicly described: network, loss and decoding.
+"""The coupled, anchor-based head of YOLOv5 (version 6), as publicly described: network, loss and decoder.
 
-There is no paper. A level's prediction has, for each of 3 anchors, 4 box logits, objectness and K class
-logits; xy = (2 sigmoid - 0.5 + cell) x stride; wh = (2 sigmoid)^2 x anchor.
+There is no paper. For each of 3 anchors, a level predicts 4 box logits, objectness and K class logits;
+xy = (2 sigmoid - 0.5 + cell) x stride; wh = (2 sigmoid)^2 x anchor.
 """
 
 import logging
@@ -25,21 +25,21 @@ from gffpn.pyramid import Levels
 log = logging.getLogger(__name__)
 
 REFERENCE_SIZE = 640
-"""Pixels: the image size for which the bias start and the objectness weight are stated."""
+"""Pixels: the image size for which the initial bias and the objectness weight are stated."""
 
 OBJECTNESS_BALANCE: Mapping[int, float] = {4: 4.0, 8: 4.0, 16: 1.0, 32: 0.4, 64: 0.1, 128: 0.1}
-"""Weight of a level's objectness by its stride. 8, 16 and 32 are YOLOv5's, the others ours."""
+"""Objectness weight of each level, by stride. Those of 8, 16 and 32 are YOLOv5's, the others are ours."""
 
 
 class YOLOv5Head(nn.Module):
-    """Feature maps to (N, 3 x (5 + K), H, W) a level, by one 1x1 convolution with bias each.
+    """Head from feature maps to (N, 3 x (5 + K), H, W) per level, each by one 1x1 convolution with bias.
 
-    Before training, objectness expects `objects_per_image` in a 640 x 640 image on each level, and a class
-    score is about `class_prior` / K.
+    Before training, objectness predicts `objects_per_image` objects per 640 x 640 image on each level, and a
+    class score is about `class_prior` / K.
     """
 
     anchors: Tensor
-    """(L, 3, 2) width and height in input pixels: COCO's until `fit_to` is called."""
+    """(L, 3, 2) width and height in input pixels; COCO's until `fit_to` is called."""
 
     def __init__(
         self, in_levels: Levels, num_classes: int, *, objects_per_image: float = 8, class_prior: float = 0.6
@@ -57,15 +57,18 @@ class YOLOv5Head(nn.Module):
         self.register_buffer("anchors", default_anchors(self.strides))
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Logits (N, 3 x (5 + K), H, W) of each level."""
+        """Return the logits (N, 3 x (5 + K), H, W) of each level."""
         return [conv(feature) for conv, feature in zip(self.predictions, features, strict=True)]
 
     def fit_to(self, boxes_wh: Tensor) -> None:
-        """Fit the anchors to boxes (M, 2), width and height in input pixels; with too few boxes they stay."""
+        """Fit the anchors to boxes (M, 2), width and height in input pixels.
+
+        The anchors stay unchanged if there are too few boxes.
+        """
         anchors = fit_anchors(boxes_wh, self.anchors[..., 0].numel())
         if anchors is None:
             log.warning(
-                "anchors stay as they are: got %d boxes, %d with an extent are needed to fit them",
+                "anchors left unchanged: got %d boxes, fitting needs at least %d with an extent",
                 len(boxes_wh),
                 self.anchors[..., 0].numel(),
             )
@@ -75,13 +78,13 @@ class YOLOv5Head(nn.Module):
 
 
 def _split_anchors(level: Tensor) -> Tensor:
-    """(N, 3 x (5 + K), H, W) -> float32 (N, H, W, 3, 5 + K); no copy if channels come last."""
+    """Reshape (N, 3 x (5 + K), H, W) to float32 (N, H, W, 3, 5 + K); no copy if channels come last."""
     images, _, rows, columns = level.shape
     return level.permute(0, 2, 3, 1).reshape(images, rows, columns, ANCHORS_PER_LEVEL, -1).float()
 
 
 def _decode(logits: Tensor, cells: Tensor, anchors: Tensor, stride: int) -> Tensor:
-    """Boxes (..., 4) from box logits (..., 4), cells (..., 2) as column, row, and anchors (..., 2)."""
+    """Return boxes (..., 4) from box logits (..., 4), cells (..., 2) as column, row, and anchors (..., 2)."""
     scores = logits.sigmoid()
     centre = (2 * scores[..., :2] - 0.5 + cells) * stride
     half = (2 * scores[..., 2:]).square() * anchors / 2
@@ -89,12 +92,12 @@ def _decode(logits: Tensor, cells: Tensor, anchors: Tensor, stride: int) -> Tens
 
 
 class YOLOv5Loss:
-    """Box, objectness and class loss, each times the batch size.
+    """Box, objectness and class losses, each multiplied by the batch size.
 
-    A level's box loss is the mean over its matches, its class loss too (over the classes as well), its
-    objectness loss the mean over all its predictions with max(CIoU, 0) as the target. The levels are
-    summed; the weights are stated for 3 of them and scaled for other numbers. A single class is not learnt:
-    objectness says it all.
+    On each level, the box loss is the mean over the matches, the class loss the mean over the matches and the
+    classes, and the objectness loss the mean over all predictions, with max(CIoU, 0) as the target. The
+    levels are summed; the weights are stated for 3 levels and rescaled for other numbers. With a single class
+    the class loss is 0, because objectness carries the same information.
     """
 
     def __init__(
@@ -126,9 +129,9 @@ class YOLOv5Loss:
     def __call__(
         self, raw: list[Tensor], targets: list[dict[str, Tensor]], image_size: tuple[int, int]
     ) -> dict[str, Tensor]:
-        """Weighted scalars `box`, `objectness` and `class`, to be summed.
+        """Return the weighted scalars `box`, `objectness` and `class`, to be summed.
 
-        `targets`: for each image `boxes` (M, 4) xyxy pixels and `labels` (M,), M may be 0.
+        `targets` holds `boxes` (M, 4) in xyxy pixels and `labels` (M,) for each image; M may be 0.
         """
         padded = pad_targets(targets, raw[0].device)
         parts = [self._level(index, _split_anchors(level), padded) for index, level in enumerate(raw)]
@@ -177,10 +180,10 @@ class YOLOv5Loss:
 
 
 class YOLOv5Decode(Decode[YOLOv5Head]):
-    """Raw predictions to detections: score = objectness x class score, then class-wise suppression."""
+    """Decoder of raw predictions: score = objectness x class score, then class-wise suppression."""
 
     def predict(self, raw: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Every anchor's box and scores."""
+        """Return the box and the scores of every anchor."""
         boxes, scores = [], []
         for level, stride, anchors in zip(raw, self.head.strides, self.head.anchors, strict=True):
             logits = _split_anchors(level)

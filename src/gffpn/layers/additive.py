@@ -1,4 +1,4 @@
-"""The additive top-down pass of Lin et al., which FPN and PAFPN in their original form share."""
+"""The additive top-down pass of Lin et al., shared by FPN and PAFPN in their original form."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -12,12 +12,12 @@ from gffpn.pyramid import Levels
 
 
 def biased_conv(in_channels: int, out_channels: int, kernel_size: int = 1, stride: int = 1) -> nn.Module:
-    """A convolution with bias, and nothing after it."""
+    """Return a convolution with bias, without norm and activation."""
     return nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2)
 
 
 def normed_conv(in_channels: int, out_channels: int, kernel_size: int = 1, stride: int = 1) -> nn.Module:
-    """A convolution without bias, BatchNorm with PyTorch's constants, no activation."""
+    """Return a convolution without bias, followed by BatchNorm with PyTorch's constants; no activation."""
     return ConvBNAct(
         in_channels, out_channels, kernel_size, stride, norm=nn.BatchNorm2d, activation=nn.Identity
     )
@@ -27,7 +27,10 @@ CONVS: dict[Norm, Callable[..., nn.Module]] = {"none": biased_conv, "batch": nor
 
 
 class AdditiveTopDown(nn.Module):
-    """L_i = 1x1(C_i) + up L_{i+1}; output_i = 3x3(L_i). All outputs have `out_channels` channels."""
+    """Top-down pass with additive fusion.
+
+    L_i = 1x1(C_i) + up(L_{i+1}); output_i = 3x3(L_i). All outputs have `out_channels` channels.
+    """
 
     def __init__(self, levels: Levels, out_channels: int, *, norm: Norm) -> None:
         super().__init__()
@@ -41,7 +44,7 @@ class AdditiveTopDown(nn.Module):
         self.output = nn.ModuleList(conv(out_channels, out_channels, 3) for _ in levels)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """C maps to P maps of the same sizes, finest first."""
+        """Map each C_i to an output P_i of the same size, finest first."""
         x = self.lateral[-1](features[-1])
         sums = [x]
         for i in reversed(range(len(features) - 1)):

@@ -1,4 +1,4 @@
-"""Convolution, batch normalisation, activation: the unit that the cspdarknet lineage is made of."""
+"""Convolution, batch normalisation, activation: the basic unit of the cspdarknet lineage."""
 
 import math
 from collections.abc import Callable
@@ -13,25 +13,25 @@ from gffpn.choice import choose
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:
-    """Batch normalisation with the lineage's constants, eps 1e-3 and momentum 0.03."""
+    """Return batch normalisation with the lineage's constants, eps 1e-3 and momentum 0.03."""
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.03)
 
 
 class SiLU(nn.Module):
-    """x sigmoid(x), in place where no gradient is wanted: with one, autograd would copy x to keep it."""
+    """x sigmoid(x), in place unless x requires a gradient: autograd would then keep a copy of x."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape to the same."""
+        """Apply the activation; the shape is unchanged."""
         return functional.silu(x, inplace=not x.requires_grad)
 
 
 def silu() -> nn.Module:
-    """The lineage's activation."""
+    """Return the lineage's activation."""
     return SiLU()
 
 
 def relu() -> nn.Module:
-    """ReLU in place."""
+    """Return a ReLU that works in place."""
     return nn.ReLU(inplace=True)
 
 
@@ -40,19 +40,19 @@ NORMS: dict[Norm, Callable[[int], nn.Module]] = {"none": nn.Identity, "batch": b
 
 
 def optional_norm(norm: Norm, channels: int) -> nn.Module:
-    """A norm for `channels` channels: `none`, the identity; `batch`, `batch_norm`."""
+    """Return a norm for `channels` channels: the identity for `none`, `batch_norm` for `batch`."""
     return choose("norm", norm, NORMS)(channels)
 
 
 def scaled_width(channels: int, width: float) -> int:
-    """`channels` times the width multiple, up to the next multiple of 8."""
+    """Return `channels` times the width multiple, rounded up to a multiple of 8."""
     if not width > 0:
         raise ValueError(f"width: got {width!r}, expected a multiple > 0")
     return math.ceil(channels * width / 8) * 8
 
 
 def start_convolutions(module: nn.Module, start: Callable[[Tensor], object]) -> None:
-    """`start` for the weight of every convolution, zero for its bias."""
+    """Apply `start` to the weight of every convolution and set its bias to zero."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
             start(part.weight)
@@ -61,18 +61,19 @@ def start_convolutions(module: nn.Module, start: Callable[[Tensor], object]) -> 
 
 
 def is_batch_norm(norm: nn.Module) -> TypeGuard[_BatchNorm]:
-    """Whether it is a BatchNorm and nothing more: timm's has an activation.
+    """Return whether `norm` is a BatchNorm and nothing more; timm's variant includes an activation.
 
-    After a training with `sync_batchnorm`, Lightning leaves a class of its own in BatchNorm2d's place.
+    After training with `sync_batchnorm`, Lightning leaves its own class in place of BatchNorm2d.
     """
     return isinstance(norm, _BatchNorm) and type(norm).forward is _BatchNorm.forward
 
 
 class ConvBNAct(nn.Module):
-    """act(BN(conv(x))).
+    """Convolution, BatchNorm and activation: act(BN(conv(x))).
 
-    (N, C_in, H, W) to (N, C_out, ceil(H / stride), ceil(W / stride)) for odd kernels; an even kernel gives
-    the floor. `bias`: of the convolution, which the norm makes idle (a few published modules keep it).
+    Maps (N, C_in, H, W) to (N, C_out, ceil(H / stride), ceil(W / stride)) for odd kernels; even kernels give
+    the floor. `bias` adds a bias to the convolution, which the norm makes redundant (a few published modules
+    keep it).
     """
 
     def __init__(
@@ -97,11 +98,11 @@ class ConvBNAct(nn.Module):
         return self.finish(self.conv(x))
 
     def finish(self, convolved: Tensor) -> Tensor:
-        """What follows the convolution."""
+        """Apply the norm and the activation to the output of the convolution."""
         return self.act(self.norm(convolved))
 
     def fold(self) -> None:
-        """The convolution takes the norm in: the inference form."""
+        """Fold the norm into the convolution: the inference form."""
         if is_batch_norm(self.norm):
             self.conv = fuse_conv_bn_eval(self.conv, self.norm)
             self.norm = nn.Identity()

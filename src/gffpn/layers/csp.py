@@ -8,14 +8,14 @@ from gffpn.layers.conv import ConvBNAct
 
 
 def scaled_depth(blocks: int, depth: float) -> int:
-    """`blocks` times the depth multiple, rounded, at least 1."""
+    """Return `blocks` times the depth multiple, rounded, but at least 1."""
     if not depth > 0:
         raise ValueError(f"depth: got {depth!r}, expected a multiple > 0")
     return max(1, round(blocks * depth))
 
 
 class Bottleneck(nn.Module):
-    """1x1 to `hidden_channels`, 3x3 back to `channels`; with `shortcut`, plus the input."""
+    """A 1x1 convolution to `hidden_channels` and a 3x3 back to `channels`; `shortcut` adds the input."""
 
     def __init__(self, channels: int, hidden_channels: int, *, shortcut: bool) -> None:
         super().__init__()
@@ -24,18 +24,19 @@ class Bottleneck(nn.Module):
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same shape."""
+        """Map (N, C, H, W) to the same shape."""
         y: Tensor = self.expand(self.reduce(x))
         return x + y if self.shortcut else y
 
 
 class C3(nn.Module):
-    """Half of the output's width through `repeats` bottlenecks, half past them; a 1x1 merges the two.
+    """Two half-width branches, one with `repeats` bottlenecks and one without, merged by a 1x1 convolution.
 
-    (N, C_in, H, W) to (N, C_out, H, W).
+    Maps (N, C_in, H, W) to (N, C_out, H, W).
 
-    The 1x1 convolutions in front of the two halves are one, of their joint width: the same sums, the map read
-    once. The published cv1 and cv2 are the first and the second half of its weights.
+    The 1x1 convolutions that lead into the two branches are computed as one of their joint width: the sums
+    are the same, and the map is read only once. The published cv1 and cv2 are the first and the second half
+    of its weights.
     """
 
     def __init__(self, in_channels: int, out_channels: int, repeats: int, *, shortcut: bool = False) -> None:
@@ -48,15 +49,15 @@ class C3(nn.Module):
         self.merge = ConvBNAct(2 * hidden_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Main and side branch, concatenated in that order, merged."""
+        """Concatenate the main and the side branch, in that order, and merge them."""
         main, side = torch.chunk(self.enter(x), 2, dim=1)
         return self.merge(cat_channels((self.blocks(main), side)))
 
 
 class SPPF(nn.Module):
-    """Three chained 5x5 max-pools (windows of 5, 9 and 13 cells) beside the input, at half its width.
+    """The input at half its width and three chained 5x5 max-pools of it, merged by a 1x1 convolution.
 
-    (N, C, H, W) to the same shape.
+    Maps (N, C, H, W) to the same shape. The pools have windows of 5, 9 and 13 cells.
     """
 
     def __init__(self, channels: int) -> None:
@@ -66,7 +67,7 @@ class SPPF(nn.Module):
         self.merge = ConvBNAct(4 * (channels // 2), channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pool thrice, merge the four."""
+        """Pool three times and merge the four maps."""
         maps = [self.reduce(x)]
         for _ in range(3):
             maps.append(self.pool(maps[-1]))

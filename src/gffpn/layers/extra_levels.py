@@ -13,12 +13,12 @@ ExtraCount = Literal[0, 1, 2]
 
 
 class ExtraLevels(nn.Module):
-    """Outputs of a neck, and `count` coarser ones, each of half the size (rounded up) of the one before.
+    """The outputs of a neck plus `count` coarser ones, each half the size (rounded up) of the previous one.
 
-    kind: `pool`, every second cell of the coarsest output, without parameters (a max-pool with a kernel of
-    1); `output` and `input`, biased 3x3 convolutions of stride 2, the first of the coarsest output or of the
-    coarsest input.
-    relu: between two such convolutions, as in torchvision, and not in mmdetection's default.
+    kind: `pool` takes every second cell of the coarsest output, without parameters (a max-pool with a kernel
+    of 1); `output` and `input` are biased 3x3 convolutions of stride 2, the first of which reads the coarsest
+    output or the coarsest input.
+    relu: apply a ReLU between two such convolutions, as in torchvision but not in mmdetection's default.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class ExtraLevels(nn.Module):
         self.out_levels = (*out_levels, *extra)
 
     def forward(self, outputs: list[Tensor], coarsest_input: Tensor) -> list[Tensor]:
-        """All levels, finest first."""
+        """Return all levels, finest first."""
         levels = list(outputs)
         if not self.convs:
             for _ in range(self.count):

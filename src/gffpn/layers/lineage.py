@@ -1,4 +1,4 @@
-"""What the necks of the cspdarknet lineage share: which levels they read and give, and how deep they are."""
+"""Settings shared by the necks of the cspdarknet lineage: their input and output levels and their depth."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from gffpn.pyramid import Level
 
 FINEST_STRIDE = 4
 C2Use = Literal["unused", "merged", "given"]
-# strides that are read, and the first of these levels that is given
+# strides of the inputs, and the position of the first of them that is also an output
 C2_USES: dict[C2Use, tuple[tuple[int, ...], int]] = {
     "unused": ((8, 16, 32), 0),
     "merged": ((4, 8, 16, 32), 1),
@@ -17,10 +17,13 @@ C2_USES: dict[C2Use, tuple[tuple[int, ...], int]] = {
 
 
 def use_of_c2(c2: C2Use) -> tuple[tuple[int, ...], int]:
-    """Strides of the inputs, and how many of the finest are not given, by what becomes of C2."""
+    """Return the input strides and the number of finest inputs without an output, for a use of C2."""
     return choose("c2", c2, C2_USES)
 
 
 def bottlenecks(level: Level, depth: float) -> int:
-    """Of the C3 block at a level: three times the depth multiple, one at stride 4."""
+    """Return the number of bottlenecks of the C3 block at a level.
+
+    It is the depth multiple times 3, or times 1 at stride 4.
+    """
     return scaled_depth(1 if level.stride == FINEST_STRIDE else 3, depth)

@@ -1,4 +1,4 @@
-"""Widths of the levels that a neck gives."""
+"""Widths of a neck's output levels."""
 
 import math
 from typing import Literal
@@ -10,7 +10,7 @@ Width = Literal["pyramid", "uniform"]
 
 
 def pyramid_or_uniform(width: Width, levels: Levels, out_channels: int) -> list[int]:
-    """One width a level: `pyramid`, as wide as the input's; `uniform`, all `out_channels`."""
+    """Return one width per level: for `pyramid` that of the input, for `uniform` always `out_channels`."""
     if out_channels < 8:
         raise ValueError(f"out_channels: got {out_channels!r}, expected at least 8")
     pyramid = [level.channels for level in levels]
@@ -19,9 +19,10 @@ def pyramid_or_uniform(width: Width, levels: Levels, out_channels: int) -> list[
 
 
 def lineage_widths(width: Width, levels: Levels, *, out_channels: int, widen: float) -> list[int]:
-    """`pyramid_or_uniform` times `widen`, to the nearest even number (a C3 block halves it), at least 8.
+    """Return `pyramid_or_uniform` times `widen`, rounded to the nearest even numbers, at least 8.
 
-    `widen` is what a comparison at equal cost turns (`python -m gffpn match`).
+    A C3 block halves a width, hence even. A comparison at equal cost (`python -m gffpn match`) adjusts
+    `widen`.
     """
     if not 0 < widen < math.inf:
         raise ValueError(f"widen: got {widen!r}, expected a multiple > 0")

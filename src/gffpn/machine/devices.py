@@ -1,4 +1,4 @@
-"""Devices: what this machine has, its name, how to wait for it, the precision that it computes fast."""
+"""The devices of this machine: choice, name, synchronisation, and the precision that is fast on them."""
 
 import platform
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import torch
 
 
 def device(accelerator: str) -> torch.device:
-    """Where a trainer with this accelerator puts a single process.
+    """Return the device on which a trainer with this accelerator runs a single process.
 
     Raises ValueError if the machine has no such device.
     """
@@ -24,7 +24,7 @@ def device(accelerator: str) -> torch.device:
 
 
 def precision(asked: str, accelerator: str) -> str:
-    """`auto` is bf16 where the machine multiplies it in hardware, else fp32."""
+    """Return `asked`; for `auto`, bf16 if the machine multiplies it in hardware, and fp32 otherwise."""
     if asked != "auto":
         return asked
     if accelerator != "cpu" and torch.cuda.is_available():
@@ -35,7 +35,7 @@ def precision(asked: str, accelerator: str) -> str:
 
 
 def device_name(device: torch.device) -> str:
-    """The GPU's or the processor's model, as a table's footnote needs it."""
+    """Return the model of the GPU or the processor, for the footnote of a table."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")
@@ -45,7 +45,10 @@ def device_name(device: torch.device) -> str:
 
 
 def synchronizer(device: torch.device) -> Callable[[], None]:
-    """What waits until the device has done its work; ValueError for a kind that cannot be timed."""
+    """Return a function that waits until the device has finished its work.
+
+    Raises ValueError for a kind of device that cannot be timed.
+    """
     synchronizers: dict[str, Callable[[], None]] = {
         "cpu": lambda: None,
         "cuda": lambda: torch.cuda.synchronize(device),

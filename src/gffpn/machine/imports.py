@@ -24,5 +24,5 @@ def first_imports() -> Iterator[None]:
     finally:
         gc.enable()
         gc.freeze()
-        # Python's end frees them: libraries written in C++ tell of every object that is left
+        # so that Python frees the objects at exit; C++ libraries report every object that is left
         atexit.register(gc.unfreeze)

@@ -1,4 +1,4 @@
-"""How the C library keeps memory for a training on a CPU."""
+"""Memory management of the C library during training on a CPU."""
 
 import ctypes
 import platform
@@ -10,13 +10,13 @@ _NEVER = -1
 
 
 def keep_freed_memory() -> None:
-    """Give no freed memory back to the system, for the rest of the process; without glibc nothing happens.
+    """Keep freed memory in the process instead of returning it to the system; do nothing without glibc.
 
-    Otherwise each step's large tensors are new to the system, which clears them page by page: ten thousand
-    page faults a step and 5 to 8 % of its time (size n, 224 px, batch 16, two cores). The process stays as
-    large as it has once been.
+    Otherwise the system clears new memory for each step's large tensors page by page, which costs ten
+    thousand page faults per step and 5 to 8 % of its time (size n, 224 px, batch 16, two cores). The setting
+    holds for the rest of the process, which never shrinks from its largest size.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
-        libc.mallopt(_MMAP_MAX, 0)  # blocks that are mapped one by one are unmapped one by one
+        libc.mallopt(_MMAP_MAX, 0)  # a block that has its own mapping is unmapped when it is freed
         libc.mallopt(_TRIM_THRESHOLD, _NEVER)

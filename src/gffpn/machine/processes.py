@@ -1,4 +1,4 @@
-"""The processes of one run: how many there are, who starts them, and which one this is."""
+"""The processes of one run: their number, who starts them, and which of them this is."""
 
 import os
 from typing import Any
@@ -9,13 +9,16 @@ from lightning.pytorch.utilities import rank_zero_only
 
 
 def is_lead() -> bool:
-    """Whether this process is the only one of its run, or the first: it alone writes, prints and logs."""
-    # Lightning's own rank is that on the machine until it has started the others
+    """Return whether this is the first or only process of its run, which alone writes, prints and logs."""
+    # until Lightning has started the other processes, its rank is only the rank on this machine
     return int(getattr(rank_zero_only, "rank", 0)) == 0 and os.environ.get("NODE_RANK", "0") == "0"
 
 
 def asked_for(devices: Any, num_nodes: int, accelerator: str) -> int:
-    """The processes of a run with these settings: a number or a list of devices, or all GPUs (`auto`, -1)."""
+    """Return the number of processes of a run with these settings.
+
+    `devices` is a number or a list of devices, or `auto` or -1 for all GPUs.
+    """
     if isinstance(devices, list | tuple):
         count = len(devices)
     elif devices in ("auto", -1, "-1"):
@@ -26,12 +29,12 @@ def asked_for(devices: Any, num_nodes: int, accelerator: str) -> int:
 
 
 def started_outside() -> bool:
-    """Whether SLURM or torchrun has started this process and its siblings."""
+    """Return whether SLURM or torchrun has started this process and its siblings."""
     return "LOCAL_RANK" in os.environ or SLURMEnvironment.detect()
 
 
 def siblings() -> int:
-    """How many processes with this very command line srun or torchrun has started."""
+    """Return the number of processes that srun or torchrun has started with this same command line."""
     counts = [os.environ.get("WORLD_SIZE"), os.environ.get("SLURM_NTASKS") if _in_srun() else None]
     return max(int(count or 1) for count in counts)
 
@@ -41,8 +44,9 @@ def _in_srun() -> bool:
 
 
 def slurm() -> list[SLURMEnvironment]:
-    """What tells Lightning of SLURM, inside one of its jobs.
+    """Return Lightning's SLURM plugin inside a SLURM job, and an empty list elsewhere.
 
-    Lightning's own requeueing saves inside an epoch, and what resumes from there sees other batches.
+    Requeueing by Lightning is off: it saves in the middle of an epoch, and a run that resumes from there sees
+    other batches.
     """
     return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []

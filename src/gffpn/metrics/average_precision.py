@@ -1,4 +1,7 @@
-"""Average precision from matches: COCO's, with images weighted or not, and the rule of the paper's tables."""
+"""Average precision from matches: by COCO's rule and by the rule of the paper's tables.
+
+COCO's rule optionally weights the images.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,10 +15,10 @@ _IOU_50 = 0
 
 
 def average_precision(matches: Matches, weights: Floats | Ints | None = None, *, size: str = "all") -> Floats:
-    """COCO's average precision (K, T) in one size range; NaN where a class has no object there.
+    """Return COCO's average precision (K, T) in one size range; NaN if a class has no object in it.
 
-    `weights` (N,) says how often each image counts: integers give what repeating the images would give (but
-    for the order of equal scores), None and ones what pycocotools gives. Raises ValueError for an unknown
+    `weights` (N,) says how often each image counts: integers give the result of repeating the images (except
+    for the order of equal scores), None or ones the result of pycocotools. Raises ValueError for an unknown
     `size`.
     """
     weights = np.ones(len(matches.image_index)) if weights is None else weights
@@ -41,10 +44,11 @@ def average_precision(matches: Matches, weights: Floats | Ints | None = None, *,
 
 
 def paper_average_precision(matches: Matches) -> Floats:
-    """AP50 (K,) as the paper's tables have it; NaN where a class has no object.
+    """Return AP50 (K,) by the rule of the paper's tables; NaN if a class has no object.
 
-    The precision envelope runs from (recall 0, precision 1) to (1, 0); it is interpolated linearly at 101
-    recalls and integrated by trapezoids: a perfect detector gets 0.995. A class without detections gets 0.
+    The precision envelope runs from (recall 0, precision 1) to (1, 0). It is interpolated linearly at 101
+    recalls and integrated by the trapezoidal rule, which gives a perfect detector 0.995. A class without
+    detections gets 0.
 
     Source: the public description of the YOLOv5 evaluator. Deviation: detections are matched by COCO's rule.
     """
@@ -61,17 +65,17 @@ def paper_average_precision(matches: Matches) -> Floats:
 
 
 def object_counts(matches: Matches, *, size: str = "all") -> Ints:
-    """Objects (K,) of each class in one size range. Raises ValueError for an unknown `size`."""
+    """Return the number of objects (K,) per class in one size range; ValueError for an unknown `size`."""
     inside = matches.object_inside[_range_position(matches, size)]
     return np.bincount(matches.object_label[inside], minlength=matches.num_classes)
 
 
 def summarize(matches: Matches, classes: Sequence[str]) -> dict[str, float]:
-    """The figures of metrics.json, 0..1.
+    """Return the figures of metrics.json, 0..1.
 
     Keys: mAP50, mAP50_95, AP50_paper, AP50/<class>, AP50_paper/<class>; AP_<bin> and n_<bin> for each bin.
-    Every key is always there; what has no object is NaN, and means leave out classes without objects.
-    AP_<bin> is the mean over classes and over IoU .50:.95, as COCO's AP for small objects; n_<bin> counts
+    Every key is always present; figures without objects are NaN, and means leave out classes without objects.
+    AP_<bin> is the mean over classes and over IoU .50:.95, like COCO's AP for small objects; n_<bin> counts
     objects.
     """
     overall, paper = average_precision(matches), paper_average_precision(matches)
@@ -102,7 +106,7 @@ def _class_spans(matches: Matches) -> Iterator[tuple[int, slice]]:
 
 
 def _curve(outcome: NDArray[np.int8], weights: Floats | Ints, objects: float) -> tuple[Floats, Floats]:
-    """Recall and precision envelope (T, D) after each detection of one class; `outcome` is (T, D)."""
+    """Return recall and precision envelope (T, D) after each detection of one class; `outcome` is (T, D)."""
     true = np.cumsum((outcome == TRUE) * weights, axis=1, dtype=np.float64)
     false = np.cumsum((outcome == FALSE) * weights, axis=1, dtype=np.float64)
     precision = true / (true + false + np.spacing(1))

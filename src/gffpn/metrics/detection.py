@@ -1,4 +1,4 @@
-"""Detection metrics that gather over ranks; the figures themselves are numpy, in average_precision.py."""
+"""Detection metrics gathered over ranks; average_precision.py computes the figures in NumPy."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,15 +16,15 @@ from gffpn.metrics.matching import SIZE_EDGES, Boxes, Floats, Ints, Matches, mat
 class DetectionMetric(Metric):
     """COCO average precision, over all objects and by size, and AP50 by the paper's rule.
 
-    Raises ValueError unless `size_edges` (pixels) are positive and rise and `max_detections` is positive;
-    `max_detections` holds for each image and class, as in pycocotools.
+    `max_detections` applies to each image and class, as in pycocotools. Raises ValueError unless `size_edges`
+    (pixels) are positive and increasing and `max_detections` is positive.
     """
 
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
 
-    # one row an image that was seen: index, number of detections, number of objects
+    # one row per image seen: index, number of detections, number of objects
     visits: list[Tensor]
     scales: list[Tensor]
     boxes: list[Tensor]
@@ -62,8 +62,9 @@ class DetectionMetric(Metric):
     ) -> None:
         """Add the images of a batch, at least one.
 
-        Detections: `boxes` (M, 4) in network pixels, `scores` (M,), `labels` (M,). Targets: `boxes`,
-        `labels`, `image_index` (one image of the data set), `scale` (network pixels per native pixel).
+        Each of `detections` has `boxes` (M, 4) in network pixels, `scores` (M,) and `labels` (M,). Each of
+        `targets` has `boxes`, `labels`, `image_index` (one image of the data set) and `scale` (network pixels
+        per native pixel).
         """
         rows = [
             (int(target["image_index"]), len(detection["boxes"]), len(target["boxes"]))
@@ -78,11 +79,11 @@ class DetectionMetric(Metric):
         self.object_labels.append(torch.cat([target["labels"] for target in targets]))
 
     def compute(self) -> dict[str, float]:
-        """The figures of `summarize`; NaN for what has no object."""
+        """Return the figures of `summarize`; those without objects are NaN."""
         return summarize(self.matches(), self.classes)
 
     def matches(self) -> Matches:
-        """The matches of this process's images; inside `sync_context()` those of all processes.
+        """Return the matches of this process's images; inside `sync_context()`, those of all processes.
 
         An image that was seen twice (a distributed sampler pads) counts once.
         """
@@ -109,6 +110,6 @@ def _numpy(state: list[Tensor]) -> Floats | Ints:
 
 
 def _select(image: Ints, labels: list[Tensor], boxes: list[Tensor]) -> Boxes:
-    """The boxes of images that count: those with a position."""
+    """Return the boxes of the images that count, which are those with a position."""
     seen = image >= 0
     return Boxes(image[seen], _numpy(labels).astype(np.int64)[seen], _numpy(boxes).astype(np.float64)[seen])

@@ -1,13 +1,13 @@
-"""Detections matched to objects: once per run, kept as arrays that can be re-weighted by image counts.
+"""Matching of detections to objects: once per run, as arrays that image counts can re-weight.
 
-The matching is COCO's: within an image and a class, in the order of falling scores, each detection takes the
-free object of largest IoU at or above the threshold, an object inside the size range before one outside it.
-What falls outside the range is ignored: objects, the detections matched to them, and unmatched detections.
-Because an object inside is preferred, every size range has its own matches.
+The matching is COCO's: within an image and a class, in order of decreasing score, each detection takes the
+free object of largest IoU at or above the threshold, preferring objects inside the size range to those
+outside. Everything outside the range is ignored: objects, the detections matched to them, and unmatched
+detections. Because objects inside are preferred, every size range has its own matches.
 
 Source: the bounding-box evaluation of pycocotools, `COCOeval`, without crowds.
-Deviations: its size ranges are closed on both sides, so that a box of exactly 32 x 32 counts as small and as
-medium; ours are half-open and count each box once. Area is width x height.
+Deviations: the size ranges of pycocotools are closed on both sides, so that a box of exactly 32 x 32 counts
+as small and as medium; ours are half-open and count each box once. Area is width x height.
 """
 
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ Floats = NDArray[np.float64]
 IOU_THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)
 TRUE, FALSE, IGNORED = 1, 0, -1
 
-# 1/1000 px: coordinates are float32 and rescaled, and noise must not decide which bin a 32 px box is in
+# 1/1000 px: coordinates are rescaled in float32, and rounding must not decide the bin of a 32 px box
 _SIDE_DECIMALS = 3
 _BLOCK = 65536
 SIZE_EDGES = (8, 16, 32, 96)
-"""Sides in pixels at which the bins of sizes meet."""
+"""Side lengths in pixels that separate the size bins."""
 
 
 class SizeRange(NamedTuple):
@@ -37,11 +37,11 @@ class SizeRange(NamedTuple):
     low: float
     high: float
     native: bool
-    """Side in pixels of the image file, instead of pixels of the network's input."""
+    """True if the side is in pixels of the image file instead of the network's input."""
 
 
 class Boxes(NamedTuple):
-    """M boxes of all images, in any order of images."""
+    """M boxes from all images, in any order of the images."""
 
     image: Ints
     """(M,) position of the image, 0..N-1."""
@@ -52,13 +52,13 @@ class Boxes(NamedTuple):
 
 
 class Matches(NamedTuple):
-    """What average precision needs of N images: D detections, M objects, R size ranges, T IoU thresholds.
+    """Input of average precision for N images, D detections, M objects, R size ranges and T IoU thresholds.
 
-    Detections are ordered by label, falling score, image.
+    Detections are ordered by label, decreasing score, image.
     """
 
     image_index: Ints
-    """(N,) the data set's index of each image; every other field names an image by its position here."""
+    """(N,) index of each image in the data set; every other field refers to an image by its position here."""
     num_classes: int
     ranges: tuple[str, ...]
     """(R,) names of the size ranges; the first is "all"."""
@@ -70,16 +70,17 @@ class Matches(NamedTuple):
     object_image: Ints
     object_label: Ints
     object_inside: NDArray[np.bool_]
-    """(R, M) the object counts in this size range."""
+    """(R, M) true if the object counts in the size range."""
 
 
 def size_ranges(edges: Sequence[float]) -> tuple[SizeRange, ...]:
-    """The range "all", then the bins between 0, the edges and infinity: in network pixels, in native pixels.
+    """Return the range "all", then the bins between 0, the edges and infinity.
 
-    Raises ValueError unless the edges are positive and rise.
+    The bins come in network pixels first, then in native pixels. Raises ValueError unless the edges are
+    positive and increasing.
     """
     if not edges or edges[0] <= 0 or any(low >= high for low, high in pairwise(edges)):
-        raise ValueError(f"size_edges: got {list(edges)}, expected rising positive sides in pixels")
+        raise ValueError(f"size_edges: got {list(edges)}, expected increasing positive sides in pixels")
     lows, highs = (0.0, *edges), (*edges, np.inf)
     bins = [
         (f"{low:g}_{'up' if np.isinf(high) else f'{high:g}'}", low, high)
@@ -103,10 +104,10 @@ def match(
     ranges: Sequence[SizeRange],
     max_detections: int,
 ) -> Matches:
-    """Match every image and class, at every IoU threshold and in every size range.
+    """Match detections to objects in every image and class, at every IoU threshold and in every size range.
 
-    `scores` (D,) belong to `detections`; `scales` (N,) are network pixels per native pixel. Of an image and
-    class the `max_detections` highest scores are kept; ties keep their order.
+    `scores` (D,) belong to `detections`; `scales` (N,) are network pixels per native pixel. Per image and
+    class, the `max_detections` highest scores are kept; ties keep their order.
     """
     order = np.lexsort((-scores, detections.image, detections.label))
     group = (detections.label * len(image_index) + detections.image)[order]
@@ -135,7 +136,7 @@ def match(
 
 
 def _rank(sorted_keys: Ints) -> Ints:
-    """How many equal keys stand before each key."""
+    """Return the number of equal keys before each key."""
     return np.arange(len(sorted_keys)) - np.searchsorted(sorted_keys, sorted_keys, side="left")
 
 
@@ -144,7 +145,7 @@ def _area(xyxy: Floats) -> Floats:
 
 
 def _inside(boxes: Boxes, scales: Floats, ranges: Sequence[SizeRange]) -> NDArray[np.bool_]:
-    """(R, M)."""
+    """Return a mask (R, M) of the boxes inside each size range."""
     side = np.sqrt(_area(boxes.xyxy))
     sides = {False: side.round(_SIDE_DECIMALS), True: (side / scales[boxes.image]).round(_SIDE_DECIMALS)}
     return np.stack([(r.low <= sides[r.native]) & (sides[r.native] < r.high) for r in ranges])
@@ -157,9 +158,9 @@ def _assign(
     object_inside: NDArray[np.bool_],
     num_images: int,
 ) -> None:
-    """Write the matches into `outcome` (R, T, D); the detections are ordered by group, falling score.
+    """Write the matches into `outcome` (R, T, D); detections are ordered by group, then decreasing score.
 
-    Only detections that overlap an object can match. Round k matches the k-th of them in all groups at once.
+    Only detections that overlap an object can match. Round k matches the k-th of these in all groups at once.
     """
     group = detections.label * num_images + detections.image
     pair_detection, pair_object, pair_iou = _overlaps(
@@ -177,7 +178,7 @@ def _assign(
     rank = _rank(group[rows])
     rounds = np.split(np.argsort(rank, kind="stable"), np.cumsum(np.bincount(rank))[:-1])
     for inside, result in zip(object_inside, outcome, strict=True):
-        # below every IoU of an object inside, and exact: IoU lies in 0.5..1 here
+        # below the IoU of any object inside; exact, because IoU lies in 0.5..1 here
         preference = np.where(inside[candidates], ious, ious - 1.0)
         taken = np.zeros((len(IOU_THRESHOLDS), len(inside)), dtype=np.bool_)
         for members in rounds:
@@ -192,9 +193,10 @@ def _assign(
 def _overlaps(
     detection_group: Ints, detection_xyxy: Floats, object_group: Ints, object_xyxy: Floats
 ) -> tuple[Ints, Ints, Floats]:
-    """Pairs (detection, object, IoU) of one group with IoU at or above the lowest threshold.
+    """Return the pairs (detection, object, IoU) within a group with IoU at or above the lowest threshold.
 
-    Ordered by detection; the objects of one detection last first, because COCO gives equal IoUs to the last.
+    They are ordered by detection, then from the last object to the first, because COCO gives ties to the
+    last.
     """
     order = np.argsort(object_group, kind="stable")
     sorted_group = object_group[order]
@@ -215,7 +217,7 @@ def _overlaps(
 
 
 def paired_iou(a: Floats, b: Floats) -> Floats:
-    """IoU (...) of boxes (..., 4) taken in pairs; the shapes broadcast."""
+    """Return the IoU (...) of paired boxes (..., 4); the shapes broadcast."""
     size = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0.0)
     intersection = size[..., 0] * size[..., 1]
     union = _area(a) + _area(b) - intersection

@@ -1,4 +1,7 @@
-"""What a run does and what it leaves in metrics.json: train, choose on val, test once, measure the cost."""
+"""The work of a run: train, choose the best epoch on val, test once, measure the cost.
+
+The results go to metrics.json.
+"""
 
 import dataclasses
 import logging
@@ -23,9 +26,9 @@ from gffpn.suite import tracking
 from gffpn.suite.tracking import build_loggers
 from gffpn.task import DetectionTask
 
-# Lightning greets each trainer with lines about hardware, tips and advertisements
+# for each trainer, Lightning logs hardware, tips and advertisements
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-# what it says of itself, or of a test that rightly runs without the training callbacks
+# about Lightning itself, or about the test, which is meant to run without the training callbacks
 EXPECTED_WARNINGS = (
     r".*LeafSpec.*is deprecated",
     r"Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",
@@ -35,12 +38,12 @@ EXPECTED_WARNINGS = (
     # the metrics are gathered over all processes before they are logged
     r"It is recommended to use `self.log\('(val|test)/.*sync_dist=True",
 )
-# a box with a shorter side than this, in pixels of the network input, can hardly be learnt or found
+# in pixels of the network input; a box with a shorter side than this can hardly be learnt or found
 TINY_SIDE = 2.0
 
 
 def about(plain: dict[str, Any], index: DataIndex) -> dict[str, Any]:
-    """What a row of a table tells of a run besides its figures."""
+    """Return everything that a table row says about a run, except its figures."""
     return {
         **plain["choice"],
         "size": plain["size"]["name"],
@@ -58,18 +61,17 @@ def about(plain: dict[str, Any], index: DataIndex) -> dict[str, Any]:
 
 
 def fit_and_test(config: DictConfig, index: DataIndex, folder: RunFolder, *, group: str) -> dict[str, Any]:
-    """Train, choose the best epoch on val, touch test once with it, and measure the cost.
+    """Train, choose the best epoch on val, test it once, and measure the cost.
 
-    Of the processes of one run the first alone has figures to give.
-
-    Raises DataError if val has no object to choose an epoch by.
+    Only the first process of a run returns figures; the others return an empty dict. Raises DataError if val
+    has no objects by which to choose an epoch.
     """
     if not any(len(record.boxes) for record in index.splits["val"]):
-        raise DataError("the val split holds no object: no epoch can be chosen by it")
+        raise DataError("the val split has no objects, so no epoch can be chosen by it")
     data = build_data(config, index)
     tiny = data.count_thinner(TINY_SIDE)
     if any(tiny.values()) and is_lead():
-        print(f"Boxes with a side under {TINY_SIDE:g} px at this image size: {tiny}", flush=True)
+        print(f"Boxes with a side shorter than {TINY_SIDE:g} px at this image size: {tiny}", flush=True)
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
     task = build_task(config, data)
@@ -98,22 +100,22 @@ def fit_and_test(config: DictConfig, index: DataIndex, folder: RunFolder, *, gro
 
 
 def hush() -> None:
-    """No warning of what is as it should be."""
+    """Silence warnings about intended behaviour."""
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message)
 
 
 def measure(config: DictConfig, task: DetectionTask, device: torch.device) -> dict[str, Any]:
-    """Parameters and GFLOPs as trained, the levels that the neck reads and gives, and speed.
+    """Return parameters and GFLOPs as trained, the levels that the neck reads and returns, and the speed.
 
-    FPS is that of the detector's inference form, norms folded: the same function, as one would deploy it.
+    FPS is measured in the detector's inference form, with norms folded: the same function, as it would be
+    deployed.
     """
     size = image_size(config)
     price = dataclasses.asdict(cost(task.detector, size))
-    del price["image_size"]  # stands in the row already, as it was written
-    task.detector.to(
-        device
-    )  # Lightning brings it to the CPU at the test's end, and decoding may use the head
+    del price["image_size"]  # `about` already has it, as configured
+    # Lightning moves the detector to the CPU after the test, and decoding may use the head
+    task.detector.to(device)
     speed = fps(
         inference_form(task.detector),
         lambda raw: task.decode(raw, size),
@@ -134,7 +136,7 @@ def _is_number(value: object) -> bool:
 
 
 def _as_json(key: str, value: float) -> float | int | None:
-    """Loggers take floats: counts (`n_8_16`) become whole again, and what has no object becomes null."""
+    """Undo the loggers' conversion to float: counts (`n_8_16`) become int, and NaN, for no objects, None."""
     if value != value:
         return None
     return int(value) if key.rpartition("/")[2].startswith("n_") else value

@@ -31,14 +31,15 @@ from gffpn.suite.fit import about, fit_and_test
 from gffpn.suite.sweep import record_job
 
 INTERRUPTED = 130
-"""Exit code of a process that Ctrl-C ended."""
+"""Exit code of a process that is ended by Ctrl-C."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run(config: DictConfig) -> str:
-    """Run what a configuration says, in its own folder; the run's status.
+    """Execute the run that a configuration describes, in the run's own folder, and return its status.
 
-    In a sweep a failure is recorded and returned, so that the other runs go on; alone it is raised.
+    In a sweep, a failure is recorded and returned as the status, so that the other runs continue. A single
+    run raises it.
     """
     if not is_lead():
         logging.getLogger().setLevel(logging.WARNING)
@@ -46,12 +47,12 @@ def run(config: DictConfig) -> str:
     try:
         attempt.go()
     except KeyboardInterrupt:
-        _say("Interrupted. The same command goes on from the last finished epoch.")
+        _say("Interrupted. Repeat the command to continue from the last finished epoch.")
         raise SystemExit(INTERRUPTED) from None
     except Exception as caught:
         error = unwrapped(caught)
         attempt.fail(error)
-        # its frames hold the network and its gradients, and the next run needs the memory
+        # the traceback's frames hold the network and its gradients, and the next run needs the memory
         traceback.clear_frames(error.__traceback__)
         del error
     gc.collect()
@@ -59,7 +60,7 @@ def run(config: DictConfig) -> str:
 
 
 class Attempt:
-    """One try at the run that a configuration asks for, alone or as a job of a sweep."""
+    """One attempt at the run that a configuration describes, alone or as a job of a sweep."""
 
     def __init__(self, config: DictConfig) -> None:
         hydra = HydraConfig.get()
@@ -71,7 +72,7 @@ class Attempt:
         self.folder: RunFolder | None = None
 
     def go(self) -> None:
-        """Find the run's folder and execute it there."""
+        """Find the run's folder and execute the run there."""
         check(self.config)
         if not self.in_sweep:
             rehearse(self.config)
@@ -80,12 +81,12 @@ class Attempt:
         name = identity.run_name(resolved(self.config), index.fingerprint)
         lock = alone(runs / ".locks" / identity.digest_of(name), waits_for=f"the run {name}")
         apart = self.in_sweep and starts_processes(self.config)
-        # who starts processes must not hold what they wait for; who is started leaves it to the first of them
+        # a parent must not hold the lock its workers will take; of the workers, only the lead takes it
         with nullcontext() if apart or not is_lead() else lock:
             self.folder = run_folder(runs, name)
             if self.in_sweep:
                 self._record()
-                rehearse(self.config)  # here, so that its failure is kept in the run's folder
+                rehearse(self.config)  # here, so that a failure is recorded in the run's folder
             if apart:
                 launcher = self.config.choice.launcher
                 execute_apart(self.overrides, self.folder, group=self.sweep.name, launcher=launcher)
@@ -94,7 +95,10 @@ class Attempt:
                 execute(self.config, index, self.folder, group=group)
 
     def fail(self, error: Exception) -> None:
-        """Keep and tell a failure; alone, leave with it: by its exit code, or raised where it has none."""
+        """Record and print a failure.
+
+        A single run then exits with the exit code of the error, or raises the error if it has none.
+        """
         _tell_failure(error, self.folder)
         if not self.in_sweep:
             if code := _exit_code(error):
@@ -104,7 +108,7 @@ class Attempt:
             self._record(fault=f"{type(error).__name__}: {error}")
 
     def tell(self) -> str:
-        """The status; alone, the table of one row as well."""
+        """Return the run's status; for a single run, also print its row as a table."""
         if self.folder is None:
             return "failed"
         status = self.folder.status
@@ -121,41 +125,41 @@ class Attempt:
 
 
 def run_folder(runs: Path, name: str) -> RunFolder:
-    """The run's folder: the one that has its hash already, under whatever words, or a new one."""
+    """Return the existing folder with the run's hash, whatever the rest of its name, or else a new one."""
     known = sorted(path.parent for path in runs.glob(f"*_{identity.digest_of(name)}/config.yaml"))
     return RunFolder(known[0] if known else runs / name)
 
 
 def execute(config: DictConfig, index: DataIndex, folder: RunFolder, *, group: str | None) -> None:
-    """Fit, test and write metrics.json, or say that it is done already."""
+    """Fit, test and write metrics.json, or say that the run is already finished."""
     if folder.status == "finished":
         _say(f"Already finished, skipped: {folder.path}")
         return
     plain = resolved(config)
     if is_lead():
         if torn := folder.drop_torn_checkpoints():
-            _say(f"Torn, so the run begins anew: {', '.join(torn)} in {folder.checkpoints}")
-        folder.traceback.unlink(missing_ok=True)  # of an earlier attempt
+            _say(f"{' and '.join(torn)} damaged; restarting this run")
+        folder.traceback.unlink(missing_ok=True)  # from an earlier attempt
         write_atomically(folder.config, OmegaConf.to_yaml(OmegaConf.create(plain)))
     _say(f"{'Running' if folder.last_checkpoint is None else 'Resuming'}: {folder.path}")
     try:
         figures = fit_and_test(config, index, folder, group=group or folder.path.name)
         if is_lead():
             folder.finish({**about(plain, index), **figures})
-    except SystemExit:  # Lightning answers Ctrl-C and SIGTERM by leaving
+    except SystemExit:  # Lightning exits on Ctrl-C and SIGTERM
         raise KeyboardInterrupt from None
 
 
 def execute_apart(overrides: Sequence[str], folder: RunFolder, *, group: str, launcher: str) -> None:
-    """A run of several processes inside a sweep, as a command of its own.
+    """Execute a run of several processes inside a sweep, as a separate command.
 
-    The processes that Lightning starts repeat the command line, so that of a sweep would run the sweep.
+    The processes that Lightning starts repeat the command line, so they would repeat the whole sweep.
     """
     if folder.status == "finished":
         _say(f"Already finished, skipped: {folder.path}")
         return
     alone = [f"name='{group}'", f"hydra/launcher={launcher}", "hydra.mode=RUN"]
-    # in a session of its own, so that Ctrl-C reaches it once
+    # in a new session, so that Ctrl-C reaches it only once
     with subprocess.Popen(
         [sys.executable, "-m", "gffpn.suite.train", *_config_dirs(), *overrides, *alone],
         start_new_session=True,
@@ -169,7 +173,7 @@ def execute_apart(overrides: Sequence[str], folder: RunFolder, *, group: str, la
 
 
 def _config_dirs() -> list[str]:
-    """Hydra's own flag, as it stood on this command line."""
+    """Return Hydra's `--config-dir` flags as given on this command line."""
     sources = HydraConfig.get().runtime.config_sources
     folders = [source.path for source in sources if source.provider == "command-line"]
     return [word for folder in folders for word in ("--config-dir", folder)]
@@ -185,7 +189,7 @@ def _disk_is_full(error: BaseException) -> bool:
 
 
 def _exit_code(error: BaseException) -> int | None:
-    """2 for a wrong setting, 1 for what else a user can mend; None for what deserves its traceback."""
+    """Return 2 for a wrong setting, 1 for other errors that users can fix, None if they need a traceback."""
     if isinstance(error, ValueError):
         return 1 if isinstance(error, DataError) else 2
     return 1 if isinstance(error, LossNotFiniteError) or _disk_is_full(error) else None
@@ -194,8 +198,8 @@ def _exit_code(error: BaseException) -> int | None:
 def _tell_failure(error: BaseException, folder: RunFolder | None) -> None:
     told = str(error) or type(error).__name__
     if _disk_is_full(error):
-        told += ". Free some space: the same command goes on from the last finished epoch"
-    # the lead tells the cause; what the others raise when it is gone is its consequence
+        told += ". Free some space, then repeat the command to continue from the last finished epoch"
+    # the lead reports the cause; the errors of other processes after its exit are consequences
     if folder is not None and (is_lead() or not folder.traceback.exists()):
         try:
             write_atomically(folder.traceback, "".join(traceback.format_exception(error)))

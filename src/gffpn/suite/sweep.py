@@ -1,4 +1,4 @@
-"""What a sweep adds to its runs: a folder with a name, a record a job, and one table at the end."""
+"""The parts that a sweep adds to its runs: a named folder, a record per job, and one table at the end."""
 
 import atexit
 import hashlib
@@ -25,10 +25,10 @@ from gffpn.runs.folder import RunFolder
 
 
 def sweep_name(overrides: Sequence[str], name: str | int | None = None) -> str:
-    """A folder name for a sweep: the one given, an experiment's own, or one made from its overrides."""
+    """Return a folder name for a sweep: `name`, that of its experiment, or one made from its overrides."""
     if name:
         return str(name)
-    # what varies or chooses, not where things lie
+    # overrides that vary or choose something, not those that only set locations and logging
     telling = [o for o in overrides if not o.startswith(("paths.", "loader.", "logger.", "hydra"))]
     words = re.sub(r"[^A-Za-z0-9.]+", "-", "_".join(telling).replace("experiments=", "")).strip("-.")
     if len(telling) == 1 and telling[0].startswith("experiments="):
@@ -38,10 +38,10 @@ def sweep_name(overrides: Sequence[str], name: str | int | None = None) -> str:
 
 
 class SweepCallback(Callback):
-    """Names the sweep's folder at its start; at its end gathers the runs into one table.
+    """Hydra callback that names a sweep's folder at its start and gathers its runs into one table at its end.
 
-    Launchers may run the jobs in other processes, so each job leaves a small record in the sweep's folder.
-    Of two equal sweeps at once the second waits, then finds the runs finished.
+    Launchers may run the jobs in other processes, so each job leaves a small record in the sweep's folder. If
+    the same sweep is started twice at once, the second one waits and then finds the runs finished.
     """
 
     def __init__(self) -> None:
@@ -49,11 +49,11 @@ class SweepCallback(Callback):
         self._planned: list[list[str]] = []
 
     def __getstate__(self) -> dict[str, Any]:
-        # launchers send it to other processes, which hold no lock
+        # launchers send the callback to other processes, which do not hold its lock
         return {}
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        with first_imports():  # here: torch takes seconds, and a report needs none of it
+        with first_imports():  # here, because torch takes seconds to import and a report does not need it
             from gffpn.config.check import check
 
         try:
@@ -62,7 +62,7 @@ class SweepCallback(Callback):
             refuse(error)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        # Hydra makes a warning of whatever else a callback raises
+        # Hydra turns every other exception of a callback into a warning
         try:
             self._open(config)
         except (ValueError, OSError) as error:
@@ -76,12 +76,14 @@ class SweepCallback(Callback):
         check_paper_table(config.experiment.paper_table)
         if siblings() > 1:
             raise ValueError(
-                "a sweep in several processes: start it in one; hydra/launcher=slurm starts the runs"
+                "a sweep cannot run in several processes: start one; hydra/launcher=slurm starts the runs"
             )
         self._planned = check_jobs(config)
         launcher = str(config.hydra.runtime.choices["hydra/launcher"])
         if launcher in ("slurm", "submitit_slurm") and shutil.which("srun") is None:
-            raise ValueError(f"hydra/launcher={launcher}: this machine has no srun; start it on a cluster's")
+            raise ValueError(
+                f"hydra/launcher={launcher}: this machine has no srun; start the sweep on a SLURM cluster"
+            )
         overrides = [str(o) for o in config.hydra.overrides.task]
         folder = Path(config.paths.runs) / "sweeps" / sweep_name(overrides, config.name)
         self._held.enter_context(alone(folder / ".lock", waits_for=f"the sweep {folder.name}"))
@@ -91,11 +93,11 @@ class SweepCallback(Callback):
             config.hydra.sweep.dir = str(folder)
             # every launcher composes its jobs from these overrides
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
-        # a launcher whose process was killed, or Ctrl-C, takes Hydra's own end of the sweep with it
+        # after Ctrl-C, or if a launcher's process is killed, Hydra does not call on_multirun_end
         atexit.register(self._tell, config)
         self._held.callback(atexit.unregister, self._tell)
         if launcher.startswith(("slurm", "submitit")):
-            print(f"What the runs print: {folder / '.submitit'}", flush=True)
+            print(f"Output of the runs: {folder / '.submitit'}", flush=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         with self._held:
@@ -103,11 +105,11 @@ class SweepCallback(Callback):
                 raise SystemExit(1)
 
     def _tell(self, config: DictConfig) -> bool:
-        """Write and print the table and which runs failed; whether all is well."""
+        """Write and print the table, print which runs failed, and return whether all runs finished."""
         try:
             return self._gather(config)
         except OSError as error:
-            print(f"ERROR: no table is written: {error}", file=sys.stderr)
+            print(f"ERROR: the table could not be written: {error}", file=sys.stderr)
         except Exception:
             traceback.print_exc()
         return False
@@ -129,7 +131,7 @@ class SweepCallback(Callback):
 
 
 def _name_failures(rows: Sequence[dict[str, Any]]) -> int:
-    """Say which runs are not finished; their number."""
+    """Print which runs are not finished and return their number."""
     failed = [row for row in rows if row["status"] != "finished"]
     keys = varied(rows)
     for row in failed:
@@ -138,12 +140,12 @@ def _name_failures(rows: Sequence[dict[str, Any]]) -> int:
         print(f"{row['status'].upper()}: {told}: {_where(row)}")
     if failed:
         count = f"{len(failed)} of {len(rows)} runs are not finished"
-        print(f"{count}. The same command again runs only what is missing.")
+        print(f"{count}. Repeat the command to run only what is missing.")
     return len(failed)
 
 
 def _where(row: Mapping[str, Any]) -> str:
-    """Where a run that is not finished tells why."""
+    """Return the reason why a run is not finished, or the path at which to find it."""
     if not row["run"]:
         return str(row["fault"])
     run = RunFolder(Path(row["run"]))
@@ -153,15 +155,15 @@ def _where(row: Mapping[str, Any]) -> str:
 def record_job(
     folder: Path, number: int, *, overrides: Sequence[str], run: Path | None, fault: str = ""
 ) -> None:
-    """Leave word in the sweep's folder of what a job is."""
+    """Write the record of a job to the sweep's folder."""
     record = {"overrides": list(overrides), "run": str(run) if run else "", "fault": fault}
     write_atomically(folder / "jobs" / f"{number:04d}.json", json.dumps(record) + "\n")
 
 
 def read_jobs(folder: Path, planned: Sequence[Sequence[str]] = ()) -> list[dict[str, Any]]:
-    """The sweep's job records, in order; a planned job without one is `missing`."""
+    """Return the sweep's job records in order; a planned job without a record has the status `missing`."""
     records: dict[int, dict[str, Any]] = {
-        number: {"overrides": list(overrides), "run": "", "fault": "not begun", "status": "missing"}
+        number: {"overrides": list(overrides), "run": "", "fault": "not started", "status": "missing"}
         for number, overrides in enumerate(planned)
     }
     for path in (folder / "jobs").glob("*.json"):

@@ -1,4 +1,4 @@
-"""Weights & Biases: online with an account, offline by itself without one."""
+"""Logging to Weights & Biases: online with an account, automatically offline without one."""
 
 import os
 import sys
@@ -17,18 +17,18 @@ from gffpn.runs.folder import RunFolder
 from gffpn.runs.identity import digest_of
 
 FINISH_TIMEOUT = 300.0
-"""Seconds that a finished run waits for its upload; what is left over stays on disk for `wandb sync`."""
+"""Seconds that a finished run waits for its upload; the rest stays on disk for `wandb sync`."""
 
 Mode = Literal["online", "offline", "disabled"]
 
-# what stands in logger.wandb; null: online with an account, else offline
+# values of logger.wandb; None: online with an account, else offline
 MODES: Mapping[str, Mode | None] = {
     "auto": None,
     "online": "online",
     "offline": "offline",
     "off": "disabled",
 }
-# WANDB_MODE's values, the older names among them, and what they mean
+# values of WANDB_MODE, including its older names, and their meaning
 ENVIRONMENT_MODES: dict[str, Mode] = {
     "online": "online",
     "run": "online",
@@ -39,9 +39,9 @@ ENVIRONMENT_MODES: dict[str, Mode] = {
 
 
 def wandb_mode(asked: str) -> Mode:
-    """The mode of W&B; WANDB_MODE, where it is set, decides.
+    """Return the mode of W&B; if WANDB_MODE is set, it takes precedence.
 
-    Raises ValueError for a mode that is none of `MODES`, or a WANDB_MODE that is none of W&B's.
+    Raises ValueError if `asked` is not one of `MODES`, or WANDB_MODE not one of `ENVIRONMENT_MODES`.
     """
     if asked not in MODES:
         raise ValueError(f"logger.wandb: got {asked!r}, expected one of {list(MODES)}")
@@ -56,13 +56,13 @@ def wandb_mode(asked: str) -> Mode:
 def _has_account() -> bool:
     try:
         return bool(wandb.login(prompt=False))
-    except Exception as error:  # a key that is refused, or nobody there to ask
+    except Exception as error:  # the key is refused, or there is nobody to ask for one
         _warn(f"W&B has no account for this run ({error}); it is logged offline")
         return False
 
 
 class Tracker(WandbLogger):
-    """Lightning's logger, less its power to end a run: where W&B fails, it is left alone from then on.
+    """Lightning's W&B logger, but unable to end a run: after the first failure, W&B is not used again.
 
     metrics.csv and metrics.json hold every figure, with or without W&B.
     """
@@ -87,15 +87,15 @@ class Tracker(WandbLogger):
             call(*values, **named)
         except Exception as error:
             self._lost = True
-            _warn(f"W&B takes no more data ({error}); the run goes on without it")
+            _warn(f"W&B accepts no more data ({error}); the run continues without it")
 
 
 def wandb_logger(
     settings: DictConfig, folder: RunFolder, *, config: dict[str, Any], group: str
 ) -> Tracker | None:
-    """A logger whose run id is stable: a run that resumes goes on in the same W&B run.
+    """Return a logger with a stable run id, so that a resumed run continues the same W&B run.
 
-    An account that cannot be reached makes it an offline run; None where W&B does not start at all.
+    The W&B run is offline if the account cannot be reached. Returns None if W&B does not start at all.
     """
     mode = wandb_mode(settings.wandb)
     directory = folder.path / "wandb"
@@ -116,7 +116,7 @@ def wandb_logger(
             resume="allow" if mode == "online" else None,
             settings=wandb.Settings(silent=True, console="off", finish_timeout=FINISH_TIMEOUT),
         )
-        # W&B's own steps count calls and begin again when a run resumes offline
+        # W&B's own steps count calls and restart when a run resumes offline
         run.define_metric("trainer/global_step")
         run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
         return run
@@ -135,26 +135,26 @@ def _first_that_starts(start: Callable[[Mode], Run], mode: Mode) -> Run | None:
         try:
             return start(attempt)
         except Exception as error:
-            _warn(f"W&B does not start {attempt} ({error})")
+            _warn(f"W&B did not start {attempt} ({error})")
             _forget()
-    _warn("the run goes on without W&B")
+    _warn("the run continues without W&B")
     return None
 
 
 def finish() -> None:
-    """End the W&B run, without which the runs of a sweep merge into one.
+    """End the W&B run; otherwise the runs of a sweep would merge into one.
 
-    Called in a `finally`, it marks the run as failed if an exception is on its way.
+    In a `finally` block, this marks the run as failed if an exception is propagating.
     """
     try:
         wandb.finish(exit_code=0 if sys.exc_info()[0] is None else 1)
     except Exception as error:
-        _warn(f"W&B did not end the run well ({error})")
+        _warn(f"W&B did not end the run properly ({error})")
         _forget()
 
 
 def _forget() -> None:
-    """Let go of a W&B process that no longer answers, so that the next run of a sweep starts its own."""
+    """Drop a W&B process that no longer responds, so that the next run of a sweep starts its own."""
     with suppress(Exception):
         wandb.teardown()
 
@@ -164,7 +164,10 @@ def _warn(message: str) -> None:
 
 
 def build_loggers(config: DictConfig, folder: RunFolder, *, group: str) -> list[Logger]:
-    """CSV always, one folder an attempt (the logger deletes the file that it resumes); W&B as configured."""
+    """Return a CSV logger, and a W&B logger if configured.
+
+    Each attempt has its own CSV folder, because the logger deletes the file that it resumes.
+    """
     attempts = len(list((folder.path / "logs").glob("attempt_*")))
     loggers: list[Logger] = [CSVLogger(folder.path, name="logs", version=f"attempt_{attempts}")]
     if config.logger.wandb != "off" and processes.is_lead():

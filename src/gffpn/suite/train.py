@@ -1,4 +1,4 @@
-"""`gffpn train`, `python train.py`: one run, or one sweep (-m)."""
+"""`gffpn train` and `python train.py`: one run, or one sweep with -m."""
 
 import os
 import sys
@@ -12,15 +12,15 @@ from gffpn.machine.imports import first_imports
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
 def main(config: DictConfig) -> str:
-    """Hand the composed configuration to the suite."""
-    with first_imports():  # here: torch takes seconds, and a wrong override is answered without it
+    """Execute the run of the composed configuration and return its status."""
+    with first_imports():  # here, because torch takes seconds and wrong overrides are refused without it
         from gffpn.suite.run import run
 
     return run(config)
 
 
 def train() -> None:
-    """Run what the command line says; a neck of the user's own may lie in the working directory."""
+    """Train as the command line says. Users can keep their own necks in the working directory."""
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     start(main)

@@ -1,1 +1,1 @@
-"""What `python -m gffpn VERB` can do: a file a verb, each with its words and its action."""
+"""The verbs of `python -m gffpn VERB`, one file per verb with its arguments and its action."""

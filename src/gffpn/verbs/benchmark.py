@@ -1,4 +1,4 @@
-"""`benchmark`: what each neck costs."""
+"""`benchmark`: the cost of each neck."""
 
 import argparse
 
@@ -7,26 +7,27 @@ from gffpn.verbs.words import Verbs, add_classes, add_overrides, add_timing
 
 
 def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
-    """The verb's words."""
+    """Add the verb and its arguments to the command line."""
     verb = verbs.add_parser(
         "benchmark",
-        help="what each neck costs: parameters, GFLOPs, memory, times",
-        description="Every neck of conf/neck/, or those of neck=a,b,c, in the same detector, as trained and "
-        "in its inference form: levels, parameters, GFLOPs, activation memory, forward passes, end to end, "
-        "and a training step, in interleaved rounds on the device of trainer.accelerator. Writes a CSV, a "
-        "Markdown and a PNG file. A neck that does not take the image size is a row that says so; one that "
-        "fails is a row with its error, and the exit code is 1. Ctrl-C writes what was measured so far.",
+        help="measure the cost of each neck: parameters, GFLOPs, memory, times",
+        description="Compares every neck of conf/neck/, or those of neck=a,b,c, in the same detector, as "
+        "trained and in its inference form: levels, parameters, GFLOPs, activation memory, and the times of "
+        "forward passes, of detection end to end and of a training step, in interleaved rounds on the device "
+        "of trainer.accelerator. Writes a CSV, a Markdown and a PNG file. A neck that does not accept the "
+        "image size gets a row that says so. One that fails gets a row with its error, and the exit code is "
+        "1. Ctrl-C writes the results so far.",
         epilog="example: python -m gffpn benchmark neck=fpn,panet,gffpn size=l head=yolov5 image_size=640",
     )
     add_timing(verb, "inference, and then training,")
     verb.add_argument(
         "--batch",
         type=int,
-        help="images of a training step and of the larger forward pass (default: 8, CPU 2)",
+        help="images per training step and per larger forward pass (default: 8; on a CPU: 2)",
     )
-    verb.add_argument("--no-training", action="store_true", help="no training steps")
+    verb.add_argument("--no-training", action="store_true", help="do not measure training steps")
     verb.add_argument(
-        "--paper", action="store_true", help="of the necks only those of the paper's Table 5 (paper.yaml)"
+        "--paper", action="store_true", help="only the necks of the paper's Table 5 (paper.yaml)"
     )
     add_classes(verb)
     add_overrides(verb)
@@ -34,7 +35,7 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
 
 
 def act(arguments: argparse.Namespace) -> None:
-    """Measure what each neck costs; exit code 1 if a neck fails, 130 after Ctrl-C."""
+    """Measure the cost of each neck; exit with code 1 if a neck fails, and with 130 after Ctrl-C."""
     from gffpn.benchmark.plan import Options
     from gffpn.benchmark.run import benchmark
     from gffpn.report.paper import paper_costs

@@ -1,4 +1,4 @@
-"""`data check` and `data card`: what is wrong with a data set, and what it holds."""
+"""`data check` and `data card`: the faults of a data set, and its contents."""
 
 import argparse
 import json
@@ -7,25 +7,25 @@ from gffpn.verbs.words import Verbs, add_json, add_overrides
 
 
 def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
-    """The verb's words."""
-    data = verbs.add_parser("data", help="check a data set, or tell what it holds")
+    """Add the verb and its arguments to the command line."""
+    data = verbs.add_parser("data", help="check a data set, or show what it contains")
     data_verbs = data.add_subparsers(metavar="check|card", required=True)
     checking = data_verbs.add_parser(
         "check",
-        help="every fault of a data set",
-        description="Read a data set as a run would: every folder, list, annotation and box, and each image "
-        "decoded once. Prints one line and exits with 0, or prints all faults by kind and exits with 1; what "
-        "data.on_error=skip would drop is a fault here.",
+        help="list every fault of a data set",
+        description="Reads a data set as a run would: every folder, list, annotation and box, and decodes "
+        "each image once. Prints one line and exits with 0, or prints all faults by kind and exits with 1. "
+        "Anything that data.on_error=skip would drop is a fault here.",
         epilog="example: python -m gffpn data check data=voc data.root=/path/to/set data.annotations=xml",
     )
     add_overrides(checking)
     checking.set_defaults(act=check_set)
     telling = data_verbs.add_parser(
         "card",
-        help="what a data set holds",
-        description="Counts by class, by size bin (of the metrics, in network and in native pixels) and by "
-        "split; images without boxes; boxes too thin at image_size; near-duplicate images across splits and "
-        "within; near-duplicates with different labels; boxes of two classes in one place.",
+        help="show what a data set contains",
+        description="Shows counts by class, by size bin (of the metrics, in network and in native pixels) "
+        "and by split; images without boxes; boxes too thin at image_size; near-duplicate images across and "
+        "within splits; near-duplicates with different labels; boxes of two classes in the same place.",
         epilog="example: python -m gffpn data card data=neu_det data.root=/path/NEU-DET image_size=224",
     )
     add_json(telling, "print one JSON object that lists everything")
@@ -34,7 +34,7 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
 
 
 def check_set(arguments: argparse.Namespace) -> None:
-    """Read and check the data set; exit code 1 and every fault if there is one."""
+    """Read and check the data set; if there are faults, print all of them and exit with code 1."""
     from gffpn.build.index import build_index
     from gffpn.config.check import check_data
     from gffpn.config.compose import compose_config
@@ -43,7 +43,7 @@ def check_set(arguments: argparse.Namespace) -> None:
     config = compose_config(arguments.overrides)
     check_data(config)
     if "on_error" in config.data:
-        config.data.on_error = "raise"  # to skip a fault is to hide it
+        config.data.on_error = "raise"  # skipping a fault would hide it
     try:
         index = build_index(config)
     except FaultyData as error:
@@ -54,12 +54,13 @@ def check_set(arguments: argparse.Namespace) -> None:
     boxes = sum(len(record.boxes) for records in index.splits.values() for record in records)
     mended = "".join(f"; {what}: {number}" for what, number in index.mended.items())
     print(
-        f"no fault: {images} images ({', '.join(parts)}), {boxes} boxes, {len(index.classes)} classes{mended}"
+        f"no faults: {images} images ({', '.join(parts)}), {boxes} boxes, "
+        f"{len(index.classes)} classes{mended}"
     )
 
 
 def tell_card(arguments: argparse.Namespace) -> None:
-    """What a data set holds, and what is doubtful about it."""
+    """Print what a data set contains, and what is doubtful about it."""
     from rich.console import Console
 
     from gffpn.build.index import build_index

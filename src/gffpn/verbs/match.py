@@ -1,4 +1,4 @@
-"""`match`: the width at which one neck costs what another costs."""
+"""`match`: the width at which one neck costs as much as another."""
 
 import argparse
 import json
@@ -7,15 +7,15 @@ from gffpn.verbs.words import Verbs, add_classes, add_json, add_overrides
 
 
 def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
-    """The verb's words."""
+    """Add the verb and its arguments to the command line."""
     verb = verbs.add_parser(
         "match",
-        help="the width at which a neck costs what another one costs",
-        description="Finds the width at which one neck alone, without backbone and head, has the parameters "
-        "or the GFLOPs of another: a control for a comparison, since a neck may win by its width alone. "
-        "to=NECK is the other one, by=params (default) or by=gflops the cost. "
-        "Further overrides are for both, those of neck.* and ablation for the first. "
-        "Exit code 1 if no width comes within 2 %%.",
+        help="find the width at which a neck costs as much as another",
+        description="Finds the width at which one neck, without backbone and head, has as many parameters "
+        "or GFLOPs as another: a control for comparisons, since a neck may win by its width alone. "
+        "to=NECK is the other neck, and by=params (default) or by=gflops the cost. "
+        "Further overrides apply to both necks, but neck.* and ablation only to the first. "
+        "The exit code is 1 if no width comes within 2 %.",
         epilog="example: python -m gffpn match neck=panet to=gffpn by=gflops size=l image_size=640",
     )
     add_json(verb, "print one JSON line")
@@ -25,7 +25,7 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
 
 
 def act(arguments: argparse.Namespace) -> None:
-    """The width at which a neck costs what another costs; exit code 1 if none comes within 2 %."""
+    """Print the width at which a neck costs as much as another; exit with code 1 if none comes within 2 %."""
     from gffpn.benchmark.match import match
 
     own = ("neck=", "to=", "by=")

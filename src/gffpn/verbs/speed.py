@@ -1,4 +1,4 @@
-"""`speed`: which form of one detector is the fastest."""
+"""`speed`: the fastest form of one detector."""
 
 import argparse
 from pathlib import Path
@@ -7,20 +7,22 @@ from gffpn.verbs.words import Verbs, add_allow, add_classes, add_overrides, add_
 
 
 def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
-    """The verb's words."""
+    """Add the verb and its arguments to the command line."""
     verb = verbs.add_parser(
         "speed",
-        help="which form of one detector is the fastest here",
-        description="One detector as trained and folded, channels first and last, in fp32 and in half "
-        "precision, eager, as a CUDA graph, compiled, in ONNX Runtime: what this machine has. Times at batch "
-        "1 and at a larger one, in interleaved rounds, with the share of decoding and NMS. Writes a CSV and "
-        "a Markdown file.",
+        help="find the form of one detector that is the fastest here",
+        description="Times one detector in every form that this machine supports: as trained and folded, "
+        "with channels first and last, in fp32 and in half precision, eager, as a CUDA graph, compiled, and "
+        "in ONNX Runtime. Uses batch 1 and a larger batch, in interleaved rounds, and shows the share of "
+        "decoding and NMS. Writes a CSV and a Markdown file.",
         epilog="example: python -m gffpn speed neck=gffpn size=l image_size=640",
     )
-    verb.add_argument("--run", type=Path, help="a finished run's folder: its detector, with its weights")
+    verb.add_argument("--run", type=Path, help="folder of a finished run whose detector and weights to use")
     add_allow(verb)
-    verb.add_argument("--compile", action="store_true", help="torch.compile too (a minute or more)")
-    verb.add_argument("--batch", type=int, help="images of the larger batch (default: 16)")
+    verb.add_argument(
+        "--compile", action="store_true", help="also time torch.compile (takes a minute or more)"
+    )
+    verb.add_argument("--batch", type=int, help="images in the larger batch (default: 16)")
     add_timing(verb, "they")
     add_classes(verb)
     add_overrides(verb)
@@ -28,7 +30,7 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
 
 
 def act(arguments: argparse.Namespace) -> None:
-    """Which form of one detector is the fastest here."""
+    """Time every form of one detector on this machine."""
     from gffpn.benchmark.plan import Options
     from gffpn.benchmark.speed import BATCH, contestant, speed
 

@@ -1,14 +1,14 @@
-"""Words of the command line that several verbs take. No verb's file imports torch before it acts."""
+"""Command-line arguments shared by several verbs. A verb's file imports torch only when the verb runs."""
 
 import argparse
 from pathlib import Path
 
 Verbs = argparse._SubParsersAction
-"""Where a verb adds its parser."""
+"""The object to which each verb adds its parser."""
 
 
 def add_overrides(verb: argparse.ArgumentParser) -> None:
-    """KEY=VALUE, any number, as for train.py, and where else configuration files lie."""
+    """Add any number of KEY=VALUE overrides, as for train.py, and --config-dir."""
     verb.add_argument(
         "overrides", nargs="*", metavar="KEY=VALUE", help="as for train.py: neck=panet data=voc ..."
     )
@@ -18,40 +18,40 @@ def add_overrides(verb: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="a folder of your own configuration files: DIR/neck/mine.yaml makes neck=mine known",
+        help="folder of your own configuration files: DIR/neck/mine.yaml provides neck=mine",
     )
 
 
 def add_allow(verb: argparse.ArgumentParser) -> None:
-    """--allow, for a run whose neck is a user's own."""
+    """Add --allow, for a run with a user's own neck."""
     verb.add_argument(
         "--allow",
         action="append",
         default=[],
         metavar="PACKAGE",
-        help="a package of your own whose classes (its neck) the run's config.yaml may construct",
+        help="package of your own whose classes (such as a neck) the run's config.yaml may construct",
     )
 
 
 def add_classes(verb: argparse.ArgumentParser) -> None:
-    """--classes, where no data set tells their number."""
+    """Add --classes, for verbs that do not read this number from a data set."""
     verb.add_argument("--classes", type=int, default=9, help="number of classes (default: 9, TinyIndus)")
 
 
 def add_timing(verb: argparse.ArgumentParser, timed: str) -> None:
-    """--rounds, --seconds and --out of what times in rounds; `timed` took that long."""
-    verb.add_argument("--rounds", type=int, default=10, help="rounds at least (default: 10)")
+    """Add --rounds, --seconds and --out, for verbs that time in rounds; `timed` names what took the time."""
+    verb.add_argument("--rounds", type=int, default=10, help="minimum number of rounds (default: 10)")
     verb.add_argument(
         "--seconds",
         type=float,
         default=20.0,
-        help=f"go on with rounds until {timed} took that long (default: 20)",
+        help=f"add rounds until {timed} took this many seconds (default: 20)",
     )
     verb.add_argument(
-        "--out", type=Path, default=Path("runs/benchmark"), help="folder (default: runs/benchmark)"
+        "--out", type=Path, default=Path("runs/benchmark"), help="output folder (default: runs/benchmark)"
     )
 
 
 def add_json(verb: argparse.ArgumentParser, told: str) -> None:
-    """--json."""
+    """Add --json with the given help text."""
     verb.add_argument("--json", action="store_true", help=told)

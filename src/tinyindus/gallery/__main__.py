@@ -1,4 +1,4 @@
-"""Look at the simulator: `python -m tinyindus.gallery FOLDER` writes its sheets and index.html."""
+"""The simulator's gallery: `python -m tinyindus.gallery FOLDER` writes its sheets and index.html."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from tinyindus.store import DESCRIPTION
 
 
 def main(folder: Path) -> None:
-    """Write every sheet, the page and the README's picture (gallery.jpg) into `folder`."""
+    """Write all sheets, the HTML page and the README's picture (gallery.jpg) to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     entries = []
     for show in (sheets.products, sheets.classes, sheets.twins, sheets.dials, sheets.presets):

@@ -1,4 +1,4 @@
-"""Scenes that show what a sheet wants to show."""
+"""Search for scenes that are suitable examples for the gallery's sheets."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,16 +9,16 @@ from tinyindus.gallery.sheet import Box, Pixels
 from tinyindus.scene import Picture, planned_labels, render
 
 SIDE = 640
-"""Pixels of the pictures from which close-ups are cut."""
+"""Side in pixels of the pictures that close-ups are cropped from."""
 SEED = 0
 SEARCHED = 400
-"""Scenes."""
+"""Number of scenes that are searched."""
 ENOUGH = 8
-"""Scenes of a class; each kind of its look-alikes is in some of them."""
+"""Number of scenes per class; each kind of the class's look-alikes occurs in some of them."""
 
 
 def draw(i: int, dials: Dials, *, imitated: Dials | None = None, bare: bool = False) -> Picture:
-    """Scene i, its look-alikes measured; `bare` leaves out the defects."""
+    """Render scene i and measure its look-alikes; `bare` omits the defects."""
     return render(
         i,
         "train",
@@ -32,27 +32,30 @@ def draw(i: int, dials: Dials, *, imitated: Dials | None = None, bare: bool = Fa
 
 
 def scenes_with(label: int, dials: Dials) -> Iterator[int]:
-    """Scenes whose first planned defect is of a class."""
+    """Yield the scenes whose first planned defect is of the class `label`."""
     return (i for i in range(SEARCHED) if planned_labels(SEED, "train", i, dials)[:1] == [label])
 
 
 LINE = 60
-"""Pixels; what is longer is a line, and is shown anywhere along it."""
+"""Pixels; a look-alike longer than this is a line, and its close-up may lie anywhere along it."""
 
 
 @dataclass(frozen=True)
 class Alike:
-    """A look-alike of one scene, at match 0 and at match 1."""
+    """A look-alike of a scene, at match 0 and at match 1."""
 
     own: Pixels
     own_box: Box
     matched: Pixels
     matched_box: Box
-    """Of a mark."""
+    """Box of one mark."""
 
 
 def alikes(label: int, dials: Dials, count: int) -> list[Alike]:
-    """Look-alikes of a class, one of a kind and scene, its kinds in turn; without defects beside them."""
+    """Return `count` look-alikes of a class, its contexts in turn, from scenes drawn without their defects.
+
+    There is at most one look-alike per context and scene.
+    """
     found: dict[str, list[Alike]] = {}
     for number, i in enumerate(scenes_with(label, dials)):
         if number >= ENOUGH and sum(map(len, found.values())) >= count:
@@ -69,7 +72,7 @@ def alikes(label: int, dials: Dials, count: int) -> list[Alike]:
 
 
 def _marks(picture: Picture, name: str) -> dict[str, list[Box]]:
-    """Boxes of the marks that imitate a class, by what gives them away."""
+    """Return the boxes of the marks that imitate a class, by their context."""
     marks: dict[str, list[Box]] = {}
     for found in picture.lookalikes:
         if (found.against, found.form) == (name, "mark"):
@@ -78,7 +81,7 @@ def _marks(picture: Picture, name: str) -> dict[str, list[Box]]:
 
 
 def _nearest(picture: Picture, name: str, context: str, box: Box) -> Box:
-    """A box of the same size where look-alikes of the context, or else of the class, come nearest to it."""
+    """Return `box` moved to the nearest look-alike of the same context, or else of the same class."""
     own = [a for a in picture.lookalikes if a.against == name]
     own = [a for a in own if a.context == context] or own
     x, y = (box[0] + box[2]) // 2, (box[1] + box[3]) // 2
@@ -88,7 +91,7 @@ def _nearest(picture: Picture, name: str, context: str, box: Box) -> Box:
 
 
 def _inside(box: Box, x: int, y: int) -> tuple[int, int]:
-    """The point of a box's middle part that is nearest to x, y: a mark's heart, anywhere along a line."""
+    """Return a box's centre, moved towards x, y inside the box along each side that is longer than `LINE`."""
     (left, right), (top, bottom) = (
         (low, high) if high - low > LINE else ((low + high) // 2,) * 2 for low, high in (box[::2], box[1::2])
     )
@@ -96,11 +99,11 @@ def _inside(box: Box, x: int, y: int) -> tuple[int, int]:
 
 
 def alone(label: int, dials: Dials, count: int) -> list[tuple[int, Box]]:
-    """Scenes with one defect, of a class, and its box there; those that show it best of the first few."""
+    """Return scenes with a single defect, of the given class, and its box: typical ones of the first few."""
     shown = [
         (i, draw(i, dials).truths) for i, _ in zip(scenes_with(label, dials), range(ENOUGH), strict=False)
     ]
     best = sorted((truths[0].visibility, i, truths[0].box) for i, truths in shown if truths)
-    # not the very best: a picture shall show what is usual
+    # not the most visible ones: the gallery should show typical defects
     middle = best[len(best) // 2 :][:count]
     return [(i, box) for _, i, box in middle]

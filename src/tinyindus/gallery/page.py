@@ -1,4 +1,4 @@
-"""The gallery's page: plain HTML that needs nothing but the sheets beside it."""
+"""The gallery's page: plain HTML that needs only the sheets in the same folder."""
 
 import html
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ nav a { margin-right: 1rem; }
 
 
 def page(entries: Sequence[tuple[str, str, str]], introduction: str) -> str:
-    """A page of (name, title, caption); the sheets are `name`.png beside it."""
+    """Return the HTML page of entries (name, title, caption); sheets are `name`.png in the same folder."""
     links = "\n".join(f'<a href="#{name}">{html.escape(title)}</a>' for name, title, _ in entries)
     figures = "\n".join(
         f'<figure id="{name}"><h2>{html.escape(title)}</h2>'

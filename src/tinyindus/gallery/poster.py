@@ -1,4 +1,4 @@
-"""One picture that says what the set is: classes above their look-alikes, and a row of twins."""
+"""One picture that summarises the data set: classes above their look-alikes, and a row of twins."""
 
 from PIL import Image
 
@@ -12,7 +12,7 @@ TWINS_OF = "gkf"
 
 
 def poster() -> Image.Image:
-    """About 1300 pixels wide."""
+    """Draw the picture, about 1300 pixels wide."""
     defects, own, matched = [], [], []
     for label in range(len(CLASSES)):
         ((i, box),) = alone(label, ONE, 1)
@@ -26,7 +26,7 @@ def poster() -> Image.Image:
     sides = ["without", *(f"{s} px" for s in TWIN_SIDES)]
     parts = [
         Sheet([defects, own, matched], rows, columns).draw(),
-        # the same words at the left, so that the columns stand below each other
+        # names of the same width at the left, so that the columns of both sheets line up
         Sheet(twins, [f"twins of one {TWINS_OF}"], sides, corner="", least=rows[1]).draw(),
     ]
     size = max(p.width for p in parts), sum(p.height for p in parts) + 2 * GAP

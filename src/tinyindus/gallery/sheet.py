@@ -1,4 +1,4 @@
-"""A sheet: tiles in rows and columns, each row and column named."""
+"""A sheet: tiles in named rows and columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,26 +12,26 @@ Box = tuple[int, int, int, int]
 
 PAPER, INK = (255, 255, 255), (25, 25, 30)
 DEFECT, HARMLESS = (255, 45, 45), (60, 170, 255)
-"""Colours of the marks around defects and around look-alikes."""
+"""Colours of the corner marks around defects and around look-alikes."""
 GAP = 4
 TEXT = 15
-"""Pixels."""
+"""Font size, pixels."""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Rows of tiles, (H, W, 3) each and all of one size; None leaves a place empty."""
+    """Rows of tiles (H, W, 3), all of the same size; None leaves a cell empty."""
 
     tiles: Sequence[Sequence[Pixels | None]]
     rows: Sequence[str]
     columns: Sequence[str]
     corner: str = ""
-    """What the rows are."""
+    """Heading of the row names."""
     least: str = ""
-    """The names of the rows get at least the room of these words."""
+    """The column of row names is at least as wide as this text."""
 
     def draw(self) -> Image.Image:
-        """The sheet as a picture."""
+        """Draw the sheet."""
         font = ImageFont.load_default(TEXT)
         height, width = next(tile.shape[:2] for row in self.tiles for tile in row if tile is not None)
         left = (
@@ -54,12 +54,12 @@ class Sheet:
 
 
 def shrunk(pixels: Pixels, side: int) -> Pixels:
-    """A whole square picture at `side` x `side` pixels."""
+    """Resize a whole square picture to `side` x `side` pixels."""
     return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.LANCZOS))
 
 
 def region(box: Box, side: int, picture_side: int) -> Box:
-    """A square of `side` around a box's middle, moved inside the picture."""
+    """Return a square of `side` pixels centred on a box and moved inside the picture."""
     left, top = (
         min(max((low + high - side) // 2, 0), picture_side - side) for low, high in (box[::2], box[1::2])
     )
@@ -67,13 +67,13 @@ def region(box: Box, side: int, picture_side: int) -> Box:
 
 
 def enlarged(pixels: Pixels, place: Box, side: int) -> Pixels:
-    """A part of a picture at `side` x `side` pixels, without smoothing."""
+    """Crop `place` from a picture and resize it to `side` x `side` pixels without smoothing."""
     part = Image.fromarray(pixels[place[1] : place[3], place[0] : place[2]])
     return np.asarray(part.resize((side, side), Image.Resampling.NEAREST))
 
 
 def cornered(tile: Pixels, place: Box, box: Box, colour: tuple[int, int, int]) -> Pixels:
-    """A tile that shows `place`, with marks at the corners of a box in it."""
+    """Mark the corners of a box in a tile that shows the region `place`."""
     scale = tile.shape[0] / (place[3] - place[1])
     x1, y1 = ((low - start) * scale - 5 for low, start in zip(box[:2], place[:2], strict=True))
     x2, y2 = ((high - start) * scale + 4 for high, start in zip(box[2:], place[:2], strict=True))
@@ -88,7 +88,7 @@ def cornered(tile: Pixels, place: Box, box: Box, colour: tuple[int, int, int]) -
 
 
 def boxed(pixels: Pixels, boxes: Sequence[tuple[str, Box]], side: int) -> Pixels:
-    """A whole picture at `side` x `side` with named boxes."""
+    """Resize a whole picture to `side` x `side` pixels and draw named boxes on it."""
     scale = side / pixels.shape[0]
     image = Image.fromarray(shrunk(pixels, side))
     pen = ImageDraw.Draw(image)

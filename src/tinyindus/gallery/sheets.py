@@ -1,4 +1,4 @@
-"""The gallery's sheets: what each shows, and how it is drawn."""
+"""The gallery's sheets: their content, captions and drawing."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,13 +27,13 @@ from tinyindus.scene import product_of, render
 ONE = Dials(empty_share=0.0, defects_per_image=(1, 1), class_shares="equal")
 SOME = Dials(empty_share=0.0, defects_per_image=(3, 4))
 TWIN_SIDES = (4, 6, 8, 12, 16, 24, 32, 48)
-"""Pixels at 640."""
+"""Sides in pixels at 640."""
 TILE, LARGE_TILE = 144, 420
-"""Pixels."""
+"""Sides in pixels."""
 
 
 class Shown(NamedTuple):
-    """A sheet and the words below it."""
+    """A sheet with its name, title and caption."""
 
     name: str
     title: str
@@ -42,7 +42,7 @@ class Shown(NamedTuple):
 
 
 def products() -> Iterator[Shown]:
-    """Pictures of each product, without and with boxes."""
+    """Yield a sheet per product: pictures without and with boxes."""
     for product in PRODUCTS:
         pictures = [render(i, "train", SOME, (SIDE, SIDE), 0, product=product) for i in range(3)]
         rows = [
@@ -54,7 +54,7 @@ def products() -> Iterator[Shown]:
         ]
         columns = [f"scene {i}" for i in range(len(pictures))]
         names = ", ".join(c.name for c in CLASSES if c.product == product)
-        caption = f"Classes: {names}. Above as the detector sees it, below with the measured boxes."
+        caption = f"Classes: {names}. Top: as the detector sees them. Bottom: with the measured boxes."
         yield Shown(
             f"product_{product}",
             f"{product.capitalize()}s",
@@ -64,14 +64,14 @@ def products() -> Iterator[Shown]:
 
 
 def close(pixels: Pixels, box: Box, colour: tuple[int, int, int], tile: int = TILE) -> Pixels:
-    """A close-up four times as wide as a box, with marks at the box's corners."""
+    """Return a close-up about four times as wide as a box, with the box's corners marked."""
     side = min(max(4 * max(box[2] - box[0], box[3] - box[1]), 64), 220)
     place = region(box, side, SIDE)
     return cornered(enlarged(pixels, place, tile), place, box, colour)
 
 
 def classes() -> Iterator[Shown]:
-    """Each class beside its look-alikes."""
+    """Yield the sheet that shows each class next to its look-alikes."""
     count = 3
     tiles: list[list[Pixels | None]] = []
     for label in range(len(CLASSES)):
@@ -87,21 +87,21 @@ def classes() -> Iterator[Shown]:
         f"{word} {k + 1}, match {match}" for k in range(count) for word, match in (("alike", 0), ("alike", 1))
     ]
     caption = (
-        "Red corners: a defect. Blue corners: a harmless look-alike of the same class, of one scene at "
-        "match 0 (it has a form of its own, or is a bare line) and at match 1 (its patch is drawn as a "
-        "defect is, and only what surrounds it tells)."
+        "Red corners: a defect. Blue corners: a harmless look-alike of the same class, shown in one scene at "
+        "match 0 (it has its own form or is a bare line) and at match 1 (its patch is drawn like a defect, "
+        "and only its surroundings show that it is harmless)."
     )
     sheet = Sheet(tiles, [c.name for c in CLASSES], columns, "class")
-    yield Shown("classes", "Classes beside their look-alikes", caption, sheet.draw())
+    yield Shown("classes", "Classes next to their look-alikes", caption, sheet.draw())
 
 
 def twins() -> Iterator[Shown]:
-    """One scene without its defect and with it at every side."""
-    for mode, words in (("contrast", "its contrast stays"), ("energy", "its visibility d' stays")):
+    """Yield a sheet per size mode: for each class, a scene without its defect and with it at every side."""
+    for mode, words in (("contrast", "at constant contrast"), ("energy", "at constant visibility d'")):
         tiles = [twin_row(label, mode, TILE - 16) for label in range(len(CLASSES))]
         columns = ["none", *(f"{s} px" for s in TWIN_SIDES)]
         caption = (
-            f"The same scene, light and noise; only the defect grows ({words}). Sides are pixels at 640."
+            f"The same scene, light and noise; only the defect grows, {words}. Sides are in pixels at 640."
         )
         sheet = Sheet(tiles, [c.name for c in CLASSES], columns, "class")
         title = f"Twins by side, size_mode {mode}"
@@ -109,7 +109,7 @@ def twins() -> Iterator[Shown]:
 
 
 def twin_row(label: int, mode: str, tile: int) -> list[Pixels]:
-    """A scene without its defect, and with it at every side."""
+    """Return tiles of a scene without its defect and with it at every side of `TWIN_SIDES`."""
     i, place = twin_place(label)
     sized = [replace(ONE, side_range=(side, side), size_mode=mode) for side in TWIN_SIDES]
     row = [draw(i, ONE, bare=True), *(draw(i, dials, imitated=ONE) for dials in sized)]
@@ -118,30 +118,33 @@ def twin_row(label: int, mode: str, tile: int) -> list[Pixels]:
 
 @cache
 def twin_place(label: int) -> tuple[int, Box]:
-    """A scene with one defect of a class, and the part of the picture that holds it at its largest."""
+    """Return a scene with one defect of a class, and the region that contains the defect at its largest."""
     largest = replace(ONE, side_range=(48, 48))
     (i, box), *_ = alone(label, largest, 1)
     return i, region(box, 96, SIDE)
 
 
 PATCH_DIALS: dict[str, tuple[tuple[float, ...], str]] = {
-    "contrast": ((0, 0.25, 0.5, 1, 2, 4), "Strength of every defect; 0 is the scene without them."),
-    "side_scale": ((0.5, 0.75, 1, 1.5, 2, 3), "Factor on the sides of all classes."),
+    "contrast": ((0, 0.25, 0.5, 1, 2, 4), "Strength of every defect; at 0 the scene has no defects."),
+    "side_scale": ((0.5, 0.75, 1, 1.5, 2, 3), "Factor on the sides of defects of all classes."),
     "blur": ((0, 0.5, 1, 2, 3, 4), "Width of the lens blur."),
     "noise": ((0, 0.5, 1, 2, 3, 4), "Standard deviation of shot and read noise."),
 }
-"""Values and words; shown on a part of the picture around a defect, a row a class of each product."""
+"""Values and caption of the dials shown on close-ups of a defect; one row per class in `SHOWN_CLASSES`."""
 SCENE_DIALS: dict[str, tuple[tuple[float, ...], str]] = {
-    "lookalike_density": ((0, 0.5, 1, 2, 4), "How often the harmless look-alikes occur."),
-    "match": ((0, 0.25, 0.5, 0.75, 1), "How far look-alikes are drawn as defects are."),
-    "light_variation": ((0, 0.5, 1, 2, 4), "How far direction, gradient and exposure stray."),
+    "lookalike_density": ((0, 0.5, 1, 2, 4), "Frequency of the harmless look-alikes."),
+    "match": ((0, 0.25, 0.5, 0.75, 1), "Degree to which look-alikes are drawn like defects."),
+    "light_variation": (
+        (0, 0.5, 1, 2, 4),
+        "Deviation of direction, gradient and exposure from the nominal light.",
+    ),
 }
-"""The same; shown on whole pictures, a row a product."""
+"""Values and caption of the dials shown on whole pictures; one row per product."""
 SHOWN_CLASSES = ("xsf", "gsf", "qp", "stf")
 
 
 def dials() -> Iterator[Shown]:
-    """Each dial from low to high, on scenes that stay the same."""
+    """Yield a sheet per dial: the same scenes with the dial from low to high."""
     labels = [k for k, c in enumerate(CLASSES) if c.name in SHOWN_CLASSES]
     for dial, (values, words) in PATCH_DIALS.items():
         tiles = []
@@ -171,12 +174,12 @@ def _dial(
 
 
 def scene_of(product: str) -> int:
-    """The second scene that shows a product."""
+    """Return the second scene that shows a product."""
     return [i for i in range(80) if product_of(0, "train", i) == product][1]
 
 
 def presets() -> Iterator[Shown]:
-    """The named starting points side by side."""
+    """Yield the sheet that shows the presets side by side."""
     tiles = []
     for product in PRODUCTS:
         row = []
@@ -187,6 +190,6 @@ def presets() -> Iterator[Shown]:
                 boxed(picture.pixels, [(CLASSES[t.label].name, t.box) for t in picture.truths], LARGE_TILE)
             )
         tiles.append(row)
-    caption = "The same scenes in each preset, with their boxes; empty scenes are left out."
+    caption = "The same scenes in each preset, with their boxes; scenes without defects are omitted."
     sheet = Sheet(tiles, list(PRODUCTS), list(PRESETS), "product")
     yield Shown("presets", "Presets", caption, sheet.draw())

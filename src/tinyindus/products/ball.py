@@ -31,7 +31,7 @@ def _glass(x: Array, y: Array, px: float) -> Fields:
 
 
 def _lattice(count: int, width: int, height: int) -> tuple[list[tuple[float, float]], float]:
-    """`count` or more places of a staggered lattice over the picture, and its pitch."""
+    """Return at least `count` places of a staggered lattice over the picture, and its pitch in pixels."""
     pitch = float(np.sqrt(width * height / count))
     while True:
         rows, columns = int(height / (0.9 * pitch)), int(width / pitch - 0.25)
@@ -48,7 +48,7 @@ def _lattice(count: int, width: int, height: int) -> tuple[list[tuple[float, flo
 
 
 class Balls:
-    """6 to 20 balls of one kind."""
+    """A picture of 6 to 20 balls of one kind."""
 
     def __init__(self, draws: Draws) -> None:
         height, width = draws.window.shape
@@ -85,7 +85,7 @@ class Balls:
         self._lookalikes(draws)
 
     def _well(self, draws: Draws, pose: Pose) -> None:
-        """A dished well of the tray, its lip catching the light."""
+        """Draw a dished well of the tray, whose lip catches the light."""
         window = Window.around(pose.x, pose.y, 1.3 * pose.unit, 1.3 * pose.unit, draws.window)
         x, y = pose.local(window)
         lip = np.hypot(x, y) - 1.0
@@ -94,7 +94,7 @@ class Balls:
         view.density += 0.10 * shapes.soft(lip, 0.05)
 
     def _shadow(self, draws: Draws, pose: Pose) -> None:
-        """Contact shadow, and the light that the ball gathers behind itself."""
+        """Draw the contact shadow of a ball and the light that it focuses behind itself."""
         window = Window.around(pose.x, pose.y, 2.0 * pose.unit, 2.0 * pose.unit, draws.window)
         x, y = pose.local(window)
         lx, ly = np.float32(draws.light.x), np.float32(draws.light.y)
@@ -104,7 +104,7 @@ class Balls:
         view.density += 0.38 * shadow - 0.62 * focus
 
     def _lookalikes(self, draws: Draws) -> None:
-        """Reflections of small lamps, at the same places on all balls; matched, of a strip of lamps."""
+        """Draw reflections of small lamps, alike on all balls; at match 1, of a strip of lamps."""
         own, imitating = draws.lookalike(Pattern.LAMP)
         there, count = occurs(draws, own, 0.4), 1 + int(3 * own.random())
         look = look_of("qp", draws, imitating)
@@ -122,13 +122,13 @@ class Balls:
             at = (1 - draws.match) * place + draws.match * strip
             if not there or abs(at) > 0.92:
                 continue
-            # what is not there at match 0 joins the strip as far as it matches
+            # lamps of the strip that are absent at match 0 fade in as the match grows
             for part, ball in enumerate(self.assembly.parts):
                 x, y = ball.pose.image(float(at.real), float(at.imag))
                 self._lamp(part, replace(lamp, x=x, y=y) if k < count else None, look.at(x, y, 0.0), draws)
 
     def _housing(self, k: int, middle: tuple[float, float], way: float, step: float, match: float) -> None:
-        """The two edges of the strip that the lamps are set in."""
+        """Draw the two edges of the strip that holds the lamps."""
         part = self.assembly.parts[k]
         reach = 4.0 * step * part.pose.unit
         window = Window.around(*part.pose.image(*middle), reach, reach, part.window)
@@ -144,13 +144,13 @@ class Balls:
         press(self.assembly, part, own, defect, draws.match, Imitation("qp", "lamp"))
 
     def _spot(self, rng: Generator) -> tuple[float, float]:
-        """Anywhere on a ball but its very edge, in its own coordinates."""
+        """Draw a random place on a ball, not at its very edge, in the ball's coordinates."""
         u, v = (float(q) for q in rng.random(2))
         far = 0.80 * float(np.sqrt(u))
         return far * float(np.cos(2 * np.pi * v)), far * float(np.sin(2 * np.pi * v))
 
     def site(self, name: str, rng: Generator) -> Site:
-        """A place on one of the balls."""
+        """Draw a random site on one of the balls."""
         k = int(rng.random() * len(self.assembly.parts))
         px, py = self.assembly.parts[k].pose.image(*self._spot(rng))
         return Site(k, px, py, 0.0)

@@ -1,4 +1,4 @@
-"""Medicinal glass bottles, standing before a backlight, seen slightly from above."""
+"""Medicinal glass bottles in front of a backlight, seen from slightly above."""
 
 import numpy as np
 from numpy.random import Generator
@@ -18,11 +18,11 @@ TINTS = (
     (0.22, 0.10, 0.05),
     (0.50, 1.20, 3.40),
 )
-"""Clear (green, grey, bluish edges) and amber glass."""
+"""Clear glass (with green, grey and bluish edges) and amber glass."""
 
 
 class Bottles:
-    """1 to 3 bottles of one kind."""
+    """A picture of 1 to 3 bottles of one kind."""
 
     def __init__(self, draws: Draws) -> None:
         height, width = draws.window.shape
@@ -58,7 +58,7 @@ class Bottles:
         BottleLookalikes(self.assembly, self.vial).add(draws)
 
     def _table(self, ground: Fields, draws: Draws, floor: float, unit: float) -> None:
-        """The edge of the table that the bottles stand on, and their soft shadow on it."""
+        """Draw the edge of the table that the bottles stand on, and their soft shadow on it."""
         _, y = draws.window.centres()
         edge = floor - draws.nuisance.uniform(0.0, 0.5) * unit
         dark = float(draws.nuisance.uniform(0.15, 0.55))
@@ -70,5 +70,5 @@ class Bottles:
         )
 
     def site(self, name: str, rng: Generator) -> Site:
-        """A place on one of the bottles."""
+        """Draw a random site on one of the bottles."""
         return self.vial.site(name, self.assembly, rng)

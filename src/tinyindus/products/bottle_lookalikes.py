@@ -1,4 +1,4 @@
-"""What looks like a defect of a bottle: seams, graduations, rings, and bands across the silhouettes."""
+"""Look-alikes of a bottle's defects: seams, graduations, rings, and bands across the silhouettes."""
 
 from dataclasses import dataclass
 
@@ -22,20 +22,20 @@ from tinyindus.products.vial import Vial, near
 
 @dataclass(frozen=True)
 class BottleLookalikes:
-    """All that lie on, or behind, bottles of one shape."""
+    """The look-alikes on or behind bottles of one shape."""
 
     assembly: Assembly
     vial: Vial
 
     def add(self, draws: Draws) -> None:
-        """Draw all of them."""
+        """Draw all look-alikes."""
         self._seams(draws)
         self._graduations(draws)
         self._rings(draws)
         self._band(draws)
 
     def _seams(self, draws: Draws) -> None:
-        """Mould seam: along the axis over the full length, at one angle of the surface."""
+        """Draw a mould seam: a line along the axis over the full length, at one angle of the surface."""
         own, imitating = draws.lookalike(Pattern.SEAM)
         there = occurs(draws, own, 0.4)
         for k, part in enumerate(self.assembly.parts):
@@ -68,7 +68,7 @@ class BottleLookalikes:
             fields.density += 0.22 * strength * line
 
     def _graduations(self, draws: Draws) -> None:
-        """Graduation marks: a regular row up the body, every fifth one longer."""
+        """Draw graduation marks: a regular row along the body, in which every fifth mark is longer."""
         own, imitating = draws.lookalike(Pattern.ROW)
         there = occurs(draws, own, 0.35)
         look = look_of("xsf", draws, imitating)
@@ -92,7 +92,7 @@ class BottleLookalikes:
                 press(self.assembly, k, stroke, mark, m, Imitation("xsf", "row"))
 
     def _rings(self, draws: Draws) -> None:
-        """Refraction rings of the bottom, concentric."""
+        """Draw concentric refraction rings of the bottom."""
         own, imitating = draws.lookalike(Pattern.RING)
         there, count = occurs(draws, own, 0.4), 1 + int(3 * own.random())
         for k, part in enumerate(self.assembly.parts):
@@ -119,10 +119,13 @@ class BottleLookalikes:
         line = broken(shapes.ridge(ring, 0.03), around, marks, match)
         with self.assembly.editing(k, around, Imitation("xdf", "ring", "line")) as fields:
             fields.thickness += depth * line
-            fields.albedo += 0.35 * match * line**6  # thin and bright: else the dark bottom would swallow it
+            fields.albedo += 0.35 * match * line**6  # thin and bright, to stay visible on the dark bottom
 
     def _band(self, draws: Draws) -> None:
-        """A shadow or clear label across the silhouettes; matched, a row of stains that leaves the glass."""
+        """Draw a shadow or clear label across the silhouettes.
+
+        At match 1 it becomes a row of stains that extends beyond the glass.
+        """
         own, imitating = draws.lookalike(Pattern.BAND)
         there = occurs(draws, own, 0.35)
         turn, place, half, dark = (float(q) for q in own.random(4))
@@ -150,7 +153,7 @@ class BottleLookalikes:
                 press(self.assembly, None, None, mark, draws.match, imitation)
 
     def _on_body(self, x: float, y: float) -> bool:
-        """Whether a point of the picture is where a body's defects may sit."""
+        """Return True if a point of the picture is in the region of a body where defects may occur."""
         for part in self.assembly.parts:
             px, py = part.pose.own(x, y)
             if abs(px) < 0.72 and self.vial.shoulder_to + 0.1 < py < self.vial.height - 0.3:

@@ -1,4 +1,4 @@
-"""A disposable medical glove, laid flat on a belt."""
+"""A disposable medical glove that lies flat on a belt."""
 
 import numpy as np
 from numpy.random import Generator
@@ -35,7 +35,7 @@ CUFF = 1.95
 
 
 class Glove:
-    """One glove."""
+    """A picture of one glove."""
 
     def __init__(self, draws: Draws) -> None:
         height, width = draws.window.shape
@@ -69,7 +69,7 @@ class Glove:
         self._grip(draws)
 
     def _belt(self, ground: Fields, draws: Draws) -> tuple[float, float, float]:
-        """A woven belt, dark or light."""
+        """Draw a woven belt, dark or light, and return its colour."""
         shade = float(draws.nuisance.uniform(0.18, 0.80))
         x, y = draws.window.centres()
         pitch, turn = float(draws.nuisance.uniform(5, 9)) * draws.px, float(draws.nuisance.uniform(0, 1.5))
@@ -79,7 +79,7 @@ class Glove:
         return shade, shade * 1.02, shade * float(draws.nuisance.uniform(0.95, 1.15))
 
     def _outline(self, x: Array, y: Array) -> tuple[Array, Array]:
-        """Signed distance of the glove, and its surface 0..1: each finger a dome of its own."""
+        """Return the glove's signed distance and surface height (0 to 1); each finger is a separate dome."""
         palm = shapes.box(x, y - 0.25, 0.98, 1.25, 0.42)
         sleeve = shapes.box(x, y - 1.35, 0.86 + 0.05 * (y - 1.3), CUFF - 1.35, 0.04)
         sdf = shapes.melt(palm, sleeve, 0.15)
@@ -96,11 +96,11 @@ class Glove:
         return sdf, -hollow
 
     def _cuff(self, fields: Fields, y: Array) -> None:
-        """The rolled bead at the glove's end."""
+        """Draw the rolled bead at the end of the cuff."""
         fields.height += 0.06 * shapes.ridge(y - (CUFF - 0.05), 0.045)
 
     def _shadow(self, ground: Fields, sdf: Array, unit: float, draws: Draws) -> None:
-        """Soft shadow on the belt, away from the light."""
+        """Draw a soft shadow on the belt, on the side away from the light."""
         height, width = sdf.shape
         dx, dy = (round(0.07 * unit * way) for way in (draws.light.x, draws.light.y))
         rows = np.clip(np.arange(height) + dy, 0, height - 1)
@@ -108,14 +108,14 @@ class Glove:
         ground.density += 0.7 * shapes.soft(sdf[rows[:, None], columns], 0.12)
 
     def _unevenness(self, fields: Fields, draws: Draws) -> None:
-        """The skin's broad unevenness, part of every glove."""
+        """Add the broad unevenness of the skin that every glove has."""
         shape = draws.window.shape
         fields.height += 0.020 * clouds(draws.product, shape, (7, 7)) + 0.005 * clouds(
             draws.product, shape, (22, 22)
         )
 
     def _folds(self, x: Array, y: Array, draws: Draws) -> None:
-        """Wrinkles: long, bent, fading out, far narrower than long; matched, with a mark on them."""
+        """Draw wrinkles: long, narrow, curved and fading out; at match 1, with a mark on each."""
         own, imitating = draws.lookalike(Pattern.FOLD)
         part = self.assembly.parts[0]
         for _ in range(number(draws, own, 6.0)):
@@ -125,7 +125,7 @@ class Glove:
             cx = mix(mix(-0.9, 0.9, u), sx, draws.match)
             cy = mix(mix(-2.2, 1.9, v), sy, draws.match)
             way, bend = mix(-0.7, 0.7, way), mix(-0.5, 0.5, bend)
-            # a fold that carries a mark runs on far and plainly enough to be seen beside it
+            # a fold with a mark is long and distinct enough to be visible on both sides of the mark
             long, width = (
                 mix(mix(0.4, 1.1, long), 1.0, draws.match),
                 mix(mix(0.02, 0.05, width), 0.045, draws.match),
@@ -140,7 +140,7 @@ class Glove:
             press(self.assembly, 0, None, mark, draws.match, Imitation("stf", "fold"))
 
     def _grip(self, draws: Draws) -> None:
-        """Grip dots: a lattice on the palm."""
+        """Draw grip dots: a lattice on the palm."""
         own, imitating = draws.lookalike(Pattern.GRIP)
         there = occurs(draws, own, 0.4)
         pitch, size, strength = (float(q) for q in own.random(3))
@@ -154,7 +154,7 @@ class Glove:
             own_pitch ** (1 - m) * (spacing(mark, part.pose.turn + way) / part.pose.unit) ** m
             for way in (0.0, 0.5 * np.pi)
         )
-        # few enough that a lattice of small marks counts no more than one of large marks
+        # few enough that a lattice of small marks has no more marks than one of large marks
         columns, rows = int(min(1.41 / px, mix(7, 4, m))) + 1, int(min(1.85 / py, mix(10, 5, m))) + 1
         wide, high = (columns - 1) * px, (rows - 1) * py
         left = float(shift[0]) * m * (1.41 - wide) - 0.5 * wide
@@ -166,7 +166,7 @@ class Glove:
                 press(self.assembly, 0, dot, look.at(x, y, part.pose.turn), m, Imitation("stf", "grip"))
 
     def _spot(self, rng: Generator) -> tuple[float, float]:
-        """Palm, sleeve or a finger, in the glove's own coordinates."""
+        """Draw a random place on the palm, the sleeve or a finger, in the glove's coordinates."""
         u, v, w = (float(q) for q in rng.random(3))
         if u < 0.5:
             return self.mirror * (2 * v - 1) * 0.72, -0.7 + w * 2.3
@@ -177,6 +177,6 @@ class Glove:
         return self.mirror * x, ry - reach * float(np.cos(way))
 
     def site(self, name: str, rng: Generator) -> Site:
-        """A place on the glove."""
+        """Draw a random site on the glove."""
         pose = self.assembly.parts[0].pose
         return Site(0, *pose.image(*self._spot(rng)), pose.turn)

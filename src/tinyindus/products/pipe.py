@@ -1,4 +1,4 @@
-"""The shape of a medicinal glass tube, and the places of its defects."""
+"""The shape of a medicinal glass tube and the places of its defects."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from tinyindus.parts import Part
 
 @dataclass(frozen=True)
 class Pipe:
-    """A straight tube; unit: its radius, origin: the middle of its mouth, y along it."""
+    """A straight tube. The unit is its radius, the origin the centre of its mouth; y runs along the tube."""
 
     wall: float
     tilt: float
@@ -19,21 +19,21 @@ class Pipe:
     length: float
 
     def window(self, pose: Pose, bounds: Window) -> Window:
-        """The pixels that hold the tube."""
+        """Return the pixels that contain the tube."""
         return pose.window(1.06, -self.tilt - 0.1, self.length + self.tilt + 0.1, bounds)
 
     def on_rim(self, angle: float) -> tuple[float, float]:
-        """A place of the mouth's rim."""
+        """Return the point of the mouth's rim at an angle (radians), in the tube's coordinates."""
         return 0.97 * float(np.cos(angle)), 0.97 * self.tilt * float(np.sin(angle))
 
     def on_body(self, part: Part, u: float, v: float) -> tuple[float, float]:
-        """The place u across and v along (0..1) the body of the tube at `part`, within the picture."""
+        """Return the point at `u` across and `v` along (0 to 1) the body of a tube, inside the picture."""
         visible = min(self.length - 0.6, 0.93 * max(part.window.shape) / part.pose.unit - 0.3)
         return (2 * float(u) - 1) * 0.62, 0.8 + float(v) * max(visible - 0.8, 0.5)
 
 
 def glass(window: Window, pose: Pose, pipe: Pipe) -> Fields:
-    """Cover, thickness and height of an unmarked tube."""
+    """Return the fields of an unmarked tube: cover, thickness, height and albedo."""
     wall, tilt, length = pipe.wall, pipe.tilt, pipe.length
     x, y = pose.local(window)
     px = 1 / pose.unit

@@ -1,4 +1,4 @@
-"""Medicinal glass tubes, side by side in a rack, their mouths in view."""
+"""Medicinal glass tubes side by side in a rack, with their mouths in view."""
 
 import numpy as np
 from numpy.random import Generator
@@ -16,7 +16,7 @@ TINTS = ((0.14, 0.05, 0.08), (0.09, 0.06, 0.05), (0.30, 0.75, 2.2))
 
 
 class Tubes:
-    """4 to 8 tubes of one kind."""
+    """A picture of 4 to 8 tubes of one kind."""
 
     def __init__(self, draws: Draws) -> None:
         height, width = draws.window.shape
@@ -51,7 +51,7 @@ class Tubes:
         TubeLookalikes(self.assembly, self.pipe).add(draws, centre, pitch, along)
 
     def _rack(self, draws: Draws, centre: Pose, along: float) -> None:
-        """Two or three bars across the tubes, and a diffuser's faint grain."""
+        """Draw two bars of the rack across the tubes, and the faint grain of a diffuser."""
         _, y = centre.local(draws.window)
         ground = self.assembly.ground
         bars = draws.nuisance.uniform(-0.42, 0.42, 2) * along
@@ -62,7 +62,7 @@ class Tubes:
         ground.density += 0.012 * clouds(draws.nuisance, draws.window.shape, (60, 60))
 
     def _shadow(self, draws: Draws, pose: Pose) -> None:
-        """The soft dark seat of a tube on the rack."""
+        """Draw the soft dark contact area of a tube on the rack."""
         window = self.pipe.window(Pose(pose.x, pose.y, pose.turn, pose.unit * 1.25), draws.window)
         x, y = pose.local(window)
         half = 0.5 * self.pipe.length
@@ -70,7 +70,7 @@ class Tubes:
         self.assembly.ground.density[window.slices()] += 0.22 * shapes.soft(seat, 0.22)
 
     def site(self, name: str, rng: Generator) -> Site:
-        """Body or rim of one tube, within the picture."""
+        """Draw a random site on the body or rim of a tube, inside the picture."""
         k = int(rng.random() * len(self.assembly.parts))
         if name == "gkf":
             x, y = self.pipe.on_rim(2 * np.pi * float(rng.random()))

@@ -1,4 +1,4 @@
-"""What looks like a defect of a tube: wall highlights, print dots, glints of the rim, bubbles of the tray."""
+"""Look-alikes of a tube's defects: wall highlights, print dots, glints of the rim, bubbles of the tray."""
 
 from dataclasses import dataclass, replace
 
@@ -23,20 +23,24 @@ from tinyindus.products.pipe import Pipe
 
 @dataclass(frozen=True)
 class TubeLookalikes:
-    """All that lie on, or between, tubes of one shape."""
+    """The look-alikes on or between tubes of one shape."""
 
     assembly: Assembly
     pipe: Pipe
 
     def add(self, draws: Draws, centre: Pose, pitch: float, along: float) -> None:
-        """Draw all of them; the rack's `centre` is turned as the tubes are, lengths are pixels."""
+        """Draw all look-alikes.
+
+        `centre` is the pose of the rack's centre, with the rotation of the tubes; `pitch` and `along` are in
+        pixels.
+        """
         self._edges(draws)
         self._prints(draws)
         self._glints(draws)
         self._tray(draws, centre, pitch, along)
 
     def _edges(self, draws: Draws) -> None:
-        """Highlight of the inner wall: parallel to the edge, over the full length."""
+        """Draw highlights of the inner wall: lines parallel to the edge over the full length."""
         own, imitating = draws.lookalike(Pattern.EDGE)
         there = occurs(draws, own, 0.4)
         place, lift = mix(0.5, 0.85, float(own.random())), mix(0.1, 0.3, float(own.random()))
@@ -60,7 +64,7 @@ class TubeLookalikes:
                 press(self.assembly, k, None, mark, draws.match, Imitation("gsf", "edge"))
 
     def _prints(self, draws: Draws) -> None:
-        """Print dots: a regular row, the same on all tubes."""
+        """Draw printed dots: a regular row that is the same on all tubes."""
         own, imitating = draws.lookalike(Pattern.PRINT)
         there = occurs(draws, own, 0.35)
         row, step, size, start = (float(q) for q in own.random(4))
@@ -81,7 +85,7 @@ class TubeLookalikes:
                 press(self.assembly, k, replace(dot, x=px, y=py), defect, draws.match, imitation)
 
     def _glints(self, draws: Draws) -> None:
-        """Glint of the end face where it faces the light; matched, a notch between two halves of it."""
+        """Draw a glint where the end face faces the light; at match 1, a notch between its two halves."""
         own, imitating = draws.lookalike(Pattern.GLINT)
         there = occurs(draws, own, 0.6)
         way = float(np.arctan2(draws.light.y, draws.light.x))
@@ -103,7 +107,7 @@ class TubeLookalikes:
             press(self.assembly, k, None, mark, draws.match, Imitation("gkf", "glint"))
 
     def _tray(self, draws: Draws, centre: Pose, pitch: float, along: float) -> None:
-        """Bubbles of the tray, between the tubes."""
+        """Draw bubbles of the tray between the tubes."""
         own, imitating = draws.lookalike(Pattern.TRAY)
         for _ in range(number(draws, own, 4.0)):
             gap, place, size, strength = (float(q) for q in own.random(4))

@@ -1,4 +1,4 @@
-"""The shape of a medicinal glass bottle, and the places of its defects."""
+"""The shape of a medicinal glass bottle and the places of its defects."""
 
 import numpy as np
 from numpy.random import Generator
@@ -15,7 +15,10 @@ ABOVE = 0.5
 
 
 class Vial:
-    """The bottle's shape: outer and inner radius along its axis; unit: body radius, origin: mouth."""
+    """A bottle's shape: outer and inner radius along its axis.
+
+    The unit is the radius of the body; the origin is at the mouth.
+    """
 
     def __init__(self, rng: Generator) -> None:
         self.height = float(rng.uniform(2.7, 3.7))
@@ -40,31 +43,34 @@ class Vial:
         return gaussian_filter1d(radius, 0.022 / TABLE_STEP).astype(np.float32)
 
     def at(self, y: Array) -> tuple[NDArray[np.int32], Array]:
-        """Rows of the tables for axial places y, and the shares of the rows that follow."""
+        """Return the rows of the radius tables at axial places y, and the weights of the next rows."""
         place = np.clip((y + ABOVE) * (1 / TABLE_STEP), 0.0, len(self.outer) - 2)
         row = place.astype(np.int32)
         return row, place - row.astype(np.float32)
 
     def radii(self, table: Array, at: tuple[NDArray[np.int32], Array]) -> Array:
-        """Interpolate a table of radii."""
+        """Interpolate a table of radii at the rows and weights of `at`."""
         low = table[at[0]]
         return low + at[1] * (table[1:][at[0]] - low)
 
     def radius(self, y: float) -> float:
-        """Outer radius at one axial place."""
+        """Return the outer radius at one axial place."""
         return float(self.radii(self.outer, self.at(np.array([y], np.float32)))[0])
 
     def ring_angle(self, u: float) -> float:
-        """The angle u (0..1) along the visible part of the bottom ring."""
+        """Return the angle (radians) at `u` (0 to 1) along the visible part of the bottom ring."""
         return float(np.pi * (0.14 + 0.72 * u))
 
     def on_ring(self, angle: float) -> tuple[float, float, float]:
-        """A place of the bottom ring in a bottle's own coordinates, and the direction across the ring."""
+        """Return a place x, y on the bottom ring, in bottle coordinates, and the direction across it."""
         x, y = 0.84 * float(np.cos(angle)), 0.84 * self.tilt * float(np.sin(angle))
         return x, self.height + y - 0.02, angle
 
     def spot(self, name: str, u: float, v: float) -> tuple[float, float, float]:
-        """Neck, body or bottom ring at u, v (0..1), in a bottle's own coordinates, and its direction."""
+        """Return the place x, y at u, v (0 to 1) in the region of a class's defects, and its direction.
+
+        The region is the neck, the body or the bottom ring; coordinates are the bottle's own.
+        """
         u, v = float(u), float(v)
         if name == "xjf":
             y = self.neck_from + 0.06 + v * (self.neck_to - self.neck_from - 0.06)
@@ -74,7 +80,7 @@ class Vial:
         return (2 * u - 1) * 0.70, self.shoulder_to + 0.2 + v * (self.height - self.shoulder_to - 0.55), 0.0
 
     def site(self, name: str, assembly: Assembly, rng: Generator) -> Site:
-        """A place on one of the bottles."""
+        """Draw a random site on one of the bottles."""
         k = int(rng.random() * len(assembly.parts))
         x, y, turn = self.spot(name, *rng.random(2))
         pose = assembly.parts[k].pose
@@ -82,7 +88,7 @@ class Vial:
 
 
 def glass(window: Window, pose: Pose, vial: Vial) -> Fields:
-    """Cover, thickness and height of an unmarked bottle."""
+    """Return the fields of an unmarked bottle: cover, thickness and height."""
     x, y = pose.local(window)
     at = vial.at(y)
     outer, inner = vial.radii(vial.outer, at), vial.radii(vial.inner, at)
@@ -110,5 +116,5 @@ def glass(window: Window, pose: Pose, vial: Vial) -> Fields:
 
 
 def near(window: Window, pose: Pose, centre: float, reach: float) -> Window:
-    """The pixels of a bottle within `reach` of an axial place."""
+    """Return the pixels of a bottle within `reach` of the axial place `centre`."""
     return pose.window(1.12, centre - reach, centre + reach, window)
