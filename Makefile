@@ -1,9 +1,9 @@
-# `make` alone lists what can be made. Every target sets up its own environment first.
+# `make` alone lists the targets. Every target sets up the environment first.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-# TORCH_BACKEND=cpu: torch without CUDA, some 3 GB less to fetch (uv's --torch-backend; untried online)
+# TORCH_BACKEND=cpu: torch without CUDA, about 3 GB less to download (uv's --torch-backend; not tested online)
 BACKEND := $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
 
 .DEFAULT_GOAL := help
@@ -13,62 +13,62 @@ BACKEND := $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
 
-# compiled bytecode: without it, the first import of torch and lightning takes 20 s
+# Bytecode is compiled here; otherwise the first import of torch and lightning takes 20 s.
 $(STAMP): pyproject.toml requirements.txt
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet uv
 	$(RUN) -m uv pip install --quiet $(BACKEND) --python $(RUN) --compile-bytecode --constraint requirements.txt --editable '.[dev]'
 	touch $@
 
-setup: $(STAMP) ## make .venv with pinned versions (any other target does it too)
+setup: $(STAMP) ## create .venv with pinned versions (every other target does this too)
 
-demo: $(STAMP) ## compare FPN, PANet and GF-FPN on small simulated data (two CPU cores: 3 to 12 minutes)
+demo: $(STAMP) ## compare FPN, PANet and GF-FPN on small simulated data (3 to 12 minutes on two CPU cores)
 	$(RUN) train.py experiments=demo
 
-test: $(STAMP) ## all tests: no GPU, network or download
+test: $(STAMP) ## run all tests (no GPU, network or download needed)
 	$(RUN) -m pytest -n auto
 
-lint: $(STAMP) ## format, lint and types
+lint: $(STAMP) ## check formatting, lint rules and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
-check: lint ## format, lint, types and the fast tests
+check: lint ## check formatting, lint rules and types, and run the fast tests
 	$(RUN) -m pytest -n auto -m "not slow"
 
-fix: $(STAMP) ## format, and repair what lint can repair
+fix: $(STAMP) ## format the code and apply the automatic lint fixes
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-ablations: table6 ## the paper's Table 6: star against add, with and without the residual
+ablations: table6 ## run the paper's Table 6: star and add, each with and without the residual
 
 table6: $(STAMP)
 	$(RUN) train.py experiments=table6
 
-benchmark: $(STAMP) ## what each neck costs here: parameters, GFLOPs, memory, times (to runs/benchmark/)
+benchmark: $(STAMP) ## measure parameters, GFLOPs, memory and times of each neck (output in runs/benchmark/)
 	$(RUN) -m gffpn benchmark
 
-benchmark-train: $(STAMP) ## how fast a training is here, and where its time goes (two CPU cores: a minute)
+benchmark-train: $(STAMP) ## measure the training speed and where the time goes (one minute on two CPU cores)
 	$(RUN) -m gffpn benchmark-train
 
-benchmark-evaluation: $(STAMP) ## seconds that mAP of 10,000 images takes, beside pycocotools (2 minutes)
+benchmark-evaluation: $(STAMP) ## time the mAP of 10,000 images against pycocotools (2 minutes)
 	$(RUN) -m benchmarks.evaluation
 
-benchmark-startup: $(STAMP) ## seconds of a short command, and what each run of a sweep adds (5 minutes)
+benchmark-startup: $(STAMP) ## time a short command and each further run of a sweep (5 minutes)
 	$(RUN) -m benchmarks.startup
 
-table5: $(STAMP) ## the paper's Table 5: what its necks cost in its detector, at 640 pixels
+table5: $(STAMP) ## measure the paper's Table 5: the cost of its necks in its detector, at 640 pixels
 	$(RUN) -m gffpn benchmark --paper size=l head=yolov5 image_size=640 --out runs/benchmark/table5
 
-golden: $(STAMP) ## rewrite the recorded counts and simulated scenes; read the diff
+golden: $(STAMP) ## regenerate the recorded counts and simulated scenes; review the diff
 	$(RUN) tests/golden.py
 	PYTHONPATH=tests $(RUN) -m validity.repeat record
 
-simulator-card: $(STAMP) ## measure whether a detector can cheat on the simulated data (two CPU cores: 25 minutes)
+simulator-card: $(STAMP) ## measure whether a detector can cheat on the simulated data (25 minutes on two CPU cores)
 	$(RUN) tests/simulator_card.py
 
-gallery: $(STAMP) ## pictures of the simulated data, to runs/gallery/index.html
+gallery: $(STAMP) ## draw pictures of the simulated data (output in runs/gallery/index.html)
 	$(RUN) -m tinyindus.gallery runs/gallery
 
-clean: ## delete the environment and the caches, never runs/
+clean: ## delete the environment and the caches, but not runs/
 	rm -rf $(VENV) cache .mypy_cache .ruff_cache .pytest_cache

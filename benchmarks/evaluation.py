@@ -1,11 +1,11 @@
-"""How long the figures of a large set take: ours, pycocotools' and faster-coco-eval's on the same random set.
+"""Time to evaluate a large set: our metric, pycocotools and faster-coco-eval on the same random set.
 
     python -m benchmarks.evaluation --images 10000 --detections 100000 --classes 8
 
-What is timed begins with boxes in memory. Ours is the whole `DetectionMetric`: updates by batches of 16
-images, then all figures of metrics.json, eleven size ranges among them. Theirs is evaluate, accumulate and
-summarize with COCO's four size ranges; loading (createIndex and loadRes) is told apart. Exit code 1 if a
-figure that both define differs by more than `TOLERANCE`.
+Timing starts with the boxes in memory. For our metric it covers the whole `DetectionMetric`: updates in
+batches of 16 images, then all figures of metrics.json, including eleven size ranges. For the other two it
+covers evaluate, accumulate and summarize with COCO's four size ranges; loading (createIndex and loadRes) is
+reported separately. The exit code is 1 if a figure that both define differs by more than `TOLERANCE`.
 """
 
 import argparse
@@ -26,15 +26,15 @@ from gffpn.metrics.detection import DetectionMetric
 TOLERANCE = 1e-6
 BATCH = 16
 COCO_EDGES = (32, 96)
-# Half a unit of the last decimal that our sides are rounded to: ranges that are closed on both sides then
-# agree with ours, which are half-open
+# Half a unit of the last decimal to which our sides are rounded. Subtracting it makes COCO's closed ranges
+# agree with ours, which are half-open.
 _BELOW = 5e-4
 # name -> position in `COCOeval.stats`
 STATS = {"mAP50_95": 0, "mAP50": 1, "AP_0_32": 3, "AP_32_96": 4, "AP_96_up": 5}
 
 
 class Timed(NamedTuple):
-    """Seconds of one round, and the figures."""
+    """Seconds of one round, and the resulting figures."""
 
     loading: float
     evaluation: float
@@ -42,7 +42,7 @@ class Timed(NamedTuple):
 
 
 def ours(scene: RandomSet, **arguments: Any) -> Timed:
-    """The whole metric, with its own size ranges or those of `arguments`."""
+    """Time our whole metric, with its default size ranges or those in `arguments`."""
     start = time.perf_counter()
     metric = DetectionMetric([str(label) for label in range(scene.classes)], **arguments)
     for first in range(0, len(scene.targets), BATCH):
@@ -53,7 +53,7 @@ def ours(scene: RandomSet, **arguments: Any) -> Timed:
 
 
 def pycocotools(scene: RandomSet) -> Timed:
-    """COCO's own evaluation."""
+    """Time COCO's own evaluation."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -61,7 +61,7 @@ def pycocotools(scene: RandomSet) -> Timed:
 
 
 def faster_coco_eval(scene: RandomSet) -> Timed:
-    """COCO's evaluation with its inner loops in C++."""
+    """Time COCO's evaluation with inner loops in C++."""
     from faster_coco_eval import COCO, COCOeval_faster
 
     return _coco(scene, COCO, COCOeval_faster)
@@ -89,14 +89,16 @@ def _coco(scene: RandomSet, dataset: Any, evaluator: Any) -> Timed:
 
 
 def largest_difference(figures: Mapping[str, float], reference: Mapping[str, float]) -> float:
-    """Of the figures that COCO defines; two that are NaN do not differ."""
+    """Return the largest difference among the figures that COCO defines. Two NaN values count as equal."""
     pairs = [(figures[name], reference[name]) for name in STATS]
     return max(0.0 if math.isnan(a) and math.isnan(b) else abs(a - b) for a, b in pairs)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Time the three in turns, and print what they took and whether they agree."""
-    parser = argparse.ArgumentParser(description="mAP of a large set: seconds, and equality to pycocotools")
+    """Time the three evaluations in turns; print their times and whether their figures agree."""
+    parser = argparse.ArgumentParser(
+        description="time the mAP of a large set and compare it with pycocotools"
+    )
     for name, value in (("images", 10_000), ("detections", 100_000), ("classes", 8), ("rounds", 5)):
         parser.add_argument(f"--{name}", type=int, default=value, help=f"default: {value}")
     asked = parser.parse_args(arguments)
@@ -104,14 +106,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     objects = sum(len(target["labels"]) for target in scene.targets)
     print(
         f"{asked.images} images, {asked.detections} detections, {objects} objects, {asked.classes} classes; "
-        f"medians of {asked.rounds} rounds after one to warm up, {torch.get_num_threads()} threads"
+        f"medians of {asked.rounds} rounds after one warm-up round, {torch.get_num_threads()} threads"
     )
     rounds = _rounds(scene, asked.rounds)
     print(_table(rounds))
     reference = rounds["pycocotools"][0].figures
     difference = largest_difference(ours(scene, size_edges=COCO_EDGES).figures, reference)
     print("pycocotools: " + ", ".join(f"{name} {value:.6f}" for name, value in reference.items()))
-    print(f"largest difference of these: {difference:.1e} (allowed: {TOLERANCE:g})")
+    print(f"largest difference from these: {difference:.1e} (allowed: {TOLERANCE:g})")
     if not difference <= TOLERANCE:
         raise SystemExit(1)
 

@@ -1,4 +1,4 @@
-"""A random set of objects and detections, as validation hands them over and as COCO's files hold them."""
+"""A random set of objects and detections, in the format of our validation and in that of COCO's files."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,11 +11,11 @@ from torch import Tensor
 from gffpn.streams import numpy_stream
 
 SIDE = 640
-"""Pixels of an image."""
+"""Side of an image in pixels."""
 
 
 class RandomSet(NamedTuple):
-    """A random set as validation hands it over: one dict an image."""
+    """A random set in the format of our validation: one dict per image."""
 
     detections: list[dict[str, Tensor]]
     targets: list[dict[str, Any]]
@@ -23,10 +23,11 @@ class RandomSet(NamedTuple):
 
 
 def random_set(images: int, detections: int, classes: int, *, seed: int = 0) -> RandomSet:
-    """Objects of sides 4 to 256 px; detections: jittered copies, several of some objects, and false alarms.
+    """Draw objects with sides of 4 to 256 px, and detections of them with false alarms.
 
-    There are a third as many objects as detections. Of the detections 60 % are copies (a tenth of these of
-    another class), with scores that rise with their overlap; the others lie anywhere.
+    There are a third as many objects as detections. 60 % of the detections are jittered copies of objects,
+    several of some objects; their scores rise with the overlap, and a tenth of them have a random class. The
+    remaining detections are false alarms at random places.
     """
     rng = numpy_stream(seed, "benchmark", "evaluation")
     count, copies = max(1, detections // 3), int(0.6 * detections)
@@ -61,7 +62,7 @@ def random_set(images: int, detections: int, classes: int, *, seed: int = 0) -> 
 
 
 def coco_rows(scene: RandomSet) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The set as COCO's two JSON documents: objects, and results."""
+    """Return the set as COCO's two JSON documents, objects and results."""
     objects = [
         {**row, "id": number, "iscrowd": 0, "area": row["bbox"][2] * row["bbox"][3]}
         for number, row in enumerate(_rows(scene.targets), start=1)
@@ -85,7 +86,7 @@ def _rows(images: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _random_boxes(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-    """xyxy (count, 4), sides log-uniform in 4 to 256 px."""
+    """Return boxes (count, 4) in xyxy format, with sides log-uniform in 4 to 256 px."""
     sides = np.exp(rng.uniform(np.log(4), np.log(256), (count, 1)) + rng.normal(0.0, 0.25, (count, 2)))
     sides = np.minimum(sides, SIDE)
     corners = rng.random((count, 2)) * (SIDE - sides)

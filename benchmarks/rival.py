@@ -1,14 +1,14 @@
-"""Our training beside that of YOLOv8n by Ultralytics, in turns on one machine: trained GFLOP/s and images/s.
+"""Training speed compared with YOLOv8n by Ultralytics, in turns on one machine: GFLOP/s and images/s.
 
-Ultralytics is under the AGPL and no part of this project. It has to be installed by whoever compares, in an
-environment of its own, whose program is called as a user would call it:
+Ultralytics is licensed under the AGPL and is not part of this project. Install it in a separate environment;
+its program is then called as a user would call it:
 
     python -m venv /tmp/ultra && /tmp/ultra/bin/pip install ultralytics
     python -m benchmarks.rival --yolo /tmp/ultra/bin/yolo data=neu_det data.root=/path image_size=224
 
-Both train on the same images for `--epochs` epochs with a validation after each, from random weights.
-Ultralytics' time is the one that its own results.csv tells, ours runs from the call of fit to the end of the
-last validation.
+Both train on the same images from random weights for `--epochs` epochs, with a validation after each epoch.
+The time of Ultralytics is taken from its results.csv; ours runs from the call of fit to the end of the last
+validation.
 """
 
 import argparse
@@ -32,11 +32,11 @@ from gffpn.data.index import DataIndex
 
 MODEL = "yolov8n.yaml"
 ITS_SIZE = 640
-"""Pixels for which Ultralytics tells GFLOPs."""
+"""Image side in pixels for which Ultralytics reports its GFLOPs."""
 
 
 def write_yolo_set(index: DataIndex, folder: Path) -> Path:
-    """The data set as Ultralytics reads it, by links to the images; the path of its YAML file."""
+    """Write a data set in Ultralytics' format, with links to the images; return the path of its YAML file."""
     for split, records in index.splits.items():
         images, labels = (folder / kind / split for kind in ("images", "labels"))
         images.mkdir(parents=True)
@@ -58,7 +58,10 @@ def write_yolo_set(index: DataIndex, folder: Path) -> Path:
 
 
 def rival_round(yolo: str, page: Path, config: Any, images: int, epochs: int) -> dict[str, float]:
-    """One training by Ultralytics."""
+    """Train once with Ultralytics and return images/s and GFLOP/s.
+
+    Raises ValueError with the end of its output if the program fails.
+    """
     size, batch = max(image_size(config)), config.batch_size
     with tempfile.TemporaryDirectory() as folder:
         asked = [f"data={page}", f"imgsz={size}", f"batch={batch}", f"epochs={epochs}", "device=cpu"]
@@ -77,9 +80,12 @@ def rival_round(yolo: str, page: Path, config: Any, images: int, epochs: int) ->
 
 
 def our_round(overrides: Sequence[str], epochs: int) -> dict[str, float]:
-    """One training by ours, in a process of its own like the rival's."""
+    """Train once with this project, in a separate process like the rival's, and return images/s and GFLOP/s.
+
+    Raises ValueError with the end of its output if the training fails.
+    """
     words = [sys.executable, "-m", "gffpn", "benchmark-train", "--json", f"--epochs={epochs}"]
-    words += [*overrides, "trainer.accelerator=cpu"]  # as the rival
+    words += [*overrides, "trainer.accelerator=cpu"]  # the rival trains on the CPU
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ValueError(done.stderr[-1000:])
@@ -88,13 +94,15 @@ def our_round(overrides: Sequence[str], epochs: int) -> dict[str, float]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print each round, then the medians and their ratios."""
+    """Parse the command line and run the comparison."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rival", description=__doc__)
-    parser.add_argument("--yolo", required=True, help="Ultralytics' program, in an environment of its own")
+    parser.add_argument(
+        "--yolo", required=True, help="path of the Ultralytics program, in its own environment"
+    )
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sizes", default="n,s", help="of our detector (default: n,s)")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for train.py")
+    parser.add_argument("--sizes", default="n,s", help="sizes of our detector (default: n,s)")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="overrides as for train.py")
     arguments = parser.parse_args(argv)
     try:
         compare(arguments)
@@ -103,7 +111,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    """The rounds; ValueError, in one line, for what is wrong with the command or with its data."""
+    """Print each round, then the medians and their ratios.
+
+    Raises ValueError with a one-line message if the command or its data is wrong.
+    """
     if shutil.which(arguments.yolo) is None:
         raise ValueError(f"--yolo: no program {arguments.yolo!r}")
     config = compose_checked(arguments.overrides)

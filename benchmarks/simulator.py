@@ -1,8 +1,8 @@
-"""How long a picture takes: `OMP_NUM_THREADS=1 python -m benchmarks.simulator [ROUNDS] [PRESET]`.
+"""Rendering time per image: `OMP_NUM_THREADS=1 python -m benchmarks.simulator [ROUNDS] [PRESET]`.
 
-Milliseconds a picture on one core, by product and in the products' shares, without and with its PNG. The same
-scenes are drawn once a round, so that a busy moment of the machine falls on all of them; a scene's time is
-the median of its rounds.
+Prints milliseconds per image on one core, for each product and averaged over the products by their shares,
+without and with PNG encoding. Every round draws the same scenes once, so that a busy moment of the machine
+affects all of them; the time of a scene is the median over the rounds.
 """
 
 import io
@@ -21,17 +21,17 @@ from tinyindus.write import PNG
 
 SIDES = (320, 640)
 SCENES = 10
-"""Of each product."""
+"""Number of scenes per product."""
 
 
 def scenes_of(product: str, dials: Dials) -> list[int]:
-    """The first scenes of a training split that show a product."""
+    """Return the numbers of the first `SCENES` scenes of the training split that show a product."""
     own = (i for i in count() if product_of(0, "train", i, dials.class_shares) == product)
     return list(islice(own, SCENES))
 
 
 def time_scenes(product: str, side: int, dials: Dials) -> NDArray[np.float64]:
-    """(SCENES, 2) milliseconds of one round: drawn, and drawn and packed as PNG."""
+    """Return the milliseconds of one round (SCENES, 2): drawing, and drawing plus PNG encoding."""
     times = []
     for i in scenes_of(product, dials):
         start = perf_counter()
@@ -43,7 +43,7 @@ def time_scenes(product: str, side: int, dials: Dials) -> NDArray[np.float64]:
 
 
 def main(rounds: int, name: str) -> None:
-    """Print the table."""
+    """Time all products and sides, and print a table."""
     dials = preset(name)
     cells = [(side, product) for side in SIDES for product in PRODUCTS]
     for side, product in cells:
@@ -53,7 +53,7 @@ def main(rounds: int, name: str) -> None:
     weight = {p: sum(c.instances for c in CLASSES if c.product == p) for p in PRODUCTS}
     if dials.class_shares == "equal":
         weight = {p: sum(c.product == p for c in CLASSES) for p in PRODUCTS}
-    print(f"ms a picture, preset {name}, medians of {rounds} rounds over {SCENES} scenes a product")
+    print(f"ms per image, preset {name}, medians of {rounds} rounds over {SCENES} scenes per product")
     for side in SIDES:
         of_all = sum(weight[p] * means[side, p] for p in PRODUCTS) / sum(weight.values())
         for product, (drawn, packed) in [*((p, means[side, p]) for p in PRODUCTS), ("in all", of_all)]:

@@ -1,11 +1,11 @@
-"""Seconds that one short command takes, and what each further run of a sweep adds.
+"""Time of one short command, and the time that each further run of a sweep adds.
 
     python -m benchmarks.startup --rounds 5 data=neu_det data.root=/path/NEU-DET image_size=224
 
-Each round times three commands: an import of torch and lightning alone, one toy run (four training steps, two
-batches of validation and test), and a sweep of three such runs. Round 0 warms up: it draws or reads the data
-set, fills the image cache and compiles the bytecode. The runs are thrown away; W&B is offline unless
-`logger.wandb` says otherwise.
+Each round times three commands: the import of torch and lightning alone, one toy run (four training steps,
+two batches each of validation and test), and a sweep of three such runs. Round 0 is a warm-up: it draws or
+reads the data set, fills the image cache and compiles the bytecode. The runs are discarded. W&B is offline
+unless `logger.wandb` is set otherwise.
 """
 
 import argparse
@@ -23,8 +23,11 @@ SEEDS = ("0", "1", "2")
 
 
 def seconds(words: Sequence[str]) -> float:
-    """The wall time of `python WORDS`. Raises CalledProcessError, and shows what it printed."""
-    # bytecode is written in the warm-up, whatever the environment says
+    """Return the wall time of `python WORDS` in seconds.
+
+    If the command fails, prints its output and raises CalledProcessError.
+    """
+    # the warm-up must write bytecode, even where the environment forbids it
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     start = time.perf_counter()
     done = subprocess.run(
@@ -38,7 +41,7 @@ def seconds(words: Sequence[str]) -> float:
 
 
 def one_round(words: Sequence[str]) -> tuple[float, float, float]:
-    """Seconds of the import, of a command with one run, and of each further run of a sweep."""
+    """Return the seconds of the import, of a command with one run, and of each further run of a sweep."""
     with tempfile.TemporaryDirectory() as folder:
         train = ["-m", "gffpn.verbs.train", *words, f"paths.runs={folder}"]
         imported = seconds(["-c", "import torch, lightning"])
@@ -48,10 +51,12 @@ def one_round(words: Sequence[str]) -> tuple[float, float, float]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure in rounds and print the medians."""
-    parser = argparse.ArgumentParser(description="seconds of a short command, and what a sweep's run adds")
-    parser.add_argument("--rounds", type=int, default=3, help="after one to warm up; default: 3")
-    parser.add_argument("overrides", nargs="*", help="as train.py takes them")
+    """Time the commands in rounds and print the medians."""
+    parser = argparse.ArgumentParser(description="time a short command and each further run of a sweep")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="number of rounds after a warm-up round (default: 3)"
+    )
+    parser.add_argument("overrides", nargs="*", help="overrides as for train.py")
     asked = parser.parse_args(arguments)
     words = [*TOY, "logger.wandb=offline", *asked.overrides]
     taken = []

@@ -8,18 +8,15 @@ epoch with data.on_error=skip. What cannot be skipped is refused again, with the
 import contextlib
 import io
 import logging
-import os
 import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bad_sets import CASES, SIDE, TXT, Case, write, write_good_set
+from commands import command
 
-ROOT = Path(__file__).parents[1]
 FORMS = {
     "yolo": ["data=yolo"],
     "voc": ["data=voc", "data.images=images", "data.annotations=xml"],
@@ -117,11 +114,8 @@ def as_a_user_does(folder: Path, *extra: str) -> str:
         write(name, content)(root)
     (root / "labels" / "h.txt").unlink()
     places = [f"paths.runs={folder}/runs", f"paths.cache={folder}/cache", f"data.root={root}"]
-    command = ["train.py", *FORMS["yolo"], *SMALL, *places, "data.splits=splits", *extra]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
-    )
+    words = ["train.py", *FORMS["yolo"], *SMALL, *places, "data.splits=splits", *extra]
+    done = command(*words)
     text = done.stdout + done.stderr
     assert done.returncode == (0 if extra else 1), text
     assert "Traceback" not in text, text
@@ -133,7 +127,7 @@ def as_a_user_does(folder: Path, *extra: str) -> str:
     )
     counts = f"dropped 4: {', '.join(f'1 {kind}' for kind in kinds)}"
     assert (counts if extra else "4 faults in the data set") in text, text
-    return f"$ python {' '.join(command)}    (exit code {done.returncode})\n{text}\n"
+    return f"$ python {' '.join(words)}    (exit code {done.returncode})\n{text}\n"
 
 
 def main() -> None:

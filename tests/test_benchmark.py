@@ -71,6 +71,7 @@ def benchmark(tmp_path: Path) -> Benchmark:
     return run
 
 
+@pytest.mark.slow
 def test_files_hold_what_was_measured(benchmark: Benchmark, tmp_path: Path) -> None:
     rows, _, code = benchmark("--batch", "3")
     assert code == 0
@@ -99,6 +100,7 @@ def test_files_hold_what_was_measured(benchmark: Benchmark, tmp_path: Path) -> N
     assert int(rows[1]["params"]) < int(rows[0]["params"])
 
 
+@pytest.mark.slow
 def test_the_page_can_be_read(benchmark: Benchmark) -> None:
     rows, page, _ = benchmark("--no-training")
     tables = [part.splitlines() for part in page.split("\n\n") if part.startswith("|")]
@@ -115,6 +117,7 @@ def test_the_page_can_be_read(benchmark: Benchmark) -> None:
     assert "PARTIAL" not in page
 
 
+@pytest.mark.slow
 def test_a_neck_that_refuses_the_size_says_the_multiple(
     benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +130,7 @@ def test_a_neck_that_refuses_the_size_says_the_multiple(
     assert "| refused: multiples of 48 px only |" in page
 
 
+@pytest.mark.slow
 def test_a_neck_that_fails_leaves_the_others(benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
     real, calls = PANet.forward, []
 
@@ -147,6 +151,7 @@ def test_a_neck_that_fails_leaves_the_others(benchmark: Benchmark, monkeypatch: 
     assert "as trained (failed)" in page
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_measured(benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> bool:
         raise KeyboardInterrupt

@@ -3,8 +3,9 @@
 import copy
 import logging
 import math
+import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import pytest
 import torch
@@ -14,9 +15,10 @@ from torchvision.ops import box_iou
 
 from gffpn.detector import Detector
 from gffpn.heads.anchors import COCO_ANCHORS, fitness
-from gffpn.heads.tal import TALDecode, TALHead, TALLoss
+from gffpn.heads.tal import OverlapMeasure, TALDecode, TALHead, TALLoss
 from gffpn.heads.yolov5 import YOLOv5Decode, YOLOv5Head, YOLOv5Loss
 from gffpn.layers.conv import ConvBNAct
+from gffpn.losses import BoxLoss
 from gffpn.pyramid import FitsToBoxes, Level, Levels
 
 SMALL = (Level(64, 8), Level(128, 16), Level(256, 32))
@@ -220,12 +222,26 @@ def test_tal_loss_by_hand() -> None:
     assert found["box"].item() == pytest.approx(7.5 * overlap * (1 - ciou), rel=1e-4)
 
 
+def choices(literal: object) -> str:
+    """A pattern of the end of the message that lists the choices of a Literal type."""
+    return re.escape(f"expected one of {list(get_args(literal))}")
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: TALLoss(TALHead(TINY, 3), box_loss="giou"), "box_loss: got 'giou', expected one of"),
-        (lambda: YOLOv5Loss(YOLOv5Head(TINY, 3), box_loss="giou"), "box_loss: got 'giou', expected one of"),
-        (lambda: TALLoss(TALHead(TINY, 3), overlap="ciou"), "overlap: got 'ciou', expected one of"),
+        (
+            lambda: TALLoss(TALHead(TINY, 3), box_loss="giou"),
+            f"box_loss: got 'giou', {choices(BoxLoss)}",
+        ),
+        (
+            lambda: YOLOv5Loss(YOLOv5Head(TINY, 3), box_loss="giou"),
+            f"box_loss: got 'giou', {choices(BoxLoss)}",
+        ),
+        (
+            lambda: TALLoss(TALHead(TINY, 3), overlap="ciou"),
+            f"overlap: got 'ciou', {choices(OverlapMeasure)}",
+        ),
         (lambda: TALLoss(TALHead(TINY, 3), topk=0), "topk: got 0"),
         (lambda: TALHead(TINY, 3, reg_max=1), "reg_max: got 1"),
         (lambda: TALHead(TINY, 3, start_distance=-1), "start_distance: got -1"),

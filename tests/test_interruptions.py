@@ -66,6 +66,7 @@ def test_a_sweep_killed_while_it_writes_a_checkpoint_loses_nothing(
     assert "goes on with epoch 3" in told
 
 
+@pytest.mark.slow
 def test_a_torn_metrics_file_is_no_finished_run(plain: list[str], finished: RunFolder) -> None:
     folder = finished
     first = folder.metrics.read_text()
@@ -76,6 +77,7 @@ def test_a_torn_metrics_file_is_no_finished_run(plain: list[str], finished: RunF
     assert json.loads(first)["test/mAP50_95"] == json.loads(again.metrics.read_text())["test/mAP50_95"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
 def test_a_torn_checkpoint_is_not_gone_on_from(
     plain: list[str], finished: RunFolder, name: str, capsys: pytest.CaptureFixture
@@ -176,6 +178,7 @@ def test_a_file_that_is_not_whole_never_takes_the_place_of_one_that_is(tmp_path:
     assert [p.name for p in tmp_path.iterdir()] == ["metrics.json"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_fails_the_run_with_a_word(
     plain: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

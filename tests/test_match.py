@@ -56,6 +56,7 @@ def test_every_neck_is_matched_or_says_that_it_has_no_width(neck: str) -> None:
             match(neck, neck, "params", SMALL, classes=9)
 
 
+@pytest.mark.slow
 def test_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
     main(["match", "neck=panet", "to=gffpn", "--json", *SMALL])
     told = json.loads(capsys.readouterr().out)

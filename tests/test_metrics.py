@@ -248,7 +248,7 @@ def test_merged_metrics_are_one() -> None:
 
 def gathered_from(*metrics: DetectionMetric) -> Callable[..., list[Tensor]]:
     """Stands in for the collective call: gives each state of all metrics in turn."""
-    names = metrics[0]._reductions
+    names = metrics[0].metric_state
     states = iter([[dim_zero_cat(getattr(metric, name)) for metric in metrics] for name in names])
     return lambda local, group=None: next(states)
 

@@ -1,12 +1,14 @@
 """Every neck of conf/neck/: a new file there is covered without an edit here."""
 
+import ast
 import copy
 import inspect
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import torch
@@ -20,7 +22,7 @@ from gffpn.config.compose import compose_config
 from gffpn.machine.devices import precision
 from gffpn.optim import decay_groups
 from gffpn.pyramid import Level, Levels, Neck, PartlyUndecayed, levels_at, positions_read, size_multiple
-from golden import CONF, LEVELS, NECKS, RECORD, build, count, count_neck, fingerprint, load
+from golden import LEVELS, NECKS, RECORD, build, count, count_neck, fingerprint, load
 
 PYRAMIDS = {
     "cspdarknet": (Level(32, 4), Level(64, 8), Level(128, 16), Level(256, 32)),
@@ -234,11 +236,22 @@ def changed(key: str, value: object) -> dict[str, Any]:
 CHOICES = [(name, key) for name in NECKS for key, value in settings(name) if isinstance(value, str | bool)]
 
 
+def annotated(name: str, key: str) -> Any:
+    """The type of one of the `settings` in the constructor that takes it."""
+    node = load("neck", name, size="n")
+    *parents, argument = key.split(".")
+    constructor = get_class(node[parents[0]]["_target_"] if parents else node["_target_"])
+    return get_type_hints(constructor.__init__)[argument]
+
+
 @pytest.mark.parametrize(("name", "key"), CHOICES)
-def test_a_nonsense_choice_is_a_value_error(name: str, key: str) -> None:
-    with pytest.raises(InstantiationException, match="got 'nonsense', expected one of") as caught:
+def test_a_nonsense_choice_is_answered_by_the_choices_of_its_type(name: str, key: str) -> None:
+    with pytest.raises(InstantiationException) as caught:
         build("neck", name, PYRAMIDS["cspdarknet"], **changed(key, "nonsense"))
     assert isinstance(caught.value.__cause__, ValueError)
+    listed = re.search(r"got 'nonsense', expected one of (\[.*\])", str(caught.value.__cause__))
+    hint = annotated(name, key)
+    assert ast.literal_eval(listed[1]) == ([True, False] if hint is bool else list(get_args(hint)))
 
 
 NUMBERS = [
@@ -356,7 +369,7 @@ def test_guided_stages_stand_on_any_neck(base: str) -> None:
     strides = [level.stride for level in build("neck", base, levels).out_levels]
     plain = compose_config(["neck=gffpn", f"neck@neck.base={base}"]).neck
     if strides != [strides[0] * 2**i for i in range(max(2, len(strides)))]:
-        with pytest.raises(InstantiationException, match="base: got a neck that gives"):
+        with pytest.raises(InstantiationException, match="base: got a neck with output strides"):
             instantiate(plain, levels, _convert_="all")
         return
     torch.manual_seed(0)
@@ -460,4 +473,3 @@ def test_what_the_guided_pass_costs() -> None:
 def test_levels_of_the_record_are_the_backbones() -> None:
     with torch.device("meta"):
         assert CSPDarknet(depth=1.0, width=1.0).out_levels == LEVELS
-    assert sorted(path.stem for path in (CONF / "neck").glob("*.yaml")) == NECKS

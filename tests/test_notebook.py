@@ -59,6 +59,7 @@ def test_it_shows_finished_runs(tmp_path: Path, kernel: str, monkeypatch: pytest
     assert len(figures) == 2 * FIGURES_A_SET
 
 
+@pytest.mark.slow
 def test_without_runs_it_says_what_to_run(
     tmp_path: Path, kernel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

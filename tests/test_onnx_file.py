@@ -53,6 +53,7 @@ def test_necks(neck: str) -> None:
         torch.testing.assert_close(torch.from_numpy(got), one, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cells", [(8, 12), (16, 24), (5, 3)])
 def test_adaptive_maxima_of_patches_that_do_not_divide_a_map(cells: tuple[int, int]) -> None:
     pool = nn.AdaptiveMaxPool2d((8, 6))
@@ -112,6 +113,7 @@ def assert_same(ours: list[dict[str, Tensor]], theirs: list[dict[str, Tensor]]) 
         torch.testing.assert_close(other["scores"], one["scores"], atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rule",
     [
@@ -131,6 +133,7 @@ def test_the_rule_of_suppression_is_the_same(rule: dict[str, Any]) -> None:
     assert torch.equal(ours[0]["boxes"], ours[2]["boxes"])
 
 
+@pytest.mark.slow
 def test_suppression_by_hand() -> None:
     """IoU of the first two is 16 / 20: the worse goes in its own class, and stays in another."""
     boxes = torch.tensor([[[0.0, 0, 4, 4], [0, 0, 4, 5], [0, 0, 4, 5], [70, 70, 90, 90], [-4, -4, 2, 2]]])

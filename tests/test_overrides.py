@@ -194,6 +194,7 @@ def test_a_neck_that_takes_certain_sizes_only_says_a_number(neck: str) -> None:
     assert multiple >= 1
 
 
+@pytest.mark.slow
 def test_every_composition_is_right_as_it_stands() -> None:
     for group in ("neck", "head", "data", "optim", "augment", "size", "backbone"):
         for path in (CONF / group).glob("*.yaml"):

@@ -146,7 +146,7 @@ FORGIVABLE = [
     ),
     (coco, b_image(id=11.0), "unreadable annotation", "id is 11.0, expected a whole number"),
     (coco, b_image(id=True), "unreadable annotation", "id is True, expected a whole number"),
-    (coco, b_image(file_name="images/b.png"), "missing image", "images/b.png is there: data.images=. may"),
+    (coco, b_image(file_name="images/b.png"), "missing image", "images/b.png exists: try data.images=."),
     (coco, b_image(file_name="d" * 5000 + "/b.png"), "missing image", "ddd/b.png: no such file"),
     (coco, b_image(file_name="\0\n/b.png"), "path that leaves the root", r"\\x00\\n/b.png"),
     (coco, b_image(file_name="\ud800/b.png"), "path that leaves the root", r"\\ud800/b.png"),

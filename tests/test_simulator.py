@@ -125,6 +125,7 @@ def test_no_contrast_means_nothing_to_see() -> None:
         assert np.array_equal(scene.pixels, picture(i, none, with_defects=False).pixels)
 
 
+@pytest.mark.slow
 def test_noise_inside_boxes_is_the_noise_outside() -> None:
     """At contrast 0, in units of the noise's model; saturated pixels have none."""
     inside: list[NDArray[np.float64]] = []
@@ -156,6 +157,7 @@ def test_every_class_appears_in_its_share() -> None:
     assert small == set(range(len(CLASSES)))
 
 
+@pytest.mark.slow
 def test_sides_follow_the_table() -> None:
     sides: dict[int, list[float]] = {k: [] for k in range(len(CLASSES))}
     for i in range(100):

@@ -4,6 +4,7 @@ import json
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tinyindus.dials import PRESETS, Dials, preset
 from tinyindus.labels import JITTER
 from tinyindus.scene import render
 from tinyindus.store import write_dataset
-from tinyindus.write import run_lengths
+from tinyindus.write import run_lengths, write_pictures
 
 SIZE = (192, 224)
 
@@ -275,12 +276,11 @@ def test_a_share_of_the_labels_is_spoilt(tmp_path: Path) -> None:
 def test_two_writers_draw_a_set_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
 
-    def draw(folder: Path, *rest: object) -> None:
-        drawn.append(folder)
-        original(folder, *rest)
+    def counted(*given: Any) -> Any:
+        drawn.append(given)
+        return write_pictures(*given)
 
-    original = store._draw
-    monkeypatch.setattr(store, "_draw", draw)
+    monkeypatch.setattr(store, "write_pictures", counted)
     threads = [threading.Thread(target=small(tmp_path).index) for _ in range(2)]
     for thread in threads:
         thread.start()

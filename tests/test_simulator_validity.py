@@ -70,6 +70,7 @@ def patch_finding(scenes: dict[str, list[Trial]], retouch: Retouch | None) -> Fi
     return nothing.patch_finding(train, test, "", epochs=8, bounded=True)
 
 
+@pytest.mark.slow
 class TestNothing:
     def test_contrast_0_is_the_scene_without_its_defects(self, scenes: dict[str, list[Trial]]) -> None:
         changed = [s for s in scenes["test"] if (s.picture.pixels != s.blank.pixels).any()]
@@ -106,6 +107,7 @@ class TestNothing:
         assert not finding.holds, finding
 
 
+@pytest.mark.slow
 class TestThumbnail:
     def finding(self, scenes: dict[str, list[Trial]], retouch: Retouch | None = None) -> Finding:
         train, test = (thumbnail.twins(scenes[split], retouch) for split in ("train", "test"))
@@ -135,6 +137,7 @@ class TestPrior:
         assert not finding.holds, finding
 
 
+@pytest.mark.slow
 class TestContext:
     def auc(self, match: float) -> float:
         train, test = (context.crops(n, split, match, 256) for n, split in ((50, "train"), (36, "test")))

@@ -15,6 +15,7 @@ TOY = ["image_size=64", "trainer.accelerator=cpu"]
 OPTIONS = Options(out=Path("."), classes=3, rounds=1, seconds=0.0, batch=2, training=False)
 
 
+@pytest.mark.slow
 def test_files_hold_every_form(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     words = ["--rounds", "1", "--seconds", "0", "--batch", "3", "--out", str(tmp_path)]
     verbs(["speed", "neck=none", *TOY, *words])
@@ -93,7 +94,7 @@ def test_a_cuda_graph_gives_what_its_network_gives() -> None:
 def test_wrong_words_are_refused(capsys: pytest.CaptureFixture) -> None:
     for words, told in (
         (["neck=fnp"], "did you mean 'fpn'"),
-        (["--run", "/nowhere"], "/nowhere: no run"),
+        (["--run", "/nowhere"], "/nowhere: not a run"),
         (["--batch", "0"], "--batch: got 0"),
     ):
         with pytest.raises(SystemExit) as leaving:

@@ -181,6 +181,7 @@ def test_a_wrong_value_is_one_line(
     assert told in line
 
 
+@pytest.mark.slow
 def test_images_without_objects_train(tiny: list[str], squares: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     for folder in ("images", "labels", "splits"):

@@ -58,6 +58,7 @@ def test_limits_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert limits.copy_gbytes > 0
 
 
+@pytest.mark.slow
 def test_a_training_is_timed_from_end_to_end(
     tiny: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""How checkpoints are written and read: whole or not at all, and without running what they say."""
+"""Checkpoint files that are written atomically and loaded without executing code from them."""
 
 import io
 from pathlib import Path
@@ -12,14 +12,14 @@ from gffpn.files.writing import whole_file
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Replaces a checkpoint in one step.
+    """Checkpoint writer that replaces a file in one step, and reader that never unpickles code.
 
-    Lightning writes to the system's folder for temporary files and moves the file from there: where that is
-    another disk, the move is a copy, and a kill leaves a torn file under the checkpoint's own name.
+    Lightning writes to the system's temporary folder and moves the file from there. If that folder is on
+    another disk, the move is a copy, and a kill leaves an incomplete file under the checkpoint's final name.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        # by way of memory: torch hides what the system says of a full disk
+        # serialise in memory: torch.save hides the system's error message when the disk is full
         content = io.BytesIO()
         torch.save(checkpoint, content)
         with whole_file(Path(path)) as draft:
@@ -28,15 +28,15 @@ class WholeCheckpoints(TorchCheckpointIO):
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        # a checkpoint may come from elsewhere: never unpickle code, whatever the caller asks for
+        # a checkpoint may come from someone else: never unpickle code, even if the caller asks for it
         return torch.load(path, map_location=map_location, weights_only=True)
 
 
 class MovableCheckpoint(ModelCheckpoint):
-    """Keeps what it knows of the best epoch when the run's folder has moved since.
+    """Checkpoint callback that keeps its record of the best epoch after the run's folder has been moved.
 
-    Lightning forgets the best score there, so that the next epoch would replace a better one; and it would
-    delete the best checkpoint of the old place.
+    In that case Lightning forgets the best score, so that the next epoch would replace a better one, and it
+    would delete the best checkpoint in the old folder.
     """
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

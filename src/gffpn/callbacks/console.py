@@ -1,4 +1,4 @@
-"""One printed line an epoch: what a log file or a pipe shows of a long run."""
+"""One printed line per epoch, to follow a long run in a log file or through a pipe."""
 
 import time
 from typing import Any
@@ -8,7 +8,10 @@ from lightning.pytorch.callbacks import Callback
 
 
 class EpochLines(Callback):
-    """Prints loss, val mAP50, speed, time left; logs the training time, kept over resumptions."""
+    """Callback that prints a line per epoch and logs the training time, which is kept across resumptions.
+
+    The line shows the losses, val mAP50, the speed, and the time spent and left.
+    """
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -25,12 +28,12 @@ class EpochLines(Callback):
         self._images += len(batch["images"])
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.state.fn == "fit":  # so that a curve can be drawn over time as well as over epochs
+        if trainer.state.fn == "fit":  # allows curves to be plotted over time as well as over epochs
             minutes = (self.seconds + time.monotonic() - self._epoch_start) / 60
             pl_module.log("train/minutes", minutes, sync_dist=True)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """An epoch ends with its validation."""
+        """Print the epoch's line; every epoch ends with its validation."""
         spent = time.monotonic() - self._epoch_start
         self.seconds += spent
         self._epoch_start = time.monotonic()
@@ -56,6 +59,6 @@ class EpochLines(Callback):
 
 
 def trained_minutes(trainer: L.Trainer) -> float:
-    """Minutes of training and validation, over all attempts."""
+    """Return the minutes spent on training and validation, summed over all attempts."""
     (clock,) = (callback for callback in trainer.callbacks if isinstance(callback, EpochLines))  # type: ignore[attr-defined]
     return clock.seconds / 60

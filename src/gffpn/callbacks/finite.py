@@ -1,4 +1,4 @@
-"""Stops a run whose loss is no longer a number, and says which images it had just seen."""
+"""Check that stops a run whose loss is no longer finite, naming the images of the latest steps."""
 
 import math
 from typing import Any
@@ -9,20 +9,20 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 Step = tuple[int, float, list[str]]
-"""Number, loss, and the names of the images of one step of one process."""
+"""Step number, loss and image names of one step in one process."""
 SHOWN = 8
-"""File names that the message itself tells; all of them stand in the traceback."""
+"""Largest number of file names in the message; the traceback lists all of them."""
 
 
 class LossNotFiniteError(ArithmeticError):
-    """The loss became NaN or infinite. Its notes name the images of every step since the last check."""
+    """Error for a NaN or infinite loss. Its notes list the images of every step since the last check."""
 
 
 class FiniteLoss(Callback):
-    """Checks the losses of every `every` steps at once, so that a GPU is not waited for at each step.
+    """Callback that checks the losses of `every` steps together, to avoid waiting for the GPU at each step.
 
-    The checkpoints of finished epochs stay as they are: no epoch is saved before its losses are checked.
-    Raises LossNotFiniteError.
+    The checkpoints of finished epochs stay intact: no epoch is saved before its losses are checked.
+    Raises LossNotFiniteError if a loss is NaN or infinite.
     """
 
     def __init__(self, every: int = 10) -> None:
@@ -51,7 +51,10 @@ class FiniteLoss(Callback):
 
 
 def _gathered(told: list[Step], world_size: int) -> list[list[Step]]:
-    """What every process has to tell, so that all stop together: a bad loss spreads to all weights."""
+    """Return the steps reported by each process.
+
+    All processes must stop together, as a bad loss spreads to all weights.
+    """
     if world_size == 1:
         return [told]
     everywhere: list[list[Step]] = [[] for _ in range(world_size)]
@@ -60,7 +63,7 @@ def _gathered(told: list[Step], world_size: int) -> list[list[Step]]:
 
 
 def _error(everywhere: list[list[Step]], epoch: int) -> LossNotFiniteError:
-    """The error that names the earliest bad step's images, and in its notes every step's."""
+    """Return the error that names the images of the earliest bad step; its notes list those of every step."""
     steps = sorted(
         (step, rank, loss, names) for rank, told in enumerate(everywhere) for step, loss, names in told
     )

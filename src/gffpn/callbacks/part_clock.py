@@ -1,4 +1,4 @@
-"""Where the time of a training epoch goes."""
+"""Profiler for the time that each part of a training epoch takes."""
 
 import time
 from collections import defaultdict
@@ -10,7 +10,7 @@ from torch import nn
 EPOCH = "run_training_epoch"
 STEP = "loss, logging"
 REST = "trainer's loops"
-# the part of a training to which Lightning's action of such a name belongs; the first that fits
+# text in the name of a Lightning action, and the part that it counts towards; the first match applies
 PARTS = (
     ("train_dataloader_next", "images"),
     ("save_checkpoint", "checkpoints"),
@@ -28,9 +28,10 @@ PARTS = (
 
 
 class PartClock(Profiler):
-    """Shares the time of one epoch out among its parts, the innermost known one that runs.
+    """Profiler that divides the time of one epoch among its parts.
 
-    In that epoch the device is waited for at each change of part; in those before it, it is not.
+    Time is attributed to the innermost known part that is running. During that epoch, each change of part
+    waits for the device; earlier epochs run without waiting.
     """
 
     def __init__(self, epoch: int, wait: Callable[[], None]) -> None:
@@ -69,7 +70,7 @@ class PartClock(Profiler):
         self._running.pop()
 
     def watch(self, module: nn.Module, name: str) -> None:
-        """Make a module's forward pass a part of its own, in training steps."""
+        """Measure a module's forward pass in training steps as a separate part called `name`."""
 
         def before(*_: object) -> None:
             if self._running and self._running[-1] == STEP:

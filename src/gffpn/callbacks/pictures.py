@@ -1,4 +1,4 @@
-"""Some evaluated images with their boxes: a PNG in the run's folder, and W&B's own overlays."""
+"""Evaluated images with their boxes, as a PNG in the run's folder and as W&B overlays."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,17 +13,17 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torchvision.utils import make_grid
 
-# a picture shows what the detector would report, not the tail that average precision wants
+# show what the detector would report, without the low-scoring tail that average precision needs
 SHOWN_SCORE = 0.25
 COLUMNS = 4
 SHOWN_WIDTH = 448
-"""Pixels, about: smaller images are enlarged by a whole factor."""
+"""Approximate width in pixels; smaller images are enlarged by an integer factor."""
 
 
 class Pictures(Callback):
-    """Draws the first images of val (each epoch, to `val.png`) and of test (`test.png`).
+    """Callback that draws the first images of val (each epoch, to `val.png`) and of test (to `test.png`).
 
-    Ground truth is green, detections (score 0.25 and up) are orange.
+    Ground truth is green; detections with a score of at least 0.25 are orange.
     """
 
     def __init__(self, folder: Path, *, count: int) -> None:
@@ -61,7 +61,7 @@ class Pictures(Callback):
         classes = trainer.datamodule.index.classes  # type: ignore[attr-defined]
         self.folder.mkdir(parents=True, exist_ok=True)
         grid = make_grid([drawn(*row, classes) for row in kept], nrow=COLUMNS, padding=4)
-        # every epoch waits for it: the fast level, a sixth larger, takes a quarter of the time
+        # every epoch waits for this: level 1 takes a quarter of the time for a file that is a sixth larger
         picture = Image.fromarray(grid.permute(1, 2, 0).numpy())
         picture.save(self.folder / f"{split}.png", compress_level=1)
         for logger in trainer.loggers:
@@ -76,7 +76,7 @@ class Pictures(Callback):
 def drawn(
     image: Tensor, target: dict[str, Tensor], found: dict[str, Tensor], classes: Sequence[str]
 ) -> Tensor:
-    """A uint8 (3, h, w) picture of an image (3, H, W) with its boxes, enlarged if it is small."""
+    """Draw the boxes on an image (3, H, W), enlarged if it is small; return a uint8 picture (3, h, w)."""
     height, width = image.shape[-2:]
     zoom = max(1, round(SHOWN_WIDTH / width))
     pixels = Image.fromarray(image.cpu().permute(1, 2, 0).numpy())
@@ -86,13 +86,13 @@ def drawn(
     detections = zip(found["labels"][shown].tolist(), found["scores"][shown].tolist(), strict=True)
     told = [f"{classes[label]} {score:.2f}" for label, score in detections]
     truth = [classes[label] for label in target["labels"].tolist()]
-    # the truth is named above its box, a detection below, so that both can be read
+    # ground truth is labelled above its box and a detection below, so that both can be read
     for boxes, names, colour, below in (
         (target["boxes"], truth, "lime", False),
         (found["boxes"][shown], told, "orange", True),
     ):
         for (x1, y1, x2, y2), name in zip((boxes.float().cpu() * zoom).tolist(), names, strict=True):
-            # a border stands outside the object that it marks
+            # the outline must not cover the object that it marks
             pen.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline=colour)
             pen.text((x1, y2 + 2) if below else (x1, y1 - 2), name, colour, anchor="la" if below else "ld")
     return torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)
@@ -101,10 +101,10 @@ def drawn(
 def overlay(
     image: Tensor, target: dict[str, Tensor], found: dict[str, Tensor], classes: Sequence[str]
 ) -> dict[str, Any]:
-    """Ground truth and detections on a (3, H, W) image, in the form of `wandb.Image(boxes=...)`."""
+    """Return ground truth and detections of an image (3, H, W) in the form of `wandb.Image(boxes=...)`."""
     names = dict(enumerate(classes))
     height, width = image.shape[-2:]
-    # W&B takes whole pixels or fractions of a side; a small box needs the fractions
+    # W&B accepts integer pixels or fractions of a side; small boxes need the fractions
     sides = torch.tensor([width, height, width, height])
     truth, boxes = target["boxes"].float().cpu() / sides, found["boxes"].float().cpu() / sides
     shown = found["scores"] >= SHOWN_SCORE

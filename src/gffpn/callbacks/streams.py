@@ -1,4 +1,4 @@
-"""What a network draws while it trains (dropout, stochastic depth) comes from a stream of its own."""
+"""Separate random stream for the numbers drawn by a network in training (dropout, stochastic depth)."""
 
 from typing import Any
 
@@ -10,7 +10,10 @@ from gffpn.streams import derive_seed
 
 
 class StepStream(Callback):
-    """Seeds torch before each step from (seed, step, rank) alone, so that a resumed run draws the same."""
+    """Callback that seeds torch before each step.
+
+    The seed depends on (seed, step, rank) only, so that a resumed run draws the same numbers.
+    """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -19,7 +22,7 @@ class StepStream(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         seed = derive_seed(self.seed, "step", trainer.global_step, trainer.global_rank)
-        # what draws here, by name: torch.manual_seed looks for every kind of device, for a millisecond
+        # seed only the generators in use: torch.manual_seed checks for every kind of device, in a millisecond
         torch.default_generator.manual_seed(seed)
         device = trainer.strategy.root_device
         if device.type != "cpu":

@@ -1,4 +1,4 @@
-"""What the attention of GF-FPN does while it trains: it starts near uniform, which starves LSAM."""
+"""Statistics of GF-FPN's attention during training: it starts near uniform, which starves LSAM."""
 
 import math
 
@@ -12,9 +12,11 @@ from gffpn.necks.gffpn.lpam import LPAM
 
 
 class AttentionTelemetry(Callback):
-    """Logs, of the first validation batch, each LPAM's row entropy over log C (1: uniform) and A X's rank.
+    """Callback that logs two statistics of each LPAM with FCCFM on the first validation batch.
 
-    Keys: `attention/<module>/row_entropy` and `attention/<module>/effective_rank`. Without FCCFM: nothing.
+    `attention/<module>/row_entropy`: mean row entropy of A, divided by log C (1 for uniform attention).
+    `attention/<module>/effective_rank`: mean effective rank of A X.
+    Nothing is logged for a network without FCCFM.
     """
 
     def __init__(self) -> None:
@@ -32,7 +34,7 @@ class AttentionTelemetry(Callback):
         if batch_idx == 0:
             for name, module in pl_module.named_modules():
                 if isinstance(module, LPAM) and isinstance(module.attention, FCCFM):
-                    # a guided stage calls LPAM's two parts by itself; both ways begin with the context
+                    # a guided stage calls LPAM's two parts directly; either way, the context runs first
                     self._hooks.append(module.context.register_forward_hook(self._keeper(name)))
 
     def _keeper(self, name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
@@ -53,7 +55,7 @@ class AttentionTelemetry(Callback):
             lpam = modules[name]
             assert isinstance(lpam, LPAM)
             count = len(features)
-            # logged in any case: the processes of a run must log the same names
+            # NaN is logged too: all processes of a run must log the same names
             entropy = rank = torch.tensor(math.nan)
             if features.isfinite().all():
                 inside = lpam.inspect(features.float())

@@ -26,13 +26,15 @@ Reader = Callable[[Path], NDArray[np.uint8]]
 
 
 class ImageCache:
-    """The images of one split as uint8 (3, H, W) arrays, by position; read-only.
+    """Cache of the images of one split as uint8 (3, H, W) arrays, indexed by position; read-only.
 
-    mode "disk": one memory-mapped file in a folder named after `folder`, size and files; built once, shared
-    by all processes and runs. "ram": one array in memory. "none": decoded at each read. A disk that cannot
-    hold the file turns "disk" into "none", with a warning.
+    With mode "disk", the images are in one memory-mapped file, built once and shared by all processes and
+    runs; its folder is named after `folder`, the image size and the source files. With "ram", they are in one
+    array in memory. With "none", each image is decoded at each read. If the disk cannot hold the file, "disk"
+    falls back to "none" with a warning.
 
-    Raises ValueError for another mode, DataError if a file is not the image that its record promises.
+    Raises ValueError for any other mode, and DataError if a file does not contain the image described by its
+    record.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class ImageCache:
         return self._pixels[number]
 
     def __getstate__(self) -> dict[str, Any]:
-        # a memory map would be pickled with all its bytes, where workers are spawned and not forked
+        # spawned workers (unlike forked ones) receive a pickle, which would hold all bytes of the memory map
         return self.__dict__ | ({"_pixels": None} if self.mode == "disk" else {})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -82,11 +84,11 @@ class ImageCache:
 
     @property
     def file(self) -> Path:
-        """Path of the pixels in mode "disk"; images.json in its folder, written last, holds its length."""
+        """Path of the pixels in mode "disk"; images.json next to it, written last, holds shape and length."""
         return self.folder / "images.npy"
 
     def _open(self) -> NDArray[np.uint8] | None:
-        """Map the file if it exists and is complete."""
+        """Return the memory-mapped file, or None if it is missing or incomplete."""
         try:
             whole = json.loads(self.file.with_suffix(".json").read_text()) == self._facts()
         except (FileNotFoundError, json.JSONDecodeError):
@@ -101,7 +103,7 @@ class ImageCache:
     def _build_on_disk(self) -> None:
         try:
             with alone(self.folder / "lock", waits_for=f"the image cache {self.folder}"):
-                # another run may have built it while this one waited
+                # another run may have built the cache while this one waited for the lock
                 if self._open() is None:
                     self._write()
             self._pixels = self._open()
@@ -115,7 +117,11 @@ class ImageCache:
             )
 
     def _write(self) -> None:
-        """Write through a file object: on a full disk, writing to a memory map would kill the process."""
+        """Write the pixels, then images.json.
+
+        The pixels are written through a file object because writing to a memory map on a full disk would kill
+        the process.
+        """
         log.info("caching %d images in %s", len(self), self.folder)
         needed = len(self) * 3 * self.image_size[0] * self.image_size[1]
         free = shutil.disk_usage(self.folder).free
@@ -140,7 +146,7 @@ class ImageCache:
         os.fsync(stream.fileno())
 
     def _decoded(self) -> Iterator[NDArray[np.uint8]]:
-        """Decode all images, in order."""
+        """Yield all images in order, decoded and letterboxed."""
         return in_threads(self._letterboxed, range(len(self)), "Caching images")
 
     def _letterboxed(self, number: int) -> NDArray[np.uint8]:
@@ -155,7 +161,10 @@ class ImageCache:
 
 
 def source_digest(records: Sequence[ImageRecord]) -> str:
-    """Return 8 hex digits over the files' paths, sizes and times: an index does not cover the pixels."""
+    """Return 8 hex digits of a hash of the files' paths, sizes and modification times.
+
+    The cache needs it because the fingerprint of a data index does not cover the pixels.
+    """
     digest = hashlib.sha256()
     for record in records:
         facts = os.stat(record.path)

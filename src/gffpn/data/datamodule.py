@@ -1,4 +1,4 @@
-"""From a data index to the batches that Lightning asks for."""
+"""Lightning data module: batches from a data index."""
 
 import sys
 from pathlib import Path
@@ -23,15 +23,16 @@ STAGE_SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)
 
 
 class DetectionData(L.LightningDataModule):
-    """Train, val and test batches (see `Batch`): with one seed they are the same for every network.
+    """Train, val and test batches (see `Batch`), which are the same for every network with the same seed.
 
-    image_size (H, W). batch_size counts the images of a step, over all devices. workers: processes a
-    each loader; their number changes no batch. max_epochs fixes when the last epochs of augmentation begin.
-    cache: see `ImageCache`.
+    `image_size` is (H, W). `batch_size` is the number of images per step, over all devices. `workers` is the
+    number of processes per loader; it does not affect the batches. `max_epochs` determines which epochs are
+    the last ones, in which `augment` turns mosaic off. For `cache`, see `ImageCache`.
 
-    The sampler shards over devices by itself: the Trainer needs `use_distributed_sampler=False`.
+    The sampler itself shards over devices, so the Trainer needs `use_distributed_sampler=False`.
 
-    Raises ValueError for numbers that are not positive, an unknown cache mode, or fewer images than devices.
+    Raises ValueError for sizes below 1, negative `workers`, an unknown cache mode, a `batch_size` that is not
+    a multiple of the number of devices, or fewer images than devices.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class DetectionData(L.LightningDataModule):
         if min(*image_size, batch_size) < 1 or workers < 0:
             raise ValueError(
                 f"data: got image_size={image_size}, batch_size={batch_size}, workers={workers}, "
-                f"expected 1 or more of each, workers 0 or more"
+                f"expected sizes of at least 1 and workers >= 0"
             )
         one_of("cache", cache, CacheMode)
         self.index = index
@@ -68,13 +69,13 @@ class DetectionData(L.LightningDataModule):
         self.datasets: dict[str, DetectionDataset] = {}
 
     def prepare_data(self) -> None:
-        """Build the disk cache in one process per machine, before the others look for it."""
+        """Build the disk cache in one process per machine, before the other processes open it."""
         if self.cache == "disk":
             for split in SPLITS:
                 self._images(split)
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the splits that the stage needs, or all of them for None."""
+        """Open the splits that `stage` needs, or all splits if it is None."""
         for split in SPLITS if stage is None else STAGE_SPLITS[stage]:
             if split not in self.datasets:
                 train = split == "train"
@@ -96,19 +97,22 @@ class DetectionData(L.LightningDataModule):
         return self.caches[split]
 
     def train_dataloader(self) -> DataLoader[Item]:
-        """Return batches of the training split, shuffled and augmented."""
+        """Return a loader of the training split, shuffled and augmented."""
         return self._loader("train")
 
     def val_dataloader(self) -> DataLoader[Item]:
-        """In order, each image once."""
+        """Return a loader of the validation split, with each image once and in order."""
         return self._loader("val")
 
     def test_dataloader(self) -> DataLoader[Item]:
-        """In order, each image once."""
+        """Return a loader of the test split, with each image once and in order."""
         return self._loader("test")
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """As Lightning's; nothing on a CPU, where a look at every target takes half a millisecond."""
+        """Move a batch to `device` as Lightning does, but return it unchanged on a CPU.
+
+        There, Lightning would spend half a millisecond on visiting every target.
+        """
         if device.type == "cpu":
             return batch
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
@@ -130,9 +134,10 @@ class DetectionData(L.LightningDataModule):
             )
         if len(dataset) < world_size:
             raise ValueError(
-                f"{split}: got {len(dataset)} images, expected {world_size}, one a device, or more"
+                f"{split}: got {len(dataset)} images, expected at least {world_size}, one per device"
             )
-        # forked workers start in milliseconds, others import torch again (seconds); macOS cannot fork safely
+        # forked workers start in milliseconds, spawned ones in seconds because they import torch again; macOS
+        # cannot fork safely
         context = "fork" if self.workers and sys.platform == "linux" else None
         return DataLoader(
             dataset,
@@ -143,16 +148,16 @@ class DetectionData(L.LightningDataModule):
             pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
             multiprocessing_context=context,
             persistent_workers=self.workers > 0,
-            # a loader without a generator draws a number from the global one at each epoch's start
+            # without a generator, a loader draws from the global one at the start of each epoch
             generator=torch.Generator().manual_seed(derive_seed(self.seed, "loader", split)),
         )
 
     def count_thinner(self, side: float) -> dict[str, int]:
-        """Count, by split, boxes with a side below this in network pixels, before augmentation."""
+        """Return the number of boxes per split with a side below `side` network pixels, unaugmented."""
         return {split: int((self.boxes_wh(split).amin(1) < side).sum()) for split in SPLITS}
 
     def boxes_wh(self, split: str = "train") -> Tensor:
-        """Return every box's width and height in network pixels before augmentation, float32 (M, 2)."""
+        """Return the width and height of every box, float32 (M, 2), in network pixels before augmentation."""
         sizes = [np.zeros((0, 2), np.float32)]
         for record in self.index.splits[split]:
             boxes = Letterbox.fit((record.height, record.width), self.image_size).to_network(record.boxes)

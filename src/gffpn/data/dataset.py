@@ -1,4 +1,4 @@
-"""A split as a dataset of (image, target), and the collation of samples into a batch."""
+"""Dataset of the (image, target) samples of a split, and their collation into batches."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, TypedDict
@@ -17,45 +17,46 @@ from gffpn.streams import numpy_stream
 
 
 class Images(Protocol):
-    """Letterboxed images by position, uint8 (3, H, W)."""
+    """Letterboxed images, uint8 (3, H, W), indexed by position."""
 
     def __getitem__(self, number: int, /) -> NDArray[np.uint8]: ...
 
 
 class Target(TypedDict):
-    """The ground truth of one image."""
+    """Ground truth of one image."""
 
     boxes: Tensor
     """float32 (M, 4) xyxy in network pixels"""
     labels: Tensor
     """int64 (M,)"""
     image_index: int
-    """Position in the split; of the first image, where several were mixed."""
+    """Position of the image in the split; for a mosaic, the position of its first image."""
     scale: float
-    """Network pixels per native pixel, before augmentation: in evaluation, `boxes / scale` are native."""
+    """Network pixels per native pixel before augmentation; in evaluation, `boxes / scale` are native."""
     lost_boxes: int
-    """Boxes that augmentation cut away or shrank too far."""
+    """Number of boxes that augmentation cropped away or shrank too far."""
     sources: tuple[int, ...]
-    """Positions in the split of all images that went into this one."""
+    """Positions in the split of all images that were combined into this one."""
 
 
 Item = tuple[Tensor, Target]
 
 
 class Batch(TypedDict):
-    """A batch of a data loader."""
+    """Batch returned by a data loader."""
 
     images: Tensor
     """uint8 (N, 3, H, W)"""
     targets: list[Target]
     lost_boxes: int
-    """Sum over the targets."""
+    """Sum of `lost_boxes` over the targets."""
 
 
 class DetectionDataset(Dataset[Item]):
-    """Samples as `dataset[epoch, position]`: with augmentation they depend on these two and the seed alone.
+    """Dataset of samples `dataset[epoch, position]`, which depend only on epoch, position and seed.
 
-    Without augmentation the epoch does not matter. Any process and any order give the same sample.
+    Without augmentation, they depend on the position only. Every process gets the same sample, in whichever
+    order the samples are read.
     """
 
     def __init__(
@@ -79,12 +80,12 @@ class DetectionDataset(Dataset[Item]):
         return len(self.records)
 
     def letterbox(self, position: int) -> Letterbox:
-        """Return the fit of the image at this position to the network's input."""
+        """Return the letterbox that fits the image at `position` to the network's input."""
         record = self.records[position]
         return Letterbox.fit((record.height, record.width), self.image_size)
 
     def source(self, position: int) -> Source:
-        """Return the image at this position without padding, and its boxes in network pixels."""
+        """Return the image at `position` without padding, with its boxes in network pixels."""
         fit = self.letterbox(position)
         pixels = fit.covered(self.images[position])
         return Source(pixels, fit.to_network(self.records[position].boxes), self.records[position].labels)
@@ -95,7 +96,7 @@ class DetectionDataset(Dataset[Item]):
         if self.augment is None:
             record = self.records[position]
             boxes = self.letterbox(position).to_network(record.boxes)
-            # a copy, as the cache may be read-only
+            # copied because the cache may be read-only
             image = torch.from_numpy(self.images[position].copy())
             return image, _target(boxes, record.labels, position, scale, lost_boxes=0, sources=(position,))
         sources: list[int] = []
@@ -137,10 +138,10 @@ def _target(
 
 
 class Targets(list[Target]):
-    """A list of targets that a worker sends to the main process as two arrays; it arrives as a list.
+    """List of targets that is pickled as two arrays and unpickled as a plain list.
 
-    Each tensor would travel as an open file, two per image, and a large batch would exceed the limit of open
-    files.
+    Otherwise, a worker would send each tensor to the main process as an open file, two per image, and a large
+    batch would exceed the limit on open files.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -165,7 +166,7 @@ def _unpacked(
 
 
 def collate(samples: Sequence[Item]) -> Batch:
-    """Stack images, list targets, sum lost boxes."""
+    """Collate samples into a batch: stack the images, list the targets and sum the lost boxes."""
     images, targets = zip(*samples, strict=True)
     return {
         "images": torch.stack(images),

@@ -1,4 +1,4 @@
-"""The result of every reader: the images of a data set, their boxes and their splits."""
+"""Data index, the result of every reader: the images of a data set, their boxes and their splits."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ SPLITS = ("train", "val", "test")
 
 
 class DataError(ValueError):
-    """A data set that cannot be used as it is; the message names each file and its fault."""
+    """Raised for a data set that cannot be used; the message names each file and its fault."""
 
 
 @dataclass(frozen=True)
@@ -21,32 +21,35 @@ class ImageRecord:
 
     path: Path
     name: str
-    """Identifies the image within its data set: the path below the root, with forward slashes."""
+    """Unique name within the data set: the path relative to the root, with forward slashes."""
     height: int
     width: int
     boxes: NDArray[np.float32]
-    """(M, 4) xyxy in native pixels, 0 <= x1 < x2 <= width."""
+    """(M, 4) xyxy in native pixels, with 0 <= x1 < x2 <= width and likewise for y."""
     labels: NDArray[np.int64]
     """(M,) positions in the data set's `classes`."""
     group: str = ""
-    """Images that share an origin share a group; empty: the image is its own group."""
+    """Group of the images with the same origin; if empty, the image is its own group."""
 
 
 @dataclass(frozen=True)
 class DataIndex:
-    """A data set: class names and the images of each split."""
+    """Class names of a data set and the images of each split."""
 
     classes: tuple[str, ...]
     splits: Mapping[str, tuple[ImageRecord, ...]]
     origin: str = ""
-    """Names how the pixels came about where that is known (a simulator's version and dials); else empty."""
+    """Origin of the pixels if it is known (the version and dials of a simulator), else empty."""
     simulated: bool = False
     mended: Mapping[str, int] = field(default_factory=dict)
-    """How often what was dropped or repaired while reading."""
+    """Number of entries that were dropped or repaired while reading, by kind."""
 
     @property
     def fingerprint(self) -> str:
-        """12 hex digits over classes and records; not the folder nor (with no `origin`) the pixels."""
+        """12 hex digits of a hash of the origin, the classes and the records.
+
+        It does not cover the folder, nor the pixels unless there is an `origin`.
+        """
         digest = hashlib.sha256("\n".join([self.origin, *self.classes]).encode())
         for split, records in sorted(self.splits.items()):
             digest.update(f"\n{split} {len(records)}\n".encode())

@@ -1,4 +1,4 @@
-"""The letterbox, which fits an image of any size to the network's input: geometry and pixels."""
+"""Letterbox that fits an image of any size to the network's input: geometry and pixels."""
 
 from typing import NamedTuple, Self
 
@@ -7,24 +7,24 @@ from numpy.typing import NDArray
 from PIL import Image
 
 GREY = 114
-"""Value of the pixels that no image covers: the YOLO family's, near the mean of natural images."""
+"""Value of the padding pixels: the one used by the YOLO family, near the mean of natural images."""
 
 
 class Letterbox(NamedTuple):
-    """Fit of an image to the network's input: aspect kept, at the top left, grey to the right and below.
+    """Fit of an image to the network's input: aspect ratio kept, top left, grey to the right and below.
 
-    The image lies at the top left so that the scale alone takes a box back to native pixels.
+    The image is placed at the top left so that the scale alone converts a box back to native pixels.
     """
 
     scale: float
-    """Network pixels per native pixel; above 1 for an image that is smaller than the input."""
+    """Network pixels per native pixel; above 1 for an image smaller than the input."""
     height: int
     width: int
-    """Network pixels that the image covers; the rest is padding."""
+    """Height and width of the image in network pixels; the rest of the input is padding."""
 
     @classmethod
     def fit(cls, native_size: tuple[int, int], image_size: tuple[int, int]) -> Self:
-        """Fit an image of `native_size` to `image_size`, both (height, width)."""
+        """Return the fit of an image of `native_size` to `image_size`, both (height, width)."""
         scale = min(image_size[0] / native_size[0], image_size[1] / native_size[1])
         height, width = (max(1, round(side * scale)) for side in native_size)
         return cls(scale, height, width)
@@ -39,12 +39,12 @@ class Letterbox(NamedTuple):
         return np.asarray(resized).transpose(2, 0, 1)
 
     def covered(self, canvas: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the part (3, height, width) of a letterboxed image that the image covers, as a view."""
+        """Return a letterboxed image (3, H, W) without its padding, as a view (3, height, width)."""
         return canvas[:, : self.height, : self.width]
 
 
 def letterboxed(pixels: NDArray[np.uint8], image_size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return an RGB image (H, W, 3) as the network takes it: (3, *image_size), padded with `GREY`."""
+    """Resize an RGB image (H, W, 3) for the network and pad it with `GREY` to (3, *image_size)."""
     fit = Letterbox.fit((pixels.shape[0], pixels.shape[1]), image_size)
     canvas = np.full((3, *image_size), GREY, np.uint8)
     fit.covered(canvas)[:] = fit.resize(pixels)

@@ -1,10 +1,10 @@
-"""Paste images onto a canvas, zoomed and cropped: one alone, or four around a point.
+"""Zoomed and cropped images on a canvas: a single image, or four images around a point (mosaic).
 
-The four-image mosaic is known from YOLOv4 (arXiv:2004.10934, section 3.4).
-Deviations: each tile is resized straight to its final pixels, so no canvas of twice the size is warped
+The four-image mosaic comes from YOLOv4 (arXiv:2004.10934, section 3.4).
+Deviations: each tile is resized directly to its final pixels, instead of warping a canvas of twice the size
 afterwards; each tile shows a random part of its image, not always a corner.
 
-Every paste takes whole source pixels to whole canvas pixels, so boxes follow exactly.
+Each paste maps whole source pixels to whole canvas pixels, so boxes are transformed exactly.
 """
 
 from collections.abc import Sequence
@@ -20,49 +20,53 @@ from gffpn.data.letterbox import GREY
 
 
 class Source(NamedTuple):
-    """An image without its padding, and its boxes."""
+    """Image without padding, with its boxes and labels."""
 
     pixels: NDArray[np.uint8]
     """(3, h, w)"""
     boxes: NDArray[np.float32]
-    """(M, 4) in pixels of `pixels`."""
+    """(M, 4) xyxy, in the pixels of this image."""
     labels: NDArray[np.int64]
 
 
 class Sample(NamedTuple):
-    """The result of augmentation."""
+    """Augmented image, with the boxes and labels that are left."""
 
     image: Tensor
     """uint8 (3, H, W)"""
     boxes: NDArray[np.float32]
     labels: NDArray[np.int64]
     lost_boxes: int
-    """Boxes of the source images that are no longer in view or too little of which is."""
+    """Number of source boxes that are out of view or that `BoxRule` drops."""
 
 
 class BoxRule(NamedTuple):
-    """The condition under which a box survives a crop and a resize."""
+    """Conditions for keeping a box after a crop and a resize."""
 
     min_box_px: float
-    """A side that shrinks below this many pixels loses its box; one that was thinner before may stay so."""
+    """Minimum side in pixels; for a side that was shorter already, its previous length is the minimum."""
     min_visible: float
-    """Least share of the area that must be inside the crop."""
+    """Minimum share of a box's area that must be inside the crop."""
 
     def keeps(
         self, before: NDArray[np.float32], moved: NDArray[np.float32], clipped: NDArray[np.float32]
     ) -> NDArray[np.bool_]:
-        """Return a mask (M,) from boxes in the source, on the canvas, and clipped to the view."""
+        """Return a mask (M,) of the boxes to keep.
+
+        The same boxes (M, 4) are given in source pixels (`before`), in canvas pixels (`moved`), and in canvas
+        pixels clipped to the view (`clipped`).
+        """
         sides = clipped[:, 2:] - clipped[:, :2]
         needed = np.minimum(before[:, 2:] - before[:, :2], self.min_box_px)
         share = sides.prod(1) / (moved[:, 2:] - moved[:, :2]).prod(1)
-        tolerance = 1e-3  # float32 coordinates of some hundred pixels
+        tolerance = 1e-3  # rounding of float32 coordinates of several hundred pixels
         return np.asarray(
             (sides > 0).all(1) & (sides >= needed - tolerance).all(1) & (share >= self.min_visible)
         )
 
 
 class Span(NamedTuple):
-    """Along one axis: source pixels [start, stop) land on canvas pixels [to_start, to_stop)."""
+    """Mapping of source pixels [start, stop) to canvas pixels [to_start, to_stop) along one axis."""
 
     start: int
     stop: int
@@ -76,9 +80,10 @@ class Span(NamedTuple):
 
 
 def span(length: int, scale: float, offset: float, window: tuple[int, int]) -> Span | None:
-    """The part of `length` source pixels, scaled and laid at `offset`, that is inside the window, if any is.
+    """Return the span of an axis of `length` source pixels, scaled and placed at `offset`, inside `window`.
 
-    Rounding to whole pixels on both sides changes the scale a little: by at most one pixel over the span.
+    Returns None if nothing is inside the window. Rounding to whole pixels in the source and on the canvas
+    changes the scale slightly, by at most one pixel over the span.
     """
     to_start = max(window[0], round(offset))
     to_stop = min(window[1], round(offset + length * scale))
@@ -90,7 +95,7 @@ def span(length: int, scale: float, offset: float, window: tuple[int, int]) -> S
 
 
 def paste(canvas: Tensor, source: Source, rows: Span | None, columns: Span | None, rule: BoxRule) -> Sample:
-    """Draw the source into the canvas, in place; the sample's boxes are those that are still there."""
+    """Draw `source` onto `canvas` in place, and return the canvas with the boxes that `rule` keeps."""
     if rows is None or columns is None:
         return Sample(canvas, source.boxes[:0], source.labels[:0], len(source.boxes))
     crop = torch.from_numpy(source.pixels[:, rows.start : rows.stop, columns.start : columns.stop].copy())
@@ -120,7 +125,10 @@ def four_around(
     rule: BoxRule,
     rng: np.random.Generator,
 ) -> Sample:
-    """Paste four images around a random point of the middle half, each with its own scale and part."""
+    """Paste four images around a random point in the middle half of a new canvas.
+
+    Each image has its own random scale, from the range `scale`, and shows a random part.
+    """
     canvas = blank(size)
     middle_y, middle_x = (round(side * rng.uniform(0.25, 0.75)) for side in size)
     parts = []
@@ -142,6 +150,9 @@ def four_around(
 
 
 def _anywhere(length: int, scale: float, window: tuple[int, int], position: float) -> Span | None:
-    """A larger image fills the window with some part of it, a smaller one lies somewhere inside it."""
+    """Return the span at a relative `position` in 0..1.
+
+    An image larger than the window fills it with one of its parts; a smaller one lies somewhere inside it.
+    """
     slack = window[1] - window[0] - length * scale
     return span(length, scale, window[0] + position * slack, window)

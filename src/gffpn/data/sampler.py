@@ -1,4 +1,4 @@
-"""The order of images: a function of seed and epoch, so that a resumed run goes on as if never stopped."""
+"""Order of the images as a function of seed and epoch, so that a resumed run equals an uninterrupted one."""
 
 from collections.abc import Iterator
 
@@ -9,11 +9,11 @@ from gffpn.streams import numpy_stream
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """Yields (epoch, position) pairs of this rank's share of `count` images.
+    """Sampler that yields the (epoch, position) pairs of this rank's share of `count` images.
 
-    shuffle: a new order each epoch, and ranks of equal length, by starting the order over (in training, ranks
-    that differ would wait for each other for ever). Without it each image comes exactly once over all ranks,
-    in order, and ranks differ in length by one at most.
+    With `shuffle`, each epoch has a new order, and images from its start are repeated until all ranks have
+    the same length (in training, ranks of different lengths would wait for each other forever). Without it,
+    each image occurs exactly once over all ranks, in order, and the lengths of ranks differ by at most one.
     """
 
     def __init__(self, count: int, *, seed: int, shuffle: bool, rank: int = 0, world_size: int = 1) -> None:
@@ -25,7 +25,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
+        """Set the epoch; Lightning calls this before each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:

@@ -1,6 +1,6 @@
-"""The simulated TinyIndus as a data source.
+"""Data source for the simulated TinyIndus.
 
-SIMULATED, and not the paper's TinyIndus: see `scene.py`.
+SIMULATED, not the paper's TinyIndus: see `scene.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,18 +16,18 @@ from tinyindus.store import write_dataset
 
 
 class TinyIndusSim:
-    """The simulated TinyIndus as a data source: four glass and glove products, nine classes of small defects.
+    """Data source for the simulated TinyIndus: four glass and glove products, nine classes of small defects.
 
-    Simulated, not the paper's TinyIndus. `preset` names a setting of all dials (`dials.PRESETS`; None is
-    `default`); a dial that is None keeps the preset's value. Dials are described in `dials.Dials`; sides
-    are pixels at an image size of 640 and scale with the image. `image_size` is (height, width); the set is
-    written once below `cache_dir`.
+    The data is simulated; it is not the paper's TinyIndus. `preset` names a setting of all dials, a key of
+    `dials.PRESETS` (None means `default`); a dial that is None keeps the preset's value. `dials.Dials`
+    describes the dials. Sides are in pixels at an image size of 640 and scale with the image. `image_size` is
+    (height, width). The data set is written once, below `cache_dir`.
 
-    `test_dials` turns dials on the test split only. None: test is drawn as train is. Else each test scene is
-    drawn once per entry, with that entry's dials turned: one entry is a shift, several are twins, equal but
-    for what the dial moves. `{contrast: 0}` is the scene without its defects, and `{}` the scene as it is.
-    Look-alikes go on imitating the defects of the training split, so that a dial of the defects moves
-    nothing else.
+    `test_dials` changes dials in the test split only. If it is None, the test split is drawn like the
+    training split. Otherwise, each test scene is drawn once per entry, with that entry's dials: one entry
+    gives a distribution shift, several give twins that are equal except for the effect of the dials.
+    `{contrast: 0}` draws the scene without its defects, and `{}` draws it unchanged. Look-alikes still
+    imitate the defects of the training split, so that a dial of the defects changes nothing else.
 
     Raises ValueError for a dial or a count out of range.
     """
@@ -89,7 +89,7 @@ class TinyIndusSim:
             self.test_dials = tuple(turn_test(self.dials, entry) for entry in test_dials)
 
     def index(self) -> DataIndex:
-        """Write the pictures unless they exist, and return their index."""
+        """Write the images unless they exist, and return their index."""
         folder = write_dataset(
             self.cache_dir,
             dials=self.dials,
@@ -105,7 +105,7 @@ class TinyIndusSim:
         return replace(self._read(folder), origin=f"simulated, {folder.name}: {settings}", simulated=True)
 
     def _read(self, folder: Path) -> DataIndex:
-        """Read the written set like any other COCO set."""
+        """Read the written data set like any other COCO data set."""
         reader = COCO(
             self.cache_dir,
             self.image_size,

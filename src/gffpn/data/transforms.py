@@ -8,19 +8,20 @@ from torch import Tensor
 
 from gffpn.data.mosaic import BoxRule, Sample, Source, blank, four_around, paste, span
 
-# of red, green and blue in a pixel's grey: luma of ITU-R BT.601
+# weights of red, green and blue in a pixel's grey value: luma of ITU-R BT.601
 GREY_SHARES = torch.tensor([0.299, 0.587, 0.114])
 
 
 class Augment:
-    """Random zoom, shift, mosaic, flips and colour; without rotation or shear, so that boxes stay tight.
+    """Random zoom, shift, mosaic, flips and colour jitter; no rotation or shear, so that boxes stay tight.
 
-    mosaic: probability that a sample shows four images; mosaic_off_epochs: the last epochs, without it.
-    scale: range of the zoom. translate: largest shift, as a share of the size (mosaic tiles lie anywhere).
-    hflip, vflip: probabilities. brightness, contrast, saturation: x gives a factor from 1 - x to 1 + x.
-    min_box_px, min_visible: see `BoxRule`; what it drops is counted.
+    `mosaic` is the probability that a sample shows four images; in the last `mosaic_off_epochs` epochs, no
+    sample does. `scale` is the range of the zoom. `translate` is the largest shift, as a share of the image
+    size; it does not apply to mosaic tiles, which can be anywhere. `hflip` and `vflip` are probabilities.
+    `brightness`, `contrast` and `saturation` of x give a random factor from 1 - x to 1 + x. For `min_box_px`
+    and `min_visible`, see `BoxRule`; the boxes that it drops are counted.
 
-    Raises ValueError for a value out of its range.
+    Raises ValueError for a value out of range.
     """
 
     def __init__(
@@ -75,7 +76,10 @@ class Augment:
         epochs_left: int,
         rng: np.random.Generator,
     ) -> Sample:
-        """The augmented sample `index` of `count`; `epochs_left` counts the running epoch."""
+        """Return the augmented sample of image `index`, one of `count`.
+
+        `read` returns the image at a position. `epochs_left` includes the current epoch.
+        """
         if rng.uniform() < self.mosaic and epochs_left > self.mosaic_off_epochs:
             others = rng.integers(count, size=3).tolist()
             sources = [read(number) for number in (index, *others)]
@@ -90,7 +94,7 @@ class Augment:
         return sample._replace(image=recoloured(sample.image, *factors)) if any(self.colour) else sample
 
     def _zoomed(self, source: Source, size: tuple[int, int], rng: np.random.Generator) -> Sample:
-        """Zoom about the canvas's centre, then shift."""
+        """Zoom an image about the centre of the canvas, then shift it."""
         zoom = rng.uniform(*self.scale)
         shifts = rng.uniform(-self.translate, self.translate, 2)
         rows, columns = (
@@ -101,7 +105,7 @@ class Augment:
 
 
 def flipped(sample: Sample, axis: int) -> Sample:
-    """Mirror along axis 1 (upside down) or 2 (left to right) of the image."""
+    """Mirror a sample along axis 1 (upside down) or 2 (left to right) of its image."""
     side = sample.image.shape[axis]
     near, far = (0, 2) if axis == 2 else (1, 3)
     boxes = sample.boxes.copy()
@@ -110,14 +114,16 @@ def flipped(sample: Sample, axis: int) -> Sample:
 
 
 def recoloured(image: Tensor, brightness: float, contrast: float, saturation: float) -> Tensor:
-    """Scale the values, then their distance to the mean grey, then that to the own grey; uint8 (3, H, W).
+    """Adjust the brightness, contrast and saturation of an image, uint8 (3, H, W).
 
-    The three are one affine map of a pixel's colours, rounded and held within 0..255 once, at its end.
+    The factors scale, in this order, the values, their distance to the image's mean grey, and their distance
+    to the pixel's own grey. The three steps are one affine map of a pixel's colours, and the result is
+    rounded and clamped to 0..255 only once, at the end.
     """
     flat = image.flatten(1).float()
     gain = brightness * contrast
     of_colours = gain * (saturation * torch.eye(3) + (1 - saturation) * GREY_SHARES)
-    # the mean grey is no colour: the saturation leaves it
+    # the mean grey has no colour, so saturation does not change it
     shift = (1 - contrast) * brightness * (GREY_SHARES @ flat.mean(1))
     mapped = torch.addmm(shift.expand(3)[:, None], of_colours, flat)
     return mapped.round_().clamp_(0, 255).to(torch.uint8).view_as(image)

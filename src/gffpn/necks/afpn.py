@@ -4,15 +4,16 @@ Yang, Lei, Zhu, Cheng, Feng, Liang: AFPN: Asymptotic Feature Pyramid Network for
 sections 3.1 and 3.2, in the three-level form of its authors' YOLOv5 experiments.
 
     x_i = 1x1(1x1(C_i)), at in_i / reduction channels
-    stage s = 1, 2: levels 0..s meet, the two finest first; level t becomes
+    stage s = 1, 2: levels 0..s are fused, so the two finest come first; level t becomes
         blocks(sum_j w_j * to_t(x_j)),  w = softmax over j, for each cell
     P_i = 1x1(x_i)
 
-Each 1x1 has BN and SiLU. `to_t` is a convolution whose kernel equals its stride from finer levels, 1x1 and
-bilinear from coarser ones.
+Each 1x1 is followed by BN and SiLU. From finer levels, `to_t` is a convolution whose kernel size equals its
+stride; from coarser ones, a 1x1 and bilinear upsampling.
 
-Deviations: sizes that do not halve exactly are accepted, by zeros below and on the right before a strided
-convolution and by bilinear resizing to the target's size; elsewhere the published one.
+Deviations: sizes that do not halve exactly are accepted. For them, maps are zero-padded at the bottom and on
+the right before a strided convolution, and bilinear resizing goes to the target's size. For other sizes the
+network is the published one.
 """
 
 from functools import partial
@@ -27,12 +28,15 @@ from gffpn.pyramid import Level, Levels, levels_at
 
 LOGIT_CHANNELS = 8
 
-# PyTorch's constants: with the lineage's eps of 1e-3 the norms would not lift what the small weights leave
+# PyTorch's constants: with the lineage's eps of 1e-3, the norms would not make up for the small weights
 conv = partial(ConvBNAct, norm=nn.BatchNorm2d)
 
 
 class Shrink(nn.Module):
-    """(N, C_in, H, W) to (N, C_out, ceil(H / stride), ceil(W / stride)); the windows do not overlap."""
+    """Convolution over windows that do not overlap, with BN and SiLU.
+
+    (N, C_in, H, W) to (N, C_out, ceil(H / stride), ceil(W / stride)).
+    """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -44,13 +48,15 @@ class Shrink(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Zeros to a multiple of the stride, convolution."""
+        """Zero-pad to a multiple of the stride and convolve."""
         below, right = (-side % self.stride for side in x.shape[-2:])
         return self.conv(functional.pad(x, (0, right, 0, below)) if below or right else x)
 
 
 class FusePerCell(nn.Module):
-    """3x3(sum_j w_j x_j) of `count` maps (N, C, H, W), with weights w that sum to 1 in each cell.
+    """Weighted sum of `count` maps (N, C, H, W), followed by a 3x3 convolution: 3x3(sum_j w_j x_j).
+
+    The weights w sum to 1 in each cell.
 
     Liu, Huang, Wang: Learning Spatial Fusion for Single-Shot Object Detection (2019), section 3.2.2 (ASFF).
     """
@@ -62,13 +68,13 @@ class FusePerCell(nn.Module):
         self.merge = conv(channels, channels, 3)
 
     def shares(self, maps: list[Tensor]) -> Tensor:
-        """(N, count, H, W), sums over the maps are 1."""
+        """Return the weights w (N, count, H, W), which sum to 1 over the maps."""
         squeezed = [squeeze(x) for squeeze, x in zip(self.squeeze, maps, strict=True)]
         logits: Tensor = self.logits(cat_channels(squeezed))
         return logits.softmax(dim=1)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """Maps of one shape to one of that shape."""
+        """Fuse maps of one shape into one map of that shape."""
         shares = self.shares(maps).to(maps[0].dtype)
         total = maps[0] * shares[:, :1]
         for j, x in enumerate(maps[1:], start=1):
@@ -77,7 +83,10 @@ class FusePerCell(nn.Module):
 
 
 class Residual(nn.Module):
-    """SiLU(x + BN(3x3(SiLU(BN(3x3(x)))))). The published convolutions keep their idle biases."""
+    """Residual block: SiLU(x + BN(3x3(SiLU(BN(3x3(x)))))).
+
+    As published, the convolutions have biases, which the norms make redundant.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -86,12 +95,17 @@ class Residual(nn.Module):
         self.act = silu()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same shape."""
+        """Map x (N, C, H, W) to the same shape."""
         return self.act(x + self.second(self.first(x)))
 
 
 class Join(nn.Module):
-    """What level `target` becomes when the levels of `channels`, finest first, each twice as coarse, meet."""
+    """Fusion of several levels into level `target`.
+
+    channels: widths of the levels, finest first; each level is twice as coarse as the one before it.
+    target: index of the level in `channels`.
+    blocks: residual blocks after the fusion.
+    """
 
     def __init__(self, channels: list[int], target: int, blocks: int) -> None:
         super().__init__()
@@ -109,7 +123,7 @@ class Join(nn.Module):
         return conv(in_channels, out_channels)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """All maps at the size of the target's, fused, refined."""
+        """Bring all maps to the size of the target's, fuse them and refine the result."""
         size = maps[self.target].shape[-2:]
         brought = [bring(x) for bring, x in zip(self.bring, maps, strict=True)]
         finer, coarser = brought[: self.target + 1], brought[self.target + 1 :]
@@ -120,12 +134,13 @@ class Join(nn.Module):
 
 
 class AFPN(nn.Module):
-    """Neighbouring levels fuse first, the coarsest joins last; each cell weighs the maps that meet there.
+    """Pyramid that fuses neighbouring levels first and the coarsest last, with fusion weights per cell.
 
-    Reads and gives strides 8, 16, 32.
-    width, out_channels, widen: of the outputs, see `lineage_widths`.
-    reduction: what the inputs' widths, times `widen`, are divided by inside, rounded down.
-    blocks: residual blocks after a fusion.
+    Reads and outputs strides 8, 16, 32.
+    width, out_channels, widen: set the widths of the outputs, see `lineage_widths`.
+    reduction: divisor of the inputs' widths; a level has its width times `widen` / `reduction` channels
+    inside the network, rounded down.
+    blocks: residual blocks after each fusion.
     Raises ValueError if a level is missing.
     """
 
@@ -145,7 +160,9 @@ class AFPN(nn.Module):
         levels = levels_at(in_levels, self.in_strides, reader="AFPN")
         channels = [level.channels for level in levels]
         if not 1 <= reduction <= min(channels):
-            raise ValueError(f"reduction: got {reduction!r}, expected 1 to the least width, {min(channels)}")
+            raise ValueError(
+                f"reduction: got {reduction!r}, expected 1 to the smallest width, {min(channels)}"
+            )
         if blocks < 0:
             raise ValueError(f"blocks: got {blocks!r}, expected 0 or more")
         widths = lineage_widths(width, levels, out_channels=out_channels, widen=widen)
@@ -161,7 +178,10 @@ class AFPN(nn.Module):
         self._start()
 
     def _start(self) -> None:
-        """Weights near zero: the maps of a fusion start with like shares, and the norms restore the scale."""
+        """Initialise the weights near zero.
+
+        The maps of a fusion then start with nearly equal shares, and the norms restore the scale.
+        """
         for part in self.modules():
             if isinstance(part, nn.Conv2d):
                 nn.init.xavier_normal_(part.weight, gain=0.02)
@@ -169,7 +189,7 @@ class AFPN(nn.Module):
                 nn.init.normal_(part.weight, 1.0, 0.02)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """C3..C5 to P3..P5."""
+        """Compute P3..P5 from C3..C5."""
         maps = [enter(x) for enter, x in zip(self.enter, features, strict=True)]
         for stage in self.stages:
             assert isinstance(stage, nn.ModuleList)

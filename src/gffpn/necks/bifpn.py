@@ -1,11 +1,12 @@
-"""BiFPN in the cspdarknet lineage: the weighted sums of BiFPN in the frame of PANet.
+"""BiFPN in the cspdarknet lineage: BiFPN's weighted sums in the structure of PANet.
 
-Tan, Pang, Le: EfficientDet: Scalable and Efficient Object Detection (CVPR 2020), section 3, as detectors of
-the YOLOv5 lineage adopt it, and as the BiFPN row of the GF-FPN paper's Table 5 counts it (46.8 M parameters).
+Tan, Pang, Le: EfficientDet: Scalable and Efficient Object Detection (CVPR 2020), section 3, in the form used
+by detectors of the YOLOv5 lineage and counted in the BiFPN row of the GF-FPN paper's Table 5 (46.8 M
+parameters).
 
-Deviations from Tan et al. (`bifpn_effdet` has none): PANet's C3 blocks and reductions in place of separable
-convolutions, one pass, SiLU(sum) through a biased 1x1 after each sum, weights without ReLU; each level keeps
-its own width.
+Deviations from Tan et al. (`bifpn_effdet` has none of them): PANet's C3 blocks and reductions replace the
+separable convolutions; the passes are not repeated; SiLU and a biased 1x1 convolution follow each sum; the
+weights have no ReLU; each level keeps its own width.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,10 @@ EPSILON = 1e-4
 
 
 class WeightedSum(nn.Module):
-    """1x1(SiLU(sum_k w_k x_k / (sum_k w_k + 1e-4))) of `count` maps (N, C, H, W), the w starting at 1."""
+    """Weighted mean of `count` maps (N, C, H, W), followed by SiLU and a 1x1 convolution.
+
+    1x1(SiLU(sum_k w_k x_k / (sum_k w_k + 1e-4))), where each w_k starts at 1.
+    """
 
     def __init__(self, count: int, channels: int) -> None:
         super().__init__()
@@ -34,7 +38,7 @@ class WeightedSum(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 1)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Maps of one shape to one of that shape."""
+        """Fuse maps of one shape into one map of that shape."""
         shares = (self.weights / (self.weights.sum() + EPSILON)).to(maps[0].dtype)
         total = maps[0] * shares[0]
         for share, x in zip(shares[1:], maps[1:], strict=True):
@@ -43,16 +47,16 @@ class WeightedSum(nn.Module):
 
 
 class BiFPN(nn.Module):
-    """A top-down and a bottom-up pass of weighted sums, which meet the inputs once more on the way back.
+    """A top-down and a bottom-up pass of weighted sums; the bottom-up pass fuses the inputs once more.
 
     R5 = 1x1(C5); T4 = C3(fuse(up R5, C4)); R4 = 1x1(T4); P3 = C3(fuse(up R4, C3));
     P4 = C3(fuse(3x3 s2 (P3), T4, C4)); P5 = C3(fuse(3x3 s2 (P4), R5)).
 
-    depth: multiple of the three bottlenecks of a C3.
-    width, out_channels, widen: of the levels it gives, see `lineage_widths`; an input of another width than
-    its level's goes through a 1x1 first.
+    depth: multiplier of the three bottlenecks in each C3.
+    width, out_channels, widen: set the widths of the outputs, see `lineage_widths`; an input of a different
+    width goes through a 1x1 convolution first.
     c2: `unused`; otherwise the passes go one level further, to a P2 with one bottleneck, which is `merged`
-    (only P3 and coarser are given) or `given`.
+    (only P3 and coarser levels are output) or `given` (it is output as well).
     Raises ValueError if a level is missing.
     """
 
@@ -81,7 +85,8 @@ class BiFPN(nn.Module):
         self.reduce = nn.ModuleList(ConvBNAct(coarser, w) for w, coarser in pairwise(widths))
         self.fuse_down = nn.ModuleList(WeightedSum(2, w) for w in widths[:-1])
         self.top_down = nn.ModuleList(C3(w, w, n) for w, n in zip(widths[:-1], repeats[:-1], strict=True))
-        # the coarsest level meets R, of the next finer level's width; the others meet T and C, of their own
+        # the coarsest level is fused with R, which has the next finer level's width; the others are fused
+        # with T and C, which have the level's own width
         down = [*inner, (last[0], last[0])]
         self.down = nn.ModuleList(ConvBNAct(finer, w, 3, 2) for finer, w in down)
         self.fuse_up = nn.ModuleList([*(WeightedSum(3, w) for _, w in inner), WeightedSum(2, last[0])])
@@ -90,7 +95,7 @@ class BiFPN(nn.Module):
         )
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """C3..C5 to P3..P5; with C2 given, C2..C5 to P2..P5."""
+        """Compute P3..P5 from C3..C5, or P2..P5 from C2..C5 with `c2` set to `given`."""
         maps = [enter(x) for enter, x in zip(self.enter, features, strict=True)]
         x = maps[-1]
         sent: list[Tensor] = []

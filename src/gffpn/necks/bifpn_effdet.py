@@ -1,16 +1,17 @@
-"""BiFPN as it was published.
+"""BiFPN as published.
 
 Tan, Pang, Le: EfficientDet: Scalable and Efficient Object Detection (CVPR 2020), section 3. Equal to the
-BiFPN of the package effdet, which has the published weights (tested).
+BiFPN of the effdet package, which provides the published weights (tested).
 
     T_i = F(fuse(p(X_i), up(T_{i+1}))), from T_max = p(X_max)
-    O_i = F(fuse(p'(X_i), T_i, down(O_{i-1}))), from O_min = T_min; the coarsest without T
+    O_i = F(fuse(p'(X_i), T_i, down(O_{i-1}))), starting with O_min = T_min; the coarsest has no T
 
-F is SiLU, a 3x3 convolution a channel, a 1x1, BN. `up` is nearest; `down` a 3x3 max-pool of stride 2.
+F is SiLU, a 3x3 depthwise convolution, a 1x1 convolution and BN. `up` is nearest-neighbour upsampling, and
+`down` is a 3x3 max-pool of stride 2.
 
-Deviations: levels are resized to the size of the map that they meet, so every image size works; the published
-network is bound to one size. The default stops at P5, where the suite's other necks stop (`extra_levels: 2`
-gives P3..P7).
+Deviations: levels are resized to the size of the map with which they are fused, so any image size works; the
+published network requires one fixed size. The default stops at P5, like the suite's other necks
+(`extra_levels: 2` outputs P3..P7).
 """
 
 import math
@@ -37,13 +38,13 @@ down = partial(functional.max_pool2d, kernel_size=3, stride=2, padding=1)
 
 
 def fast_shares(weights: Tensor) -> Tensor:
-    """w / (sum w + 1e-4) of w = ReLU(weights): equation 4."""
+    """Return w / (sum w + 1e-4) with w = ReLU(weights), equation 4."""
     positive = weights.relu()
     return positive / (positive.sum() + EPSILON)
 
 
 def softmax_shares(weights: Tensor) -> Tensor:
-    """The softmax of the weights: equation 3."""
+    """Return the softmax of the weights, equation 3."""
     return weights.softmax(dim=0)
 
 
@@ -56,7 +57,10 @@ SHARES: dict[Fusion, Callable[[Tensor], Tensor] | None] = {
 
 
 class Fuse(nn.Module):
-    """sum_k s_k x_k of `count` maps (N, C, H, W); the s_k are learnt and start equal, or are 1 with `sum`."""
+    """Weighted sum of `count` maps (N, C, H, W): sum_k s_k x_k.
+
+    The shares s_k are learnt and start equal; with `sum` they are 1.
+    """
 
     def __init__(self, count: int, fusion: Fusion) -> None:
         super().__init__()
@@ -64,7 +68,7 @@ class Fuse(nn.Module):
         self.weights = None if self.shares is None else nn.Parameter(torch.ones(count))
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Maps of one shape to a new one of that shape."""
+        """Fuse maps of one shape into a new map of that shape."""
         if self.shares is not None and self.weights is not None:
             shares = self.shares(self.weights).to(maps[0].dtype)
             maps = [x * share for x, share in zip(maps, shares, strict=True)]
@@ -72,19 +76,22 @@ class Fuse(nn.Module):
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:
-    """Batch normalisation with EfficientDet's constants."""
+    """Return batch normalisation with EfficientDet's constants."""
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
 def entry(in_channels: int, out_channels: int, *, bias: bool) -> nn.Module:
-    """1x1 and BN, no activation, to `out_channels`; nothing where the map is that wide already."""
+    """Return a 1x1 convolution with BN and no activation, or the identity if the widths are equal."""
     if in_channels == out_channels:
         return nn.Identity()
     return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, bias=bias), batch_norm(out_channels))
 
 
 def start(conv: nn.Conv2d) -> None:
-    """Glorot-uniform weights, zero bias. A grouped convolution fans out within its group."""
+    """Initialise with Glorot-uniform weights and zero bias.
+
+    The fan-out of a grouped convolution is that of one group.
+    """
     fan_in = conv.weight[0].numel()
     fan_out = conv.weight[:, 0].numel() // conv.groups
     bound = math.sqrt(6 / (fan_in + fan_out))
@@ -94,7 +101,7 @@ def start(conv: nn.Conv2d) -> None:
 
 
 class Node(nn.Module):
-    """F(fuse(maps)): the activation comes before the convolutions, and none after the norm."""
+    """Fusion node, F(fuse(maps)): the activation precedes the convolutions, and none follows the norm."""
 
     def __init__(self, count: int, channels: int, *, fusion: Fusion, separable: bool, bias: bool) -> None:
         super().__init__()
@@ -110,12 +117,12 @@ class Node(nn.Module):
         self.convs = nn.Sequential(*convs, batch_norm(channels))
 
     def forward(self, *maps: Tensor) -> Tensor:
-        """Maps of one shape to one of that shape."""
+        """Fuse maps of one shape into one map of that shape."""
         return self.convs(self.act(self.fuse(maps)))
 
 
 class Cell(nn.Module):
-    """One top-down and one bottom-up pass over levels of `in_channels`, to `channels` a level."""
+    """One top-down and one bottom-up pass over levels of `in_channels`, with `channels` per output level."""
 
     def __init__(
         self, in_channels: Sequence[int], channels: int, *, fusion: Fusion, separable: bool, bias: bool
@@ -123,14 +130,14 @@ class Cell(nn.Module):
         super().__init__()
         node = partial(Node, channels=channels, fusion=fusion, separable=separable, bias=bias)
         finer = in_channels[:-1]
-        # p and p' of the equations: each pass has its own view of an input
+        # p and p' of the equations: each pass has its own projection of an input
         self.enter_down = nn.ModuleList(entry(c, channels, bias=bias) for c in in_channels)
         self.enter_up = nn.ModuleList(entry(c, channels, bias=bias) for c in in_channels[1:])
         self.top_down = nn.ModuleList(node(2) for _ in finer)
         self.bottom_up = nn.ModuleList([*(node(3) for _ in finer[1:]), node(2)])
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """X maps to O maps of the same sizes, finest first."""
+        """Compute the O maps from the X maps, of the same sizes, finest first."""
         entered = [enter(x) for enter, x in zip(self.enter_down, features, strict=True)]
         passed = [entered[-1]]
         for fuse, x in zip(reversed(self.top_down), reversed(entered[:-1]), strict=True):
@@ -143,13 +150,13 @@ class Cell(nn.Module):
 
 
 class BiFPNEffDet(nn.Module):
-    """`repeats` cells of weighted sums in both directions.
+    """Stack of `repeats` cells with weighted sums in both directions.
 
-    Reads strides 8, 16, 32; gives them, and `extra_levels` coarser ones, `out_channels` wide.
-    fusion: the shares of a sum: `fast`, `softmax`, or `sum` (no shares).
-    extra_levels: 0, 1 or 2, made once by max-pooling C5 at the neck's width, before the first cell.
-    separable: false, a plain 3x3 convolution in place of the separable one.
-    redundant_bias: biases before the norms, as in the weights that came from TensorFlow.
+    Reads strides 8, 16, 32; outputs them and `extra_levels` coarser ones, with `out_channels` channels each.
+    fusion: shares in a sum: `fast`, `softmax`, or `sum` (no shares).
+    extra_levels: 0, 1 or 2; made once, before the first cell, by max-pooling C5 at the neck's width.
+    separable: if false, a plain 3x3 convolution replaces the separable one.
+    redundant_bias: add biases before the norms, as in the weights converted from TensorFlow.
     Raises ValueError if a level is missing.
     """
 
@@ -194,7 +201,7 @@ class BiFPNEffDet(nn.Module):
                 start(part)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """C3..C5 to P3..P5, or further."""
+        """Compute P3..P5, and coarser levels if any, from C3..C5."""
         maps = list(features)
         x = self.coarsest(maps[-1])
         for _ in range(self.extra_levels):

@@ -1,10 +1,9 @@
 """FPN with concatenation, as in the lineage of the paper's base detector.
 
-Lin et al.: Feature Pyramid Networks for Object Detection (CVPR 2017), in the form that YOLOv5 calls its FPN
-head.
+Lin et al.: Feature Pyramid Networks for Object Detection (CVPR 2017), in the form of YOLOv5's FPN head.
 
-Deviations from Lin et al. (`fpn_additive` has none): levels are concatenated and not added, a C3 block takes
-the place of the 3x3 convolution, each level keeps its own width.
+Deviations from Lin et al. (`fpn_additive` has none): levels are concatenated instead of added; a C3 block
+replaces the 3x3 convolution; each level keeps its own width.
 """
 
 from collections.abc import Sequence
@@ -25,10 +24,11 @@ from gffpn.pyramid import Level, Levels, levels_at
 
 
 class TopDown(nn.Module):
-    """F_last = C3(C_last); F_i = C3(1x1(cat(up F_{i+1}, C_i))).
+    """Top-down pass with concatenation: F_last = C3(C_last); F_i = C3(1x1(cat(up F_{i+1}, C_i))).
 
-    Lists are finest first, with one entry a level: widths of the inputs and of the outputs, numbers of
-    bottlenecks.
+    All lists have one entry per level, finest first.
+
+    in_channels: widths of the inputs. widths: widths of the outputs. repeats: bottlenecks in each C3.
     """
 
     def __init__(self, in_channels: Sequence[int], widths: Sequence[int], repeats: Sequence[int]) -> None:
@@ -43,7 +43,7 @@ class TopDown(nn.Module):
         )
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """C maps to F maps of the same sizes."""
+        """Compute the F maps from the C maps, of the same sizes."""
         fused = [self.fuse[-1](features[-1])]
         for i in reversed(range(len(self.reduce))):
             reduce = cast(ConvBNAct, self.reduce[i])
@@ -52,11 +52,11 @@ class TopDown(nn.Module):
 
 
 def _reduced(reduce: ConvBNAct, coarser: Tensor, lateral: Tensor) -> Tensor:
-    """1x1(cat(up `coarser`, `lateral`)), (N, C, H, W) of the size of `lateral`.
+    """Return 1x1(cat(up `coarser`, `lateral`)), (N, C, H, W) with the size of `lateral`.
 
-    While it learns on a CPU, as up(1x1(coarser)) + 1x1(lateral), each with its part of the weights: the same
-    sum, as a 1x1 and a nearest neighbour commute, on a quarter of the cells and without the large map; in
-    bf16 each part is rounded.
+    For training on a CPU, this is computed as up(1x1(coarser)) + 1x1(lateral), each with its part of the
+    weights. The sum is the same, since a 1x1 and nearest-neighbour upsampling commute, but the coarser part
+    has a quarter of the cells, and the large concatenated map is not needed. In bf16 each part is rounded.
     """
     if not torch.is_grad_enabled() or lateral.device.type != "cpu":
         return reduce(cat_channels((upsample_to(coarser, lateral), lateral)))
@@ -66,12 +66,13 @@ def _reduced(reduce: ConvBNAct, coarser: Tensor, lateral: Tensor) -> Tensor:
 
 
 class FPN(nn.Module):
-    """F5 = C3(C5); F4 = C3(1x1(cat(up F5, C4))); F3 = C3(1x1(cat(up F4, C3))).
+    """Top-down pyramid: F5 = C3(C5); F4 = C3(1x1(cat(up F5, C4))); F3 = C3(1x1(cat(up F4, C3))).
 
-    depth: multiple of the three bottlenecks of a C3.
-    width, out_channels, widen: of the levels it gives, see `lineage_widths`.
-    c2: `unused`, reads and gives strides 8, 16, 32; `merged`, a 3x3 convolution of stride 2 brings C2 to C3,
-    in front of it; `given`, F2 = C3(1x1(cat(up F3, C2))), one bottleneck, is given as well.
+    depth: multiplier of the three bottlenecks in each C3.
+    width, out_channels, widen: set the widths of the outputs, see `lineage_widths`.
+    c2: `unused`, reads and outputs strides 8, 16, 32; `merged`, C2 goes through a 3x3 convolution of stride 2
+    and is concatenated with C3, in front of it; `given`, F2 = C3(1x1(cat(up F3, C2))), with one bottleneck,
+    is output as well.
     Raises ValueError if a level is missing.
     """
 
@@ -101,7 +102,7 @@ class FPN(nn.Module):
         )
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """C3..C5 to F3..F5; with C2 given, C2..C5 to F2..F5."""
+        """Compute F3..F5 from C3..C5, or F2..F5 from C2..C5 with `c2` set to `given`."""
         maps = list(features)
         if self.down2 is not None:
             maps[:2] = [cat_channels((self.down2(maps[0]), maps[1]))]

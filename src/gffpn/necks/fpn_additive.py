@@ -1,7 +1,7 @@
-"""FPN as it was published.
+"""FPN as published.
 
 Lin et al.: Feature Pyramid Networks for Object Detection (CVPR 2017), section 3. Equal to
-`torchvision.ops.FeaturePyramidNetwork` (tested), and to mmdetection's FPN but for the start of its weights.
+`torchvision.ops.FeaturePyramidNetwork` (tested) and, except for the initial weights, to mmdetection's FPN.
 
 Deviations: none known.
 """
@@ -18,11 +18,11 @@ from gffpn.pyramid import Level, Levels, levels_at
 
 
 class FPNAdditive(nn.Module):
-    """L_i = 1x1(C_i) + up L_{i+1}; P_i = 3x3(L_i).
+    """FPN with addition: L_i = 1x1(C_i) + up L_{i+1}; P_i = 3x3(L_i).
 
-    Reads `in_strides` and gives the same, `out_channels` wide, and `extra_levels` coarser ones.
-    norm: `none`, convolutions with bias; `batch`, BatchNorm in its place. No activation in either.
-    extra: `pool`, `output`, `input`, with a ReLU before P7: see ExtraLevels.
+    Reads `in_strides`; outputs them and `extra_levels` coarser ones, with `out_channels` channels each.
+    norm: `none`, convolutions with bias; `batch`, BatchNorm instead of the bias. Neither has an activation.
+    extra: `pool`, `output` or `input`, with a ReLU before P7; see ExtraLevels.
     Raises ValueError if a level is missing.
     """
 
@@ -46,5 +46,5 @@ class FPNAdditive(nn.Module):
         start_convolutions(self, partial(nn.init.kaiming_uniform_, a=1))
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """C maps to P maps, finest first."""
+        """Compute the P maps from the C maps, finest first."""
         return self.extra(self.top_down(features), features[-1])

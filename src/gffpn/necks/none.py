@@ -1,4 +1,4 @@
-"""No neck: each level goes to the head by itself. What the others must beat."""
+"""No neck: each level goes to the head on its own. This is the baseline that the necks must beat."""
 
 from torch import Tensor, nn
 
@@ -8,10 +8,11 @@ from gffpn.pyramid import Level, Levels, levels_at
 
 
 class NoNeck(nn.Module):
-    """P_i = 1x1(C_i), with norm and activation; no level sees another.
+    """Separate 1x1 convolution per level, P_i = 1x1(C_i), with norm and activation.
 
-    Reads and gives strides 8, 16, 32. width, out_channels, widen: of the levels it gives, see
-    `lineage_widths`. Raises ValueError if a level is missing.
+    Reads and outputs strides 8, 16, 32. The levels do not interact.
+    width, out_channels, widen: set the widths of the outputs, see `lineage_widths`.
+    Raises ValueError if a level is missing.
     """
 
     in_strides = (8, 16, 32)
@@ -28,5 +29,5 @@ class NoNeck(nn.Module):
         )
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """C3..C5 to P3..P5."""
+        """Compute P3..P5 from C3..C5."""
         return [conv(x) for conv, x in zip(self.convs, features, strict=True)]

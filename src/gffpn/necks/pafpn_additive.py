@@ -2,8 +2,8 @@
 
 Liu et al.: Path Aggregation Network for Instance Segmentation (CVPR 2018), section 3.1, figure 1b.
 
-Deviations from Liu et al.: as in mmdetection, a level is passed upwards before its last convolution, where
-the paper passes it after; no adaptive feature pooling (that belongs to a two-stage head).
+Deviations from Liu et al.: as in mmdetection, a level is passed upwards before its last convolution, whereas
+the paper passes it upwards after it; no adaptive feature pooling (which belongs to a two-stage head).
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,13 @@ from gffpn.pyramid import Level, Levels, levels_at
 
 
 class PAFPNAdditive(nn.Module):
-    """FPN's outputs O_i; then O_{i+1} += 3x3 s2 (O_i) from fine to coarse; P_i = 3x3(O_i) but P_0 = O_0.
+    """Additive FPN with outputs O_i, followed by a bottom-up pass.
 
-    Reads `in_strides` and gives the same, `out_channels` wide, and `extra_levels` coarser ones.
-    norm: `none`, convolutions with bias; `batch`, BatchNorm in its place. No activation in either.
-    extra: `pool`, `output`, `input`: see ExtraLevels.
+    O_{i+1} += 3x3 s2 (O_i), from fine to coarse; then P_i = 3x3(O_i), except P_0 = O_0.
+
+    Reads `in_strides`; outputs them and `extra_levels` coarser ones, with `out_channels` channels each.
+    norm: `none`, convolutions with bias; `batch`, BatchNorm instead of the bias. Neither has an activation.
+    extra: `pool`, `output` or `input`; see ExtraLevels.
     Raises ValueError if a level is missing.
     """
 
@@ -48,7 +50,7 @@ class PAFPNAdditive(nn.Module):
         start_convolutions(self, nn.init.xavier_uniform_)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """C maps to P maps, finest first."""
+        """Compute the P maps from the C maps, finest first."""
         x, *coarser = self.top_down(features)
         outputs = [x]
         for down, output, y in zip(self.down, self.output, coarser, strict=True):

@@ -3,8 +3,8 @@
 Liu et al.: Path Aggregation Network for Instance Segmentation (CVPR 2018), in the form of YOLOv5's and
 YOLOX's neck.
 
-Deviations from Liu et al. (`pafpn_additive` is nearer): levels are concatenated and not added, C3 blocks,
-each level keeps its own width, no adaptive feature pooling (that belongs to a two-stage head).
+Deviations from Liu et al. (`pafpn_additive` is closer): levels are concatenated instead of added; C3 blocks
+are used; each level keeps its own width; no adaptive feature pooling (which belongs to a two-stage head).
 """
 
 from itertools import pairwise
@@ -21,15 +21,15 @@ from gffpn.pyramid import Level, Levels, levels_at
 
 
 class PANet(nn.Module):
-    """A top-down and a bottom-up pass; the bottom-up pass meets the maps that the top-down pass sent up.
+    """A top-down and a bottom-up pass; the latter reuses the maps R that the former upsampled.
 
     R5 = 1x1(C5); T4 = C3(cat(up R5, C4)); R4 = 1x1(T4); P3 = C3(cat(up R4, C3));
     P4 = C3(cat(3x3 s2 (P3), R4)); P5 = C3(cat(3x3 s2 (P4), R5)).
 
-    depth: multiple of the three bottlenecks of a C3.
-    width, out_channels, widen: of the levels it gives, see `lineage_widths`.
-    c2: `unused`, reads and gives strides 8, 16, 32; otherwise the passes go one level further, to a P2 with
-    one bottleneck, which is `merged` (only P3 and coarser are given) or `given`.
+    depth: multiplier of the three bottlenecks in each C3.
+    width, out_channels, widen: set the widths of the outputs, see `lineage_widths`.
+    c2: `unused`, reads and outputs strides 8, 16, 32; otherwise the passes go one level further, to a P2 with
+    one bottleneck, which is `merged` (only P3 and coarser levels are output) or `given` (it is output too).
     Raises ValueError if a level is missing.
     """
 
@@ -64,7 +64,7 @@ class PANet(nn.Module):
         )
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """C3..C5 to P3..P5; with C2 given, C2..C5 to P2..P5."""
+        """Compute P3..P5 from C3..C5, or P2..P5 from C2..C5 with `c2` set to `given`."""
         x = features[-1]
         reduced: list[Tensor] = []
         for i in reversed(range(len(self.reduce))):

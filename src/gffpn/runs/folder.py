@@ -1,4 +1,4 @@
-"""A run's folder: what lies in it, and when it counts as finished."""
+"""Folder of a run: its files and its status."""
 
 import json
 import zipfile
@@ -12,39 +12,39 @@ from gffpn.files.writing import write_atomically
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One folder a run, named by what it computes."""
+    """Folder of one run, named after what the run computes."""
 
     path: Path
 
     @property
     def config(self) -> Path:
-        """The resolved configuration, as it was used."""
+        """The resolved configuration that the run used."""
         return self.path / "config.yaml"
 
     @property
     def metrics(self) -> Path:
-        """Written last and atomically: that it exists means *finished*."""
+        """Metrics, written last and atomically: if the file exists, the run is *finished*."""
         return self.path / "metrics.json"
 
     @property
     def traceback(self) -> Path:
-        """What a failed attempt left; removed when an attempt succeeds."""
+        """Traceback of a failed attempt; removed when an attempt succeeds."""
         return self.path / "traceback.txt"
 
     @property
     def checkpoints(self) -> Path:
-        """`best.ckpt` (on val, averaged weights) and `last.ckpt` (of the last finished epoch)."""
+        """Folder of `best.ckpt` (best on val, averaged weights) and `last.ckpt` (last finished epoch)."""
         return self.path / "checkpoints"
 
     @property
     def last_checkpoint(self) -> Path | None:
-        """Where an interrupted run goes on, if it finished an epoch."""
+        """Checkpoint from which an interrupted run resumes, or None if it has not finished an epoch."""
         path = self.checkpoints / "last.ckpt"
         return path if path.exists() else None
 
     @property
     def status(self) -> str:
-        """finished, failed, interrupted or missing."""
+        """One of finished, failed, interrupted or missing."""
         if self.read_metrics() is not None:
             return "finished"
         if self.traceback.exists():
@@ -52,7 +52,7 @@ class RunFolder:
         return "interrupted" if self.config.exists() else "missing"
 
     def read_metrics(self) -> dict[str, Any] | None:
-        """The finished run's metrics.json; None where there is none, or only a torn one."""
+        """Return the contents of metrics.json, or None if it is missing or damaged."""
         try:
             metrics = json.loads(self.metrics.read_text())
         except (FileNotFoundError, ValueError):
@@ -60,15 +60,16 @@ class RunFolder:
         return metrics if isinstance(metrics, dict) else None
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
-        """Write metrics.json and forget earlier failures."""
+        """Write metrics.json and remove the traceback of an earlier failure."""
         write_atomically(self.metrics, json.dumps(metrics, indent=1, allow_nan=False) + "\n")
         self.traceback.unlink(missing_ok=True)
 
     def drop_torn_checkpoints(self) -> list[str]:
-        """Remove what a kill or a failing disk left half-written; names the checkpoints that are not whole.
+        """Remove files left incomplete by a kill or a failing disk; return the names of damaged checkpoints.
 
-        A run goes on only with both checkpoints whole: the best one is tested, the last one is gone on from.
-        Where one is torn both go, and the run begins anew, rather than end with another result.
+        A run resumes only if both checkpoints are intact: it continues from the last one, and the best one is
+        tested. If either is damaged, both are removed, so that the run restarts instead of ending with a
+        different result. A missing best one also counts as damaged if there is a last one.
         """
         for draft in self.checkpoints.glob(".*.ckpt.*"):
             draft.unlink()
@@ -82,9 +83,9 @@ class RunFolder:
 
 
 def _whole(checkpoint: Path) -> bool:
-    """Whether a file is a zip archive, as torch writes, whose every entry has its checksum."""
+    """Return True if a file is a zip archive, as torch writes, in which every entry matches its checksum."""
     try:
         with zipfile.ZipFile(checkpoint) as archive:
             return archive.testzip() is None
-    except Exception:  # zipfile raises many kinds on bytes that are no archive
+    except Exception:  # zipfile raises many exception types for bytes that are not an archive
         return False

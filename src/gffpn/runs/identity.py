@@ -1,11 +1,11 @@
-"""What makes two runs the same run: the resolved configuration that determines the result, and the data."""
+"""Identity of a run: the part of its resolved configuration that determines the result, and the data."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
-# Nothing below these keys changes a result: where things lie, on what they run, and how they are told.
+# No value below these keys changes a result: they set locations, hardware, and reporting.
 NOT_DETERMINING = (
     "paths",
     "choice",
@@ -14,8 +14,8 @@ NOT_DETERMINING = (
     "logger",
     "loader",
     "data.root",
-    "data.splits",  # a path; the fingerprint of the data covers what it says
-    "data.unusual_images",  # a set that both accept is read alike by both
+    "data.splits",  # a path; the fingerprint of the data covers the splits themselves
+    "data.unusual_images",  # a set that both values accept is read identically by both
     "trainer.accelerator",
     "trainer.devices",
     "trainer.num_nodes",
@@ -25,7 +25,7 @@ NOT_DETERMINING = (
 
 
 def determining(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A resolved configuration without what does not determine the result."""
+    """Return a copy of a resolved configuration without the keys that do not determine the result."""
     kept = json.loads(json.dumps(config))
     for dotted in NOT_DETERMINING:
         *parents, last = dotted.split(".")
@@ -37,7 +37,7 @@ def determining(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_name(config: Mapping[str, Any], data_fingerprint: str) -> str:
-    """Readable words and ten hex digits, equal for two configurations that give the same result."""
+    """Return readable words and ten hex digits, equal for two configurations that give the same result."""
     record = {"config": determining(config), "data": data_fingerprint}
     digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:10]
     choice = config["choice"]
@@ -55,10 +55,10 @@ def run_name(config: Mapping[str, Any], data_fingerprint: str) -> str:
 
 
 def digest_of(name: str) -> str:
-    """The hash at the end of a run's name."""
+    """Return the hash at the end of a run's name."""
     return name.rpartition("_")[2]
 
 
 def image_size_word(image_size: Any) -> str:
-    """`320` or `480x640` (height first)."""
+    """Return the image size as one word, such as `320` or `480x640` (height first)."""
     return "x".join(map(str, image_size)) if isinstance(image_size, list) else str(image_size)

@@ -1,17 +1,17 @@
-"""Where a result comes from: the code's commit, the libraries, the machine."""
+"""Provenance of a result: the commit of the code, and the versions of Python and the libraries."""
 
 import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-# a file that git does not know yet, a new neck for instance, determines a result as well
+# untracked files below these paths count as well, because a new neck, for instance, determines a result
 SOURCES = (":/src", ":/conf", ":/experiments/*.yaml", ":/train.py")
 LIBRARIES = ("torch", "torchvision", "lightning", "torchmetrics", "numpy", "timm")
 
 
 def provenance() -> dict[str, object]:
-    """Commit (or null outside git), whether the tree is dirty, Python and library versions."""
+    """Return commit (or None outside git), whether the tree is dirty, and Python and library versions."""
     commit = _git("rev-parse", "HEAD")
     return {
         "commit": commit,

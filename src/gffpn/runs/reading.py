@@ -1,4 +1,4 @@
-"""Reads finished runs and training curves back from a folder of runs: plain values, no torch."""
+"""Reading of finished runs and training curves from a folder of runs, as plain values and without torch."""
 
 import csv
 import hashlib
@@ -13,15 +13,15 @@ from gffpn.runs.identity import determining
 
 Curves = dict[str, list[tuple[int, float]]]
 
-# not over epochs: written once, at epoch 0 of a trainer of its own
+# not curves over epochs: logged once, at epoch 0 of a separate trainer
 _ONCE = ("test/", "model/")
 
 
 def finished_runs(runs: Path) -> list[dict[str, Any]]:
-    """The metrics.json of each finished run below `runs`, in order of name; a missing folder holds none.
+    """Return the metrics.json of each finished run below `runs`, sorted by name; none for a missing folder.
 
     Two keys are added: `run`, the folder's name, and `arm`, six hex digits that are equal for runs that
-    differ in nothing but their seed.
+    differ only in their seed.
     """
     finished = []
     for path in sorted(runs.glob("*/metrics.json")):
@@ -32,22 +32,22 @@ def finished_runs(runs: Path) -> list[dict[str, Any]]:
 
 
 def unfinished_runs(runs: Path) -> list[str]:
-    """The names of the folders below `runs` that hold a run without a whole metrics.json, in order."""
+    """Return the sorted folder names of the runs below `runs` without an intact metrics.json."""
     folders = {path.parent for path in runs.glob("*/config.yaml")}
     return sorted(folder.name for folder in folders if RunFolder(folder).read_metrics() is None)
 
 
 def curves(run: Path) -> Curves:
-    """What a run logged over its epochs: name to (epoch from 0, value), epochs rising.
+    """Return, by name, the values that a run logged: (epoch, value) in order of epochs, which start at 0.
 
-    An interrupted run leaves one `logs/attempt_N/metrics.csv` an attempt; where two hold the same epoch, the
-    later attempt counts. NaN stays: a loss that diverged, or an average precision without objects.
+    An interrupted run leaves one `logs/attempt_N/metrics.csv` per attempt; if two contain the same epoch, the
+    later attempt counts. NaN is kept: it means a loss that diverged, or an average precision without objects.
     """
     merged: dict[str, dict[int, float]] = {}
     for path in sorted(run.glob("logs/attempt_*/metrics.csv"), key=_attempt):
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
-                # a process that is killed may leave a last line without all its columns
+                # a killed process may leave a last line that lacks some columns
                 told = {name: value for name, value in row.items() if value}
                 epoch = told.pop("epoch", None)
                 if epoch is None:
@@ -59,13 +59,13 @@ def curves(run: Path) -> Curves:
 
 
 def classes(rows: list[dict[str, Any]]) -> list[str]:
-    """The class names of the rows' `test/AP50/<class>`, in their order."""
+    """Return the class names in the rows' keys `test/AP50/<class>`, in order of appearance."""
     names = (key.removeprefix("test/AP50/") for row in rows for key in row if key.startswith("test/AP50/"))
     return list(dict.fromkeys(names))
 
 
 def size_bins(rows: list[dict[str, Any]]) -> list[str]:
-    """The `<bin>` of the rows' `test/n_<bin>`, smallest first, in pixels of the network's input."""
+    """Return the bins in network pixels of the rows' keys `test/n_<bin>`, smallest first."""
     names = {key.removeprefix("test/n_") for row in rows for key in row if key.startswith("test/n_")}
     bins = [name for name in names if not name.startswith("native_")]
     return sorted(bins, key=lambda name: int(name.split("_")[0]))

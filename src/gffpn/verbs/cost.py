@@ -8,12 +8,12 @@ from gffpn.verbs.words import Verbs, add_classes, add_json, add_overrides
 
 
 def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
-    """The verb's words."""
+    """Add the verb and its arguments to the command line."""
     verb = verbs.add_parser(
         "cost",
-        help="parameters and GFLOPs",
-        description="Parameters and GFLOPs (2 x MAC, batch 1) of backbone, neck and head. "
-        "One JSON object stands on the last line.",
+        help="count parameters and GFLOPs",
+        description="Counts the parameters and GFLOPs (2 x MAC, batch 1) of backbone, neck and head. "
+        "The last line is one JSON object.",
         epilog="example: python -m gffpn cost neck=gffpn head=yolov5 size=l image_size=640",
     )
     add_json(verb, "print the JSON line only")
@@ -23,7 +23,7 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
 
 
 def act(arguments: argparse.Namespace) -> None:
-    """Parameters and GFLOPs of the detector that the overrides choose."""
+    """Print the parameters and GFLOPs of the detector that the overrides choose."""
     from gffpn.build.detector import build_detector
     from gffpn.config.check import compose_checked
     from gffpn.config.compose import image_size
@@ -32,7 +32,7 @@ def act(arguments: argparse.Namespace) -> None:
     config = compose_checked(arguments.overrides)
     height, width = image_size(config)
     price = dataclasses.asdict(cost(build_detector(config, arguments.classes), (height, width)))
-    told = {
+    figures = {
         "neck": config.choice.neck,
         "backbone": config.choice.backbone,
         "head": config.choice.head,
@@ -42,6 +42,6 @@ def act(arguments: argparse.Namespace) -> None:
         "image_size": height if height == width else [height, width],
     }
     if not arguments.json:
-        for key, value in told.items():
+        for key, value in figures.items():
             print(f"{key:18} {value}")
-    print(json.dumps(told))
+    print(json.dumps(figures))

@@ -1,4 +1,4 @@
-"""A data set's contents and doubtful entries, as plain values that JSON can hold."""
+"""Data card: the contents and suspicious entries of a data set, as plain values that JSON can hold."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,20 +13,21 @@ from gffpn.data.letterbox import Letterbox
 from gffpn.metrics.matching import paired_iou
 
 Bin = tuple[str, float, float, bool]
-"""Name, low <= side < high, and whether sides are of the file's pixels (else of the network's input)."""
+"""(name, low, high, native): boxes with low <= side < high, in pixels of the file if native, else of the
+network's input."""
 THIN_PX = 2.0
 SAME_PLACE = 0.9
-"""IoU from which two boxes of an image are one object."""
+"""IoU above which two boxes in one image count as the same object."""
 SAME_OBJECT = 0.5
-"""IoU from which boxes of two near-duplicates are one object, drawn twice."""
+"""Lowest IoU at which boxes in two near-duplicates count as the same object, annotated twice."""
 
 Table = dict[str, dict[str, int]]
 
 
 def card(index: DataIndex, image_size: tuple[int, int], bins: Sequence[Bin]) -> dict[str, Any]:
-    """Return counts by split, and pairs of images or boxes that contradict each other.
+    """Return counts per split, near-duplicate images, and images or boxes with conflicting labels.
 
-    `image_size` (height, width) is the network's input.
+    `image_size` (height, width) is the size of the network's input.
     """
     records = [record for split in SPLITS for record in index.splits[split]]
     split_of = [split for split in SPLITS for _ in index.splits[split]]
@@ -58,7 +59,7 @@ def card(index: DataIndex, image_size: tuple[int, int], bins: Sequence[Bin]) -> 
 
 
 def same_labels(one: ImageRecord, other: ImageRecord) -> bool:
-    """Return True if two near-duplicates hold the same objects: each box has a partner of its class."""
+    """Return True if each box in one near-duplicate matches a box of the same class in the other."""
     if sorted(one.labels.tolist()) != sorted(other.labels.tolist()):
         return False
     overlaps = _overlaps(_relative(one), _relative(other))
@@ -73,7 +74,7 @@ def same_labels(one: ImageRecord, other: ImageRecord) -> bool:
 
 
 def class_conflicts(record: ImageRecord) -> list[tuple[int, int]]:
-    """Return the labels of each two boxes of an image that share a place and differ in class."""
+    """Return the two labels of each pair of boxes that are in the same place but differ in class."""
     overlaps = _overlaps(record.boxes, record.boxes)
     apart = record.labels[:, None] != record.labels[None, :]
     found = np.argwhere(np.triu((overlaps > SAME_PLACE) & apart, k=1))
@@ -98,7 +99,7 @@ def _split_counts(records: Sequence[ImageRecord]) -> dict[str, int]:
 
 
 def _by_split(index: DataIndex, keys: Callable[[ImageRecord], Sequence[str]], order: Sequence[str]) -> Table:
-    """Count each key by split; keys in `order`, then the others, most frequent first."""
+    """Count each key per split, first the keys in `order`, then the others, most frequent first."""
     counts = {
         split: Counter(key for record in records for key in keys(record))
         for split, records in index.splits.items()
@@ -125,7 +126,7 @@ def _bins_of(record: ImageRecord, image_size: tuple[int, int], bins: Sequence[Bi
 
 
 def _side(wh: NDArray[np.float32]) -> NDArray[np.float64]:
-    return np.asarray(np.sqrt(wh.astype(np.float64).prod(1)).round(3))  # rounded as the metrics do
+    return np.asarray(np.sqrt(wh.astype(np.float64).prod(1)).round(3))  # rounded as in the metrics
 
 
 def _thin(record: ImageRecord, image_size: tuple[int, int], classes: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A data card as text."""
+"""Text output of a data card."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ SHOWN = 10
 
 
 def print_card(card: Mapping[str, Any], console: Console) -> None:
-    """Print counts by split, then doubtful entries, at most `SHOWN` of each kind."""
+    """Print the counts per split, then the suspicious entries, at most `SHOWN` of each kind."""
     size = " x ".join(map(str, card["image_size"]))
     console.print(f"Data fingerprint {card['fingerprint']}, image size {size} (H x W)", markup=False)
     if card["origin"]:
@@ -28,17 +28,17 @@ def print_card(card: Mapping[str, Any], console: Console) -> None:
     _print_table(console, "Boxes by class", card["classes"])
     _print_table(console, "Boxes by side in network pixels", network)
     _print_table(console, "Boxes by side in native pixels", native)
-    _print_table(console, f"Images by height x width (of {len(card['image_sizes'])})", sizes)
+    _print_table(console, f"Images by height x width (sizes in all: {len(card['image_sizes'])})", sizes)
     _print_table(console, f"Boxes with a side under {THIN_PX:g} network pixels", thin)
     for what, number in card["mended"].items():
         console.print(f"{what}: {number}", markup=False)
     across = [pair for pair in card["near_duplicates"] if len(set(pair["splits"])) == 2]
     within = [pair for pair in card["near_duplicates"] if len(set(pair["splits"])) == 1]
-    _print_pairs(console, "Near-duplicates across splits (a figure on them flatters)", across)
+    _print_pairs(console, "Near-duplicates across splits (they inflate test results)", across)
     _print_pairs(console, "Near-duplicates within a split", within)
     _print_pairs(console, "Near-duplicates with different labels", card["label_conflicts"])
     clashes = [f"{c['image']} ({c['split']}): {' and '.join(c['classes'])}" for c in card["class_conflicts"]]
-    _print_list(console, "Boxes of two classes in one place", clashes)
+    _print_list(console, "Boxes of different classes in the same place", clashes)
 
 
 def _print_table(console: Console, title: str, rows: Mapping[str, Mapping[str, int]]) -> None:

@@ -1,4 +1,4 @@
-"""The annotation of one image, and the check of its boxes."""
+"""Annotation of one image, and validation of its boxes."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,32 +11,35 @@ from gffpn.data.readers.faults import Faults, Kind
 Box = tuple[float, float, float, float]
 
 TOLERANCE = 1.0
-"""Pixels by which a box may leave its image and is clipped: 0-based and 1-based files differ by one."""
+"""A box may exceed its image by this many pixels and is then clipped: 0- and 1-based files differ by one."""
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """The annotation of one image."""
+    """Boxes and class names of one image, as annotated."""
 
     image: str
-    """Path below the root."""
+    """Path of the image, relative to the root."""
     source: str
-    """The file that says so, for messages."""
+    """Annotation file, for messages."""
     size: tuple[int, int] | None
-    """Height and width as annotated, if they are."""
+    """Annotated height and width; None if the file does not state them."""
     boxes: Sequence[Box]
     """xyxy in pixels, or in fractions of the image's sides if `relative`."""
     names: Sequence[str]
-    """The class of each box."""
+    """Class name of each box."""
     relative: bool = False
     group: str = ""
-    """Of images that share an origin, where the file says so."""
+    """Group of the images with the same origin, if the file states it; else empty."""
 
 
 def checked_boxes(
     annotation: Annotation, height: int, width: int, labels: Mapping[str, int], faults: Faults
 ) -> Iterator[tuple[Box, int]]:
-    """The usable boxes in pixels, clipped to their image, and their labels; a fault for each other one."""
+    """Yield the valid boxes, in pixels and clipped to their image, with their labels.
+
+    Every other box is recorded as a fault.
+    """
     scale = (width, height) * 2 if annotation.relative else (1, 1, 1, 1)
     expected = {
         Kind.NOT_FINITE: "four finite numbers",
@@ -68,6 +71,6 @@ def _clipped(box: Box, height: int, width: int) -> Box | Kind:
     if left or min(x2, y2) <= 0 or x1 >= width or y1 >= height:
         return Kind.BOX_OUTSIDE
     x1, y1, x2, y2 = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
-    # records hold float32, in which a sliver may have no width
+    # records hold float32, in which a very narrow box may have zero width
     narrow = np.float32(x1) >= np.float32(x2) or np.float32(y1) >= np.float32(y2)
     return Kind.EMPTY_BOX if narrow else (x1, y1, x2, y2)

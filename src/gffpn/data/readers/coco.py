@@ -1,4 +1,4 @@
-"""COCO: one JSON file for many images.
+"""Reader for COCO: one JSON file for many images.
 
 Source: cocodataset.org, "Data format", object detection.
 """
@@ -17,16 +17,19 @@ from gffpn.data.readers.reader import Reader
 from gffpn.data.readers.root import Root, below
 
 Item = Mapping[str, Any]
-WORDS: Mapping[type, str] = {int: "a whole number", str: "a text"}
+WORDS: Mapping[type, str] = {int: "a whole number", str: "a string"}
 
 
 @dataclass(kw_only=True)
 class COCO(Reader):
-    """One JSON file, or one per split, and the folder that its file names start from.
+    """Reader for a COCO data set with one JSON file, or one per split.
 
-    `annotations` (files) and `images` (folders) lie below `root`; each may be a mapping from split. Category
-    ids become 0 .. K-1 in the order of the ids, or of `classes` where they are given. Crowd annotations are
-    dropped. The other arguments: `Reader`. Raises ValueError here and DataError in `index`.
+    `annotations` is the JSON file, and `images` the folder to which the file names in it are relative. Both
+    are below `root`, and each may be a mapping from split to path. Category ids become labels 0 .. K-1 in the
+    order of the ids, or of `classes` if given. Crowd annotations are dropped. For the other arguments, see
+    `Reader`.
+
+    Raises ValueError for an invalid argument; `index` raises DataError for faulty data.
     """
 
     images: Place
@@ -37,7 +40,7 @@ class COCO(Reader):
         self._intake = self.intake(self._places)
 
     def index(self) -> DataIndex:
-        """Read and check the whole set; each call reads the files again."""
+        """Read and check the whole data set; each call reads the files again."""
         images, annotations = self._places["train"]
         root, faults = self._intake.open(f"{images} and {annotations}")
         contents: dict[str, tuple[str, str, Item]] = {}
@@ -76,12 +79,12 @@ def _load(root: Root, folder: str, name: str, faults: Faults) -> Item | None:
 
 
 def _items(name: str, content: Item, key: str, needs: Mapping[str, type], faults: Faults) -> Iterator[Item]:
-    """Yield the entries of a list whose ids are new and whose needed values have the right type."""
+    """Yield the entries of list `key` that have a new id and values of the right types for `needs`."""
     seen: set[int] = set()
     for position, item in enumerate(content[key]):
         values = item if isinstance(item, dict) else {}
         expected = {"id": int, **needs}
-        # a JSON true is no number, though Python's True is an int
+        # isinstance would accept a JSON true as a number, because Python's True is an int
         lacks = [field for field, kind in expected.items() if type(values.get(field)) is not kind]
         if lacks:
             what = ", ".join(
@@ -92,7 +95,7 @@ def _items(name: str, content: Item, key: str, needs: Mapping[str, type], faults
             )
             faults.add(Kind.UNREADABLE_ANNOTATION, f"{name}: {key}[{position}]: {what}")
         elif item["id"] in seen:
-            faults.add(Kind.DUPLICATE, f"{name}: {key}[{position}] has the id {item['id']} of another")
+            faults.add(Kind.DUPLICATE, f"{name}: {key}[{position}] has the id {item['id']} of another entry")
         else:
             seen.add(item["id"])
             yield item
@@ -147,7 +150,7 @@ def _annotations(
             boxes[item["image_id"]].append(box)
             names[item["image_id"]].append(categories[item["category_id"]])
     if are_fractions([box for found in boxes.values() for box in found]):
-        faults.add(Kind.OTHER_FORM, f"{file}: every bbox ends below 1, like fractions: expected pixels")
+        faults.add(Kind.OTHER_FORM, f"{file}: every bbox ends at 1 or below, like fractions: expected pixels")
     return [
         Annotation(
             image=below(folder, item["file_name"]),

@@ -1,4 +1,4 @@
-"""Faults of a data set: all are collected, then refused in one message or dropped and logged."""
+"""Collection of the faults of a data set, which are then raised in one message, or dropped and logged."""
 
 import logging
 from collections import Counter
@@ -15,7 +15,7 @@ ON_ERROR = ("raise", "skip")
 
 
 class Kind(StrEnum):
-    """Kinds of faults; the words stand in the message."""
+    """Kinds of faults, in the words that the message uses."""
 
     MISSING_FOLDER = "missing folder or file"
     CLASSES = "class names that cannot be used"
@@ -41,7 +41,7 @@ class Kind(StrEnum):
     BOX_OUTSIDE = "box outside its image"
     DUPLICATE = "duplicate"
     TWO_SPLITS = "image in two splits"
-    EMPTY_SPLIT = "empty split"  # last: what stands above may have emptied it
+    EMPTY_SPLIT = "empty split"  # last, because the faults above may have emptied it
 
 
 FATAL = frozenset(
@@ -50,22 +50,22 @@ FATAL = frozenset(
 
 _CONVERT = "convert the files, or data.unusual_images=convert"
 ADVICE: Mapping[str, str] = {
-    Kind.DEEP_IMAGE: f"{_CONVERT}, which scales 65535 to 255: what a 12-bit camera wrote turns nearly black",
-    Kind.PALETTE_IMAGE: f"is it a mask? If not, {_CONVERT}, which looks the colours up",
-    Kind.CMYK_IMAGE: f"{_CONVERT}, which makes RGB of them without their colour profile",
-    Kind.OTHER_COLOURS: f"{_CONVERT}, which lets Pillow turn them into RGB",
-    Kind.ROTATED_IMAGE: f"{_CONVERT}, which turns pictures upright: right if boxes were drawn so",
-    Kind.TRANSPARENT_IMAGE: f"{_CONVERT}, which drops the transparency: hidden colours come to light",
+    Kind.DEEP_IMAGE: f"{_CONVERT}, which scales 65535 to 255: images from a 12-bit camera turn nearly black",
+    Kind.PALETTE_IMAGE: f"is it a mask? If not, {_CONVERT}, which looks up the colours",
+    Kind.CMYK_IMAGE: f"{_CONVERT}, which turns them into RGB and ignores their colour profile",
+    Kind.OTHER_COLOURS: f"{_CONVERT}, which lets Pillow convert them to RGB",
+    Kind.ROTATED_IMAGE: f"{_CONVERT}, which rotates them upright: correct if the boxes were drawn that way",
+    Kind.TRANSPARENT_IMAGE: f"{_CONVERT}, which drops the transparency: hidden colours become visible",
     Kind.SEVERAL_FRAMES: f"{_CONVERT}, which takes the first frame",
     Kind.DUPLICATE: "keep one of them",
-    Kind.TWO_SPLITS: "a figure on images that were trained on tells nothing: keep them in one",
+    Kind.TWO_SPLITS: "a result on training images is meaningless: keep each image in one split",
     Kind.OUTSIDE_ROOT: "move the file below data.root, or widen data.root",
 }
-"""The advice for a kind, where it depends on the kind alone."""
+"""Advice for those kinds where it depends on nothing but the kind."""
 
 
 class FaultyData(DataError):
-    """Every fault of a data set, by kind; `told()` is the whole list, the message a part of a long one."""
+    """Raised with every fault of a data set, by kind; the message abbreviates a long list."""
 
     def __init__(self, root: Path, found: Mapping[Kind, Sequence[str]], *, skips: bool) -> None:
         self.root = root
@@ -74,7 +74,7 @@ class FaultyData(DataError):
         super().__init__(self.told(max(1, SHOWN // len(self.found))))
 
     def told(self, share: int | None = None) -> str:
-        """Return the message with at most `share` faults of each kind, or all of them for None."""
+        """Return the message with at most `share` faults per kind, or with all faults if it is None."""
         total = sum(map(len, self.found.values()))
         lines = [f"{self.root}: {total} fault{'s' if total > 1 else ''} in the data set"]
         for kind, whats in self.found.items():
@@ -88,14 +88,15 @@ class FaultyData(DataError):
     def _way_out(self) -> str:
         fatal = [kind for kind in self.found if kind in FATAL]
         if not fatal:
-            return "Mend them, or drop what is bad with data.on_error=skip."
-        return f"data.on_error=skip cannot drop: {', '.join(fatal)}." if self._skips else "Mend them."
+            return "Fix them, or drop the faulty entries with data.on_error=skip."
+        return f"data.on_error=skip cannot drop: {', '.join(fatal)}." if self._skips else "Fix them."
 
 
 class Faults:
-    """Collects (kind, what) pairs. `on_error="skip"` forgives all but the fatal kinds.
+    """Collection of faults as (kind, description) pairs; `on_error="skip"` tolerates all but the fatal kinds.
 
-    Counts, kept apart, are repairs that change no meaning: a duplicate box dropped, a border clipped.
+    Repairs that do not change the meaning, such as dropping a duplicate box or clipping a border, are counted
+    separately.
     """
 
     def __init__(self, root: Path, on_error: str) -> None:
@@ -105,19 +106,19 @@ class Faults:
         self._repairs: Counter[str] = Counter()
 
     def add(self, kind: Kind, what: str) -> None:
-        """Note a fault; `what` names the file and says what was found and expected."""
-        # a file's name or text may hold what breaks a line or a terminal
+        """Record a fault; `what` names the file and says what was found and what was expected."""
+        # the name or text of a file may contain characters that break a line or a terminal
         printable = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in what)
         self._found.setdefault(kind, []).append(printable)
 
     def count(self, repair: str, number: int = 1) -> None:
-        """Note harmless repairs, to be logged as one number."""
+        """Count harmless repairs, which are logged as one number."""
         self._repairs[repair] += number
 
     def settle(self) -> dict[str, int]:
-        """Raise FaultyData with every fault, or log each one that is forgiven; then forget them.
+        """Raise FaultyData with every fault, or, if all are tolerated, log each one and clear them.
 
-        Gives how often what was dropped or repaired.
+        Returns the number of dropped or repaired entries, by description.
         """
         if any(kind in FATAL or not self._skips for kind in self._found):
             raise FaultyData(self.root, self._found, skips=self._skips)

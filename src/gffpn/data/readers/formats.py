@@ -1,4 +1,4 @@
-"""Recognise annotation files of another format, so that the refusal can name the remedy."""
+"""Recognition of annotation files in another format, so that the error message can name the remedy."""
 
 import math
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ YOLO_LINE = "'class cx cy w h' in fractions of the image's sides"
 
 
 class WrongFormat(ValueError):
-    """An annotation file that is no accident but has another format, which the message names."""
+    """Raised for an annotation file that is not damaged but in another format, which the message names."""
 
 
 def check_text(text: str, *, wanted: str) -> None:
-    """Raise WrongFormat if `text` looks like another form than the reader `wanted` ("voc", "yolo") reads."""
+    """Raise WrongFormat if `text` looks like a format other than `wanted` ("voc", "yolo" or "coco")."""
     if looks := _looks(text, wanted):
         raise WrongFormat(f"looks like {looks[0]}, expected {looks[1]}")
 
@@ -30,7 +30,7 @@ def _looks(text: str, wanted: str) -> tuple[str, str] | None:
 
 
 def _numbers(words: Sequence[str], count: int) -> list[float]:
-    """The words as `count` numbers or more, else none."""
+    """Return the words as numbers; an empty list unless all are numbers and at least `count` of them."""
     try:
         values = [float(word) for word in words]
     except ValueError:
@@ -39,14 +39,17 @@ def _numbers(words: Sequence[str], count: int) -> list[float]:
 
 
 def yolo_box(line: str) -> tuple[int, float, float, float, float]:
-    """Class, middle and sides of a line; ValueError for another line, WrongFormat if it has a known form."""
+    """Return the class number, centre and sides in a line of YOLO labels.
+
+    Raises WrongFormat if the line has another known format, and ValueError if it has none.
+    """
     words = line.split()
     values = _numbers(words, 1)
     if len(values) != 5 or not values[0].is_integer():
         raise _yolo_fault(line, words, values)
     label, x, y, w, h = values
     far = [value for value in (x, y, w, h) if 2 < abs(value) < math.inf]
-    if far:  # by two images and more; what is a little outside is reported as such
+    if far:  # beyond twice the image's side; a box slightly outside is reported as such
         raise WrongFormat(f"{line[:60]!r} looks like pixels, expected {YOLO_LINE}")
     return int(label), x, y, w, h
 
@@ -67,7 +70,7 @@ def _yolo_fault(line: str, words: Sequence[str], values: Sequence[float]) -> Val
 
 
 def check_coco(content: Any) -> None:
-    """Raise WrongFormat unless a JSON file holds the three lists of COCO's detections."""
+    """Raise WrongFormat unless the content of a JSON file has the three lists of COCO object detection."""
     if isinstance(content, list):
         first = content[0] if content and isinstance(content[0], dict) else {}
         kind = "a file of results (detections)" if {"image_id", "score"} <= set(first) else "a list"
@@ -77,10 +80,10 @@ def check_coco(content: Any) -> None:
     for key in ("images", "annotations", "categories"):
         if not isinstance(content.get(key), list):
             keys = ", ".join(map(str, list(content)[:8])) or "nothing"
-            looks = " (LabelMe, one file an image?)" if "shapes" in content else ""
-            raise WrongFormat(f"no list {key!r}, expected a COCO file of detections; it holds {keys}{looks}")
+            looks = " (LabelMe, one file per image?)" if "shapes" in content else ""
+            raise WrongFormat(f"no list {key!r}, expected a COCO annotation file; it holds {keys}{looks}")
 
 
 def are_fractions(boxes: Sequence[Sequence[float]]) -> bool:
-    """Return True if no box (xyxy) of a whole file reaches beyond the first pixel."""
+    """Return True if a file has boxes (xyxy) and none of them reaches beyond the first pixel."""
     return bool(boxes) and all(math.isfinite(side) and side <= 1 for box in boxes for side in box)

@@ -1,4 +1,4 @@
-"""Image files as RGB arrays, and the unusual traits of a file."""
+"""Reading of image files as RGB arrays, and detection of their unusual properties."""
 
 import struct
 from collections.abc import Iterator
@@ -23,26 +23,26 @@ _PIL_FAULTS = (OSError, SyntaxError, ValueError, struct.error, Image.Decompressi
 
 
 class Look(NamedTuple):
-    """The result of decoding a file once."""
+    """Size and unusual properties of an image file."""
 
     height: int
     width: int
-    """As `read_image` gives the image, upright."""
+    """Height and width of the upright image, as `read_image` returns it."""
     unusual: tuple[tuple[str, str], ...]
-    """(`Kind`, what was found) of each trait that `read_image` converts, losing or changing something."""
+    """(`Kind`, what was found) for each property that makes `read_image` lose or change something."""
 
 
 def look(path: Path) -> Look:
-    """Decode a file once to check that it is complete, and describe it.
+    """Decode a file once to check that it is complete, and return its size and unusual properties.
 
-    8 bit grey, RGB and opaque images with an alpha channel are usual. Raises DataError, naming the file, for
-    what `read_image` cannot read.
+    8-bit grey, RGB, and opaque images with an alpha channel are not unusual. Raises DataError, naming the
+    file, if `read_image` could not read it.
     """
     with _opened(path) as image:
         height, width = _upright_size(image)
         unusual = [*_turned(image), *_coloured(image), *_layered(image)]
         if isinstance(image, JpegImageFile):
-            image.draft(image.mode, (1, 1))  # reads the whole file, but transforms an eighth of each side
+            image.draft(image.mode, (1, 1))  # reads the whole file, but decodes it at an eighth of each side
         image.load()
         if image.mode.startswith(("I", "F")):
             grey = _grey(image)
@@ -58,9 +58,9 @@ def _turned(image: Image.Image) -> Iterator[tuple[str, str]]:
 
 
 def _coloured(image: Image.Image) -> Iterator[tuple[str, str]]:
-    # the mode of a 16 bit RGB file is plain RGB; grey is reported with its values
+    # a 16-bit RGB file has the mode RGB, so only the tile reveals it; `look` reports grey, with its values
     if ";16" in str(getattr(image, "tile", "")) and not image.mode.startswith("I"):
-        yield Kind.DEEP_IMAGE, f"16 bits a channel, {image.mode}"
+        yield Kind.DEEP_IMAGE, f"16 bits per channel, {image.mode}"
     if image.mode in ("P", "PA"):
         yield Kind.PALETTE_IMAGE, f"mode {image.mode}"
     elif image.mode == "CMYK":
@@ -70,7 +70,7 @@ def _coloured(image: Image.Image) -> Iterator[tuple[str, str]]:
 
 
 def _layered(image: Image.Image) -> Iterator[tuple[str, str]]:
-    # a camera's JPEG may carry a preview as a second frame: the first one is the picture
+    # in a camera's JPEG, the first frame is the image and a second one may be a preview
     frames = 1 if isinstance(image, JpegImageFile) else getattr(image, "n_frames", 1)
     if frames > 1:
         yield Kind.SEVERAL_FRAMES, f"{frames} frames"
@@ -82,22 +82,23 @@ def _transparent(image: Image.Image) -> Iterator[tuple[str, str]]:
         if lowest < 255:
             yield Kind.TRANSPARENT_IMAGE, f"mode {image.mode}, alpha down to {lowest} of 255"
     elif image.mode != "P" and "transparency" in image.info:
-        yield Kind.TRANSPARENT_IMAGE, f"mode {image.mode} with a colour that counts as transparent"
+        yield Kind.TRANSPARENT_IMAGE, f"mode {image.mode} with a transparent colour"
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """Read an image as (H, W, 3) RGB, upright by its EXIF orientation.
+    """Read an image as an RGB array (H, W, 3), rotated upright according to its EXIF orientation.
 
-    Grey, palette and CMYK images are converted and transparency is dropped. 16 bits are scaled by the full
-    range (65535 becomes 255), never by what one image holds, so that equal greys stay equal.
-    Raises DataError, naming the file, for what is no image, is cut short or has another depth.
+    Grey, palette and CMYK images are converted, and transparency is dropped. 16-bit values are scaled by the
+    full range (65535 becomes 255), never by the range of one image, so that equal greys stay equal.
+
+    Raises DataError, naming the file, if it is not an image, is truncated or has another bit depth.
     """
     with _opened(path) as image:
         orientation = _orientation(image)
         image.load()
-        # Pillow turns a TIFF while loading it
+        # Pillow rotates a TIFF while loading it
         if orientation in _TURNED and not isinstance(image, TiffImageFile):
-            image.info.pop("exif", None)  # would be written again, which fails where other tags are broken
+            image.info.pop("exif", None)  # would be rewritten, which fails if other tags are broken
             return _rgb(ImageOps.exif_transpose(image))
         return _rgb(image)
 
@@ -115,19 +116,19 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:
     width, height = image.size
-    if isinstance(image, TiffImageFile):  # Pillow versions differ in whether its size is turned already
+    if isinstance(image, TiffImageFile):  # Pillow versions differ in whether `size` is already rotated
         width, height = image.tag_v2[IMAGEWIDTH], image.tag_v2[IMAGELENGTH]
     return (width, height) if _orientation(image) in _SWAPS_SIDES else (height, width)
 
 
 def _orientation(image: Image.Image) -> int:
-    # the base class's reading: PngImageFile.getexif would decode the whole image
+    # the base class's method, because PngImageFile.getexif would decode the whole image
     value = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
     return value if isinstance(value, int) else 1
 
 
 def _grey(image: Image.Image) -> NDArray[np.int64]:
-    """Return the values of a grey image of more than 8 bits."""
+    """Return the values of a grey image with more than 8 bits; raise ValueError for more than 16."""
     if image.mode == "F":
         raise ValueError("floating point pixels, expected 8 or 16 bits")
     grey = np.asarray(image).astype(np.int64)
@@ -140,6 +141,6 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode.startswith(("I", "F")):
         grey = ((_grey(image) + 128) // 257).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
-    if image.mode == "P":  # Pillow warns of a transparent palette that goes to RGB in one step
+    if image.mode == "P":  # converting a transparent palette to RGB in one step makes Pillow warn
         image = image.convert("RGBA")
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))

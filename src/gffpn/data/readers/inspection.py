@@ -1,4 +1,4 @@
-"""Decode every image of a set once; a memo remembers the results."""
+"""Inspection of every image of a data set, with results kept in a memo so that each is decoded only once."""
 
 import json
 import logging
@@ -18,13 +18,14 @@ logger = logging.getLogger(__name__)
 
 MEMO = "inspected-images.json"
 RULES = f"1, Pillow {PIL.__version__}"
-"""Another rule of `look`, or another decoder, may see other faults: a memo of older rules is not used."""
+"""Version of `look` and of the decoder. A memo of another version, whose faults may differ, is ignored."""
 
 
 def inspect(paths: Iterable[Path], cache_dir: Path) -> dict[Path, Look | DataError]:
-    """Return each file's contents, or why it cannot be read.
+    """Return, for each file, the result of `look` or the DataError that it raised.
 
-    A file that was whole and keeps its size and time is not decoded again: a memo below `cache_dir` knows it.
+    A file that could be read is not decoded again while its size and modification time stay the same: its
+    result is kept in a memo below `cache_dir`.
     """
     files = list(dict.fromkeys(paths))
     memo = _read(cache_dir / MEMO)

@@ -1,4 +1,4 @@
-"""The step from annotations to checked records that all readers share."""
+"""Conversion of annotations to checked records, shared by all readers."""
 
 import logging
 import os
@@ -22,9 +22,9 @@ UNUSUAL = ("refuse", "convert")
 
 
 class Intake:
-    """Checks annotations against their images and builds the index.
+    """Validation of annotations against their images, and construction of the index.
 
-    The arguments are `Reader`'s. Raises ValueError for values that it does not list.
+    The arguments are those of `Reader`. Raises ValueError for a value that `Reader` does not allow.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Intake:
         self._group = None if group_pattern is None else _pattern(group_pattern)
 
     def open(self, holds: str) -> tuple[Root, Faults]:
-        """Return the root, which should contain what `holds` names, and an empty list of faults."""
+        """Return the root and an empty collection of faults; `holds` names the root's expected contents."""
         root = Root(self._root, holds)
         return root, Faults(root.path, self._on_error)
 
@@ -64,7 +64,7 @@ class Intake:
         classes: Sequence[str],
         faults: Faults,
     ) -> DataIndex:
-        """Check everything, draw the splits that are missing, and settle the faults."""
+        """Check everything, draw the missing splits, settle the faults, and return the index."""
         if not classes or len(set(classes)) < len(classes):
             faults.add(Kind.CLASSES, f"{list(classes)}: expected one class or more, each named once")
         labels = {name: label for label, name in enumerate(classes)}
@@ -127,10 +127,10 @@ def _path(root: Root, annotation: Annotation, faults: Faults) -> Path | None:
     path = root.inside(annotation.image)
     if path is None:
         faults.add(Kind.OUTSIDE_ROOT, f"{annotation.source}: {annotation.image}")
-    elif not os.path.isfile(path):  # False, too, for a name that no file can have
+    elif not os.path.isfile(path):  # also False for a name that no file can have
         tail = annotation.image.partition("/")[2]
         other = root.inside(tail) if tail else None
-        hint = f", but {tail} is there: data.images=. may be meant" if other and os.path.isfile(other) else ""
+        hint = f", but {tail} exists: try data.images=." if other and os.path.isfile(other) else ""
         faults.add(Kind.MISSING_IMAGE, f"{annotation.source}: {annotation.image}: no such file{hint}")
     else:
         return path

@@ -1,4 +1,4 @@
-"""Image folders and folders of annotation files with the same stems."""
+"""Pairing of images with the annotation files of the same stems."""
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -18,17 +18,19 @@ Parse = Callable[[str, str, str], Annotation]
 
 
 class Pair(NamedTuple):
-    """An image and the file that annotates it; both names are below the root."""
+    """An image and its annotation file, if any; both paths are relative to the root."""
 
     image: str
     annotation: str | None
 
 
 def places(images: Place, annotations: Place) -> dict[str, tuple[str, str]]:
-    """Split -> where its images and its annotations lie, below the root.
+    """Return the paths of the images and of the annotations of each split, relative to the root.
 
-    Without a mapping there is one place, called train until splits are drawn from it. Raises ValueError for a
-    mapping that lacks train, names another split or differs from the other one in its splits.
+    If neither argument is a mapping, the only split is called train until the others are drawn from it.
+
+    Raises ValueError for a mapping that lacks train or has an unknown split, and for two mappings with
+    different splits.
     """
     mappings = [value for value in (images, annotations) if not isinstance(value, str)]
     for mapping in mappings:
@@ -45,13 +47,14 @@ def places(images: Place, annotations: Place) -> dict[str, tuple[str, str]]:
 def pair_up(
     root: Root, where: Mapping[str, tuple[str, str]], suffix: str, partition: Partition, faults: Faults
 ) -> dict[str, list[Pair]]:
-    """Each split's images with their annotation files; stops at a missing folder.
+    """Return the images of each split, paired with their annotation files.
 
-    Without split lists, an annotation file that belongs to no image is a fault.
+    Without split lists, an annotation file without an image is a fault. Raises DataError at once if a split
+    has no pairs, for instance because a folder is missing.
     """
     pairs = {split: _paired(root, place, suffix, faults) for split, place in where.items()}
     if not all(pairs.values()):
-        faults.settle()  # raises: each empty one has left a fatal fault
+        faults.settle()  # always raises, because each empty split has recorded a fatal fault
     if partition.has_lists:
         return partition.select(root, pairs, faults)
     _refuse_orphans(root, pairs, suffix, faults)
@@ -66,9 +69,10 @@ def read_annotations(
     *,
     background: bool = False,
 ) -> dict[str, list[Annotation]]:
-    """What `parse(image, file, text)` makes of each split's files; where it raises ValueError, a fault.
+    """Parse the annotation files of each split with `parse(image, file, text)`.
 
-    An image without a file is a fault, too, or with `background` an image without objects.
+    A file that cannot be read, or for which `parse` raises ValueError, is a fault. An image without a file is
+    also a fault, or, with `background`, an image without objects.
     """
     return {
         split: [a for pair in found if (a := _read(root, pair, parse, faults, background)) is not None]
@@ -80,7 +84,7 @@ def _read(root: Root, pair: Pair, parse: Parse, faults: Faults, background: bool
     if pair.annotation is None and background:
         return Annotation(pair.image, pair.image, None, (), ())
     if pair.annotation is None:
-        faults.add(Kind.MISSING_ANNOTATION, f"{pair.image}: no annotation file of the same stem")
+        faults.add(Kind.MISSING_ANNOTATION, f"{pair.image}: no annotation file with the same stem")
         return None
     path = root.inside(pair.annotation)
     if path is None:
@@ -98,7 +102,7 @@ def _refuse_orphans(root: Root, pairs: Mapping[str, list[Pair]], suffix: str, fa
     claimed = {pair.annotation for found in pairs.values() for pair in found if pair.annotation}
     for folder in sorted({os.path.dirname(name) for name in claimed}):
         files = {below(folder, name) for name in _files(root.path / folder, {suffix})}
-        # labelImg leaves its class names in the labels' folder
+        # labelImg writes its class names to the labels folder
         for orphan in sorted(files - claimed - {below(folder, "classes.txt")}):
             faults.add(Kind.MISSING_IMAGE, f"{orphan}: no image of that name ({' '.join(sorted(SUFFIXES))})")
 
@@ -129,7 +133,7 @@ def _paired(root: Root, place: tuple[str, str], suffix: str, faults: Faults) -> 
 
 
 def _other_files(name: str, folder: Path, suffix: str, faults: Faults) -> bool:
-    """Whether a folder without a file of the reader's suffix holds another reader's files: a fault."""
+    """Return True, and record a fault, if a folder without `suffix` files has files of another reader."""
     for other, data in {".xml": "voc", ".txt": "yolo", ".json": "coco"}.items():
         count = len(list(_files(folder, {other})))
         if count and other != suffix:
@@ -141,6 +145,6 @@ def _other_files(name: str, folder: Path, suffix: str, faults: Faults) -> bool:
 
 def _files(folder: Path, suffixes: Collection[str]) -> Iterator[str]:
     for entry in os.scandir(folder):
-        # a leading dot marks what a file system or an archive put there
+        # files with a leading dot come from a file system or an archive program
         if os.path.splitext(entry.name)[1].lower() in suffixes and not entry.name.startswith("."):
             yield entry.name

@@ -1,4 +1,4 @@
-"""The arguments that the readers of COCO, VOC and YOLO share."""
+"""Arguments shared by the readers of COCO, VOC and YOLO."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -10,13 +10,14 @@ from gffpn.data.readers.splits import Partition
 
 @dataclass
 class Reader:
-    """`root` is the data set's folder; without `classes`, the set itself names them.
+    """Base class of the readers.
 
-    `splits`, `fractions`, `split_seed`: see `Partition`. `group_pattern` is a regular expression: what its
-    first group finds in a file's stem names the image's group. `unusual_images` says whether an image that
-    `read_image` converts with a loss is a fault ("refuse") or is converted ("convert"). With `on_error`
-    "raise" all faults are refused together; with "skip" each is logged, a bad box is dropped alone, and an
-    image with any other fault as a whole. What was inspected is remembered below `cache_dir`.
+    `root` is the data set's folder. Without `classes`, the class names come from the data set itself. For
+    `splits`, `fractions` and `split_seed`, see `Partition`. `group_pattern` is a regular expression, whose
+    first group, matched in a file's stem, names the image's group. `unusual_images` determines whether an
+    image that `read_image` converts with a loss is a fault ("refuse") or is converted ("convert"). With
+    `on_error` "raise", all faults are raised together. With "skip", each is logged; a faulty box is dropped
+    alone, an image with any other fault as a whole. The results of inspection are stored below `cache_dir`.
     """
 
     cache_dir: Path
@@ -32,7 +33,7 @@ class Reader:
     on_error: str
 
     def intake(self, places: Collection[str]) -> Intake:
-        """The intake of a set that lies in the splits `places`; ValueError for a wrong argument."""
+        """Return the intake of a data set with the splits `places`; raise ValueError for a wrong argument."""
         return Intake(
             root=self.root,
             classes=self.classes,

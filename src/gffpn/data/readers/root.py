@@ -1,4 +1,4 @@
-"""The folder of a data set; no path read from its files may lead out of it."""
+"""Root folder of a data set, which no path read from the data set's files may leave."""
 
 import os
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -8,9 +8,9 @@ from gffpn.data.readers.faults import Faults, Kind
 
 
 class Root:
-    """Resolves names below the data set's folder.
+    """Root folder of a data set, which resolves names below it.
 
-    Raises DataError when `root` is None or no folder; `holds` names what it should contain.
+    `holds` names its expected contents, for the message. Raises DataError if `root` is None or not a folder.
     """
 
     def __init__(self, root: str | None, holds: str) -> None:
@@ -24,7 +24,7 @@ class Root:
             raise DataError(f"data.root={root}: no such folder; {contents(self.path)}")
 
     def inside(self, name: str) -> Path | None:
-        """Return the real path of `name`; None if it is absolute, climbs up or links out of the root."""
+        """Return the real path of `name`; None if it is absolute, contains `..` or links out of the root."""
         posix = name.replace("\\", "/")
         anchored = posix.startswith("/") or PureWindowsPath(name).drive
         if anchored or "\0" in name or ".." in posix.split("/"):
@@ -36,7 +36,7 @@ class Root:
         return Path(real) if real == self._prefix[:-1] or real.startswith(self._prefix) else None
 
     def folder(self, name: str, faults: Faults) -> Path | None:
-        """Return the folder `name`, or None after noting a fault."""
+        """Return the folder `name`, or record a fault and return None."""
         path = self.inside(name)
         if path is None or not path.is_dir():
             self._missing(name, path, "folder", faults)
@@ -47,7 +47,7 @@ class Root:
         return None
 
     def file(self, name: str, faults: Faults) -> Path | None:
-        """Return the file `name`, or None after noting a fault."""
+        """Return the file `name`, or record a fault and return None."""
         path = self.inside(name)
         if path is not None and path.is_file():
             return path
@@ -65,7 +65,7 @@ def below(folder: str, name: str) -> str:
 
 
 def contents(path: Path) -> str:
-    """Describe what lies where `path` was expected: the nearest folder that exists, and its subfolders."""
+    """Describe, for a message, the nearest existing folder at or above `path` and its subfolders."""
     nearest = next(parent for parent in (path, *path.parents) if parent.is_dir())
     folders = sorted(entry.name for entry in os.scandir(nearest) if entry.is_dir())
     shown = ", ".join(folders[:10]) + (f" and {len(folders) - 10} more" if len(folders) > 10 else "")

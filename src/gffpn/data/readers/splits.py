@@ -1,8 +1,8 @@
-"""Which image is for training, which for validation, which for the test.
+"""Assignment of images to the training, validation and test splits.
 
 Sechidis, Tsoumakas, Vlahavas: "On the Stratification of Multi-label Data", ECML PKDD 2011, Algorithm 1.
-Deviations: ties are broken by the wanted number of images, then by the order train, val, test, not at
-random; images of one group move together.
+Deviations: ties are broken by the number of images that a split still needs, then by the order train, val,
+test, instead of at random; images of one group stay together.
 """
 
 import hashlib
@@ -21,11 +21,11 @@ logger = logging.getLogger(__name__)
 
 
 class Named(Protocol):
-    """Anything that stands for an image."""
+    """Object that refers to an image."""
 
     @property
     def image(self) -> str:
-        """Path below the root."""
+        """Path of the image, relative to the root."""
         ...
 
 
@@ -33,12 +33,15 @@ T = TypeVar("T", bound=Named)
 
 
 class Partition:
-    """Split lists where there are some; what they lack is drawn from train by `seed`.
+    """Splits of a data set, from lists where they exist and otherwise drawn from train with `seed`.
 
-    `splits` is a folder of train.txt, val.txt, test.txt (below the root, or absolute), an image a line: its
-    path below the root, the end of that path, or the file's stem. A list that is missing is drawn from train.
-    `places` are the splits that lie apart already. Raises ValueError for lists of these, and unless
-    `fractions` are three positive numbers that sum to 1.
+    `splits` is a folder with train.txt, val.txt and test.txt (below the root, or absolute). Each line of a
+    list is an image's path relative to the root, the end of that path, or the file's stem. A missing list is
+    drawn from train. `fractions` are the shares of train, val and test. `places` are the splits that the data
+    set already keeps apart.
+
+    Raises ValueError if `splits` is given for several `places`, or unless `fractions` are three positive
+    numbers that sum to 1.
     """
 
     def __init__(
@@ -46,7 +49,7 @@ class Partition:
     ) -> None:
         if splits is not None and len(places) > 1:
             raise ValueError(
-                f"splits: got {splits!r}, expected null for a set that lies in {', '.join(places)}"
+                f"splits: got {splits!r}, expected null for a set already split into {', '.join(places)}"
             )
         if len(fractions) != 3 or min(fractions) <= 0 or not math.isclose(sum(fractions), 1.0, abs_tol=1e-6):
             raise ValueError(
@@ -59,11 +62,11 @@ class Partition:
 
     @property
     def has_lists(self) -> bool:
-        """Whether split lists were given."""
+        """True if split lists were given."""
         return self._lists is not None
 
     def select(self, root: Root, found: Mapping[str, Sequence[T]], faults: Faults) -> dict[str, list[T]]:
-        """The images of each split, as listed; without lists, `found` as it is."""
+        """Return the listed images of each split, or `found` unchanged if there are no lists."""
         if self._lists is None:
             return {split: list(items) for split, items in found.items()}
         folder = root.path / Path(self._lists).expanduser()
@@ -82,7 +85,7 @@ class Partition:
     def complete(
         self, parts: Mapping[str, Sequence[ImageRecord]], faults: Faults
     ) -> dict[str, tuple[ImageRecord, ...]]:
-        """All three splits, disjoint and sorted by name; those that `parts` lacks are drawn from train."""
+        """Return all three splits, disjoint and sorted by name; draw from train those missing in `parts`."""
         parts = _disjoint(parts, faults)
         missing = [split for split in SPLITS if split not in parts]
         if missing:
@@ -92,19 +95,20 @@ class Partition:
         for split in SPLITS:
             if not parts[split]:
                 sizes = ", ".join(f"{name} {len(parts[name])}" for name in SPLITS)
-                faults.add(Kind.EMPTY_SPLIT, f"{split}: no image ({sizes}); each split needs one at least")
+                faults.add(Kind.EMPTY_SPLIT, f"{split}: no image ({sizes}); each split needs at least one")
         if parts["val"] and not any(len(record.boxes) for record in parts["val"]):
-            faults.add(Kind.EMPTY_SPLIT, "val: images, but no box: no epoch can be chosen by it")
+            faults.add(Kind.EMPTY_SPLIT, "val: images, but no box: it cannot be used to choose an epoch")
         return {split: tuple(sorted(parts[split], key=lambda record: record.name)) for split in SPLITS}
 
 
 def draw(
     records: Sequence[ImageRecord], fractions: Mapping[str, float], seed: int
 ) -> dict[str, list[ImageRecord]]:
-    """Distribute `records` so that each split gets its fraction of every class's images.
+    """Distribute `records` so that each split gets its fraction of the images of every class.
 
-    The order of `records`, the machine and the folder do not matter: images stand in the order of a hash of
-    seed and name. The rarest class is shared out first; a group goes to one split as a whole.
+    The result does not depend on the order of `records`, the machine or the folder, because images are
+    ordered by a hash of seed and name. The rarest class is distributed first; a group goes to one split as a
+    whole.
     """
     units = _units(records, seed)
     classes = [Counter(label for record in unit for label in set(record.labels.tolist())) for unit in units]
@@ -141,7 +145,7 @@ def _units(records: Sequence[ImageRecord], seed: int) -> list[list[ImageRecord]]
         groups.setdefault((bool(record.group), record.group or record.name), []).append(record)
 
     def rank(key: tuple[bool, str]) -> tuple[int, bytes]:
-        # large groups first, while there is room for them
+        # large groups first, while the splits have room for them
         return -len(groups[key]), hashlib.sha256(f"{seed}\n{key[1]}".encode()).digest()
 
     return [groups[key] for key in sorted(groups, key=rank)]
@@ -174,7 +178,7 @@ def _matched(path: Path, keys: Mapping[str, Sequence[T]], root: Root, faults: Fa
 def _disjoint(parts: Mapping[str, Sequence[ImageRecord]], faults: Faults) -> dict[str, Sequence[ImageRecord]]:
     owner: dict[Path, str] = {}
     kept: dict[str, Sequence[ImageRecord]] = {}
-    # from test to train: what is dropped never makes an evaluation easier
+    # from test to train, so that dropping a repeated image never makes an evaluation easier
     for split in reversed([split for split in SPLITS if split in parts]):
         records: list[ImageRecord] = []
         for record in parts[split]:

@@ -1,7 +1,7 @@
-"""Pascal VOC: one XML file an image.
+"""Reader for Pascal VOC: one XML file per image.
 
 Source: Everingham and others, "The PASCAL Visual Object Classes Challenge 2012: Development Kit", section
-"Annotation files"; NEU-DET keeps to it.
+"Annotation files"; NEU-DET follows it.
 """
 
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ from gffpn.data.readers.formats import check_text
 from gffpn.data.readers.pairs import Place, pair_up, places, read_annotations
 from gffpn.data.readers.reader import Reader
 
-# What to add to xmin, ymin, xmax, ymax so that they become edges, a whole image being (0, 0, width, height).
-# VOC counts pixels from 1 and names the first and the last one: NEU-DET's 4,189 boxes reach from 1 to 200
-# in images of 200 x 200, and 493 begin in column 1, so they are edges only after -1, -1, 0, 0.
+# Offsets that turn xmin, ymin, xmax, ymax into edges, where a whole image is (0, 0, width, height).
+# VOC counts pixels from 1 and gives the first and the last pixel of a box: NEU-DET's 4,189 boxes range from 1
+# to 200 in images of 200 x 200, and 493 begin in column 1, so only the offsets -1, -1, 0, 0 give edges.
 CORNERS: Mapping[str, Box] = {
     "pixels_from_1": (-1, -1, 0, 0),
     "pixels_from_0": (0, 0, 1, 1),
@@ -26,12 +26,14 @@ CORNERS: Mapping[str, Box] = {
 
 @dataclass(kw_only=True)
 class VOC(Reader):
-    """Images in one folder, XML files of the same stems in another.
+    """Reader for images in one folder and XML files with the same stems in another.
 
-    `images` and `annotations` are folders below `root`, or mappings from split to folder. `corners` tells
-    what a box's numbers are: "pixels_from_1" (the standard), "pixels_from_0" or "edges". Objects marked
-    difficult or truncated are kept. Without `classes`, they are the sorted names of all annotations. The
-    other arguments: `Reader`. Raises ValueError here and DataError in `index`.
+    `images` and `annotations` are folders below `root`, or mappings from split to folder. `corners` is the
+    meaning of a box's numbers: "pixels_from_1" (the standard), "pixels_from_0" or "edges". Objects marked
+    difficult or truncated are kept. Without `classes`, the classes are the sorted names in all annotations.
+    For the other arguments, see `Reader`.
+
+    Raises ValueError for an invalid argument; `index` raises DataError for faulty data.
     """
 
     images: Place
@@ -46,7 +48,7 @@ class VOC(Reader):
         self._shift = CORNERS[self.corners]
 
     def index(self) -> DataIndex:
-        """Read and check the whole set; each call reads the files again."""
+        """Read and check the whole data set; each call reads the files again."""
         images, annotations = self._places["train"]
         root, faults = self._intake.open(f"{images} and {annotations}")
         pairs = pair_up(root, self._places, ".xml", self._intake.partition, faults)
@@ -55,7 +57,7 @@ class VOC(Reader):
         return self._intake.index(root, annotated, self._intake.classes or sorted(names), faults)
 
     def _parse(self, image: str, source: str, text: str) -> Annotation:
-        if "<!DOCTYPE" in text:  # declares entities, which can grow without bound
+        if "<!DOCTYPE" in text:  # can declare entities, which can expand without bound
             raise ValueError("has a DOCTYPE, expected plain XML")
         check_text(text, wanted="voc")
         tree = _tree(text)

@@ -1,4 +1,7 @@
-"""YOLO text labels: a file per image, a line per box: "class cx cy w h" in fractions of the image's sides."""
+"""Reader for YOLO text labels: one file per image and one line per box.
+
+A line is "class cx cy w h" in fractions of the image's sides.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +22,14 @@ NAMES_FILE = "data.yaml"
 
 @dataclass(kw_only=True)
 class YOLO(Reader):
-    """Images in one folder, text files of the same stems in another.
+    """Reader for images in one folder and text files with the same stems in another.
 
-    `images` and `labels` are folders below `root`, or mappings from split to folder. Without `classes`, they
-    are the `names` of data.yaml in the root; its paths are not used. `unlabelled` says what an image without
-    a label file is: a fault ("refuse"), or an image without objects ("background"). The other arguments:
-    `Reader`. Raises ValueError here and DataError in `index`.
+    `images` and `labels` are folders below `root`, or mappings from split to folder. Without `classes`, the
+    classes are the `names` in the root's data.yaml, whose paths are not used. `unlabelled` determines whether
+    an image without a label file is a fault ("refuse") or an image without objects ("background"). For the
+    other arguments, see `Reader`.
+
+    Raises ValueError for an invalid argument; `index` raises DataError for faulty data.
     """
 
     images: Place
@@ -38,7 +43,7 @@ class YOLO(Reader):
         self._intake = self.intake(self._places)
 
     def index(self) -> DataIndex:
-        """Read and check the whole set; each call reads the files again."""
+        """Read and check the whole data set; each call reads the files again."""
         images, labels = self._places["train"]
         root, faults = self._intake.open(f"{images} and {labels}")
         classes = self._intake.classes or _names(root, faults)

@@ -1,16 +1,16 @@
-"""Attention among the levels of a pyramid, over space and over channels.
+"""Attention across the levels of a pyramid, over space and over channels.
 
 Du et al.: Cross-Layer Feature Pyramid Transformer for Small Object Detection in Aerial Images (IEEE TGRS
 2025): cross-layer channel-wise attention (CCA), cross-layer spatial-wise attention (CSA) and cross-layer
 consistent relative position encoding (CCPE), as the reference implementation computes them.
 
     s_i = x_i + GELU(dw3x3(x_i))
-    o = softmax(cos(q, k) + B) v           among the tokens of all levels in a group
+    o = softmax(cos(q, k) + B) v           over the tokens of all levels in a group
     y_i = s_i + LN(1x1(o_i));  y_i = y_i + GELU(dw3x3(y_i));  out_i = y_i + MLP(LN(y_i))
 
-Deviations: two dead parameters of the reference are left out. Its absolute position bias of a query's level
-is the same for all keys, so that the softmax drops it; CCA's table has (2 k - 1)^2 rows there, of which the
-2 k - 1 here can be read.
+Deviations: two parameters of the reference that have no effect are left out. Its absolute position bias of a
+query's level is the same for all keys, so the softmax cancels it. Its table for CCA has (2 k - 1)^2 rows, of
+which only the 2 k - 1 kept here can be read.
 """
 
 from collections.abc import Sequence
@@ -22,13 +22,13 @@ from torch.nn import functional
 from gffpn.necks.cfpt.groups import Grouping, token_positions
 
 EPSILON = 1e-12
-"""The least length by which a query or key is divided."""
+"""Lower bound of the length by which a query or key is divided."""
 
 
 class PositionBias(nn.Module):
-    """B, (heads, T, T): query's minus key's position, looked up in a learnt table.
+    """Position bias B, (heads, T, T), looked up in a learnt table by query position minus key position.
 
-    A fractional position is interpolated between the neighbours in the flattened table, as in the reference.
+    Fractional positions are interpolated between neighbours in the flattened table, as in the reference.
     """
 
     undecayed = ("table",)
@@ -40,7 +40,7 @@ class PositionBias(nn.Module):
         super().__init__()
         side = 2 * windows[0] - 1
         self.table = nn.Parameter(torch.empty(side**axes, heads))
-        # PyTorch's truncated normal ends at -2 and 2, a hundred deviations off: a plain one
+        # no trunc_normal_: by default it cuts at -2 and 2, a hundred standard deviations away
         nn.init.normal_(self.table, std=0.02)
         position = token_positions(windows, axes)
         relative = position[:, None] - position[None] + (windows[0] - 1)
@@ -51,14 +51,14 @@ class PositionBias(nn.Module):
         self.register_buffer("share", (row - row.floor()).float()[..., None], persistent=False)
 
     def forward(self) -> Tensor:
-        """The table's values at the relative positions."""
+        """Return the table's values at the relative positions."""
         bias = torch.lerp(self.table[self.below], self.table[self.above], self.share)
         return bias.permute(2, 0, 1).contiguous()
 
 
 def unit(vectors: Tensor) -> Tensor:
-    """Vectors of length 1 along the last axis; zero vectors stay zero."""
-    # EPSILON is zero in half precision
+    """Scale vectors to length 1 along the last axis; zero vectors stay zero."""
+    # fp32 at least, as EPSILON underflows to zero in half precision
     dtype = torch.promote_types(vectors.dtype, torch.float32)
     length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True, dtype=dtype)
     scaled: Tensor = vectors / length.clamp_min(EPSILON)
@@ -66,13 +66,19 @@ def unit(vectors: Tensor) -> Tensor:
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
-    """softmax(cos(query, key) + bias) value; no scale. All (N, heads, G, T, F), bias (heads, T, T)."""
+    """Return softmax(cos(query, key) + bias) value, without a scale factor.
+
+    All tensors are (N, heads, G, T, F), except bias, which is (heads, T, T).
+    """
     logits = torch.matmul(unit(query), unit(key).transpose(-2, -1)) + bias[:, None]
     return torch.matmul(logits.softmax(dim=-1).to(value.dtype), value)
 
 
 class BeforeAttention(nn.Module):
-    """x (N, C, H, W) to s of that shape, and to queries, keys and values in one, (N, 3 D, H, W)."""
+    """Local convolution and projections of a level, before the attention.
+
+    x (N, C, H, W) to s of the same shape, and to queries, keys and values in one tensor (N, 3 D, H, W).
+    """
 
     def __init__(self, channels: int, dim: int) -> None:
         super().__init__()
@@ -80,13 +86,16 @@ class BeforeAttention(nn.Module):
         self.qkv = nn.Conv2d(channels, 3 * dim, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The level's own neighbourhood, and what it brings to the groups."""
+        """Return s, and the queries, keys and values that the level contributes to the groups."""
         s = x + functional.gelu(self.local(x))
         return s, self.qkv(s)
 
 
 class AfterAttention(nn.Module):
-    """s (N, C, H, W) and o (N, D, H, W), the output of the attention, to a map of s's shape."""
+    """Projection, local convolution and MLP of a level, after the attention.
+
+    s (N, C, H, W) and o (N, D, H, W), the output of the attention, to a map of the shape of s.
+    """
 
     def __init__(self, channels: int, dim: int, hidden_channels: int) -> None:
         super().__init__()
@@ -100,18 +109,19 @@ class AfterAttention(nn.Module):
         )
 
     def forward(self, s: Tensor, o: Tensor) -> Tensor:
-        """The normalised projection, the neighbourhood, the MLP, each added."""
+        """Add the normalised projection, the local convolution and the MLP, one after the other."""
         y = s + self.project(o.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         y = y + functional.gelu(self.local(y))
         return y + self.mlp(y.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class CrossLayerAttention(nn.Module):
-    """Every map attends to all, within groups: a list of (N, C, r h, r w), r in `ratios`, to the same shapes.
+    """Attention of every map to all maps, within groups.
 
-    Letters: see groups.py.
+    A list of maps (N, C, r h, r w), with r in `ratios`, to the same shapes. For the letters, see groups.py.
 
-    ratios: a map's side over that of the last, finest first. dim: D. hidden_channels: of the MLP.
+    ratios: side of each map divided by that of the last, finest first. dim: D. hidden_channels: channels of
+    the MLP's hidden layer.
     """
 
     def __init__(
@@ -133,7 +143,7 @@ class CrossLayerAttention(nn.Module):
         self.after = nn.ModuleList(AfterAttention(channels, dim, hidden_channels) for _ in ratios)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """Gather the tokens of all levels, attend, scatter."""
+        """Gather the tokens of all levels, attend, and scatter the results."""
         size = (maps[-1].shape[-2], maps[-1].shape[-1])
         kept, groups = [], []
         for before, x, ratio in zip(self.before, maps, self.ratios, strict=True):

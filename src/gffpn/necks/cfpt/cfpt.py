@@ -8,8 +8,8 @@ Du et al.: Cross-Layer Feature Pyramid Transformer for Small Object Detection in
 
 CCA attends over channels, CSA over space, both across the four levels; no feature is upsampled.
 
-Deviations: the parameters of the reference that cannot change an output are left out (see attention.py). The
-level of stride 4, which the reference takes and ignores, is not asked for.
+Deviations: the parameters of the reference that cannot affect the output are left out (see attention.py). The
+level of stride 4, which the reference accepts and ignores, is not an input.
 """
 
 from torch import Tensor, nn
@@ -21,24 +21,24 @@ from gffpn.pyramid import Level, Levels, levels_at
 
 
 def conv(in_channels: int, out_channels: int, kernel_size: int = 1, stride: int = 1) -> ConvBNAct:
-    """ReLU(BN(conv)) with PyTorch's constants of BN."""
+    """Return ReLU(BN(conv)), with PyTorch's constants for BN."""
     return ConvBNAct(in_channels, out_channels, kernel_size, stride, norm=nn.BatchNorm2d, activation=relu)
 
 
 class CFPT(nn.Module):
-    """Every level attends to all, first over channels, then over space.
+    """Pyramid in which every level attends to all levels, first over channels, then over space.
 
-    Reads strides 8, 16, 32, gives 8, 16, 32, 64, 128 of `out_channels` each. Raises ValueError if a level is
-    missing, or if the sides of an image are no multiples of 64.
+    Reads strides 8, 16, 32; outputs strides 8, 16, 32, 64, 128 with `out_channels` channels each. Raises
+    ValueError if a level is missing, or if the sides of an image are not multiples of 64.
 
-    heads: of the attention. reduction: the attention works on out_channels / reduction channels, which the
-    heads share out evenly. mlp_ratio: hidden channels of the MLP, as a multiple of out_channels.
+    heads: number of attention heads. reduction: the attention works on out_channels / reduction channels,
+    divided evenly among the heads. mlp_ratio: hidden channels of the MLP, as a multiple of out_channels.
     """
 
     in_strides = (8, 16, 32)
     size_multiple = 64
     ratios = (8, 4, 2, 1)
-    """Side of X_3..X_6 over that of X_6."""
+    """Sides of X_3..X_6 divided by that of X_6."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class CFPT(nn.Module):
         self.down6 = conv(out_channels, out_channels, 3, 2)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """C3..C5 to P3..P7."""
+        """Compute P3..P7 from C3..C5."""
         self.check_sizes(features)
         x = [enter(level) for enter, level in zip(self.enter, features, strict=True)]
         x.append(self.enter6(features[-1]))
@@ -80,7 +80,7 @@ class CFPT(nn.Module):
         return [*p, self.down6(p[-1])]
 
     def check_sizes(self, features: list[Tensor]) -> None:
-        """Raise ValueError unless the maps of C3..C5 are 8, 4 and 2 times as large as one of stride 64."""
+        """Raise ValueError unless the sides of C3..C5 are 8, 4 and 2 times those of a map of stride 64."""
         got = [tuple(feature.shape[-2:]) for feature in features]
         height, width = (side // self.ratios[0] for side in got[0])
         if got != [(ratio * height, ratio * width) for ratio in self.ratios[:-1]] or 0 in (height, width):
@@ -91,7 +91,7 @@ class CFPT(nn.Module):
 
 
 def check_widths(out_channels: int, *, heads: int, reduction: int, mlp_ratio: float) -> None:
-    """Raise ValueError unless the channels can be reduced and shared out to the heads."""
+    """Raise ValueError unless the channels can be reduced and divided evenly among the heads."""
     for name, value in (("heads", heads), ("reduction", reduction)):
         if value < 1:
             raise ValueError(f"{name}: got {value!r}, expected at least 1")

@@ -8,10 +8,11 @@ Performance. Information 2026, 17(1), 25. Sections 2.2.1 (unnumbered equations) 
     A = softmax(Q^T K / sqrt d) in R^{C x C}, rows sum to 1
     O_c = sum_j A[c, j] X_j,  guide map = 1x1(O), C_in to C_out, no bias, no activation
 
-Deviations: the paper prints the sum with X_c for X_j, which is the identity since the rows sum to 1 (`mix:
-identity`). Its parameter analysis counts C d values for each of W_q, W_k against the 2 d of its equations
-(`projection: per_channel`). The softmax and what leads to it run in fp32 at least. `product: cheapest`
-computes (W A) X where that costs less: the same function, but not the operations that the paper counts.
+Deviations: the paper prints the sum with X_c instead of X_j, which is the identity, since the rows sum to 1
+(`mix: identity`). Its parameter analysis counts C d values for each of W_q and W_k, whereas its equations
+have 2 d (`projection: per_channel`). The softmax and the steps that lead to it run in fp32 at least.
+`product: cheapest` computes (W A) X where that costs less: the same function, but not the operations that the
+paper counts.
 """
 
 import math
@@ -29,30 +30,34 @@ from gffpn.layers.precision import at_least_fp32, without_autocast
 
 
 class SharedProjection(nn.Module):
-    """One d x 2 matrix for all channels: descriptors (N, C, 2) to (N, C, d). The equations as printed."""
+    """Projection by one d x 2 matrix for all channels, the equations as printed.
+
+    Descriptors (N, C, 2) to (N, C, d).
+    """
 
     def __init__(self, channels: int, dim: int) -> None:
         super().__init__()
         self.weight = nn.Linear(2, dim, bias=False).weight
 
     def forward(self, descriptors: Tensor) -> Tensor:
-        """W g_c."""
+        """Return W g_c for each channel."""
         return functional.linear(descriptors, self.weight.to(descriptors.dtype))
 
 
 class ChannelProjection(nn.Module):
-    """A vector of d values a channel, times the sum of its two descriptors: (N, C, 2) to (N, C, d).
+    """Projection by a vector of d values per channel, times the sum of the channel's two descriptors.
 
-    C d parameters, the paper's count. How C d values act on C pairs is our reading; the paper does not say.
+    Descriptors (N, C, 2) to (N, C, d), with C d parameters, the paper's count. The paper does not say how C d
+    values act on C pairs; this is our reading.
     """
 
     def __init__(self, channels: int, dim: int) -> None:
         super().__init__()
-        # PyTorch's bound for a linear layer is 1 / sqrt(fan in); each vector has a fan in of one
+        # PyTorch's bound for a linear layer is 1 / sqrt(fan-in); each vector has a fan-in of one
         self.weight = nn.Parameter(torch.empty(channels, dim).uniform_(-1.0, 1.0))
 
     def forward(self, descriptors: Tensor) -> Tensor:
-        """w_c (mean + max)."""
+        """Return w_c (mean + max) for each channel."""
         return descriptors.sum(dim=-1, keepdim=True) * self.weight.to(descriptors.dtype)
 
 
@@ -71,7 +76,10 @@ MIXES: dict[Mix, tuple[bool, bool]] = {
 
 
 class ChannelCorrelation(nn.Module):
-    """A = softmax(Q^T K / sqrt d): (N, C, H, W) to (N, C, C), fp32 at least, rows sum to 1."""
+    """Correlation of the channels, A = softmax(Q^T K / sqrt d).
+
+    (N, C, H, W) to (N, C, C), in fp32 at least; the rows sum to 1.
+    """
 
     def __init__(self, channels: int, *, projection: Projection, dim: int) -> None:
         super().__init__()
@@ -83,22 +91,22 @@ class ChannelCorrelation(nn.Module):
         self.scale = 1 / math.sqrt(dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Row c: how much channel c takes from each channel."""
+        """Return A; row c holds the share that channel c takes from each channel."""
         dtype = at_least_fp32(x)
         with without_autocast(x.device.type):
-            wide = x.to(dtype)  # a CPU takes amax over two axes of bf16 ten times as long
+            wide = x.to(dtype)  # on a CPU, amax over two axes takes ten times as long in bf16
             descriptors = torch.stack((wide.mean(dim=(2, 3)), wide.amax(dim=(2, 3))), dim=-1)
             query, key = self.query(descriptors), self.key(descriptors)
             return torch.bmm(query * self.scale, key.transpose(1, 2)).softmax(dim=-1)
 
 
 def never_fold(out_channels: int, *, cells: int) -> bool:
-    """W (A X), the order of the equations."""
+    """Return False, for W (A X), the order of the equations."""
     return False
 
 
 def fold_if_cheaper(out_channels: int, *, cells: int) -> bool:
-    """W A costs C_out C^2 products, A X costs C^2 H W."""
+    """Return True if (W A) X is cheaper: W A costs C_out C^2 products, A X costs C^2 H W."""
     return out_channels < cells
 
 
@@ -107,7 +115,7 @@ PRODUCTS: dict[Product, Callable[..., bool]] = {"printed": never_fold, "cheapest
 
 
 def mix_channels(matrix: Tensor, x: Tensor) -> Tensor:
-    """`matrix` (N, D, C) times the channels of x (N, C, H, W): (N, D, H, W), in x's memory format."""
+    """Multiply the channels of x (N, C, H, W) by `matrix` (N, D, C): (N, D, H, W) in x's memory format."""
     images, _, height, width = x.shape
     if x.is_contiguous(memory_format=torch.channels_last):
         rows = x.permute(0, 2, 3, 1).flatten(1, 2)
@@ -117,13 +125,13 @@ def mix_channels(matrix: Tensor, x: Tensor) -> Tensor:
 
 
 class FCCFM(nn.Module):
-    """(N, C_in, H, W) to the guide map (N, C_out, H, W).
+    """Full-channel correlation fusion: (N, C_in, H, W) to the guide map (N, C_out, H, W).
 
-    mix: `attend`, A X; `attend_plus_input`, X + A X; `identity`, X (the sum as printed, no W_q, W_k).
+    mix: `attend`, A X; `attend_plus_input`, X + A X; `identity`, X (the sum as printed, without W_q and W_k).
     projection: `shared`, W in R^{d x 2}; `per_channel`, see `ChannelProjection`.
-    norm: `none`, or `batch` after the 1x1.
+    norm: `none`, or `batch`, BatchNorm after the 1x1.
     product: `printed`, W (A X); `cheapest`, (W A) X where that takes fewer operations.
-    dim: d. With `shared` every d >= 2 spans the same functions, as Q^T K is a 2 x 2 bilinear form of G.
+    dim: d. With `shared`, every d >= 2 spans the same functions, as Q^T K is a 2 x 2 bilinear form of G.
     """
 
     def __init__(
@@ -147,7 +155,7 @@ class FCCFM(nn.Module):
         self.norm = optional_norm(norm, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The 1x1 of A X, or of its variant."""
+        """Return the 1x1 convolution of A X, or of the variant that `mix` selects."""
         if self.correlation is None:
             y = self.project(x)
         else:
@@ -155,14 +163,14 @@ class FCCFM(nn.Module):
         return self.norm(y)
 
     def fold(self) -> None:
-        """The product order of fewer operations: the inference form."""
+        """Change to the inference form: the cheaper product order, with the norm folded into the 1x1."""
         self.folds = fold_if_cheaper
         if is_batch_norm(self.norm):
             self.project = fuse_conv_bn_eval(self.project, self.norm)
             self.norm = nn.Identity()
 
     def project_mixed(self, attention: Tensor, x: Tensor) -> Tensor:
-        """W (A X) or (W A) X, with A (N, C_in, C_in); (N, C_out, H, W)."""
+        """Return W (A X) or (W A) X, (N, C_out, H, W), for A (N, C_in, C_in)."""
         if self.folds(self.project.out_channels, cells=x.shape[-2] * x.shape[-1]):
             weight = self.project.weight.flatten(1)
             folded = torch.matmul(weight, attention)

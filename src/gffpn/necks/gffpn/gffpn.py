@@ -1,15 +1,16 @@
-"""GF-FPN, the guided focus feature pyramid network, and its guided stages on top of any neck.
+"""GF-FPN, the guided focus feature pyramid network: guided stages on top of any neck.
 
 Kang, Zhang, Ren, Cheng: A Cross-Scale Feature Fusion Method for Effectively Enhancing Small Object Detection
 Performance. Information 2026, 17(1), 25. Section 2.2, figure 2.
 
-    F2..F5 = top-down pass with concatenation (FPN), or what another neck gives
+    F2..F5 = top-down pass with concatenation (FPN), or the outputs of another neck
     P_{i+1} = sigmoid(LPAM(N_i)) * F_{i+1} + LPAM(N_i),  N_2 = F2
 
-Deviations: none known. Open in the paper, hence arguments whose first value is the nearest reading: whether
-N_i is P_i ("layer by layer, from the previous layer", cascade) or F_i ("LSAM acts on F2, F3, F4", pyramid),
-and those of the guided stage. A base of F2..F5 with one bottleneck at F2 is what brings the parameters to the
-paper's 41.7 M. That the stages are plug-and-play is the paper's word; which bases, and `guided`, are ours.
+Deviations: none known. The choices that the paper leaves open are arguments, whose first value is the closest
+reading: whether N_i is P_i ("layer by layer, from the previous layer", cascade) or F_i ("LSAM acts on F2, F3,
+F4", pyramid), and the arguments of the guided stage. With a base of F2..F5 that has one bottleneck at F2, the
+parameter count is the paper's 41.7 M. The paper calls the stages plug-and-play; the choice of bases and the
+argument `guided` are ours.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,16 +30,16 @@ GUIDES: dict[Guide, bool] = {"cascade": True, "pyramid": False}
 
 
 class GFFPN(nn.Module):
-    """A base neck, and on it a bottom-up pass in which each level guides the next coarser one.
+    """Base neck with a bottom-up pass on top, in which each level guides the next coarser one.
 
-    Reads what the base reads, gives what it gives but the map of stride 4, which only guides. Where the base
-    gives none, its finest map passes through and guides the next. Raises ValueError if a stride of the base
-    is not twice the one before it.
+    Reads the levels that the base reads, and outputs those that it outputs, except a map of stride 4, which
+    only guides. If the base has no such map, its finest map passes through and guides the next one. Raises
+    ValueError if a stride of the base is not twice the one before it.
 
-    base: the neck below, built as `base(in_levels)`. The paper's is FPN with C2.
-    guided: strides of the levels that are guided; None, all but the finest.
+    base: constructor of the base neck, called as `base(in_levels)`. The paper's base is FPN with C2.
+    guided: strides of the levels that are guided; None for all except the finest.
     guide: `cascade`, a level is guided by the guided level before it; `pyramid`, by that level's F.
-    lpam and the others: see GuidedStage.
+    lpam and the other arguments: see GuidedStage.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class GFFPN(nn.Module):
         self._stages = [str(level.stride) for level in levels[1:]]
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """What the base reads to what it gives, guided: with the paper's base C2..C5 to P3..P5."""
+        """Compute the guided outputs from the base's inputs: with the paper's base, P3..P5 from C2..C5."""
         fused = self.base(features)
         outputs = [fused[0]]
         for i, stage in enumerate(self._stages):
@@ -92,14 +93,18 @@ class GFFPN(nn.Module):
 
 
 def strides_guided(guided: Sequence[int] | None, strides: Sequence[int]) -> list[int]:
-    """The strides of the levels that a finer one guides; ValueError if there is no such level."""
+    """Return the strides of the levels that a finer one guides.
+
+    Raises ValueError if there is no such level, if the strides do not double from level to level, or if
+    `guided` does not fit them.
+    """
     if any(coarse != 2 * fine for fine, coarse in pairwise(strides)):
         raise ValueError(
-            f"base: got a neck that gives strides {list(strides)}, expected each twice the finer one"
+            f"base: got a neck with output strides {list(strides)}, expected each to be twice the one before"
         )
     possible = list(strides[1:])
     if not possible:
-        raise ValueError(f"base: got a neck that gives stride {list(strides)} only, expected two or more")
+        raise ValueError(f"base: got a neck with output strides {list(strides)}, expected two or more")
     if guided is None:
         return possible
     if not guided or not set(guided) <= set(possible):
@@ -107,6 +112,6 @@ def strides_guided(guided: Sequence[int] | None, strides: Sequence[int]) -> list
     if strides[0] == FINEST_STRIDE and possible[0] not in guided:
         raise ValueError(
             f"guided: got {list(guided)}, expected {possible[0]} too: the map of stride {FINEST_STRIDE} only "
-            f"guides, and would be idle (neck.base.c2=unused leaves it out)"
+            f"guides, and would have no effect (neck.base.c2=unused leaves it out)"
         )
     return list(guided)

@@ -6,8 +6,9 @@ Performance. Information 2026, 17(1), 25. Section 2.2.3, table 6.
     G = LPAM(N)                       from the finer level
     P = sigmoid(G) * F  +  G          star: the product with the coarser level F; residual: + G
 
-Deviations: none known. The short path adds the output "of LSAM as is", which needs equal widths; the default
-adds G, which has F's width. `short: lsam` follows the words, with a 1x1 where widths differ.
+Deviations: none known. In the paper, the short path adds the output "of LSAM as is", which requires equal
+widths; the default adds G, which has the width of F. `short: lsam` follows the paper's wording, with a 1x1
+where the widths differ.
 """
 
 import operator
@@ -25,32 +26,32 @@ Join = Callable[[Tensor, Tensor], Tensor]
 
 
 class Concatenation(nn.Module):
-    """Conv(cat(P, short)), 2 C to C: the residual as a concatenation."""
+    """Residual by concatenation: Conv(cat(P, short)), 2 C to C channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = ConvBNAct(2 * channels, channels)
 
     def forward(self, fused: Tensor, short: Tensor) -> Tensor:
-        """Two maps of C channels to one."""
+        """Merge two maps of C channels into one."""
         return self.conv(cat_channels((fused, short)))
 
 
 def plain_sum(channels: int) -> Join:
-    """The residual as a sum, for maps of any width."""
+    """Return the residual as a sum, for maps of any width."""
     return operator.add
 
 
 def no_join(channels: int) -> None:
-    """No residual."""
+    """Return None, for no residual."""
 
 
 def guide_as_short_path(in_channels: int, out_channels: int) -> None:
-    """The short path is G itself and needs no module."""
+    """Return None: the short path is G itself and needs no module."""
 
 
 def local_as_short_path(in_channels: int, out_channels: int) -> nn.Module:
-    """LSAM's output as it is; where the widths differ it needs a 1x1."""
+    """Return the short path for LSAM's output: the identity, or a 1x1 if the widths differ."""
     if in_channels == out_channels:
         return nn.Identity()
     return nn.Conv2d(in_channels, out_channels, 1, bias=False)
@@ -74,14 +75,15 @@ SHORT_PATHS: dict[Short, Callable[[int, int], nn.Module | None]] = {
 
 
 class GuidedStage(nn.Module):
-    """Guides a coarser map of `out_channels` by a finer one of `in_channels`.
+    """Stage in which a finer map of `in_channels` guides a coarser one of `out_channels`.
 
     fusion: `star`, gate(G) * F; `add`, gate(G) + F.
-    residual: True, + the short path; False, none; `concat`, a convolution of the concatenation with it.
+    residual: True, the short path is added; False, none; `concat`, it is concatenated, and a convolution
+    follows.
     gate: `sigmoid`, or `none` as in the star networks that the paper cites.
-    short: `lpam`, the short path is G; `lsam`, the output of the local context (LSAM unless `context` says
-    otherwise), through a 1x1 without bias where widths differ.
-    lpam: LPAM with its keyword arguments, built as `lpam(in_channels, out_channels)`.
+    short: `lpam`, the short path is G; `lsam`, it is the output of the local context (LSAM, unless LPAM's
+    `context` is another), through a 1x1 without bias where the widths differ.
+    lpam: constructor of LPAM with its keyword arguments bound, called as `lpam(in_channels, out_channels)`.
     """
 
     def __init__(
@@ -104,7 +106,7 @@ class GuidedStage(nn.Module):
         self.short = None if self.join is None else short_path(in_channels, out_channels)
 
     def forward(self, finer: Tensor, coarser: Tensor) -> Tensor:
-        """N (N, C_in, H, W) and F (N, C_out, ceil(H / 2), ceil(W / 2)) to P of F's shape."""
+        """Compute P, of F's shape, from N (N, C_in, H, W) and F (N, C_out, ceil(H / 2), ceil(W / 2))."""
         local = self.lpam.context(finer)
         guide = self.lpam.attention(local)
         fused = self.fuse(self.gate(guide), coarser)

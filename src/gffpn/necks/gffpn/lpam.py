@@ -5,15 +5,15 @@ Performance. Information 2026, 17(1), 25. Sections 2.2.1 and 2.2.2, figure 3.
 
     G = FCCFM(LSAM(N))
 
-Parameters: 9 C + the sum of the squared split widths + 4 d + C C_out, as conf/neck/gffpn.yaml
-has it.
+Parameters: 9 C + the sum of the squared split widths + 4 d + C C_out, with the settings of
+conf/neck/gffpn.yaml.
 
-What the paper asserts and does not test can be swapped: `context: strided_conv` in LSAM's place, `attention:
-se`, `cbam` or `none` in FCCFM's.
+The paper asserts the merit of LSAM and FCCFM without testing it, so both can be replaced: LSAM by `context:
+strided_conv`, FCCFM by `attention: se`, `cbam` or `none`.
 
-Deviations: the paper's own count has (9 + 3 d) C in place of 9 C + 4 d: its text counts 2 C d for the two
-projections, its sum 3 C d, its equations 4 d. No bias, no normalisation and no activation but LSAM's ReLUs,
-as it counts none.
+Deviations: the paper's own count has (9 + 3 d) C instead of 9 C + 4 d. For the two projections, its text
+counts 2 C d, its sum 3 C d, and its equations 4 d. There is no bias, no normalisation and, except for LSAM's
+ReLUs, no activation, as the paper counts none.
 """
 
 from collections.abc import Callable
@@ -34,25 +34,25 @@ Attention = Literal["fccfm", "se", "cbam", "none"]
 
 
 class Inspection(NamedTuple):
-    """What LPAM does to one batch."""
+    """Intermediate results and statistics of LPAM for one batch."""
 
     guide: Tensor
     """G, (N, C_out, H / 2, W / 2)."""
     attention: Tensor
-    """A, (N, C, C), rows sum to 1; the identity matrix for `mix: identity`."""
+    """A, (N, C, C), whose rows sum to 1; the identity matrix for `mix: identity`."""
     row_entropy: Tensor
-    """(N, C), in nats: log C for a row that takes from all channels alike, 0 for one that takes from one."""
+    """(N, C), in nats: log C for a row that weighs all channels equally, 0 for one with a single channel."""
     effective_rank: Tensor
-    """(N,), of A X: exp of the entropy of its normalised singular values (Roy and Vetterli 2007). 1 to C."""
+    """(N,), 1 to C: exp of the entropy of the normalised singular values of A X (Roy and Vetterli 2007)."""
 
 
 class LPAM(nn.Module):
-    """(N, C_in, H, W) to the guide map G (N, C_out, ceil(H / 2), ceil(W / 2)).
+    """Pyramidal attention: (N, C_in, H, W) to the guide map G (N, C_out, ceil(H / 2), ceil(W / 2)).
 
-    context: `lsam`, or `strided_conv`, ReLU(3x3 of stride 2), without bias.
-    attention: `fccfm`, or a known channel attention before the same 1x1: `se`, `cbam`; `none`, the 1x1 alone.
-    norm: see LSAM and FCCFM, and alike in their substitutes.
-    downsample is LSAM's alone; mix, projection, product and dim are FCCFM's alone.
+    context: `lsam`, or `strided_conv`, ReLU(3x3 of stride 2) without bias.
+    attention: `fccfm`; `se` or `cbam`, a known channel attention before the same 1x1; `none`, only the 1x1.
+    norm: see LSAM and FCCFM; it applies to their substitutes in the same way.
+    downsample applies to LSAM only; mix, projection, product and dim apply to FCCFM only.
     """
 
     def __init__(
@@ -82,12 +82,12 @@ class LPAM(nn.Module):
         self.attention = choose("attention", attention, attentions)(in_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The guide map."""
+        """Return the guide map."""
         return self.attention(self.context(x))
 
     @torch.no_grad()
     def inspect(self, x: Tensor) -> Inspection:
-        """A, G and how far A is from uniform and A X from rank one. For `attention: fccfm` only."""
+        """Return A, G, and how far A is from uniform and A X from rank one, for `attention: fccfm` only."""
         assert isinstance(self.attention, FCCFM)
         local = self.context(x)
         correlation = self.attention.correlation

@@ -7,10 +7,10 @@ Performance. Information 2026, 17(1), 25. Sections 2.2.1 (text and figure 3) and
     B_r = ReLU(pointwise(depthwise_3x3, dilation r (X_r))),  r = 1, 2, 3
     LSAM(X) = downsample_2x(cat(B_1, B_2, B_3))
 
-Parameters: 9 C + the sum of the squared split widths, C^2 / 3 where C divides by three.
+Parameters: 9 C + the sum of the squared split widths, which is C^2 / 3 if C is divisible by three.
 
-Deviations: none known. Open in the paper, hence arguments: how it downsamples, whether it normalises. Widths
-that three does not divide are split with the larger parts first.
+Deviations: none known. The paper leaves open how the module downsamples and whether it normalises; both are
+arguments. Widths that are not divisible by three are split with the larger parts first.
 """
 
 from collections.abc import Callable
@@ -34,19 +34,23 @@ POOLS: dict[Downsample, Callable[..., nn.Module] | None] = {
 
 
 def split_in_three(channels: int) -> list[int]:
-    """Three widths that sum to `channels`, larger ones first: 128 gives 43, 43, 42."""
+    """Return three widths that sum to `channels`, larger ones first: 43, 43, 42 for 128.
+
+    Raises ValueError if there are fewer than three channels.
+    """
     if channels < 3:
-        raise ValueError(f"LSAM splits its channels in three, got {channels}")
+        raise ValueError(f"LSAM splits its channels into three parts and needs at least 3, got {channels}")
     return [(channels + 2 - part) // 3 for part in range(3)]
 
 
 class DilatedDepthwise(nn.Conv2d):
-    """A 3x3 convolution a channel, without bias, of the rate `dilation`.
+    """Depthwise 3x3 convolution without bias, dilated by the rate `dilation`.
 
-    A CPU learns it by phases: of the cells whose row and column leave the same remainders by the rate, a map
-    of their own, on which the convolution is an ordinary one. That is the same sum, and two to three times
-    faster. Besides, for bf16 PyTorch 2.15 (oneDNN, channels last, maps of 40 cells and more) gives a dilated
-    depthwise weight a gradient that is partly memory never written: other values each time, sometimes NaN.
+    For training on a CPU, it is computed in phases: the cells whose row and column leave the same remainders
+    modulo the rate form a separate map, to which an ordinary convolution is applied. This gives the
+    same sum and is two to three times faster. It also avoids a fault of PyTorch 2.15 in bf16 (oneDNN,
+    channels last, maps of 40 cells and more): the gradient of a dilated depthwise weight is partly
+    uninitialised memory, with different values each time, sometimes NaN.
     """
 
     def __init__(self, channels: int, *, stride: int, dilation: int) -> None:
@@ -55,7 +59,7 @@ class DilatedDepthwise(nn.Conv2d):
         )
 
     def forward(self, input: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C, ceil(H / stride), ceil(W / stride))."""
+        """Convolve (N, C, H, W) to (N, C, ceil(H / stride), ceil(W / stride))."""
         rate, step = self.dilation[0], self.stride[0]
         if input.device.type != "cpu" or not torch.is_grad_enabled() or rate == 1:
             return super().forward(input)
@@ -68,7 +72,10 @@ class DilatedDepthwise(nn.Conv2d):
 
 
 def to_phases(x: Tensor, rate: int) -> Tensor:
-    """(N, C, H, W) to (rate^2 N, C, H / rate, W / rate): a map for each remainder of row and column."""
+    """Split (N, C, H, W) into a map for each pair of remainders of row and column.
+
+    The result is (rate^2 N, C, H / rate, W / rate).
+    """
     images, channels, height, width = x.shape
     rows, columns = height // rate, width // rate
     cells = x.permute(0, 2, 3, 1).reshape(images, rows, rate, columns, rate, channels)
@@ -77,7 +84,7 @@ def to_phases(x: Tensor, rate: int) -> Tensor:
 
 
 def from_phases(x: Tensor, rate: int) -> Tensor:
-    """The way back."""
+    """Join the maps again: the inverse of `to_phases`."""
     maps, channels, rows, columns = x.shape
     images = maps // rate**2
     cells = x.permute(0, 2, 3, 1).reshape(rate, rate, images, rows, columns, channels)
@@ -86,12 +93,12 @@ def from_phases(x: Tensor, rate: int) -> Tensor:
 
 
 class LSAM(nn.Module):
-    """Three dilated depthwise-separable branches on a third of the channels each, then half the size.
+    """Three dilated depthwise-separable branches on a third of the channels each, then downsampling by 2.
 
     (N, C, H, W) to (N, C, ceil(H / 2), ceil(W / 2)).
 
-    downsample: `max` or `avg`, 2x2 pooling of the concatenation; `stride`, the depthwise step by 2.
-    norm: `none`, or `batch` between pointwise convolution and ReLU.
+    downsample: `max` or `avg`, 2x2 pooling of the concatenation; `stride`, depthwise stride of 2.
+    norm: `none`, or `batch`, BatchNorm between pointwise convolution and ReLU.
     """
 
     def __init__(self, channels: int, *, downsample: Downsample, norm: Norm) -> None:
@@ -111,7 +118,7 @@ class LSAM(nn.Module):
         self.downsample = nn.Identity() if pool is None else pool(2, ceil_mode=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The local context of X at half its size."""
+        """Return the local context of X at half its size."""
         parts = torch.split(x, self.widths, dim=1)
         joined = cat_channels([branch(part) for branch, part in zip(self.branches, parts, strict=True)])
         return self.downsample(joined)

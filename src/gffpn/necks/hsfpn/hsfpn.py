@@ -1,15 +1,15 @@
 """HS-FPN, the high-frequency and spatial perception feature pyramid network.
 
 Shi et al.: HS-FPN: High Frequency and Spatial Perception FPN for Tiny Object Detection (AAAI 2025), as the
-reference implementation computes it. Another neck of the same name (high-level screening, for blood cells) is
-not this one.
+reference implementation computes it. Not to be confused with another neck of the same name (high-level
+screening, for blood cells).
 
     l_i = 1x1(C_i);  h_i = HFP_i(l_i), with the high-pass filter at strides 4 and 8
     y_5 = h_5;  y_i = SDP_i(h_i, y_{i+1}), in windows of the size of C5's map
     P_i = 3x3(sum of y_j, j >= i, at the size of y_i)
 
-Deviations: none at strides 4 to 32. Three levels, 8 to 32, are an adaptation: the modules of stride 4 are
-left out. The further max-pool level of the reference's configurations is not given.
+Deviations: none at strides 4 to 32. The form with three levels, strides 8 to 32, is an adaptation that leaves
+out the modules of stride 4. The extra max-pool level of the reference's configurations is not provided.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from gffpn.necks.hsfpn.high_frequency import GROUPS, HighFrequencyPerception
 from gffpn.necks.hsfpn.window_attention import SpatialDependencyPerception
 from gffpn.pyramid import Level, Levels, levels_at
 
-# in_strides: the grid of patches of each level's HFP; None is an HFP without the filter
+# for each in_strides, the grid of patches of each level's HFP; None for an HFP without the filter
 FORMS: dict[Sequence[int], tuple[int | None, ...]] = {
     (4, 8, 16, 32): (16, 8, None, None),
     (8, 16, 32): (8, None, None),
@@ -33,9 +33,10 @@ FORMS: dict[Sequence[int], tuple[int | None, ...]] = {
 class HSFPN(nn.Module):
     """High-frequency perception on each level, attention to the next coarser one, then an additive FPN.
 
-    Reads and gives in_strides, (4, 8, 16, 32) or (8, 16, 32), all out_channels wide, a multiple of 32. Raises
-    ValueError for other values and if a level is missing; in forward, if the levels' sizes are no exact
-    multiples of the coarsest's, which they are for images whose sides are multiples of `size_multiple`.
+    Reads and outputs `in_strides`, (4, 8, 16, 32) or (8, 16, 32), with `out_channels` channels each, a
+    multiple of 32. Raises ValueError for other values, and if a level is missing; in forward, unless the
+    sizes of the levels are exact multiples of the coarsest, which holds for images whose sides are multiples
+    of `size_multiple`.
     """
 
     size_multiple = 32
@@ -58,7 +59,7 @@ class HSFPN(nn.Module):
         start_convolutions(self, nn.init.xavier_uniform_)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """C2..C5 to P2..P5, or C3..C5 to P3..P5."""
+        """Compute P2..P5 from C2..C5, or P3..P5 from C3..C5."""
         window = self._window(features)
         laterals = [conv(x) for conv, x in zip(self.laterals, features, strict=True)]
         refined = [perceive(x) for perceive, x in zip(self.perceive, laterals, strict=True)]
@@ -69,14 +70,17 @@ class HSFPN(nn.Module):
         return [conv(y) for conv, y in zip(self.outputs, refined, strict=True)]
 
     def _window(self, maps: list[Tensor]) -> tuple[int, int]:
-        """The size of the coarsest map; ValueError unless each other level is an exact multiple of it."""
+        """Return the size of the coarsest map.
+
+        Raises ValueError unless each other level is an exact multiple of it.
+        """
         height, width = maps[-1].shape[-2:]
         ratios = [self.in_strides[-1] // stride for stride in self.in_strides]
         sizes = [tuple(x.shape[-2:]) for x in maps]
         expected = [(height * ratio, width * ratio) for ratio in ratios]
         if sizes != expected:
             raise ValueError(
-                f"HSFPN: got maps of {sizes} cells, expected {expected}, as images whose sides are multiples "
-                f"of {self.size_multiple} have them"
+                f"HSFPN: got maps of {sizes} cells, expected {expected}, as for images whose sides are "
+                f"multiples of {self.size_multiple} pixels"
             )
         return height, width
