@@ -24,6 +24,7 @@ def tiny_overrides(squares: Path, folder: Path) -> list[str]:
         f"image_size={SIDE}",
         "batch_size=4",
         "trainer.max_epochs=2",
+        "trainer.fps_seconds=0",
         "loader.workers=0",
         "logger.pictures=4",
         f"paths.runs={folder}/runs",

@@ -113,7 +113,7 @@ def test_the_page_can_be_read(benchmark: Benchmark) -> None:
     assert (named["form"], named["training MiB"], named["reads"]) == (TRAINED, "n/a", "8 16 32")
     assert "untrained" in page
     assert "count as 0: add, max_pool2d_with_indices, native_batch_norm, silu." in page
-    assert "**Not of this detector**" in page
+    assert "**Not for this detector**" in page
     assert "PARTIAL" not in page
 
 
@@ -369,7 +369,7 @@ def test_the_papers_figures_stand_beside_ours_as_the_papers() -> None:
     }
     assert second == ["nobodys", "40.74", "n/a", "98.54", "n/a", "n/a", "83.3", "n/a"]
     assert "unexplained" in page
-    assert "with `fpn` these too: fpn_op; with `nobodys` these too: nobodys_op." in page
+    assert "with `fpn` also: fpn_op; with `nobodys` also: nobodys_op." in page
     assert not Record([], OPTIONS, setting=SETTING).is_the_papers
     assert "PAPER / counted" not in markdown(Record([priced("fpn")], OPTIONS, setting=SETTING))
 

@@ -290,7 +290,7 @@ def test_the_second_waits_for_the_first(tmp_path: Path, capsys: pytest.CaptureFi
         order.append("first")
     thread.join(timeout=10)
     assert order == ["first", "second"]
-    assert "Waiting for the run x: another process is at it" in capsys.readouterr().err
+    assert "Waiting for the run x: another process is using it" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -52,7 +52,7 @@ def test_every_neck_is_matched_or_says_that_it_has_no_width(neck: str) -> None:
         other = match(neck, "gfbifpn", "params", SMALL, classes=9)
         assert neck == "gfbifpn" or other.after.params_neck != other.before.params_neck
     else:
-        with pytest.raises(ValueError, match="expected one with a width to turn"):
+        with pytest.raises(ValueError, match="expected one with an adjustable width"):
             match(neck, neck, "params", SMALL, classes=9)
 
 
@@ -63,7 +63,7 @@ def test_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert told["close"]
     assert told["after"]["params_neck"] == pytest.approx(told["wanted"]["params_neck"], rel=0.02)
     main(["match", "neck=panet", "to=gffpn", *SMALL])
-    assert "costs what neck=gffpn costs by params" in capsys.readouterr().out
+    assert "matches neck=gffpn in params" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_no_width_comes_near(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(["match", "neck=gffpn", "to=none", "neck.base.depth=30", *SMALL])
     assert left.value.code == 1
-    assert "is the nearest that it comes" in capsys.readouterr().out
+    assert "comes nearest to neck=none" in capsys.readouterr().out

@@ -58,7 +58,7 @@ def trained(outside: Path, short: list[str]) -> Path:
     """The run's folder after one `train`."""
     done = gffpn("train", "--config-dir", "conf", "neck=mine", *short, cwd=outside)
     assert done.returncode == 0, done.stderr
-    (metrics,) = (outside / "runs").glob("mine_*/metrics.json")
+    (metrics,) = (outside / "runs").glob("mine_*_s0_*/metrics.json")
     return metrics.parent
 
 

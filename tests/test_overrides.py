@@ -73,6 +73,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_
         ("batch_size=0", "batch_size: got 0, expected a whole number, 1 or more"),
         ("batch_size=true", "batch_size: got True, expected a whole number"),
         ("trainer.max_epochs=-1", "trainer.max_epochs: got -1, expected a whole number, 1 or more"),
+        ("trainer.fps_seconds=-1", "trainer.fps_seconds: got -1, expected a number of seconds, 0 or more"),
         ("seed=x", "seed: got 'x', expected a whole number, 0 or more"),
         ("seed=1.5", "seed: got 1.5, expected"),
         ("seed=${foo}", "Interpolation key 'foo' not found"),

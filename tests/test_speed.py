@@ -36,7 +36,7 @@ def test_files_hold_every_form(tmp_path: Path, capsys: pytest.CaptureFixture) ->
             assert float(row["decoding_ms"]) == pytest.approx(whole - float(row["forward_ms"]))
     best = min(rows, key=lambda row: float(row["end_to_end_ms"]))["form"]
     assert f"Fastest at batch 1: **{best}**" in page.read_text()
-    assert "the start's, not trained" in capsys.readouterr().out
+    assert "the initial ones, not trained" in capsys.readouterr().out
 
 
 def test_every_form_is_the_same_function() -> None:

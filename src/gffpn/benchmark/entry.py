@@ -1,4 +1,4 @@
-"""One neck in a benchmark: what it costs, what it took, or why it did not."""
+"""One neck in a benchmark: its costs and times, or the reason why they are missing."""
 
 import sys
 import traceback
@@ -21,12 +21,12 @@ FORMS: dict[str, Callable[[nn.Module], nn.Module]] = {
     TRAINED: lambda detector: detector.eval(),
     INFERENCE: inference_form,
 }
-# a call in a turn needs no other before it: tried with 0, 1 and 2 among 14 necks on a CPU, times were equal
+# a turn needs no warm-up calls: 0, 1 and 2 of them gave equal times for 14 necks on a CPU
 ONCE: dict[str, Any] = {"warmup": 0, "rounds": 1, "budget_s": 0.0}
 
 
 class Entry:
-    """A neck's row. Whatever it raises becomes its `fault`, and the other necks go on."""
+    """Results of one neck. An exception that it raises becomes its `fault`, and the other necks continue."""
 
     def __init__(self, neck: str) -> None:
         self.neck = neck
@@ -39,10 +39,10 @@ class Entry:
         self.allocator_bytes: dict[str, int] = {}
         self.training_bytes: int | None = None
         self.times: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
-        """(form, what was timed) -> milliseconds, one a round."""
+        """(form, what was timed) -> milliseconds, one value per round."""
 
     def attempt(self, act: Callable[..., object], *arguments: object) -> bool:
-        """Do it; whether it went well."""
+        """Call `act` and record any exception as the fault; return True if the entry has no fault."""
         try:
             act(*arguments)
         except Exception as error:
@@ -50,7 +50,7 @@ class Entry:
         return not self.fault
 
     def catch(self, error: Exception) -> None:
-        """Make a fault of what was raised, and tell it; what is no wrong value keeps its traceback."""
+        """Record an exception as the fault and print it, with its traceback unless it is a ValueError."""
         told = (str(error) or "no message").splitlines()[0]
         if isinstance(error, SizeRefusedError):
             self.fail(told, status=f"refused: multiples of {error.multiple} px only")
@@ -59,16 +59,16 @@ class Entry:
         else:
             traceback.print_exception(error)
             self.fail(f"{type(error).__name__}: {told}")
-        # its frames hold tensors, and the next neck needs the memory
+        # the traceback's frames hold tensors, and the next neck needs their memory
         traceback.clear_frames(error.__traceback__)
 
     def fail(self, fault: str, *, status: str = "failed") -> None:
-        """Keep what is known, and why no more comes."""
+        """Record and print why measuring stopped; the figures measured so far are kept."""
         self.fault, self.status = fault, status
         print(f"neck={self.neck}: {status}: {fault}", file=sys.stderr, flush=True)
 
     def weigh(self, subject: Subject) -> None:
-        """What needs no clock: levels, parameters, GFLOPs, and the memory of a forward pass on the CPU."""
+        """Record the untimed figures: levels, parameters, GFLOPs, and memory of a forward pass on the CPU."""
         setting, neck = subject.setting, subject.detector.neck
         self.reads = tuple(neck.in_strides)
         self.gives = {level.stride: level.channels for level in neck.out_levels}
@@ -79,13 +79,13 @@ class Entry:
 
 
 def forms_of(subject: Subject) -> dict[str, nn.Module]:
-    """The detector in eval mode, in each of its forms, where and how its memory lies."""
+    """Return the detector in eval mode in each of its forms and in the setting's memory format."""
     layout = subject.setting.memory_format
     return {form: take(subject.detector).to(memory_format=layout) for form, take in FORMS.items()}
 
 
 class InferenceTurns:
-    """Both forms of a neck's detector: forward, forward with decoding at batch 1, forward at a larger one."""
+    """Turns of both forms of a neck's detector: forward pass and decoding, at batch 1 and a larger one."""
 
     title = "Inference"
 
@@ -98,7 +98,7 @@ class InferenceTurns:
         self.networks = forms_of(subject)
 
     def take(self, number: int) -> bool:
-        """Time both forms, in the other order every other round."""
+        """Time both forms, in an order that alternates from round to round; return False after a failure."""
         return self.entry.attempt(self._take, number)
 
     def _take(self, number: int) -> None:
@@ -123,7 +123,7 @@ class InferenceTurns:
         return {what: one.median_ms for what, one in taken.items()}
 
     def _predict(self, network: nn.Module, count: int) -> list[Tensor]:
-        # entered anew each time, as a trainer does: autocast forgets at its end what it has cast
+        # entered for every call, as in a trainer: on exit, autocast clears its cache of cast weights
         with self.subject.setting.autocast():
             raw: list[Tensor] = network(self.images[count])
         return raw
@@ -134,14 +134,14 @@ class InferenceTurns:
 
     def _allocated(self, form: str, network: nn.Module) -> None:
         with torch.inference_mode():
-            self._predict(network, 1)  # a library makes its workspace at its first call
+            self._predict(network, 1)  # libraries allocate their workspaces in the first call
             with AllocatorPeak(self.subject.setting.device) as peak:
                 self._predict(network, 1)
         self.entry.allocator_bytes[form] = peak.bytes
 
 
 class TrainingTurns:
-    """Training steps of a neck's detector."""
+    """Turns of training steps of a neck's detector."""
 
     title = "Training"
 
@@ -152,7 +152,7 @@ class TrainingTurns:
         self.step = TrainingStep(subject, images, targets)
 
     def take(self, number: int) -> bool:
-        """Time a step; the first round measures its memory."""
+        """Time a step and, in round 0, measure its memory; return False after a failure."""
         return self.entry.attempt(self._take, number)
 
     def _take(self, number: int) -> None:

@@ -1,4 +1,4 @@
-"""A real training, timed: images a second from end to end, and where an epoch's time goes."""
+"""Speed of a real training run: images per second from end to end, and the time of each part of an epoch."""
 
 import tempfile
 import time
@@ -29,41 +29,41 @@ from gffpn.task import DetectionTask, size_of
 
 @dataclass(frozen=True)
 class TrainingSpeed:
-    """What a training does a second, and in what."""
+    """Speed of a training run, and the time of its parts."""
 
     setting: dict[str, object]
     images: int
-    """Trained in `seconds`."""
+    """Images trained in `seconds`."""
     seconds: float
-    """From the call of fit to the end of the last plain epoch's validation."""
+    """Time from the call of `fit` to the end of validation in the last epoch without the timing of parts."""
     gflops_forward: float
     limits: Limits
-    """Of the device of one process."""
+    """Peaks of the device of one process."""
     processes: int
     parts: dict[str, float]
-    """Seconds of one epoch."""
+    """Seconds that each part of one epoch takes."""
     step_roofline: tuple[float, float]
-    """Seconds of a step that arithmetic and memory bound, if every operator ran at the machine's limit."""
+    """Seconds per step of operators bound by arithmetic and by memory, each at the machine's limit."""
     steps: int
-    """Of an epoch."""
+    """Training steps per epoch."""
 
     @property
     def images_per_second(self) -> float:
-        """Training images; the seconds hold the validations too."""
+        """Training images per second, of a time that includes validation."""
         return self.images / self.seconds
 
     @property
     def gflops_per_second(self) -> float:
-        """Three forward passes an image: the backward pass takes two."""
+        """GFLOP/s at three forward passes per image: the backward pass counts as two."""
         return 3 * self.gflops_forward * self.images_per_second
 
     @property
     def peak_gflops(self) -> float:
-        """Of all processes' devices, matrix products, GFLOP/s."""
+        """Peak rate of matrix products on the devices of all processes, GFLOP/s."""
         return self.processes * self.limits.matmul_gflops
 
     def told(self) -> dict[str, object]:
-        """All figures, for a JSON file."""
+        """Return all figures, for a JSON file."""
         arithmetic, memory = self.step_roofline
         return {
             **self.setting,
@@ -78,17 +78,17 @@ class TrainingSpeed:
         }
 
     def table(self) -> str:
-        """For a terminal."""
+        """Return the figures as text for a terminal."""
         s, whole = self.setting, sum(self.parts.values())
         peak = self.peak_gflops
         lines = [
             f"{s['neck']}, size {s['size']}, {s['image_size']} px, batch {s['batch_size']}, {s['precision']}",
             f"  on {s['device']}, {s['threads']} CPU threads",
             f"  {self.images_per_second:8.1f} images/s, validation and checkpoints of every epoch included",
-            f"  {self.gflops_per_second:8.1f} GFLOP/s trained (3 x {self.gflops_forward:.3f} an image)",
+            f"  {self.gflops_per_second:8.1f} GFLOP/s trained (3 x {self.gflops_forward:.3f} per image)",
             f"  {100 * self.gflops_per_second / peak:8.1f} % of the measured matmul peak, {peak:.0f} GFLOP/s",
             "",
-            "  one epoch          seconds  share  ms a step",
+            "  one epoch          seconds  share  ms / step",
         ]
         for part, seconds in sorted(self.parts.items(), key=lambda item: -item[1]):
             share, step_ms = 100 * seconds / whole, 1e3 * seconds / self.steps
@@ -96,16 +96,16 @@ class TrainingSpeed:
         arithmetic, memory = (1e3 * seconds for seconds in self.step_roofline)
         lines += [
             "",
-            f"  at the machine's limits a step's operators take {arithmetic + memory:.1f} ms:",
-            f"  {arithmetic:.1f} of arithmetic, {memory:.1f} of memory at {self.limits.copy_gbytes:.0f} GB/s",
+            f"  at the machine's limits, the operators of a step would take {arithmetic + memory:.1f} ms:",
+            f"  {arithmetic:.1f} arithmetic, {memory:.1f} memory at {self.limits.copy_gbytes:.0f} GB/s",
         ]
         return "\n".join(lines)
 
 
 def training_speed(overrides: Sequence[str], *, epochs: int) -> TrainingSpeed:
-    """Train as train.py would, without its loggers, for `epochs` plain epochs and one that is watched.
+    """Train as train.py would, without loggers, for `epochs` epochs and one more in which parts are timed.
 
-    Nothing of it is kept. Raises ValueError for a wrong override.
+    No files are kept. Raises ValueError for an invalid override.
     """
     config = compose_checked([*overrides, f"trainer.max_epochs={epochs + 1}", "logger.wandb=off"])
     plain = resolved(config)
@@ -124,7 +124,7 @@ def training_speed(overrides: Sequence[str], *, epochs: int) -> TrainingSpeed:
         start = time.perf_counter()
         try:
             trainer.fit(task, data)
-        except SystemExit:  # Lightning answers Ctrl-C by leaving, without a word
+        except SystemExit:  # Lightning turns Ctrl-C into SystemExit, without a message
             raise KeyboardInterrupt from None
     assert clock.began is not None
     steps = int(trainer.num_training_batches)
@@ -154,7 +154,7 @@ def training_speed(overrides: Sequence[str], *, epochs: int) -> TrainingSpeed:
 def _roofline(
     task: DetectionTask, batches: DataLoader[Item], limits: Limits, dtype: torch.dtype | None
 ) -> tuple[float, float]:
-    """Of forward pass, loss and backward pass of one batch."""
+    """Return the seconds (arithmetic, memory) of forward pass, loss and backward pass of one batch."""
     batch = task.transfer_batch_to_device(next(iter(batches)), task.device, 0)
     images = task.images(batch)
     task.train()

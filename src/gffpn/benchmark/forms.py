@@ -1,4 +1,4 @@
-"""The forms in which one detector can run: what is folded, how memory lies, the precision, the engine."""
+"""The forms in which one detector can run: folding, memory format, precision and engine."""
 
 import copy
 import traceback
@@ -25,7 +25,7 @@ Network = Callable[[Tensor], Any]
 
 @dataclass(frozen=True)
 class Form:
-    """One way to run a detector; every way computes the same function."""
+    """One way to run a detector; all of them compute the same function."""
 
     folded: bool
     channels_last: bool = False
@@ -34,7 +34,7 @@ class Form:
 
     @property
     def name(self) -> str:
-        """In words."""
+        """The form in words."""
         words = ["folded" if self.folded else "as trained"]
         words += ["channels last"] if self.channels_last else []
         words += [{"32-true": "fp32", "bf16-mixed": "bf16", "16-mixed": "fp16"}[self.precision]]
@@ -42,7 +42,10 @@ class Form:
 
 
 def forms(device: torch.device, *, compiled: bool, onnx: bool) -> list[Form]:
-    """What this device can do, the plainest form first; not every combination, each adds to one before it."""
+    """Return the forms that this device supports, the plainest first.
+
+    Not every combination is listed: each form extends an earlier one.
+    """
     half = [precision("auto", device.type)] if device.type in ("cpu", "cuda") else []
     half = [name for name in half if name != "32-true"] + (["16-mixed"] if device.type == "cuda" else [])
     ladder = [Form(False), Form(True), Form(True, True)]
@@ -58,7 +61,10 @@ def forms(device: torch.device, *, compiled: bool, onnx: bool) -> list[Form]:
 
 
 def take_form(detector: nn.Module, form: Form, setting: Setting) -> Network:
-    """A copy of the detector in this form, on the setting's device: uint8 images to raw predictions."""
+    """Return a copy of the detector in this form, on the setting's device: uint8 images to raw predictions.
+
+    Raises ValueError for an unknown engine.
+    """
     twin = inference_form(detector) if form.folded else copy.deepcopy(detector).eval()
     layout = torch.channels_last if form.channels_last else torch.contiguous_format
     twin = twin.to(setting.device).to(memory_format=layout)
@@ -68,7 +74,7 @@ def take_form(detector: nn.Module, form: Form, setting: Setting) -> Network:
 
     def run(images: Tensor) -> Any:
         scaled = images.to(dtype=torch.float32, memory_format=layout) / 255
-        # a capture must not rest on casts that autocast keeps elsewhere
+        # a captured graph must not depend on casts that autocast caches outside it
         keep = form.engine != GRAPH
         with torch.autocast(setting.device.type, dtype, enabled=dtype is not None, cache_enabled=keep):
             return twin(scaled)
@@ -82,14 +88,14 @@ def take_form(detector: nn.Module, form: Form, setting: Setting) -> Network:
 
 
 def _graphed(network: Network) -> Network:
-    """A network whose kernels are recorded once for each shape and then started all at once."""
+    """Return the network with its kernels recorded once per input shape and then launched all at once."""
     recorded: dict[Sequence[int], tuple[torch.cuda.CUDAGraph, Tensor, Any]] = {}
 
     def record(images: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor, Any]:
         inputs, aside = images.clone(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
-            for _ in range(3):  # libraries choose their kernels and make their workspaces
+            for _ in range(3):  # libraries choose kernels and allocate workspaces
                 network(inputs)
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
@@ -109,14 +115,14 @@ def _graphed(network: Network) -> Network:
 
 
 class FormTurn:
-    """A form's turns: uint8 images on the device to raw predictions, and on to detections."""
+    """Turns of one form: from uint8 images on the device to raw predictions, and from there to detections."""
 
     def __init__(self, form: Form, subject: Subject) -> None:
         self.form, self.subject = form, subject
         self.times: defaultdict[str, list[float]] = defaultdict(list)
         self.fault = ""
         setting = subject.setting
-        subject.detector.to(setting.device)  # its head, too, whose constants the decoding reads
+        subject.detector.to(setting.device)  # decoding reads constants of its head
         generator = torch.Generator().manual_seed(0)
         shape = (setting.batch, 3, *setting.image_size)
         self.images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator).to(setting.device)
@@ -124,7 +130,7 @@ class FormTurn:
         self.read = detections if form.engine == ONNX else self._decode
 
     def take(self, number: int) -> bool:
-        """Time batch 1 and the larger one; a form that fails, or cannot be made, is out and says why."""
+        """Time batch 1 and the larger one; return False, and set `fault`, if the form fails."""
         try:
             if self.run is None:
                 self.run = self._made()

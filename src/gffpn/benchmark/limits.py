@@ -1,7 +1,7 @@
-"""What the machine can do at most, and how long a step would take if every operator did that: the roofline.
+"""The peak rates of a machine, and the time of a step if every operator ran at them: the roofline.
 
-Williams, Waterman, Patterson: Roofline, CACM 52(4), 2009: an operator takes at least the time of its
-arithmetic at the machine's peak, and at least that of moving its operands once.
+Williams, Waterman, Patterson: Roofline, CACM 52(4), 2009: an operator takes at least as long as its
+arithmetic at the machine's peak, and at least as long as moving its operands once.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,11 +17,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from gffpn.machine.timing import latency
 
 ROUNDS = 5
-# sides of the square products of which the fastest counts; small ones do not fill a GPU
+# sides of the square matrices to multiply, of which the fastest counts; small ones do not fill a GPU
 SIDES = {"cpu": (512, 1024, 2048)}
 GPU_SIDES = (2048, 4096, 8192)
 COPIED_BYTES = 2**28
-"""Beyond every cache."""
+"""Larger than any cache."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class Limits:
     """A machine's measured peaks."""
 
     matmul_gflops: float
-    """Of a product of square matrices, GFLOP/s."""
+    """Rate of a product of square matrices, GFLOP/s."""
     copy_gbytes: float
-    """Read and written, GB/s."""
+    """Rate of a copy, bytes read plus bytes written, GB/s."""
 
 
 def measure_limits(device: torch.device, dtype: torch.dtype) -> Limits:
-    """Matrix products in `dtype` and a large copy, medians."""
+    """Return the peaks, from median times of matrix products in `dtype` and of a large copy."""
     rates = []
     for side in SIDES.get(device.type, GPU_SIDES):
         a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
@@ -52,10 +52,10 @@ def _median_seconds(device: torch.device, work: Callable[[], object]) -> float:
 
 
 class Roofline(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up, over the operators that run inside, the least time that each can take on the machine.
+    """Sum of the least times that the operators inside the block can take on the machine.
 
-    `arithmetic` and `memory` are the seconds of operators that the one or the other bounds; they sum to the
-    whole. Operands count once each time they are used, as if no cache kept them; views are free.
+    `arithmetic` and `memory` are the seconds of operators bound by one or the other; their sum is the total.
+    Operands count once per use, as if no cache kept them; views are free.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -81,6 +81,6 @@ class Roofline(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _bytes(values: object) -> Iterator[int]:
-    """Of each tensor, one that is read and written in place once."""
+    """Yield the bytes of each tensor; one that is read and written in place counts once."""
     seen = {id(x): x for x in tree_leaves(values) if isinstance(x, Tensor)}
     yield from (x.numel() * x.element_size() for x in seen.values())

@@ -1,4 +1,4 @@
-"""The width at which one neck costs what another costs: a comparison of necks must not be one of widths."""
+"""The width at which one neck costs as much as another, so that comparing necks does not compare widths."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -21,42 +21,42 @@ MEASURES: dict[str, Callable[[Any, list[Tensor]], float]] = {
     "params": lambda neck, features: count_parameters(neck),
     "gflops": lambda neck, features: count_flops(neck, features).total,
 }
-# what sets a neck's width, first found: a multiple, or the channels of every level
+# keys that set a neck's width, as a factor or as the channels of every level; the first one found is used
 KNOBS = ("neck.widen", "neck.base.widen", "neck.out_channels", "neck.base.out_channels")
 WIDENINGS = [k / 1000 for k in range(50, 16_000)]
 NARROWEST = 8
-"""Channels."""
+"""Smallest number of channels to try."""
 WIDEST = 16
-"""Times the channels that the configuration has."""
+"""Upper limit of the channels to try, as a multiple of those in the configuration."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """A neck at the width at which its cost is nearest to the wanted neck's."""
+    """A neck at the width at which its cost is nearest to that of the neck `to`."""
 
     neck: str
     to: str
     by: str
     override: str
-    """What to say on the command line, as `neck.widen=0.871`."""
+    """The override that sets this width, such as `neck.widen=0.871`."""
     before: Cost
     after: Cost
     wanted: Cost
     ratio: float
-    """The neck's cost over the wanted neck's."""
+    """The neck's cost at this width, divided by the wanted cost."""
 
     @property
     def close(self) -> bool:
-        """Within 2 %."""
+        """True if the two costs differ by at most 2 %."""
         return abs(self.ratio - 1) <= TOLERANCE
 
     def told(self) -> dict[str, Any]:
-        """All of it, for machines."""
+        """Return all figures, for a JSON line."""
         return {**asdict(self), "close": self.close}
 
     def table(self) -> str:
-        """All of it, for people."""
-        verdict = "costs what" if self.close else "is the nearest that it comes to what"
+        """Return the figures as text for a terminal."""
+        verdict = "matches" if self.close else "comes nearest to"
         columns = {self.neck: self.before, f"{self.neck}, matched": self.after, self.to: self.wanted}
         rows: dict[str, Callable[[Cost], float]] = {
             "neck params M": lambda price: price.params_neck / 1e6,
@@ -69,17 +69,18 @@ class Match:
         for row, figure in rows.items():
             lines.append(f"{row:18}" + "".join(f"{figure(price):{width}.3f}" for price in columns.values()))
         summary = (
-            f"neck={self.neck} {self.override} {verdict} neck={self.to} costs by {self.by}: "
+            f"neck={self.neck} {self.override} {verdict} neck={self.to} in {self.by}: "
             f"{100 * (self.ratio - 1):+.2f} %"
         )
         return "\n".join([*lines, summary])
 
 
 def match(neck: str, to: str, by: str, overrides: Sequence[str], *, classes: int) -> Match:
-    """The width at which `neck` alone (not its detector) costs what `to` costs, `by` params or gflops.
+    """Match the width of `neck` so that it alone (not its detector) costs as much as `to`.
 
-    Overrides of `neck.*` and `ablation` are for `neck`; the others are for both. Raises ValueError for an
-    unknown neck or cost, for an image size that a neck refuses, and for a neck without a width to turn.
+    The cost is `by` params or gflops. Overrides of `neck.*` and `ablation` apply to `neck` only, the others
+    to both necks. Raises ValueError for an unknown neck or cost, for an image size that a neck does not
+    accept, and for a neck without an adjustable width.
     """
     measure = choose("by", by, MEASURES)
     chosen = [*overrides, f"neck={neck}"]
@@ -100,9 +101,7 @@ def match(neck: str, to: str, by: str, overrides: Sequence[str], *, classes: int
 
     values = WIDENINGS if key == "widen" else _channels(holder[key], measured)
     if measured(values[0]) == measured(values[-1]):
-        raise ValueError(
-            f"{knob}: turning it does not change what neck={neck} costs, expected a width that does"
-        )
+        raise ValueError(f"{knob}: does not change the cost of neck={neck}, expected a width that does")
     wanted = measure(target.neck, _features(target.neck, levels, size))
     nearest = _nearest(values, measured, wanted)
     override = f"{knob}={nearest}"
@@ -113,7 +112,7 @@ def match(neck: str, to: str, by: str, overrides: Sequence[str], *, classes: int
 
 
 def checked(overrides: Sequence[str]) -> Any:
-    """The configuration that the overrides describe, as a run would accept it."""
+    """Return the configuration that the overrides describe, after the checks that a run makes."""
     config = compose_checked(overrides)
     with torch.device("meta"):
         rehearse(config)
@@ -121,7 +120,7 @@ def checked(overrides: Sequence[str]) -> Any:
 
 
 def on_meta(config: Any, classes: int) -> Detector:
-    """The detector of a configuration, without the values of its weights."""
+    """Return the detector of a configuration on the meta device, so without values of its weights."""
     with torch.device("meta"):
         return build_detector(config, classes)
 
@@ -134,7 +133,7 @@ def _features(neck: Neck, levels: Levels, size: tuple[int, int]) -> list[Tensor]
 
 
 def _knob(config: Any, neck: str) -> tuple[str, Any, str]:
-    """Which key sets the width, the node that holds it, and its name there."""
+    """Return the key that sets the width, the node that holds it, and its name in that node."""
     for knob in KNOBS:
         *path, key = knob.split(".")
         node = config
@@ -142,11 +141,11 @@ def _knob(config: Any, neck: str) -> tuple[str, Any, str]:
             node = node.get(step, {})
         if key in node:
             return knob, node, key
-    raise ValueError(f"neck: got {neck!r}, expected one with a width to turn ({', '.join(KNOBS)})")
+    raise ValueError(f"neck: got {neck!r}, expected one with an adjustable width ({', '.join(KNOBS)})")
 
 
 def _channels(start: int, measure: Callable[[float], float]) -> range:
-    """Rising numbers of channels, in the smallest power of two that the neck takes as a step."""
+    """Return increasing numbers of channels, in steps of the smallest power of two that the neck accepts."""
     for exponent in range(start.bit_length()):
         step = 2**exponent
         try:
@@ -160,7 +159,7 @@ def _channels(start: int, measure: Callable[[float], float]) -> range:
 
 
 def _nearest(values: Sequence[float], measure: Callable[[float], float], wanted: float) -> float:
-    """The value whose measure, which rises with it, is nearest to the wanted one."""
+    """Return the value whose measure is nearest to `wanted`; the measure increases with the value."""
     low, high = 0, len(values) - 1
     while high - low > 1:
         middle = (low + high) // 2

@@ -1,4 +1,4 @@
-"""Bytes of tensors that are alive at once, whatever the device and its allocator."""
+"""Memory of the tensors that are alive at the same time, on any device and with any allocator."""
 
 import weakref
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ MIB = 2**20
 
 
 class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Inside the block, counts the bytes of storages that operators made and that are still held.
+    """Counter of the bytes of storages that operators inside the block create and that are still held.
 
-    What was there before (weights, inputs) counts as nothing. What an operator takes and frees within itself
-    is not seen: a convolution's workspace, for instance.
+    Storages that existed before (weights, inputs) do not count. Memory that an operator allocates and frees
+    internally, such as a convolution's workspace, is not seen.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _follow(self, key: int, storage: torch.UntypedStorage) -> None:
         self._bytes[key] = storage.nbytes()
         self.alive += storage.nbytes()
-        # storages outlive the tensors that show them: views share one, and autograd holds some
+        # a storage may outlive its first tensor: views share it, and autograd may hold it
         weakref.finalize(storage, self._drop, key).atexit = False
 
     def _drop(self, key: int) -> None:
@@ -46,7 +46,7 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def activation_peak(network: nn.Module, images: Tensor) -> int:
-    """Peak bytes alive in a forward pass beyond weights and input; the outputs are among them."""
+    """Return the peak bytes alive in a forward pass, without weights and input but with the outputs."""
     memory = LiveMemory()
     with torch.inference_mode(), memory:
         network(images)
@@ -54,12 +54,12 @@ def activation_peak(network: nn.Module, images: Tensor) -> int:
 
 
 def state_bytes(module: nn.Module) -> int:
-    """Bytes of parameters and buffers, a shared one once."""
+    """Return the bytes of parameters and buffers; a shared one counts once."""
     return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
 
 
 class AllocatorPeak:
-    """Inside the block, the most bytes that a CUDA device's allocator held beyond those at its start."""
+    """Peak of the bytes that a CUDA device's allocator holds inside the block, less those at its start."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device

@@ -1,4 +1,4 @@
-"""What a reader must know to believe the tables."""
+"""Notes on the tables of a benchmark: what a reader must know to interpret and trust them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from gffpn.report.paper import paper_costs, paper_setting
 
 @dataclass(frozen=True)
 class Notes:
-    """Paragraphs: above the tables, and below each."""
+    """Paragraphs above the tables and below each of them."""
 
     heading: list[str]
     costs: list[str]
@@ -21,7 +21,7 @@ class Notes:
 
 
 def notes(record: Record) -> Notes:
-    """The notes of a record."""
+    """Return the notes on the tables of a record."""
     return Notes(_heading(record), _costs(record), _times(record), _paper(record))
 
 
@@ -30,31 +30,33 @@ def _heading(record: Record) -> list[str]:
     changes = " with uncommitted changes" if shared["dirty"] else ""
     parts = [f"# What each neck costs: {record.title}"]
     if record.partial:
-        parts.append("**PARTIAL: the measuring was interrupted; these are the figures until then.**")
+        parts.append("**PARTIAL: the benchmark was interrupted; these are the figures measured until then.**")
     parts.append(
         f"torch {shared['torch']}, commit {shared['commit'] or 'unknown'}{changes}; backbone {s.backbone}, "
         f"{s.classes} classes, {'channels last' if s.channels_last else 'channels first'}. *As trained* is "
-        "the network in the form that a training gives, in eval mode; the *inference form* is the same "
+        "the network in the form in which it is trained, in eval mode; the *inference form* is the same "
         "function with norms folded into convolutions and each module in its cheapest form. The "
-        "weights are the start's, not trained."
+        "weights are the initial ones, not trained."
     )
     faults = [f"* `{entry.neck}`: {entry.status}: {entry.fault}" for entry in record.entries if entry.fault]
-    return [*parts, *(["Not measured, or not in full:\n\n" + "\n".join(faults)] if faults else [])]
+    return [*parts, *(["Not measured, or only in part:\n\n" + "\n".join(faults)] if faults else [])]
 
 
 def _costs(record: Record) -> list[str]:
     cuda = record.setting.device.type == "cuda"
     allocator = [
-        "*allocator*: the same pass on the device at its precision, as its allocator counts: with "
-        "workspaces, in blocks, beyond what lay there before."
+        "*allocator*: the same pass on the device, at the precision above, as counted by its allocator: in "
+        "blocks, with workspaces, without what was allocated before."
     ]
-    counted = "as the allocator counts" if cuda else "tensors alive at once, no operator's workspace"
+    counted = (
+        "as counted by the allocator" if cuda else "tensors alive at once, without operators' workspaces"
+    )
     lines = [
-        f"GFLOPs: {COUNTING_RULE}, those of attention among them. M: parameters, in millions.",
-        "*activations*: the most bytes of tensors alive at once in a forward pass of one image, beyond "
-        "weights and input; in float32 on the CPU, so it is the network's and not the device's.",
+        f"GFLOPs: {COUNTING_RULE}, including those of attention. M: parameters, in millions.",
+        "*activations*: the peak memory of tensors alive at once in a forward pass of one image, without "
+        "weights and input; in float32 on the CPU, so that it depends on the network and not on the device.",
         *(allocator if cuda else []),
-        f"*training*: the most bytes in a step at batch {record.setting.batch}, with weights, gradients, "
+        f"*training*: the peak memory of a step at batch {record.setting.batch}, with weights, gradients, "
         f"momentum and images: {counted}.",
         *_uncounted({e.neck: e.costs[TRAINED].uncounted for e in record.entries if e.costs}),
     ]
@@ -62,14 +64,14 @@ def _costs(record: Record) -> list[str]:
 
 
 def _uncounted(by_neck: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """The operators without a formula: those of all necks once, then the others of each."""
+    """Return the operators without a formula: those common to all necks, then the others of each neck."""
     if not by_neck:
         return []
     shared = set.intersection(*map(set, by_neck.values()))
-    lines = [f"Operators that compute but have no formula, and count as 0: {_words(shared)}"]
+    lines = [f"Operators that compute but have no formula count as 0: {_words(shared)}"]
     for neck, names in by_neck.items():
         if others := set(names) - shared:
-            lines.append(f"with `{neck}` these too: {_words(others)}")
+            lines.append(f"with `{neck}` also: {_words(others)}")
     return ["; ".join(lines) + "."]
 
 
@@ -81,12 +83,12 @@ def _times(record: Record) -> list[str]:
     counts = {len(times) for entry in record.entries for times in entry.times.values()} or {0}
     rounds = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
     lines = [
-        f"Medians and 95th percentiles. Rounds: {rounds}; each gives every neck and form one turn and begins "
-        "with another neck each time, so that the machine's noise meets all alike. Images already lie on the "
-        "device.",
+        f"Medians and 95th percentiles. Rounds: {rounds}. Every neck and form has one turn per round, and "
+        "each round starts with another neck, so that noise affects all of them equally. Images are already "
+        "on the device.",
         "*forward*, and *end to end* with decoding and NMS: batch 1. End to end depends on the weights, "
-        "which decide how many boxes reach the NMS: these are untrained.",
-        "*training step*: forward, the head's own loss, backward, SGD; random images with "
+        "which determine how many boxes reach the NMS; these are untrained.",
+        "*training step*: forward pass, the head's own loss, backward pass, SGD; random images with "
         f"{BOXES} random boxes each, batch {record.setting.batch}.",
     ]
     return ["  \n".join(lines)]
@@ -94,16 +96,17 @@ def _times(record: Record) -> list[str]:
 
 def _paper(record: Record) -> list[str]:
     same = ", ".join(f"{key} {value}" for key, value in paper_setting().items())
-    source = "PAPER: the paper's own figures (`experiments/results/paper.yaml`)"
+    source = "PAPER: the paper's own figures (`src/gffpn/report/paper.yaml`)"
     if not record.is_the_papers:
         return [
-            f"{source}. **Not of this detector**: its parameters agree with ours at {same} (`make table5`)."
+            f"{source}. **Not for this detector**: the paper's parameters agree with ours at {same} "
+            "(`make table5`)."
         ]
     agreeing = [entry.neck for entry in record.entries if _parameters_agree(entry)]
     return [
-        f"{source}, its FPS on its own machine. At {same} the parameters of {', '.join(agreeing) or 'none'} "
-        "agree within 1 %, those of other necks that it has do not. Its GFLOPs do not agree: why they are "
-        "the stated multiple of those counted is unexplained; no single image size gives it."
+        f"{source}, its FPS on its own machine. At {same}, the parameters of {', '.join(agreeing) or 'none'} "
+        "agree within 1 %; those of the paper's other necks do not. Its GFLOPs do not agree: their ratio to "
+        "those counted here is unexplained, and no single image size explains it."
     ]
 
 

@@ -1,4 +1,4 @@
-"""Cost against time: a point a neck and form."""
+"""Plot of time against cost, with one point per neck and form."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,27 +18,27 @@ from gffpn.machine.timing import Latency
 
 Point = tuple[float, float]
 DOT = 7
-"""A point's width, in typographic points."""
+"""Width of a point in the plot, in typographic points."""
 SHIFTS: list[Point] = [
     (distance * x, distance * y)
     for distance in (9, 16, 26, 38, 52, 68)
     for x, y in ((1, 0), (-1, 0), (1, -1), (-1, -1), (0, -1.4), (1, 1), (-1, 1), (0, 1.4))
 ]
-"""Places of a name around its point, in typographic points, the nearest first."""
+"""Offsets of a name from its point, in typographic points, the nearest first."""
 
 
 class Mark(NamedTuple):
-    """A neck in the picture; the form that carries the name comes first."""
+    """A neck in the plot; the first point is the one that is labelled."""
 
     neck: str
     colour: str
     points: list[Point]
     tops: list[Point]
-    """The ends of the points' bars."""
+    """Upper ends of the points' error bars."""
 
 
 def draw(record: Record, path: Path) -> None:
-    """Write the picture as PNG; without a time it has no points and says so."""
+    """Write the plot as PNG; if nothing was timed, it has no points and says so."""
     figure = Figure(figsize=(9, 6), dpi=120, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -55,13 +55,13 @@ def draw(record: Record, path: Path) -> None:
     axes.legend(handles=shapes, fontsize=9)
     if not marks:
         axes.text(0.5, 0.5, "nothing was timed", transform=axes.transAxes, ha="center")
-    canvas.draw()  # type: ignore[no-untyped-call]  # labels are placed by where things lie on the canvas
+    canvas.draw()  # type: ignore[no-untyped-call]  # labels need positions on the canvas
     _label(axes, marks)
     figure.savefig(path, format="png")
 
 
 def _marks(axes: Axes, record: Record) -> list[Mark]:
-    """Draw each neck's points and the line between its forms."""
+    """Draw the points of each neck and the line between its forms; return them as marks."""
     marks = []
     for index, entry in enumerate(record.entries):
         timed = [form for form in FORMS if entry.times.get((form, "forward"))]
@@ -90,7 +90,7 @@ def _marks(axes: Axes, record: Record) -> list[Mark]:
 
 
 def _label(axes: Axes, marks: Sequence[Mark]) -> None:
-    """Write each name at the first place around its point that no point, bar's end or other name takes."""
+    """Write each name at the first offset from its point that overlaps no point, bar end or other name."""
     side = DOT * axes.figure.dpi / 72
     dots = [axes.transData.transform(point) for mark in marks for point in (*mark.points, *mark.tops)]
     taken = [Bbox.from_bounds(x - side / 2, y - side / 2, side, side) for x, y in dots]

@@ -1,4 +1,4 @@
-"""What is asked: which necks, at which setting; a neck that cannot be had says why."""
+"""Subjects of a benchmark: its necks, their common setting, and errors for necks that cannot be built."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -20,20 +20,20 @@ from gffpn.pyramid import check_image_size, size_multiple
 from gffpn.runs.identity import image_size_word
 from gffpn.task import LossFunction
 
-# trainer.precision -> what autocast computes in; None: float32 without autocast
+# trainer.precision -> dtype of autocast; None: float32 without autocast
 AUTOCAST: dict[str, torch.dtype | None] = {
     "32-true": None,
     "bf16-mixed": torch.bfloat16,
     "16-mixed": torch.float16,
 }
-# images a step, by the kind of device; a step of the largest detector at 640 px then fits a common one
+# images per step by kind of device, so that a step of the largest detector at 640 px fits a common one
 BATCH = {"cpu": 2}
 GPU_BATCH = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the command line says beside the overrides."""
+    """Command-line options other than the overrides."""
 
     out: Path
     classes: int
@@ -54,7 +54,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What all necks of a benchmark share."""
+    """Setting that all necks of a benchmark share."""
 
     size: str
     backbone: str
@@ -71,18 +71,18 @@ class Setting:
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """How images and convolutions lie in memory."""
+        """Memory format of images and convolutions."""
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
     def autocast(self) -> torch.autocast:
-        """What a trainer of this precision computes in."""
+        """Return the autocast context in which a trainer of this precision computes."""
         dtype = AUTOCAST[self.precision]
         return torch.autocast(self.device.type, dtype, enabled=dtype is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A neck in its detector, on the CPU, with what trains it and what reads its predictions."""
+    """A neck in its detector, built on the CPU, with the loss and the decoder of its predictions."""
 
     setting: Setting
     detector: Detector
@@ -91,7 +91,7 @@ class Subject:
 
 
 class SizeRefusedError(ValueError):
-    """The neck takes images of other sizes only: of multiples of `multiple` pixels."""
+    """Raised if the neck does not accept the image size, but only multiples of `multiple` pixels."""
 
     def __init__(self, told: str, multiple: int) -> None:
         super().__init__(told)
@@ -99,20 +99,21 @@ class SizeRefusedError(ValueError):
 
 
 def parted(overrides: Sequence[str], *, only: Collection[str] | None = None) -> tuple[list[str], list[str]]:
-    """The necks that `neck=a,b` names (all of them without it) and that are in `only`; the other overrides.
+    """Split overrides into the necks that `neck=a,b` names (without it, all necks) and the other overrides.
 
-    Raises ValueError for a neck that does not exist, and if none is left.
+    With `only`, return just the necks that it contains, in its order. Raises ValueError for an unknown neck,
+    and if no neck is left.
     """
     named = [word.removeprefix("neck=") for word in overrides if word.startswith("neck=")]
     known = choices("neck", overrides)
-    asked = named[-1] if named else "glob(*)"  # Hydra's word for all
+    asked = named[-1] if named else "glob(*)"  # Hydra's syntax for all choices
     necks = known if asked == "glob(*)" else list(dict.fromkeys(asked.split(",")))
     for neck in necks:
         if neck not in known:
             raise ValueError(got("neck", neck, known))
     if only is not None:
         for neck in (neck for neck in only if neck not in known):
-            print(f"{neck}: the paper has it, conf/neck/ does not", flush=True)
+            print(f"{neck}: in the paper, but not in conf/neck/", flush=True)
         necks = [neck for neck in only if neck in necks]
     if not necks:
         raise ValueError(f"neck: got {','.join(named)!r}, expected some of {list(only or known)}")
@@ -120,7 +121,10 @@ def parted(overrides: Sequence[str], *, only: Collection[str] | None = None) -> 
 
 
 def subject(neck: str, overrides: Sequence[str], options: Options) -> Subject:
-    """Compose and build; ValueError for a wrong override, SizeRefusedError for the image size."""
+    """Compose the configuration of a neck and build its detector.
+
+    Raises ValueError for an invalid override, and SizeRefusedError if the neck does not accept the size.
+    """
     config = compose_checked([f"neck={neck}", *overrides])
     setting = setting_of(resolved(config), image_size(config), options)
     try:
@@ -138,7 +142,10 @@ def subject(neck: str, overrides: Sequence[str], options: Options) -> Subject:
 
 
 def setting_of(plain: dict[str, Any], image_size: tuple[int, int], options: Options) -> Setting:
-    """The setting that a resolved configuration describes; its number of threads is set."""
+    """Return the setting that a resolved configuration describes, and set its number of CPU threads.
+
+    Raises ValueError for an unknown precision or accelerator.
+    """
     trainer = plain["trainer"]
     where = device(trainer["accelerator"])
     precision = str(trainer["precision"])

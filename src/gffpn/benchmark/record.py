@@ -1,4 +1,4 @@
-"""What a benchmark found, as flat rows: one a neck and form."""
+"""Results of a benchmark as flat rows, one per neck and form."""
 
 import re
 from collections.abc import Sequence
@@ -22,18 +22,18 @@ STAGES = ("_backbone", "_neck", "_head")
 
 @dataclass
 class Record:
-    """All that the files tell."""
+    """All results and settings that the output files show."""
 
     entries: Sequence[Entry]
     options: Options
     setting: Setting
     partial: bool = False
-    """Whether the measuring was interrupted."""
+    """True if the benchmark was interrupted."""
     origin: dict[str, Any] = field(default_factory=provenance)
 
     @property
     def name(self) -> str:
-        """The files' name without its ending; a partial record never takes the place of a whole one."""
+        """File name without suffix; that of a partial record differs, so it never replaces a complete one."""
         s = self.setting
         device = re.sub(r"[^A-Za-z0-9]+", "-", s.device_name).strip("-")
         words = ["benchmark", device, f"{s.threads}t", f"{s.backbone}-{s.size}", s.head, s.image_size_word]
@@ -43,7 +43,7 @@ class Record:
 
     @property
     def title(self) -> str:
-        """Where and of what, in words."""
+        """The device and the detector, in words."""
         s = self.setting
         threads = f"{s.threads} CPU thread{'s' if s.threads > 1 else ''}"
         return (
@@ -52,16 +52,16 @@ class Record:
 
     @property
     def failed(self) -> list[Entry]:
-        """The necks that failed; one that refuses the image size did not."""
+        """The necks that failed; one that does not accept the image size is not among them."""
         return [entry for entry in self.entries if entry.status == "failed"]
 
     @property
     def is_the_papers(self) -> bool:
-        """Whether the detector is the one whose parameters agree with the paper's."""
+        """True if the detector is the one whose parameters agree with the paper's."""
         return all(self.shared()[key] == value for key, value in paper_setting().items())
 
     def shared(self) -> dict[str, Any]:
-        """What all rows have in common."""
+        """Return the columns whose values are the same in all rows."""
         s = self.setting
         side = int(s.image_size_word) if s.image_size_word.isdigit() else s.image_size_word
         return {
@@ -82,7 +82,7 @@ class Record:
         }
 
     def rows(self) -> list[dict[str, Any]]:
-        """One a neck and form, all with the same keys; one for a neck of which nothing is known."""
+        """Return one row per neck and form, or one for a neck without costs, all with the same keys."""
         shared = self.shared()
         return [
             {**row(entry, form, self.setting.batch), **shared}
@@ -92,7 +92,7 @@ class Record:
 
 
 def row(entry: Entry, form: str, batch: int) -> dict[str, Any]:
-    """A neck's figures in one form; None where there is none."""
+    """Return a neck's figures in one form, None for those that were not measured."""
     cost = entry.costs.get(form)
     counted = [what + stage for what in ("params", "gflops") for stage in ("", *STAGES)]
     figures: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""A record to files: every figure as CSV, tables to read as Markdown, a picture."""
+"""Output files of a benchmark: all figures as CSV, readable tables as Markdown, and a plot."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -17,7 +17,7 @@ Columns = Mapping[str, Callable[[Row], str]]
 
 
 def number(key: str, count: int, row: Row, *, over: float = 1.0) -> str:
-    """A figure with that many decimals, n/a where there is none."""
+    """Return a figure, divided by `over`, with `count` decimals, or n/a if it is missing."""
     value = row[key]
     return decimals(count)(None if value is None else value / over)
 
@@ -52,7 +52,7 @@ COSTS: Columns = {
     "allocator MiB": _number("allocator_mib", 1),
     "training MiB": _number("training_mib", 0),
 }
-TIMED_AS = {  # what was timed -> its name in the table, decimals, what a second's worth of images is called
+TIMED_AS = {  # what was timed -> name in the table, decimals, name of images per second
     "forward": ("forward", 2, "FPS"),
     "end_to_end": ("end to end", 2, "FPS"),
     "batch": ("batch {batch}", 2, "images/s"),
@@ -81,7 +81,7 @@ def table(rows: Sequence[Row], columns: Columns) -> str:
 
 
 def markdown(record: Record) -> str:
-    """Heading, tables and notes."""
+    """Return the page: heading, tables and notes."""
     rows, s = record.rows(), record.setting
     costs = {head: show for head, show in COSTS.items() if head != "allocator MiB" or s.device.type == "cuda"}
     times = {head.format(batch=s.batch): show for head, show in TIMES.items()}
@@ -105,7 +105,7 @@ def markdown(record: Record) -> str:
 
 
 def write(record: Record) -> Path:
-    """Write `<name>.csv`, `.md` and `.png` into the folder asked for; the Markdown's path."""
+    """Write `<name>.csv`, `.md` and `.png` into the output folder; return the path of the Markdown file."""
     stem = record.options.out / record.name
     write_csv(stem.with_name(f"{stem.name}.csv"), record.rows())
     with whole_file(stem.with_name(f"{stem.name}.png")) as draft:

@@ -1,4 +1,4 @@
-"""From the command line's words to the files: weigh every neck, time them in turns, write what is known."""
+"""A benchmark from overrides to files: count the cost of every neck, time all in turns, write the results."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -13,10 +13,11 @@ from gffpn.machine.timing import Turn, take_rounds
 def benchmark(
     overrides: Sequence[str], options: Options, *, only: Collection[str] | None = None
 ) -> tuple[Record, Path]:
-    """Measure the necks that the overrides choose, of these `only`; the record, and its Markdown file.
+    """Measure the necks that the overrides choose; return the record and its Markdown file.
 
-    Ctrl-C ends the measuring, not the writing: the record is marked partial. Raises ValueError for a wrong
-    override, or if no neck at all can be had.
+    With `only`, just the necks that it contains are measured. Ctrl-C ends the measuring, but the files are
+    written and the record is marked as partial. Raises ValueError for an invalid override, and the first
+    neck's error if no neck can be built.
     """
     necks, rest = parted(overrides, only=only)
     entries = [Entry(neck) for neck in necks]
@@ -30,7 +31,7 @@ def benchmark(
 
 
 def _subjects(entries: Sequence[Entry], overrides: Sequence[str], options: Options) -> dict[str, Subject]:
-    """The necks that can be had; the first fault if none can."""
+    """Build as many of the necks as possible; raise the first error if none can be built."""
     subjects: dict[str, Subject] = {}
     faults: dict[str, Exception] = {}
     for entry in entries:
@@ -55,7 +56,7 @@ def _shared(subjects: Mapping[str, Subject]) -> Setting:
 def _measure(entries: Sequence[Entry], subjects: Mapping[str, Subject], options: Options) -> None:
     left = [entry for entry in entries if entry.neck in subjects]
     for entry in left:
-        print(f"Weighing {entry.neck}", flush=True)
+        print(f"Counting costs of {entry.neck}", flush=True)
         entry.attempt(entry.weigh, subjects[entry.neck])
     phases: list[type[InferenceTurns] | type[TrainingTurns]] = [InferenceTurns]
     phases += [TrainingTurns] if options.training else []
@@ -70,7 +71,7 @@ def _turns(
     entries: Sequence[Entry],
     subjects: Mapping[str, Subject],
 ) -> list[Turn]:
-    """Those of the necks that are well so far."""
+    """Return the turns of the necks that have no fault so far."""
     turns: list[Turn] = []
     for entry in entries:
         if not entry.fault:

@@ -1,4 +1,4 @@
-"""One detector in every form that the device can run: which is the fastest, and what decoding takes."""
+"""Speed of one detector in every form that the device supports: the fastest, and the time of decoding."""
 
 import re
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from gffpn.machine.timing import take_rounds
 from gffpn.runs.provenance import provenance
 
 BATCH = 16
-"""Images of the larger batch, unless said otherwise."""
+"""Default number of images in the larger batch."""
 COLUMNS: Columns = {
     "form": lambda row: row["form"] + (f" (failed: {row['fault']})" if row["fault"] else ""),
     "forward ms": lambda row: number("forward_ms", 2, row),
@@ -37,7 +37,7 @@ COLUMNS: Columns = {
 
 @dataclass(frozen=True)
 class Contestant:
-    """One detector, its setting, and whose its weights are: they decide how much reaches the suppression."""
+    """A detector, its setting and the origin of its weights, which determine how many boxes reach the NMS."""
 
     neck: str
     subject: Subject
@@ -45,7 +45,7 @@ class Contestant:
 
     @property
     def words(self) -> str:
-        """What it is."""
+        """The detector in words."""
         s = self.subject.setting
         return f"{self.neck} {s.backbone}-{s.size} {s.head}"
 
@@ -53,14 +53,14 @@ class Contestant:
 def contestant(
     overrides: Sequence[str], options: Options, *, run: Path | None, allowed: Sequence[str] = ()
 ) -> Contestant:
-    """The untrained detector that overrides choose as for train.py, or that of a finished run.
+    """Return the untrained detector that the overrides choose, as for train.py, or that of a finished run.
 
-    Raises ValueError for a wrong override, and unless a run is finished.
+    Raises ValueError for an invalid override and for an unfinished run.
     """
     if run is None:
         neck = compose_config(overrides).choice.neck
         rest = [word for word in overrides if not word.startswith("neck=")]
-        return Contestant(neck, subject(neck, rest, options), "the start's, not trained")
+        return Contestant(neck, subject(neck, rest, options), "the initial ones, not trained")
     finished = finished_run(run, overrides, allowed=allowed)
     detector, decode = finished.detector()
     setting = replace(
@@ -79,7 +79,7 @@ def contestant(
 
 
 def speed(asked: Contestant, options: Options, *, compiled: bool) -> tuple[str, Path]:
-    """Time every form; the page, and the Markdown file that holds it (a CSV file beside it)."""
+    """Time every form and write a Markdown and a CSV file; return the page and the Markdown file's path."""
     setting = asked.subject.setting
     kinds = forms(setting.device, compiled=compiled, onnx=_has_onnx())
     turns = [FormTurn(form, asked.subject) for form in kinds]
@@ -90,7 +90,7 @@ def speed(asked: Contestant, options: Options, *, compiled: bool) -> tuple[str, 
 
 
 def rows_of(turns: Sequence[FormTurn]) -> list[dict[str, Any]]:
-    """One a form: medians; None where a form failed, and for what ONNX Runtime does in one go."""
+    """Return medians per form; None if a form failed, and for the separate stages of ONNX Runtime."""
     base = _median(turns[0].times["end_to_end"])
     rows = []
     for turn in turns:
@@ -120,13 +120,13 @@ def rows_of(turns: Sequence[FormTurn]) -> list[dict[str, Any]]:
 
 
 def markdown(rows: Sequence[dict[str, Any]], asked: Contestant) -> str:
-    """Heading, table, verdict and how to read it."""
+    """Return the page: heading, table, verdict and explanation."""
     s, origin = asked.subject.setting, provenance()
     whole = [row for row in rows if row["end_to_end_ms"] is not None]
     best = min(whole, key=lambda row: row["end_to_end_ms"], default=None)
     most = max(whole, key=lambda row: row["batch_end_to_end_images_s"], default=None)
     verdict = (
-        f"Fastest at batch 1: **{best['form']}**, {best['end_to_end_ms']:.2f} ms. Most images a second at "
+        f"Fastest at batch 1: **{best['form']}**, {best['end_to_end_ms']:.2f} ms. Most images per second at "
         f"batch {s.batch}: **{most['form']}**, {most['batch_end_to_end_images_s']:.1f}."
         if best and most
         else "No form could be timed."
@@ -136,9 +136,9 @@ def markdown(rows: Sequence[dict[str, Any]], asked: Contestant) -> str:
             f"# Speed of {asked.words}: {s.device_name}, {s.threads} CPU threads, {s.image_size_word} px",
             table(rows, COLUMNS),
             verdict,
-            f"Medians of {min((row['rounds'] for row in whole), default=0)} rounds in which every form has "
-            "its turn. From uint8 images on the device to raw predictions (forward) and to detections (end "
-            f"to end); the first columns at batch 1, the last two at batch {s.batch}. "
+            f"Medians of {min((row['rounds'] for row in whole), default=0)} rounds, with one turn per form "
+            "in each. Times are from uint8 images on the device to raw predictions (forward) or detections "
+            f"(end to end), at batch 1 except for the last two columns, which are at batch {s.batch}. "
             f"Weights: {asked.weights}. "
             f"torch {torch.__version__}, commit {origin['commit'] or 'unknown'}"
             f"{' with uncommitted changes' if origin['dirty'] else ''}.",
@@ -159,7 +159,7 @@ def _has_onnx() -> bool:
     try:
         require_all()
     except ExtraMissingError as error:
-        print(f"Without ONNX Runtime: {error}", flush=True)
+        print(f"ONNX Runtime is not timed: {error}", flush=True)
         return False
     return True
 

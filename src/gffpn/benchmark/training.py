@@ -1,4 +1,4 @@
-"""One training step on fixed random images and boxes: its time is a neck's cost while it learns."""
+"""A training step on fixed random images and boxes; its time is the cost of a neck in training."""
 
 import numpy as np
 import torch
@@ -10,18 +10,21 @@ from gffpn.optim import decay_groups
 from gffpn.streams import numpy_stream
 
 BOXES = 8
-"""Objects an image."""
+"""Objects per image."""
 
 
 def random_images(count: int, setting: Setting) -> Tensor:
-    """(count, 3, H, W) on the setting's device, values in 0..1, the same every time."""
+    """Return images (count, 3, H, W) on the setting's device, values in 0..1, the same in every call."""
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(count, 3, *setting.image_size, generator=generator)
     return images.to(setting.device, memory_format=setting.memory_format)
 
 
 def random_targets(count: int, setting: Setting) -> list[dict[str, Tensor]]:
-    """Boxes of 1/80 to 1/4 of the image's sides and their labels, the same every time, on the device."""
+    """Return `boxes` (8, 4), xyxy pixels, and `labels` (8,) per image on the setting's device.
+
+    The sides of a box are 1/80 to 1/4 of the image's; the values are the same in every call.
+    """
     draw = numpy_stream(0, "benchmark", "targets")
     height, width = setting.image_size
     targets = []
@@ -36,9 +39,10 @@ def random_targets(count: int, setting: Setting) -> list[dict[str, Tensor]]:
 
 
 class TrainingStep:
-    """Forward pass, the head's own loss, backward pass, SGD.
+    """One training step: forward pass, the head's own loss, backward pass, SGD.
 
-    The rate is 0: the arithmetic is the same, and the weights, hence what the loss assigns, stay as they are.
+    The learning rate is 0: the arithmetic is the same, but the weights, and with them the loss's assignments,
+    do not change.
     """
 
     def __init__(self, subject: Subject, images: Tensor, targets: list[dict[str, Tensor]]) -> None:
@@ -50,11 +54,11 @@ class TrainingStep:
         self.optimizer = torch.optim.SGD(
             decay_groups(self.detector, 5e-4), lr=0.0, momentum=0.937, nesterov=True, foreach=True
         )
-        # does nothing but for float16
+        # has an effect only in float16
         self.scaler = torch.amp.GradScaler(images.device.type, enabled=self.setting.precision == "16-mixed")
 
     def __call__(self) -> None:
-        """One step; gradients are freed at its end."""
+        """Take one step; the gradients are freed at its end."""
         with self.setting.autocast():
             parts = self.loss(self.detector(self.images), self.targets, self.setting.image_size)
             total = torch.stack(list(parts.values())).sum()
@@ -64,9 +68,10 @@ class TrainingStep:
         self.optimizer.zero_grad(set_to_none=True)
 
     def peak_bytes(self) -> int | None:
-        """Peak bytes of a step, with weights, buffers, momentum and images; one before it makes the momentum.
+        """Return the peak bytes of a step, with weights, buffers, momentum and images.
 
-        None on a device whose backward pass runs in a thread that neither counter sees.
+        A step before it creates the momentum. Returns None on a device whose backward pass runs in a thread
+        that neither counter sees.
         """
         device = self.images.device
         if device.type not in ("cpu", "cuda"):

@@ -77,6 +77,9 @@ def _check_numbers(config: DictConfig) -> None:
         value = OmegaConf.select(config, key, throw_on_missing=True)
         if type(value) is not int or value < least:
             raise ValueError(f"{key}: got {value!r}, expected a whole number, {least} or more")
+    seconds = OmegaConf.select(config, "trainer.fps_seconds", throw_on_missing=True)
+    if not fits(seconds, float) or not 0 <= seconds < float("inf"):
+        raise ValueError(f"trainer.fps_seconds: got {seconds!r}, expected a number of seconds, 0 or more")
     check_least_or_null(config)
     image_size(config)
 

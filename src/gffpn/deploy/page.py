@@ -1,4 +1,4 @@
-"""The record of an export, to be read."""
+"""The record of an export as a readable page."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,13 +11,13 @@ PARTS = ("mAP50", "mAP50_95")
 
 
 def markdown(record: Mapping[str, Any]) -> str:
-    """Heading, and where the file was checked: agreement, average precision, latency."""
+    """Return the page: heading and, if the file was checked, agreement, average precision and latency."""
     about = record["about"]
     height, width = about["image_size"]
     heading = (
         f"# {record['file']}: {about['run']}\n\n"
         f"{record['bytes'] / 1e6:.1f} MB, images {height} x {width} (H x W), "
-        f"{len(about['classes'])} classes; score over {about['score_threshold']}, "
+        f"{len(about['classes'])} classes; score above {about['score_threshold']}, "
         f"IoU {about['iou_threshold']}, at most {about['max_detections']} detections."
     )
     check = record.get("check")
@@ -30,10 +30,10 @@ def _agreement(check: Mapping[str, Any]) -> str:
     a = check["agreement"]
     return (
         f"{a['images']} images of {check['split']}, as trained in PyTorch (float32) and in ONNX Runtime: "
-        f"{a['detections_torch']} and {a['detections_onnx']} detections, as many of both in "
-        f"{a['images_of_same_count']} images. {a['pairs']} are the same: boxes differ by at most "
-        f"{a['largest_box_difference_px']:.2g} px, scores by {a['largest_score_difference']:.2g}. "
-        f"Best score of one that has no partner: {a['best_score_without_partner']:.2g}."
+        f"{a['detections_torch']} and {a['detections_onnx']} detections, with equal counts in "
+        f"{a['images_of_same_count']} images. {a['pairs']} agree: their boxes differ by at most "
+        f"{a['largest_box_difference_px']:.2g} px, their scores by {a['largest_score_difference']:.2g}. "
+        f"Highest score of a detection without a partner: {a['best_score_without_partner']:.2g}."
     )
 
 
@@ -52,7 +52,7 @@ def _figures(check: Mapping[str, Any]) -> str:
 
 
 def _tested(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """As in a metrics.json."""
+    """Return the figures under their keys in metrics.json."""
     return {f"test/{name}": value for name, value in figures.items()}
 
 
@@ -60,7 +60,7 @@ def _latency(check: Mapping[str, Any]) -> str:
     latency = check["latency"]
     ours, theirs = latency["torch"], latency["onnx"]
     return (
-        "uint8 image to detections, batch 1, both in the same rounds, "
+        "From a uint8 image to detections at batch 1, both timed in the same rounds on "
         f"{latency['device']}, {latency['threads']} threads: PyTorch, inference form "
         f"{ours['median_ms']:.2f} ms (p95 {ours['p95_ms']:.2f}), ONNX Runtime {theirs['median_ms']:.2f} ms "
         f"(p95 {theirs['p95_ms']:.2f}); {ours['n']} rounds, ratio "

@@ -1,4 +1,4 @@
-"""Tables as text files: one CSV writer and one Markdown writer."""
+"""Tables as text: a CSV writer and a Markdown formatter."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from gffpn.files.writing import write_atomically
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows atomically, under the columns of all rows in the order of their first appearance."""
+    """Write rows atomically as CSV, with the columns of all rows in the order of first appearance."""
     text = io.StringIO()
     columns = list(dict.fromkeys(key for row in rows for key in row))
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -20,7 +20,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def markdown_table(headers: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table with aligned columns, readable as plain text too."""
+    """Return a Markdown table whose columns are aligned, so that it is also readable as plain text."""
     widths = [max(map(len, column)) for column in zip(headers, *body, strict=True)]
     ruler = ["-" * width for width in widths]
     return "\n".join(

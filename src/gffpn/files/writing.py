@@ -1,4 +1,4 @@
-"""Files that several processes share or that a crash may hit: locks, and writing whole or not at all."""
+"""Locks for files that several processes share, and atomic writes that a crash cannot leave half done."""
 
 import os
 import sys
@@ -11,9 +11,10 @@ from filelock import FileLock, Timeout
 
 @contextmanager
 def alone(file: Path, *, waits_for: str | None = None) -> Iterator[None]:
-    """Hold the lock `file` inside the block; wait, and say for what, while another process holds it.
+    """Hold the lock `file` inside the block, waiting while another process holds it.
 
-    The system drops the lock with the process that holds it, however that process ends. The file stays.
+    While waiting, print that this process waits for `waits_for`, if given. The system releases the lock when
+    the process that holds it ends, however it ends. The file remains.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(file)
@@ -21,7 +22,7 @@ def alone(file: Path, *, waits_for: str | None = None) -> Iterator[None]:
         lock.acquire(blocking=False)
     except Timeout:
         if waits_for:
-            print(f"Waiting for {waits_for}: another process is at it and holds {file}", file=sys.stderr)
+            print(f"Waiting for {waits_for}: another process is using it and holds {file}", file=sys.stderr)
         lock.acquire()
     try:
         yield
@@ -31,9 +32,9 @@ def alone(file: Path, *, waits_for: str | None = None) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes the place of `path` when the block ends well.
+    """Yield a path next to `path` to write to; it replaces `path` when the block ends without an error.
 
-    No reader ever sees a part of the file, whatever happens: a kill, a full disk, a loss of power.
+    No reader ever sees an incomplete file, even after a kill, a full disk or a power failure.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
@@ -43,13 +44,13 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         draft.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a write to an open file does not know its name
+        error.filename = error.filename or str(path)  # an error of an open file carries no file name
         raise
     finally:
         draft.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a whole text file or none."""
+    """Write a text file completely or not at all."""
     with whole_file(path) as draft:
         draft.write_text(text)

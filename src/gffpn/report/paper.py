@@ -1,4 +1,4 @@
-"""The paper's figures, to stand beside ours."""
+"""The paper's figures, to be compared with ours."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ COSTS = "table5_complexity"
 
 
 def check_paper_table(table: str | None) -> None:
-    """Raise ValueError unless it is None or a table of the paper with an mAP50."""
+    """Raise ValueError unless `table` is None or names a table of the paper that has an mAP50 column."""
     tables = yaml.safe_load(FIGURES.read_text())
     known = [name for name, content in tables.items() if "mAP50" in content["columns"]]
     if table is not None and table not in known:
@@ -19,7 +19,10 @@ def check_paper_table(table: str | None) -> None:
 
 
 def paper_mAP50(table: str, run: Mapping[str, Any]) -> float | None:
-    """The paper's mAP50 (0-1) of the row whose words a run carries; None where the paper has no such row."""
+    """Return the paper's mAP50 (0-1) in the row that matches a run, or None if the paper has no such row.
+
+    Raises ValueError for an unknown table.
+    """
     check_paper_table(table)
     content = yaml.safe_load(FIGURES.read_text())[table]
     position = content["columns"].index("mAP50")
@@ -30,11 +33,11 @@ def paper_mAP50(table: str, run: Mapping[str, Any]) -> float | None:
 
 
 def paper_costs() -> dict[str, dict[str, float | None]]:
-    """The paper's `fps`, `params_m` and `gflops` of each neck that it prices; None where it is silent."""
+    """Return the paper's `fps`, `params_m` and `gflops` per neck, None for figures that it does not give."""
     content = yaml.safe_load(FIGURES.read_text())[COSTS]
     return {row["neck"]: dict(zip(content["columns"], row["values"], strict=True)) for row in content["rows"]}
 
 
 def paper_setting() -> dict[str, Any]:
-    """Of what detector the paper's costs are: backbone, size, head, image_size, classes."""
+    """Return the detector of the paper's costs: backbone, size, head, image_size, classes."""
     return yaml.safe_load(FIGURES.read_text())[COSTS]["setting"]

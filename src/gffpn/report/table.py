@@ -1,4 +1,4 @@
-"""Rows of finished runs to a table: for the terminal, as CSV and as Markdown."""
+"""Tables of finished runs: on the terminal, as CSV and as Markdown."""
 
 import json
 import os
@@ -16,20 +16,20 @@ Row = Mapping[str, Any]
 
 
 def percent(value: float | None) -> str:
-    """0.4213 -> 42.1; a metric without objects has none."""
+    """Return a share as percent (0.4213 -> 42.1), or n/a for the None of a metric without objects."""
     return "n/a" if value is None else f"{100 * value:.1f}"
 
 
 def decimals(count: int) -> Callable[[float | None], str]:
-    """A number with that many decimals."""
+    """Return a function that prints a number with `count` decimals, and None as n/a."""
     return lambda value: "n/a" if value is None else f"{value:.{count}f}"
 
 
-# header -> (key of metrics.json, how it is printed); a size bin's header tells its number of objects
+# header -> (key of metrics.json, its formatter); the header of a size bin also shows its number of objects
 COLUMNS: dict[str, tuple[str, Callable[[float | None], str]]] = {
     "mAP50": ("test/mAP50", percent),
     "mAP50_95": ("test/mAP50_95", percent),
-    # only where an experiment names the paper's table that it answers
+    # only for an experiment that names a table of the paper
     "AP50 (their rule)": ("test/AP50_paper", percent),
     "PAPER mAP50": ("paper/mAP50", percent),
     "AP 0-8": ("test/AP_0_8", percent),
@@ -57,19 +57,19 @@ def _cites(rows: Sequence[Row]) -> bool:
 
 
 def settings(overrides: Sequence[str]) -> dict[str, str]:
-    """`["neck=fpn", "seed=1"]` -> `{"neck": "fpn", "seed": "1"}`."""
+    """Return overrides as a dictionary: `["neck=fpn", "seed=1"]` -> `{"neck": "fpn", "seed": "1"}`."""
     return dict(override.lstrip("+~").split("=", 1) for override in overrides if "=" in override)
 
 
 def varied(rows: Sequence[Row]) -> list[str]:
-    """The override keys that tell the rows apart; the neck where nothing does."""
+    """Return the override keys whose values differ between the rows, or `neck` if there are none."""
     chosen = [settings(row["overrides"]) for row in rows]
     keys = list(dict.fromkeys(key for one in chosen for key in one))
     return [key for key in keys if len({one.get(key) for one in chosen}) > 1] or ["neck"]
 
 
 def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Headers and printed cells of a table; a run without metrics says its status."""
+    """Return headers and printed cells of a table; a run without metrics shows its status."""
     keys = varied(rows)
     finished = [row for row in rows if row["status"] == "finished"]
     columns = {
@@ -95,14 +95,14 @@ def _header(name: str, key: str, finished: Sequence[Row]) -> str:
 
 
 def caption(rows: Sequence[Row]) -> list[str]:
-    """What a reader must know to believe the table: data, device, and what differs between rows unasked."""
+    """Return what a reader must know to trust the table: data, device, and unintended differences."""
     finished = [row for row in rows if row["status"] == "finished"]
     if not finished:
         return []
     first = finished[0]
     lines = [
         f"{first['data']}{' (SIMULATED data)' if first.get('simulated') else ''}, test split, percent, "
-        f"one row a run; AP by side in pixels of the network input ({first['image_size']}).",
+        f"one row per run; AP by side in pixels of the network input ({first['image_size']}).",
         f"GFLOPs: 2 x MAC (neck M, neck G: the neck alone). "
         f"FPS: batch 1 on {first['device']}, {first['threads']} threads; "
         "net = forward alone, all = with decoding and NMS.",
@@ -113,13 +113,13 @@ def caption(rows: Sequence[Row]) -> list[str]:
         lines.append(f"Data: {first['data_origin']}; images: {images}")
     if _cites(rows):
         lines.append(
-            "PAPER mAP50 is the paper's own figure: its data, its training, one seed. Its evaluator gives a "
-            "perfect detector 99.5; AP50 (their rule) is ours by that rule."
+            "PAPER mAP50 is the paper's own figure, from its data, its training and one seed. Its evaluator "
+            "gives a perfect detector 99.5; AP50 (their rule) is our figure by that rule."
         )
     for key, complaint in (
         ("device", "devices"),
         ("threads", "numbers of threads"),
-        ("fps_form", "forms of the network in which FPS were timed"),
+        ("fps_form", "forms of the network in which FPS was measured"),
         ("processes", "numbers of processes"),
         ("precision", "precisions"),
         ("commit", "commits of the code"),
@@ -129,14 +129,14 @@ def caption(rows: Sequence[Row]) -> list[str]:
         if len(values) > 1:
             lines.append(f"NOTE: the rows come from different {complaint}: {', '.join(values)}.")
     if any(row.get("launcher") in SHARING_LAUNCHERS for row in finished):
-        lines.append("NOTE: FPS were timed while other runs may have used the same machine.")
+        lines.append("NOTE: FPS was measured while other runs may have used the same machine.")
     if any(row.get("dirty") for row in finished):
-        lines.append("NOTE: some rows were made with uncommitted changes in the code.")
+        lines.append("NOTE: some rows come from code with uncommitted changes.")
     return lines
 
 
 def write_tables(folder: Path, rows: Sequence[Row]) -> None:
-    """Write results.csv (every figure of every run) and results.md (what is printed)."""
+    """Write results.csv (all figures of all runs) and results.md (the printed table)."""
     flat = [{key: _plain(value) for key, value in row.items()} for row in rows]
     write_csv(folder / "results.csv", flat)
     write_atomically(folder / "results.md", markdown(rows))
@@ -151,13 +151,13 @@ def _plain(value: Any) -> Any:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The table as Markdown, with its caption."""
+    """Return the table as Markdown, with its caption."""
     lines = [markdown_table(*cells(rows)), "", *(f"{line}  " for line in caption(rows)), ""]
     return "\n".join(lines)
 
 
 def print_table(rows: Sequence[Row], *, title: str) -> None:
-    """Print the table to the terminal."""
+    """Print the table with its caption."""
     headers, body = cells(rows)
     table = Table(title=title, caption="\n".join(caption(rows)), caption_justify="left")
     told = len(varied(rows))
@@ -165,6 +165,6 @@ def print_table(rows: Sequence[Row], *, title: str) -> None:
         table.add_column(header.replace(" (", "\n("), justify="left" if position < told else "right")
     for line in body:
         table.add_row(*line)
-    # a pipe or a log file has no width of its own
+    # a pipe or a log file has no width
     width = None if os.isatty(1) else 180
     Console(width=width).print(table)

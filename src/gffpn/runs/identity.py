@@ -21,6 +21,7 @@ NOT_DETERMINING = (
     "trainer.num_nodes",
     "trainer.strategy",
     "trainer.threads",
+    "trainer.fps_seconds",
 )
 
 

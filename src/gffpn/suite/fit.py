@@ -122,6 +122,7 @@ def measure(config: DictConfig, task: DetectionTask, device: torch.device) -> di
         size,
         device=device,
         channels_last=config.trainer.channels_last,
+        budget_s=config.trainer.fps_seconds,
     )
     neck = task.detector.neck
     levels = {
