@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -41,12 +42,18 @@ def seconds(words: Sequence[str]) -> float:
 
 
 def one_round(words: Sequence[str]) -> tuple[float, float, float]:
-    """Return the seconds of the import, of a command with one run, and of each further run of a sweep."""
+    """Return the seconds of the import, of a command with one run, and of each further run of a sweep.
+
+    Raises RuntimeError if the commands did not train these runs.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        train = ["-m", "gffpn.verbs.train", *words, f"paths.runs={folder}"]
+        train, overrides = ["-m", "gffpn.suite.train"], [*words, f"paths.runs={folder}"]
         imported = seconds(["-c", "import torch, lightning"])
-        single = seconds([*train, "seed=3"])
-        sweep = seconds([*train, "-m", f"seed={','.join(SEEDS)}"])
+        single = seconds([*train, *overrides, "seed=3"])
+        sweep = seconds([*train, "-m", *overrides, f"seed={','.join(SEEDS)}"])
+        finished = len(list(Path(folder).glob("*/metrics.json")))
+        if finished != 1 + len(SEEDS):
+            raise RuntimeError(f"{finished} runs in {folder} are finished, expected {1 + len(SEEDS)}")
     return imported, single, (sweep - single) / (len(SEEDS) - 1)
 
 

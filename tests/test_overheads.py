@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,14 +37,25 @@ def test_start_up_is_timed_in_rounds(
 
     def seconds(words: list[str]) -> float:
         asked.append(words)
-        return {"-c": 4.0, "-m": 16.0 if "seed=0,1,2" in words else 10.0}[words[0]]
+        if words[0] == "-c":
+            return 4.0
+        seeds = words[-1].removeprefix("seed=").split(",") if trains else []
+        for seed in seeds:
+            folder = Path(words[-2].removeprefix("paths.runs=")) / seed
+            folder.mkdir()
+            (folder / "metrics.json").touch()
+        return 16.0 if "-m" in words[1:] else 10.0
 
+    trains = True
     monkeypatch.setattr(startup, "seconds", seconds)
     startup.main(["--rounds=2", "neck=fpn"])
     told = capsys.readouterr().out
     assert len(asked) == 9
     assert re.search(r"one toy run +10\.00 s, 6\.00 s without the import\n", told)
     assert re.search(r"further run of a sweep +3\.00 s", told)
+    trains = False
+    with pytest.raises(RuntimeError, match=r"0 runs in .* are finished, expected 4"):
+        startup.one_round(["neck=fpn"])
 
 
 def test_a_command_that_fails_is_no_time() -> None:
