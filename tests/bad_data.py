@@ -1,8 +1,8 @@
-"""Every kind of bad data set: what it is refused with, and what a training that skips it logs.
+"""The refusal of every kind of bad data set, and the log of a training that skips its faults.
 
 Run: python tests/bad_data.py
-Each case makes a small good set, spoils it, and runs `python -m gffpn data check` on it; then it trains one
-epoch with data.on_error=skip. What cannot be skipped is refused again, with the reason.
+Each case writes a small valid data set, spoils it, and runs `python -m gffpn data check` on it; then it
+trains one epoch with data.on_error=skip. A fault that cannot be skipped is refused again, with the reason.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ SMALL += ["trainer.accelerator=cpu", "loader.workers=0", "logger.wandb=off", "lo
 
 
 def make(case: Case, folder: Path) -> list[str]:
-    """The spoilt set below `folder`, and the overrides that read it."""
+    """Write the spoilt set below `folder` and return the overrides that read it."""
     root = folder / "set"
     write_good_set(root)
     case.spoil(root)
@@ -36,7 +36,7 @@ def make(case: Case, folder: Path) -> list[str]:
 
 
 def refusal(case: Case, overrides: list[str]) -> str:
-    """The message of `python -m gffpn data check`; it must name kind and file, and exit with 1."""
+    """Return the output of `python -m gffpn data check`, which must name kind and file and exit with 1."""
     from gffpn.__main__ import main
 
     out = io.StringIO()
@@ -48,20 +48,20 @@ def refusal(case: Case, overrides: list[str]) -> str:
             code = leaving.code
     message = out.getvalue()
     assert code == 1, f"{case.name}: exit code {code}: {message}"
-    assert_told(case, message)
+    assert_reported(case, message)
     return message
 
 
-def assert_told(case: Case, message: str) -> None:
-    """Kind and file stand in a message that is no traceback."""
+def assert_reported(case: Case, message: str) -> None:
+    """Assert that the message names the kind and the file of the fault and is not a traceback."""
     assert case.kind in message, f"{case.name}: {case.kind!r} is not in: {message}"
-    assert re.search(case.told, message), f"{case.name}: {case.told!r} is not in: {message}"
+    assert re.search(case.pattern, message), f"{case.name}: {case.pattern!r} is not in: {message}"
     assert "Traceback" not in message, message
 
 
 @contextlib.contextmanager
 def logged() -> Iterator[list[str]]:
-    """The lines that the reading of a data set logs."""
+    """Collect the lines that are logged while a data set is read."""
     lines: list[str] = []
 
     class Lines(logging.Handler):
@@ -77,7 +77,7 @@ def logged() -> Iterator[list[str]]:
 
 
 def skipping(case: Case, folder: Path, overrides: list[str]) -> str:
-    """Train one epoch with data.on_error=skip: what was logged, or the second refusal."""
+    """Train one epoch with data.on_error=skip and return the log, or the second refusal."""
     from gffpn.config.compose import compose_config
     from gffpn.suite.run import run
 
@@ -92,8 +92,8 @@ def skipping(case: Case, folder: Path, overrides: list[str]) -> str:
     finished = list((folder / "runs").glob("*/metrics.json"))
     if not case.skippable:
         assert code == 1, f"{case.name}: exit code {code}"
-        assert not finished, f"{case.name}: was trained on"
-        assert_told(case, out.getvalue())
+        assert not finished, f"{case.name}: the run finished, although this fault cannot be skipped"
+        assert_reported(case, out.getvalue())
         return out.getvalue()
     assert len(finished) == 1, f"{case.name}: {out.getvalue()}"
     log = "\n".join(lines)
@@ -103,7 +103,10 @@ def skipping(case: Case, folder: Path, overrides: list[str]) -> str:
 
 
 def as_a_user_does(folder: Path, *extra: str) -> str:
-    """`python train.py` on a set with four faults of four kinds: refused, or trained on what is left."""
+    """Run `python train.py` on a set with four faults of four kinds and return the command and its output.
+
+    Without `extra` the set must be refused; with data.on_error=skip the run must train on the other images.
+    """
     root = folder / "set"
     write_good_set(root)
     for name, content in {
@@ -131,7 +134,7 @@ def as_a_user_does(folder: Path, *extra: str) -> str:
 
 
 def main() -> None:
-    """Show every case."""
+    """Run every case and print its messages."""
     logging.getLogger("gffpn").addHandler(logging.NullHandler())
     with tempfile.TemporaryDirectory() as name:
         for number, case in enumerate(CASES, start=1):
@@ -139,10 +142,10 @@ def main() -> None:
             overrides = make(case, folder)
             print(f"\n== {number}. {case.name} ({case.form})\n{refusal(case, overrides)}", end="")
             print(f"-- data.on_error=skip\n{skipping(case, folder, overrides)}", end="", flush=True)
-        print(f"\n== as a user does\n{as_a_user_does(Path(name) / 'refused')}")
+        print(f"\n== from the command line\n{as_a_user_does(Path(name) / 'refused')}")
         print(as_a_user_does(Path(name) / "skipped", "data.on_error=skip"))
     skipped = sum(case.skippable for case in CASES)
-    print(f"{len(CASES)} kinds of bad data, each refused by name; {skipped} skipped and trained without")
+    print(f"{len(CASES)} kinds of bad data, all refused by name; {skipped} of them can be skipped")
 
 
 if __name__ == "__main__":

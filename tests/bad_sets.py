@@ -1,4 +1,4 @@
-"""Small good sets, and every way in which `tests/bad_data.py` spoils them."""
+"""Small valid data sets, and all the faults that `tests/bad_data.py` introduces into them."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ BOX = (8, 16, 40, 48)
 
 
 def write_good_set(root: Path) -> None:
-    """Nine images with a square each, as YOLO, VOC and COCO, and split lists."""
+    """Write nine images with one square each, their boxes in YOLO, VOC and COCO form, and split lists."""
     for folder in ("images", "labels", "xml", "splits"):
         (root / folder).mkdir(parents=True)
     noise = np.random.default_rng(0)
@@ -35,7 +35,7 @@ def write_good_set(root: Path) -> None:
 
 
 def xml(name: str, box: tuple[Any, ...] = BOX) -> str:
-    """A VOC file of one box."""
+    """Return the text of a VOC file with one box."""
     corners = zip(("xmin", "ymin", "xmax", "ymax"), (box[0] + 1, box[1] + 1, *box[2:]), strict=True)
     inside = "".join(f"<{key}>{value}</{key}>" for key, value in corners)
     size = f"<size><width>{SIDE}</width><height>{SIDE}</height></size>"
@@ -43,7 +43,7 @@ def xml(name: str, box: tuple[Any, ...] = BOX) -> str:
 
 
 def coco_content() -> dict[str, Any]:
-    """Images 0 to 8, each with the annotation of its own number."""
+    """Return the content of a COCO file: images 0 to 8, each with the annotation of the same number."""
     stems = [(stem, k % 2) for part in STEMS.values() for k, stem in enumerate(part)]
     size = {"height": SIDE, "width": SIDE}
     x1, y1, x2, y2 = BOX
@@ -62,26 +62,26 @@ Spoil = Callable[[Path], object]
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of bad data: image b (of train) is the one that is spoilt, unless the whole set is."""
+    """One kind of bad data; a fault of a single image is in image b, which belongs to train."""
 
     name: str
     form: str
     spoil: Spoil
     kind: str
-    """Of `gffpn.data.readers.faults.Kind`: stands in the message."""
-    told: str
-    """A regular expression that the message matches: the file, and what was found."""
+    """Text from `gffpn.data.readers.faults.Kind` that the message contains."""
+    pattern: str
+    """A regular expression that the message matches: the file and the finding."""
     overrides: tuple[str, ...] = ()
     skippable: bool = True
 
 
 def write(name: str, content: str | bytes) -> Spoil:
-    """Replace one file."""
+    """Return a function that replaces one file."""
     return lambda root: (root / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def coco_change(change: Callable[[dict[str, Any]], object]) -> Spoil:
-    """Change the content of the COCO file."""
+    """Return a function that changes the content of the COCO file."""
 
     def spoil(root: Path) -> None:
         content = coco_content()
@@ -92,7 +92,7 @@ def coco_change(change: Callable[[dict[str, Any]], object]) -> Spoil:
 
 
 def save_b(make: Callable[[Image.Image], Image.Image], suffix: str = "png", **options: Any) -> Spoil:
-    """Save image b anew, as `make` turns it."""
+    """Return a function that replaces image b by the result of `make`, in the given file format."""
 
     def spoil(root: Path) -> None:
         path = root / "images" / "b.png"
@@ -105,7 +105,7 @@ def save_b(make: Callable[[Image.Image], Image.Image], suffix: str = "png", **op
 
 
 def truncated(suffix: str) -> Spoil:
-    """Cut the file of image b in half: its header stays whole."""
+    """Return a function that cuts the file of image b in half; the header stays intact."""
 
     def spoil(root: Path) -> None:
         save_b(lambda image: image, suffix)(root)
@@ -116,31 +116,31 @@ def truncated(suffix: str) -> Spoil:
 
 
 def deep(image: Image.Image) -> Image.Image:
-    """As a 12-bit camera writes it: values up to 4095 of 65535."""
+    """Return the image as a 12-bit camera writes it: grey values up to 4095 of 65535."""
     return Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 16)
 
 
 def turned() -> Image.Exif:
-    """EXIF that asks for a turn by 90 degrees."""
+    """Return EXIF data that requests a rotation by 90 degrees."""
     exif = Image.Exif()
     exif[0x0112] = 6
     return exif
 
 
 def all_labels_as_json(root: Path) -> None:
-    """A YOLO set whose labels folder holds LabelMe's JSON files."""
+    """Rename all YOLO label files to .json, as if the folder held LabelMe's files."""
     for path in (root / "labels").iterdir():
         path.rename(path.with_suffix(".json"))
 
 
 def no_box_in_val(root: Path) -> None:
-    """Empty label files for all of val."""
+    """Empty the label files of all val images."""
     for stem in STEMS["val"]:
         (root / "labels" / f"{stem}.txt").write_text("")
 
 
 def link_out_of_root(root: Path) -> None:
-    """Image b is a link to a file beside the set."""
+    """Replace image b by a link to a file outside the set."""
     (root / "images" / "b.png").rename(root.parent / "b.png")
     (root / "images" / "b.png").symlink_to(root.parent / "b.png")
 
@@ -174,7 +174,7 @@ CASES = [
         skippable=False,
     ),
     Case(
-        "val without a box", "yolo", no_box_in_val, "empty split", "val: images, but no box", skippable=False
+        "val without boxes", "yolo", no_box_in_val, "empty split", "val: images, but no box", skippable=False
     ),
     Case(
         "malformed JSON",
@@ -201,7 +201,7 @@ CASES = [
         skippable=False,
     ),
     Case(
-        "labels folder of another reader",
+        "labels folder for another reader",
         "yolo",
         all_labels_as_json,
         "data set of another form",
@@ -217,7 +217,7 @@ CASES = [
         skippable=False,
     ),
     Case(
-        "categories of one name",
+        "two categories with the same name",
         "coco",
         coco_change(lambda c: c["categories"][1].update(name="dark")),
         "class names that cannot be used",
@@ -295,10 +295,10 @@ CASES = [
         "box outside the image", "voc", write(XML, xml("dark", (8, 16, 90, 48))), "box outside", "b.xml: dark"
     ),
     Case(
-        "box of no width", "voc", write(XML, xml("dark", (8, 16, 8, 48))), "box without area", "b.xml: dark"
+        "box without width", "voc", write(XML, xml("dark", (8, 16, 8, 48))), "box without area", "b.xml: dark"
     ),
     Case(
-        "box of negative size",
+        "box with negative size",
         "coco",
         coco_change(lambda c: c["annotations"][1].update(bbox=[40, 16, -32, 32])),
         "box without area",
@@ -314,7 +314,7 @@ CASES = [
     ),
     Case("unknown class number", "yolo", write(TXT, "7 0.5 0.5 0.5 0.5"), "unknown class", "line 1: class 7"),
     Case(
-        "class unknown to the config",
+        "class missing from data.classes",
         "voc",
         write(XML, xml("rust")),
         "unknown class",
@@ -337,21 +337,21 @@ CASES = [
         r"all.json: annotations\[1\] has the id 0 of another",
     ),
     Case(
-        "two images of one stem",
+        "two images with the same stem",
         "yolo",
         lambda root: shutil.copy(root / PNG, root / "images" / "b.bmp"),
         "duplicate",
         "images/b.bmp and images/b.png would share one annotation",
     ),
     Case(
-        "listed image is absent",
+        "listed image is missing",
         "coco",
         lambda root: (root / PNG).unlink(),
         "missing image",
         "all.json: b.png: images/b.png: no such file",
     ),
     Case(
-        "image in a list only",
+        "image that is only in a list",
         "yolo",
         write("splits/train.txt", "a\nb\nc\nd\nz\n"),
         "missing image",

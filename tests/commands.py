@@ -1,4 +1,4 @@
-"""Runs and commands at toy scale, as several test files start them."""
+"""Toy-scale runs and command lines that several test files start."""
 
 import os
 import subprocess
@@ -10,12 +10,12 @@ from gffpn.runs.folder import RunFolder
 
 ROOT = Path(__file__).parents[1]
 SIDE = 64
-# differs between two runs of the same thing
+# prefixes of the metrics that differ between two runs of the same configuration
 TIMES = ("minutes", "fps", "latency_", "rounds")
 
 
 def tiny_overrides(squares: Path, folder: Path) -> list[str]:
-    """Return overrides of a run that takes seconds on the data set `squares`, with its runs in `folder`."""
+    """Return overrides for a run on `squares` that takes seconds and writes its results below `folder`."""
     return [
         "data=yolo",
         f"data.root={squares}",
@@ -33,8 +33,8 @@ def tiny_overrides(squares: Path, folder: Path) -> list[str]:
 
 
 def run_tiny(overrides: list[str]) -> RunFolder:
-    """Run in this process and return the folder, the only one below `paths.runs`."""
-    # here: torch takes seconds, and not every test needs it
+    """Run in this process and return the run's folder, which must be the only one below `paths.runs`."""
+    # imported here, because torch takes seconds and not every test needs it
     from gffpn.config.compose import compose_config
     from gffpn.suite.run import run
 
@@ -45,12 +45,12 @@ def run_tiny(overrides: list[str]) -> RunFolder:
 
 
 def without_times(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Return the metrics that two runs of the same thing must share."""
+    """Return the metrics that must be equal in two runs of the same configuration."""
     return {key: value for key, value in metrics.items() if not key.startswith(TIMES)}
 
 
 def command(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Run `python WORDS` to its end, in a process of its own."""
+    """Run `python WORDS` in a separate process and return its exit code and output."""
     return subprocess.run(
         [sys.executable, *words],
         cwd=cwd,

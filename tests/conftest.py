@@ -1,9 +1,10 @@
-"""Set what all tests share: few threads, no network, and a detection data set of a few kilobytes."""
+"""Settings and fixtures of all tests: few threads, no network, a detection data set of a few kilobytes."""
 
+import gc
 import os
 from pathlib import Path
 
-# set before torch is imported: tensors are small, and other tests run at the same time
+# one thread, because tensors are small and other tests run at the same time; set before torch is imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["WANDB_MODE"] = "offline"
 
@@ -13,12 +14,24 @@ from PIL import Image
 
 from commands import SIDE, tiny_overrides
 
+
+def pytest_collection_finish() -> None:
+    """Exclude what the imports created from garbage collection, because each run ends with a full one."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Let extension modules clean up at exit; some report leaks otherwise."""
+    gc.unfreeze()
+
+
 COUNTS = {"train": 8, "val": 4, "test": 4}
 
 
 @pytest.fixture(scope="session")
 def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a YOLO data set of dark and bright squares on grey, 64 x 64 pixels, with split lists."""
+    """Write a YOLO data set of 64 x 64 pixel images, dark and bright squares on grey, with split lists."""
     root = tmp_path_factory.mktemp("squares")
     for folder in ("images", "labels", "splits"):
         (root / folder).mkdir()
@@ -42,5 +55,5 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tiny(squares: Path, tmp_path: Path) -> list[str]:
-    """Return overrides of a run that takes seconds, in folders of its own."""
+    """Return overrides for a run that takes seconds and writes below the test's `tmp_path`."""
     return tiny_overrides(squares, tmp_path)

@@ -22,9 +22,9 @@ def finished_run(
     epochs: int = 3,
     **changes: Any,
 ) -> Path:
-    """Write `config.yaml`, `metrics.json` and one attempt's log of a run; its folder.
+    """Write `config.yaml`, `metrics.json` and one attempt's log of a run, and return its folder.
 
-    `changes` go to metrics.json as they are.
+    `changes` are added to metrics.json unchanged.
     """
     choice = {"backbone": "cspdarknet", "neck": neck, "head": "tal", "data": data, "ablation": ablation}
     run = runs / f"{neck}_{ablation or 'plain'}_{data}_s{seed}"
@@ -75,7 +75,7 @@ def finished_run(
 
 
 def write_log(run: Path, *, attempt: int, rows: list[dict[str, object]]) -> None:
-    """Write `logs/attempt_N/metrics.csv`; a row's missing columns stay empty, as Lightning leaves them."""
+    """Write `logs/attempt_N/metrics.csv`; columns missing from a row stay empty, as in Lightning's logs."""
     path = run / "logs" / f"attempt_{attempt}" / "metrics.csv"
     path.parent.mkdir(parents=True)
     with path.open("w", newline="") as file:

@@ -1,4 +1,4 @@
-"""Parameters, operations and outputs of every neck: `make golden` records them, the tests compare."""
+"""Parameters, operations and outputs of every neck, recorded by `make golden` and compared by the tests."""
 
 import json
 from collections.abc import Callable
@@ -20,32 +20,32 @@ RECORD = Path(__file__).parent / "golden" / "necks.json"
 NECKS = sorted(path.stem for path in (CONF / "neck").glob("*.yaml"))
 BACKBONES = sorted(path.stem for path in (CONF / "backbone").glob("*.yaml"))
 HEADS = sorted(path.stem for path in (CONF / "head").glob("*.yaml"))
-# what the backbone of size l gives
+# output levels of cspdarknet at size l
 LEVELS = (Level(128, 4), Level(256, 8), Level(512, 16), Level(1024, 32))
 
 
 @cache
 def compose(group: str, name: str, size: str) -> DictConfig:
-    """The configuration with one choice of a group."""
+    """Return the configuration that selects `name` in `group`, at the given size."""
     return compose_config([f"{group}={name}", f"size={size}"])
 
 
 def load(group: str, name: str, *, size: str, **changes: object) -> dict[str, Any]:
-    """The node of one choice with `size` resolved and some of its values changed."""
+    """Return the node of one choice, with `size` resolved and `changes` merged into it."""
     config = compose(group, name, size).copy()
     config[group] = OmegaConf.merge(config[group], changes)
     return OmegaConf.to_container(config[group], resolve=True)
 
 
 def build(group: str, name: str, *positional: object, size: str = "n", **changes: object) -> nn.Module:
-    """The object that the YAML of one choice describes."""
+    """Build the object that the YAML file of one choice describes."""
     return instantiate(load(group, name, size=size, **changes), *positional, _convert_="all")
 
 
 def count(
     make: Callable[[], nn.Module], make_input: Callable[[Any], Tensor | list[Tensor]]
 ) -> dict[str, int]:
-    """Parameters, and operations (2 x multiply-add, eval) on one input; computes nothing."""
+    """Count parameters, and operations (2 x multiply-add) on one input in eval mode, computing no values."""
     with torch.device("meta"), torch.no_grad():
         module = make().eval()
         with FlopCounterMode(display=False) as counter:
@@ -55,7 +55,7 @@ def count(
 
 
 def count_neck(name: str) -> dict[str, Any]:
-    """At size l, on the levels of cspdarknet, for one image of 640 x 640 pixels."""
+    """Count a neck at size l, on the levels of cspdarknet, for one image of 640 x 640 pixels."""
     counted = count(
         lambda: build("neck", name, LEVELS, size="l"),
         lambda neck: [
@@ -67,10 +67,10 @@ def count_neck(name: str) -> dict[str, Any]:
 
 
 def fingerprint(name: str) -> dict[str, list[float]]:
-    """Of each output, by stride: mean, standard deviation, and share in a fixed random direction.
+    """Return, by stride, each output's mean, standard deviation and component along a fixed random direction.
 
-    At size n, for one random image of 128 x 192 pixels, with fresh weights; a change of the start of the
-    weights shows as well as one of the graph.
+    The neck has size n and newly initialised weights; its input is random, of the sizes for one image of
+    128 x 192 pixels. A change of the initialisation shows as well as a change of the graph.
     """
     generator = torch.Generator().manual_seed(0)
 
@@ -91,7 +91,7 @@ def fingerprint(name: str) -> dict[str, list[float]]:
 
 
 def record(name: str) -> dict[str, Any]:
-    """What `make golden` keeps of a neck."""
+    """Return what `make golden` records for one neck: counts and output figures."""
     return {**count_neck(name), "output": fingerprint(name)}
 
 

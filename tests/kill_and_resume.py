@@ -1,9 +1,10 @@
-"""Kill a sweep in its second run, start it again, and compare figures and weights with a whole sweep's.
+"""Kill a sweep in its second run, restart it, and compare figures and weights with an uninterrupted sweep's.
 
 Run: python tests/kill_and_resume.py FOLDER [MOMENT ...] [KEY=VALUE ...]
 
-FOLDER takes the runs; without a MOMENT all of `MOMENTS` are tried. SIGKILL cannot be caught: the process is
-gone between two instructions. Figures are bit-equal on a CPU, in fp32, with the same number of threads.
+The runs are written below FOLDER; without a MOMENT, all of `MOMENTS` are tried. SIGKILL cannot be caught, so
+the process ends between two instructions. Figures are bit-equal on a CPU, in fp32, with the same number of
+threads.
 """
 
 import hashlib
@@ -36,7 +37,7 @@ CHECKPOINTS = ("best.ckpt", "last.ckpt")
 
 
 def die(*_: object, **__: object) -> None:
-    """End the process between two instructions; the system still writes what its buffers hold."""
+    """End the process between two instructions; the system still writes the contents of its buffers."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -55,7 +56,7 @@ def in_the_first_epoch(second: Callable[[], bool]) -> None:
 
 
 def while_a_checkpoint_is_written(second: Callable[[], bool]) -> None:
-    """Die with half of the third epoch's last.ckpt on the disk."""
+    """Die with half of the third epoch's last.ckpt on disk."""
     from gffpn.callbacks.checkpoints import WholeCheckpoints
 
     whole, write = WholeCheckpoints.save_checkpoint, Path.write_bytes
@@ -74,7 +75,7 @@ def while_a_checkpoint_is_written(second: Callable[[], bool]) -> None:
 
 
 def during_validation(second: Callable[[], bool]) -> None:
-    """Die in the second epoch, after one batch of val."""
+    """Die in the second epoch, after one validation batch."""
     from gffpn.callbacks.pictures import Pictures
 
     whole = Pictures.on_validation_batch_end
@@ -88,7 +89,7 @@ def during_validation(second: Callable[[], bool]) -> None:
 
 
 def during_the_test(second: Callable[[], bool]) -> None:
-    """Die after the last epoch, after one batch of test."""
+    """Die after the last epoch and one test batch."""
     from gffpn.callbacks.pictures import Pictures
 
     whole = Pictures.on_test_batch_end
@@ -102,7 +103,7 @@ def during_the_test(second: Callable[[], bool]) -> None:
 
 
 def while_metrics_are_written(second: Callable[[], bool]) -> None:
-    """Die with everything done but the last rename."""
+    """Die when only the last rename, of metrics.json, is missing."""
     whole = Path.replace
 
     def replace(self: Path, target: Any) -> Path:
@@ -123,7 +124,7 @@ MOMENTS = (
 
 
 def train_and_die(moment: str) -> None:
-    """Run train.py in this process, which dies at the given moment."""
+    """Run train.py in this process, which dies at the given moment of its second run."""
     from gffpn.suite import run
 
     whole, begun = run.fit_and_test, []
@@ -140,13 +141,13 @@ def train_and_die(moment: str) -> None:
 
 
 def sweep(runs: Path, overrides: list[str], moment: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a sweep into `runs`; with a moment, the sweep is killed there."""
+    """Run a sweep that writes to `runs`; with a `moment`, the sweep is killed at that moment."""
     program = ["train.py"] if moment is None else [__file__, "--die", moment]
     return command(*program, "-m", *overrides, f"paths.runs={runs}", "name=killed")
 
 
 def figures(runs: Path) -> dict[str, dict[str, Any]]:
-    """Return, per finished run, its metrics without times and digests of both checkpoints' weights."""
+    """Return the metrics of each finished run without times, and digests of both checkpoints' weights."""
     found = {}
     for path in sorted(runs.glob("*/metrics.json")):
         metrics = without_times(json.loads(path.read_text()))
@@ -156,7 +157,7 @@ def figures(runs: Path) -> dict[str, dict[str, Any]]:
 
 
 def weights_digest(checkpoint: Path) -> str:
-    """Return a digest of all bits of the averaged and of the raw weights."""
+    """Return a digest of every bit of the averaged and the raw weights."""
     import torch
 
     content = torch.load(checkpoint, weights_only=True)
@@ -168,7 +169,7 @@ def weights_digest(checkpoint: Path) -> str:
 
 
 def try_moment(folder: Path, moment: str, overrides: list[str], expected: dict[str, Any]) -> str:
-    """Kill a sweep, start it again and return what happened in one line.
+    """Kill a sweep, restart it and return a report of one line.
 
     Raises AssertionError if anything is lost.
     """
@@ -176,7 +177,7 @@ def try_moment(folder: Path, moment: str, overrides: list[str], expected: dict[s
     killed = sweep(runs, overrides, moment)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     finished = figures(runs)
-    assert len(finished) == 1, "the first run is finished, the second is not"
+    assert len(finished) == 1, "expected the first run to be finished and the second not"
     again = sweep(runs, overrides)
     assert again.returncode == 0, again.stderr
     skipped = again.stdout.count("Already finished, skipped")
@@ -185,15 +186,15 @@ def try_moment(folder: Path, moment: str, overrides: list[str], expected: dict[s
         2
     ]
     trained = re.search(r"^epoch (\d+)/", second, re.MULTILINE)
-    begins = f"goes on with epoch {trained[1]}" if trained else "has no epoch left to train"
+    begins = f"continues with epoch {trained[1]}" if trained else "has no epoch left to train"
     assert skipped == 1
-    assert resumed == (moment != "in_the_first_epoch"), "a run resumes from a finished epoch only"
+    assert resumed == (moment != "in_the_first_epoch"), "a run resumes only after a finished epoch"
     assert figures(runs) == expected
-    return f"{moment}: SIGKILL; again: first run skipped, second {begins}; figures and weights bit-equal"
+    return f"{moment}: SIGKILL; restart: first run skipped, second {begins}; figures and weights bit-equal"
 
 
 def main(arguments: list[str]) -> None:
-    """Print the outcome at each moment; the first that loses something raises AssertionError."""
+    """Print the outcome for each moment; raise AssertionError at the first one that loses something."""
     folder, *rest = arguments
     moments = [word for word in rest if "=" not in word] or [moment.__name__ for moment in MOMENTS]
     changed = {word.split("=")[0] for word in rest if "=" in word}

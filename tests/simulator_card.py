@@ -1,7 +1,7 @@
-"""Measure whether the simulated data is what it says it is, and write docs/simulator_card.md.
+"""Check the simulated data against its description, and write docs/simulator_card.md.
 
-`make simulator-card` runs everything; `python tests/simulator_card.py NAME ...` only the checks of these
-names, and keeps the recorded figures of the others. The checks are in tests/validity.
+`make simulator-card` runs everything; `python tests/simulator_card.py NAME ...` runs only the named checks
+and keeps the recorded figures of the others. The checks are in tests/validity.
 """
 
 import json
@@ -37,8 +37,8 @@ COUNTED_SCENES, COUNTED_SIDE = 600, 640
 
 
 def run(name: str) -> dict[str, Any]:
-    """Run one part and give what the JSON keeps of it."""
-    # before it runs: the code may change meanwhile
+    """Run one part and return its entry for the JSON file."""
+    # read before the part runs, because the code may change in the meantime
     made, code, start = provenance(), VERSION, time.monotonic()
     if name == COUNTS:
         found: dict[str, Any] = {
@@ -56,7 +56,7 @@ def run(name: str) -> dict[str, Any]:
 
 
 def main(names: list[str]) -> None:
-    """Run the named parts, or all, and write the card after each."""
+    """Run the named parts, or all of them, and write the card after each."""
     known = [*CHECKS, COUNTS]
     if wrong := [name for name in names if name not in known]:
         raise SystemExit(f"got {wrong}, expected some of {known}")

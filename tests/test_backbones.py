@@ -24,7 +24,7 @@ def backbone(request: pytest.FixtureRequest) -> nn.Module:
 
 
 @pytest.mark.parametrize("size", [(64, 96), (90, 122), (45, 63), (33, 31)])
-def test_promised_shapes(backbone: nn.Module, size: tuple[int, int]) -> None:
+def test_maps_have_the_promised_shapes(backbone: nn.Module, size: tuple[int, int]) -> None:
     assert isinstance(backbone, Backbone)
     features = backbone(torch.rand(2, 3, *size))
     assert [tuple(feature.shape) for feature in features] == [
@@ -33,11 +33,11 @@ def test_promised_shapes(backbone: nn.Module, size: tuple[int, int]) -> None:
     ]
 
 
-def test_levels_are_those_of_strides_4_to_32_finest_first(backbone: nn.Module) -> None:
+def test_levels_have_strides_4_to_32_finest_first(backbone: nn.Module) -> None:
     assert [level.stride for level in backbone.out_levels] == [4, 8, 16, 32]
 
 
-def test_input_is_left_alone_and_batch_mates_do_not_matter(backbone: nn.Module) -> None:
+def test_input_is_unchanged_and_images_of_a_batch_are_independent(backbone: nn.Module) -> None:
     images = torch.rand(2, 3, 66, 70)
     before = images.clone()
     together = backbone(images)
@@ -46,7 +46,7 @@ def test_input_is_left_alone_and_batch_mates_do_not_matter(backbone: nn.Module) 
         torch.testing.assert_close(all_maps[1:], own, atol=1e-4, rtol=1e-4)
 
 
-def test_every_parameter_learns(backbone: nn.Module) -> None:
+def test_every_parameter_gets_a_gradient(backbone: nn.Module) -> None:
     for parameter in backbone.parameters():  # timm's residual blocks start with a scale of zero
         parameter.data[parameter == 0] = 0.5
     backbone.train()
@@ -57,7 +57,7 @@ def test_every_parameter_learns(backbone: nn.Module) -> None:
     assert not dead
 
 
-def test_channels_last_survives(backbone: nn.Module) -> None:
+def test_channels_last_is_kept(backbone: nn.Module) -> None:
     images = torch.rand(2, 3, 64, 64).contiguous(memory_format=torch.channels_last)
     backbone.to(memory_format=torch.channels_last)
     assert all(feature.is_contiguous(memory_format=torch.channels_last) for feature in backbone(images))
@@ -65,15 +65,15 @@ def test_channels_last_survives(backbone: nn.Module) -> None:
 
 @pytest.mark.parametrize("kind", [CSPDarknet, Darknet53])
 @pytest.mark.parametrize("changes", [{"depth": 0.0}, {"width": -1.0}])
-def test_multiples_are_positive(kind: type, changes: dict[str, float]) -> None:
+def test_multiples_must_be_positive(kind: type, changes: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="expected a multiple > 0"):
         kind(**{"depth": 0.33, "width": 0.25, **changes})
 
 
-# counts: Darknet-53 without its classifier, as timm's own model has it; CSPDarknet with SPPF at size l
+# counts of Darknet-53 without its classifier, equal to timm's model, and of CSPDarknet with SPPF at size l
 
 
-def test_counts_at_full_size() -> None:
+def test_parameter_counts_at_full_size() -> None:
     with torch.device("meta"):
         assert parameters(Darknet53(depth=1.0, width=1.0)) == 40_584_928
         cspdarknet = CSPDarknet(depth=1.0, width=1.0)
@@ -84,7 +84,7 @@ def test_counts_at_full_size() -> None:
 def test_depths_and_widths_scale() -> None:
     nano = Darknet53(depth=0.33, width=0.25)
     assert nano.out_levels == (Level(32, 4), Level(64, 8), Level(128, 16), Level(256, 32))
-    # a stride-2 convolution and max(1, round(0.33 x (1, 2, 8, 8, 4))) residual blocks
+    # each stage has a stride-2 convolution and max(1, round(0.33 x (1, 2, 8, 8, 4))) residual blocks
     assert [len(stage) - 1 for stage in nano.stages] == [1, 1, 3, 3, 1]
     assert [len(stage[1].blocks) for stage in CSPDarknet(depth=0.33, width=0.25).stages] == [1, 2, 3, 1]
 
@@ -92,19 +92,19 @@ def test_depths_and_widths_scale() -> None:
 # timm
 
 
-def test_timm_normalises_by_the_models_statistics() -> None:
+def test_timm_normalises_with_the_models_statistics() -> None:
     backbone = TimmBackbone(name="resnet18.a1_in1k", pretrained=False)
     seen = []
     backbone.body.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     backbone((mean + 2 * std).view(1, 3, 1, 1).expand(2, 3, 40, 64))
     torch.testing.assert_close(seen[0][:, :, :40], torch.full((2, 3, 40, 64), 2.0), atol=1e-5, rtol=0)
-    assert seen[0].shape == (2, 3, 64, 64)  # 40 is no multiple of 32
+    assert seen[0].shape == (2, 3, 64, 64)  # 40 is not a multiple of 32
     assert seen[0][:, :, 40:].abs().max() == 0  # padding is the mean colour
     assert not {"mean", "std"} & set(backbone.state_dict())
 
 
-def test_the_check_at_construction_leaves_no_trace() -> None:
+def test_the_check_at_construction_has_no_side_effects() -> None:
     torch.manual_seed(0)
     timm.create_model("resnet18.a1_in1k", features_only=True)
     expected = torch.get_rng_state()
@@ -116,7 +116,7 @@ def test_the_check_at_construction_leaves_no_trace() -> None:
     assert backbone.body.bn1.num_batches_tracked == 0
 
 
-def test_timm_models_that_give_channels_last() -> None:
+def test_timm_models_that_return_channels_last() -> None:
     backbone = TimmBackbone(name="mambaout_femto", pretrained=False).eval()
     shapes = [tuple(feature.shape[1:]) for feature in backbone(torch.rand(1, 3, 64, 90))]
     assert shapes == [(48, 16, 23), (96, 8, 12), (192, 4, 6), (288, 2, 3)]
@@ -132,12 +132,12 @@ def test_timm_models_that_give_channels_last() -> None:
         ("inception_v4", "returns maps of shapes"),
     ],
 )
-def test_timm_models_that_do_not_fit_say_so(name: str, message: str) -> None:
+def test_unsuitable_timm_models_are_refused(name: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TimmBackbone(name=name, pretrained=False)
 
 
-def test_a_failed_download_names_the_model_and_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_names_the_model_and_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object, **kwargs: object) -> None:
         raise OSError("no route to host")
 
@@ -149,7 +149,9 @@ def test_a_failed_download_names_the_model_and_the_cure(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("backbone", "dtype"), [(TimmBackbone, torch.float32), (nn.Identity, torch.bfloat16)]
 )
-def test_what_normalises_images_gets_all_their_grey_levels(backbone: type, dtype: torch.dtype) -> None:
+def test_a_backbone_that_normalises_images_gets_all_their_grey_levels(
+    backbone: type, dtype: torch.dtype
+) -> None:
     task = SimpleNamespace(detector=SimpleNamespace(backbone=backbone), memory_format=torch.contiguous_format)
     greys = torch.arange(256, dtype=torch.uint8).expand(1, 3, 1, 256)
     with torch.autocast("cpu", torch.bfloat16):

@@ -1,4 +1,4 @@
-"""Is every kind of bad data refused by name, and trained without where that is asked for?"""
+"""Is every kind of bad data refused by name, and left out of training if the user asks for it?"""
 
 from pathlib import Path
 
@@ -20,11 +20,11 @@ def test_bad_data_is_refused_by_name(case: Case, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "case", [case for case in CASES if case.name in TRAINED + REFUSED_AGAIN], ids=lambda case: case.name
 )
-def test_skipping_trains_and_counts_or_tells_why_not(case: Case, tmp_path: Path) -> None:
+def test_skipping_trains_and_counts_or_reports_the_reason(case: Case, tmp_path: Path) -> None:
     assert case.skippable == (case.name in TRAINED)
     skipping(case, tmp_path, make(case, tmp_path))
 
 
 @pytest.mark.slow
-def test_the_log_of_a_run_counts_what_was_skipped(tmp_path: Path) -> None:
+def test_the_log_of_a_run_counts_the_skipped_faults(tmp_path: Path) -> None:
     as_a_user_does(tmp_path, "data.on_error=skip")

@@ -1,4 +1,4 @@
-"""Does the benchmark measure what it says, in fair turns, and say what it could not measure?"""
+"""Does the benchmark measure what it claims, take turns fairly, and report what it could not measure?"""
 
 import csv
 from collections.abc import Callable
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from gffpn.__main__ import main as verbs
 from gffpn.benchmark.entry import FORMS, TRAINED, Entry, TrainingTurns
-from gffpn.benchmark.memory import LiveMemory, activation_peak
+from gffpn.benchmark.peak_memory import LiveMemory, activation_peak
 from gffpn.benchmark.plan import Options, Setting, Subject, parted
 from gffpn.benchmark.record import Record
 from gffpn.benchmark.report import markdown, write
-from gffpn.benchmark.training import TrainingStep, random_images, random_targets
+from gffpn.benchmark.training_step import TrainingStep, random_images, random_targets
 from gffpn.build.detector import build_detector
 from gffpn.config.compose import compose_config
 from gffpn.config.overrides import CONF
@@ -53,7 +53,7 @@ def cells(line: str) -> list[str]:
 
 @pytest.fixture
 def benchmark(tmp_path: Path) -> Benchmark:
-    """Rows, page and exit code of `python -m gffpn benchmark` at toy scale."""
+    """Return a function that runs `python -m gffpn benchmark` at toy scale: rows, page and exit code."""
 
     def run(*words: str) -> tuple[list[Row], str, str | int | None]:
         code: str | int | None = 0
@@ -72,7 +72,7 @@ def benchmark(tmp_path: Path) -> Benchmark:
 
 
 @pytest.mark.slow
-def test_files_hold_what_was_measured(benchmark: Benchmark, tmp_path: Path) -> None:
+def test_files_hold_the_measurements(benchmark: Benchmark, tmp_path: Path) -> None:
     rows, _, code = benchmark("--batch", "3")
     assert code == 0
     assert [(row["neck"], row["form"]) for row in rows] == [(n, f) for n in ("fpn", "panet") for f in FORMS]
@@ -101,7 +101,7 @@ def test_files_hold_what_was_measured(benchmark: Benchmark, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_the_page_can_be_read(benchmark: Benchmark) -> None:
+def test_the_page_is_readable(benchmark: Benchmark) -> None:
     rows, page, _ = benchmark("--no-training")
     tables = [part.splitlines() for part in page.split("\n\n") if part.startswith("|")]
     assert [len(table) for table in tables] == [2 + 4, 2 + 4, 2 + 2]
@@ -118,7 +118,7 @@ def test_the_page_can_be_read(benchmark: Benchmark) -> None:
 
 
 @pytest.mark.slow
-def test_a_neck_that_refuses_the_size_says_the_multiple(
+def test_a_neck_that_refuses_the_size_reports_the_multiple(
     benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(PANet, "size_multiple", 48, raising=False)
@@ -131,7 +131,9 @@ def test_a_neck_that_refuses_the_size_says_the_multiple(
 
 
 @pytest.mark.slow
-def test_a_neck_that_fails_leaves_the_others(benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_neck_that_fails_does_not_stop_the_others(
+    benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real, calls = PANet.forward, []
 
     def broken(self: PANet, features: list[Tensor]) -> list[Tensor]:
@@ -152,7 +154,7 @@ def test_a_neck_that_fails_leaves_the_others(benchmark: Benchmark, monkeypatch: 
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_what_was_measured(benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_keeps_the_measurements(benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> bool:
         raise KeyboardInterrupt
 
@@ -166,7 +168,7 @@ def test_ctrl_c_keeps_what_was_measured(benchmark: Benchmark, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ("--rounds 0", "--rounds: got 0, expected 1 or more"),
         ("--batch 0", "--batch: got 0, expected 1 or more"),
@@ -188,29 +190,29 @@ def test_ctrl_c_keeps_what_was_measured(benchmark: Benchmark, monkeypatch: pytes
         ),
     ],
 )
-def test_a_wrong_word_is_one_line(
-    words: str, told: str, capsys: pytest.CaptureFixture, tmp_path: Path
+def test_a_wrong_argument_is_reported_in_one_line(
+    words: str, message: str, capsys: pytest.CaptureFixture, tmp_path: Path
 ) -> None:
     with pytest.raises(SystemExit) as leaving:
         verbs(["benchmark", "--out", str(tmp_path / "out"), *words.split()])
     assert leaving.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"ERROR: {told}")
+    assert line.startswith(f"ERROR: {message}")
     assert not (tmp_path / "out").exists()
 
 
-def test_which_necks(capsys: pytest.CaptureFixture) -> None:
+def test_selection_of_necks(capsys: pytest.CaptureFixture) -> None:
     every = sorted(path.stem for path in (CONF / "neck").glob("*.yaml"))
     assert parted(["size=l", "seed=1"]) == (every, ["size=l", "seed=1"])
     assert parted(["neck=panet,fpn,panet", "size=l"]) == (["panet", "fpn"], ["size=l"])
-    # in the order of the paper; what is not written yet is told
+    # in the order of the paper; a neck that is not written yet is reported
     assert parted([], only=["panet", "unwritten", "fpn"])[0] == ["panet", "fpn"]
     assert capsys.readouterr().out.startswith("unwritten: ")
     with pytest.raises(ValueError, match="neck: got 'fpn', expected some of"):
         parted(["neck=fpn"], only=["panet"])
 
 
-def test_the_device_is_the_trainers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_device_is_that_of_the_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     found: list[torch.device | None] = [None]
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: found[0])
@@ -225,13 +227,13 @@ def test_activation_memory_by_hand() -> None:
     convs = nn.Sequential(
         nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 8, 3, stride=2, padding=1), nn.Conv2d(8, 2, 1)
     )
-    # 4 x 10 x 10 floats and 8 x 5 x 5 live together; 2 x 5 x 5 comes when the first are gone
+    # 4 x 10 x 10 floats and 8 x 5 x 5 are alive together; 2 x 5 x 5 are made after the first are freed
     assert activation_peak(convs, torch.zeros(1, 3, 10, 10)) == 4 * (400 + 200)
     assert activation_peak(convs[:2], torch.zeros(2, 3, 10, 10)) == 2 * 4 * (400 + 200)
     assert activation_peak(convs[1:], torch.zeros(1, 4, 10, 10)) == 4 * (200 + 50)
 
 
-def test_what_is_alive_by_hand() -> None:
+def test_live_memory_by_hand() -> None:
     given = torch.zeros(8)
     with LiveMemory() as memory:
         made = given + 1  # 8 floats
@@ -240,7 +242,7 @@ def test_what_is_alive_by_hand() -> None:
         made.relu_()
         assert (memory.alive, memory.peak) == (32, 32)
         del made
-        assert memory.alive == 32  # the view holds it
+        assert memory.alive == 32  # the view keeps it alive
         other = view.double()  # 4 doubles
         del view
         assert (memory.alive, memory.peak) == (32, 64)
@@ -249,7 +251,7 @@ def test_what_is_alive_by_hand() -> None:
 
 
 class Wide(nn.Module):
-    """A weight of 500 x 500 and a bias, on an image of one pixel."""
+    """Detector with a weight of 500 x 500 and a bias, for an image of one pixel."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -272,7 +274,7 @@ def test_a_training_step_by_hand() -> None:
     step = TrainingStep(toy_subject(), torch.ones(1, 500, 1, 1), [])
     before = {name: value.clone() for name, value in step.detector.state_dict().items()}
     weight = 4 * 500 * 500
-    # weight, momentum, gradient, and the gradient with its decay; vectors and scalars beside them
+    # weight, momentum, gradient, and gradient with weight decay, plus some vectors and scalars
     assert 4 * weight < step.peak_bytes() < 4 * weight + 50 * 4 * 500
     for name, value in step.detector.state_dict().items():
         assert torch.equal(value, before[name])
@@ -297,7 +299,7 @@ def test_random_images_and_targets_are_the_same_every_time() -> None:
     assert torch.equal(random_images(2, setting), random_images(2, setting))
 
 
-def test_the_order_is_rotated() -> None:
+def test_the_order_rotates() -> None:
     assert [rotated("abc", number) for number in range(4)] == [
         list("abc"),
         list("bca"),
@@ -316,7 +318,7 @@ class Counted:
         return number != self.fails_at
 
 
-def test_each_round_times_all_and_a_failure_is_out(capsys: pytest.CaptureFixture) -> None:
+def test_each_round_times_every_subject_until_it_fails(capsys: pytest.CaptureFixture) -> None:
     log: list[str] = []
     take_rounds(
         [Counted("a", log), Counted("b", log, fails_at=1), Counted("c", log)],
@@ -324,7 +326,7 @@ def test_each_round_times_all_and_a_failure_is_out(capsys: pytest.CaptureFixture
         seconds=0.0,
         title="T",
     )
-    # a0.. warm up, then round 1 begins with b, which fails, and round 2 with the first of those left
+    # a0, b0 and c0 warm up; round 1 starts with b, which fails, and round 2 with the first subject left
     assert log == ["a0", "b0", "c0", "b1", "c1", "a1", "a2", "c2"]
     assert [line.split(",")[0] for line in capsys.readouterr().out.splitlines()] == [
         "T: warm-up",
@@ -333,7 +335,7 @@ def test_each_round_times_all_and_a_failure_is_out(capsys: pytest.CaptureFixture
     ]
 
 
-def test_rounds_go_on_until_the_seconds_are_spent() -> None:
+def test_rounds_continue_until_the_seconds_are_spent() -> None:
     log: list[str] = []
     take_rounds([Counted("a", log)], rounds=1, seconds=0.02, title="T")
     assert len(log) > 3
@@ -350,7 +352,7 @@ def priced(neck: str) -> Entry:
     return entry
 
 
-def test_the_papers_figures_stand_beside_ours_as_the_papers() -> None:
+def test_the_papers_figures_appear_next_to_ours_and_are_labelled() -> None:
     papers = replace(SETTING, size="l", head="yolov5", image_size=(640, 640), image_size_word="640")
     record = Record([priced("fpn"), priced("nobodys")], OPTIONS, setting=papers)
     assert record.is_the_papers
@@ -374,7 +376,7 @@ def test_the_papers_figures_stand_beside_ours_as_the_papers() -> None:
     assert "PAPER / counted" not in markdown(Record([priced("fpn")], OPTIONS, setting=SETTING))
 
 
-def test_a_record_without_times_is_written_all_the_same(tmp_path: Path) -> None:
+def test_a_record_without_times_is_still_written(tmp_path: Path) -> None:
     failed = Entry("fpn")
     failed.fail("no luck")
     page = write(Record([failed], replace(OPTIONS, out=tmp_path), setting=SETTING, partial=True))

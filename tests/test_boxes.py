@@ -1,4 +1,4 @@
-"""Are the overlap measures right, and do they survive any box?"""
+"""Are the overlap measures correct, and finite for any box?"""
 
 import itertools
 import math
@@ -20,12 +20,12 @@ def random_boxes(count: int, seed: int) -> torch.Tensor:
 
 
 def test_ciou_by_hand() -> None:
-    # half overlap; centres 1 apart in a 4 x 2 hull; aspect ratios 2 and 1
+    # IoU 1/2; centres 1 apart in a 4 x 2 hull; aspect ratios 2 and 1
     wide, square = torch.tensor([0.0, 0, 4, 2]), torch.tensor([0.0, 0, 2, 2])
     aspect = 4 / math.pi**2 * (math.atan(2) - math.atan(1)) ** 2
     expected = 0.5 - 1 / 20 - aspect * aspect / (0.5 + aspect)
     assert ciou(wide, square).item() == pytest.approx(expected, abs=1e-6)
-    # apart: IoU 0, equal aspect, centres 8 apart in a 16 x 8 hull
+    # disjoint boxes: IoU 0, equal aspect ratios, centres 8 apart in a 16 x 8 hull
     apart = ciou(torch.tensor([0.0, 0, 8, 8]), torch.tensor([8.0, 0, 16, 8]))
     assert apart.item() == pytest.approx(-64 / 320, abs=1e-6)
 

@@ -1,4 +1,4 @@
-"""conf/ and experiments/ hold together, and with the code."""
+"""Are conf/ and its experiments/ consistent with each other and with the code?"""
 
 import inspect
 import itertools
@@ -62,7 +62,7 @@ def test_a_wrong_name_or_key_is_an_error() -> None:
         compose_config(["neck=gffpn", "neck.fues=add"])
 
 
-def test_paper_scale_is_the_papers_protocol() -> None:
+def test_paper_scale_follows_the_papers_protocol() -> None:
     config = compose_config(["scale=paper"])
     protocol = (config.size.name, config.head.network._target_, config.image_size, config.batch_size)
     assert protocol == ("l", "gffpn.heads.yolov5.YOLOv5Head", 640, 8)
@@ -100,8 +100,8 @@ def differences(one: dict, other: dict, where: str = "") -> set[str]:
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda path: path.stem)
-def test_an_experiment_varies_what_it_says_and_nothing_else(experiment: Path) -> None:
-    """No row repeats another, and rows differ in the varied groups (and what an ablation sets) only."""
+def test_an_experiment_varies_only_what_it_declares(experiment: Path) -> None:
+    """Rows are unique and differ only in the varied groups (and, for ablations, in the neck's values)."""
     rows = rows_of(experiment)
     plains = [resolved(compose_config([f"experiments={experiment.stem}", *row])) for row in rows]
     assert len({run_name(plain, "data") for plain in plains}) == len(rows)
@@ -113,7 +113,7 @@ def test_an_experiment_varies_what_it_says_and_nothing_else(experiment: Path) ->
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda path: path.stem)
-def test_an_experiment_says_what_it_asks(experiment: Path) -> None:
+def test_an_experiment_states_its_claim_command_and_endpoint(experiment: Path) -> None:
     asked = OmegaConf.load(experiment).experiment
     assert asked.claim
     assert asked.command == f"python train.py experiments={experiment.stem}"
@@ -121,7 +121,7 @@ def test_an_experiment_says_what_it_asks(experiment: Path) -> None:
 
 
 def test_no_ablation_is_a_no_op() -> None:
-    """Rows of Table 6 differ in parameters or in output."""
+    """Any two rows of Table 6 differ in the shape or the values of their output."""
     import torch
 
     images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -134,7 +134,7 @@ def test_no_ablation_is_a_no_op() -> None:
         assert one.shape != other.shape or not torch.equal(one, other)
 
 
-def test_equal_seeds_give_equal_backbones_and_heads_whatever_the_neck() -> None:
+def test_equal_seeds_give_equal_backbones_and_heads_for_any_neck() -> None:
     import torch
 
     one, other = (build_detector(compose_config([f"neck={neck}", "seed=3"]), 9) for neck in ("fpn", "gffpn"))
@@ -150,7 +150,7 @@ def test_equal_seeds_give_equal_backbones_and_heads_whatever_the_neck() -> None:
 @pytest.mark.parametrize("head", sorted(path.stem for path in (CONF / "head").glob("*.yaml")))
 @pytest.mark.parametrize("neck", sorted(path.stem for path in (CONF / "neck").glob("*.yaml")))
 def test_every_parameter_has_its_own_memory(neck: str, head: str) -> None:
-    """Two parameters on one storage would be stepped and averaged twice."""
+    """Parameters that share storage would be updated and averaged twice."""
     detector = build_detector(compose_config([f"neck={neck}", f"head={head}"]), 9)
     places = [parameter.untyped_storage().data_ptr() for parameter in detector.parameters()]
     assert len(set(places)) == len(places)

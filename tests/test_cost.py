@@ -1,4 +1,4 @@
-"""Are parameters, FLOPs and times what they are said to be, and is the detector left as it was?"""
+"""Are parameters, FLOPs and times correct, and does measuring leave the detector unchanged?"""
 
 import time
 
@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 
 class Pair(nn.Module):
-    """Two maps from one, for a backbone; the neck and the head keep the number of maps."""
+    """Backbone that returns two maps; the neck and the head keep the number of maps."""
 
     out_levels = (Level(4, 2), Level(6, 4))
 
@@ -64,7 +64,7 @@ def test_a_neck_is_counted_on_the_maps_that_it_reads() -> None:
 
 
 class Peeking(nn.Module):
-    """Looks at a value, which the meta device does not have."""
+    """Module whose forward pass reads a value, which tensors on the meta device do not have."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ def test_moving_values_is_not_arithmetic() -> None:
             return torch.cat(parts, dim=1).to(torch.promote_types(x.dtype, torch.float64))
 
     assert count_flops(Moves(), torch.ones(1, 2, 4, 4)).uncounted == ()
-    # in place or not, it is one operator
+    # the in-place form counts as the same operator
     assert count_flops(nn.SiLU(inplace=True), torch.ones(2)).uncounted == ("aten.silu",)
 
 
@@ -111,12 +111,12 @@ def test_a_shared_parameter_counts_once() -> None:
     assert count_parameters(nn.Sequential(layer, layer)) == 12
 
 
-def test_a_module_that_looks_at_values_is_counted_on_the_cpu() -> None:
+def test_a_module_that_reads_values_is_counted_on_the_cpu() -> None:
     assert count_flops(Peeking(), torch.ones(1, 2)).total == 2 * (2 * 2 * 2)
     assert count_flops(Peeking(), -torch.ones(1, 2)).total == 2 * 2 * 2
 
 
-def test_a_fault_of_the_module_is_not_hidden() -> None:
+def test_an_error_of_the_module_is_raised() -> None:
     with pytest.raises(RuntimeError, match="channels"):
         count_flops(nn.Conv2d(3, 4, 1), torch.zeros(1, 2, 5, 5))
 
@@ -124,7 +124,7 @@ def test_a_fault_of_the_module_is_not_hidden() -> None:
 def test_cost_by_hand_and_as_the_sum_of_its_parts() -> None:
     detector = Toy()
     result = cost(detector, (16, 24))
-    # the stem gives 8 x 12, the second map is 4 x 6
+    # the stem's map is 8 x 12, the second one is 4 x 6
     backbone = 2 * (8 * 12 * 4 * 27 + 4 * 6 * 6 * 36)
     neck, head = 2 * (8 * 12 * 4 * 5 + 4 * 6 * 6 * 5), 2 * (8 * 12 + 4 * 6) * 5 * 2
     parts = (result.gflops_backbone, result.gflops_neck, result.gflops_head)
@@ -142,7 +142,7 @@ def test_cost_by_hand_and_as_the_sum_of_its_parts() -> None:
     assert (result.rule, result.image_size) == (COUNTING_RULE, (16, 24))
 
 
-def test_counting_and_timing_leave_the_detector_and_the_random_state_alone() -> None:
+def test_counting_and_timing_leave_detector_and_random_state_unchanged() -> None:
     detector = Toy().train()
     detector.head.eval()
     modes = [module.training for module in detector.modules()]
@@ -158,7 +158,7 @@ def test_counting_and_timing_leave_the_detector_and_the_random_state_alone() -> 
         assert value.is_contiguous()
 
 
-def test_latency_takes_at_least_the_rounds_and_spends_the_budget() -> None:
+def test_latency_runs_at_least_the_rounds_and_spends_the_budget() -> None:
     calls: list[float] = []
 
     def nap(_: object) -> None:
@@ -171,7 +171,7 @@ def test_latency_takes_at_least_the_rounds_and_spends_the_budget() -> None:
     assert latency(nap, device=CPU, rounds=1, budget_s=0.05)[0].n > 1
 
 
-def test_a_stage_takes_what_the_one_before_it_gave_and_ends_after_it() -> None:
+def test_a_stage_receives_the_value_of_the_previous_one_and_ends_after_it() -> None:
     seen: list[object] = []
     one, other = latency(
         lambda value: (seen.append(value), 7)[1], seen.append, device=CPU, warmup=0, rounds=1, budget_s=0.0
@@ -195,7 +195,7 @@ def test_calls_side_by_side_take_turns() -> None:
     assert one.median_ms >= 10 > other.median_ms
 
 
-def test_fps_tells_forward_from_end_to_end() -> None:
+def test_fps_distinguishes_forward_from_end_to_end() -> None:
     def slow_decode(raw: list[Tensor]) -> int:
         time.sleep(0.02)
         return len(raw)
@@ -210,6 +210,6 @@ def test_fps_tells_forward_from_end_to_end() -> None:
     assert figures["device"]
 
 
-def test_an_unknown_device_is_told() -> None:
+def test_an_unknown_device_is_reported() -> None:
     with pytest.raises(ValueError, match="device: got 'meta', expected one of"):
         latency(lambda _: None, device=torch.device("meta"))

@@ -1,4 +1,4 @@
-"""Are images inspected once, duplicates found, and the card's counts right?"""
+"""Are images inspected only once, duplicates found, and the card's counts correct?"""
 
 import json
 import shutil
@@ -31,12 +31,12 @@ def record(
 
 
 def texture(seed: int, side: int = 64) -> Image.Image:
-    """Blotches of four pixels: no two seeds alike, and JPEG keeps them."""
+    """Return random blotches of 4 x 4 pixels, which differ between seeds and survive JPEG."""
     cells = np.random.default_rng(seed).integers(0, 256, (side // 4, side // 4), np.uint8)
     return Image.fromarray(cells.repeat(4, 0).repeat(4, 1))
 
 
-def test_a_whole_file_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_intact_file_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texture(0).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_text("none")
     paths, cache = [tmp_path / "a.png", tmp_path / "b.png"], tmp_path / "cache"
@@ -51,7 +51,7 @@ def test_a_whole_file_is_decoded_once(tmp_path: Path, monkeypatch: pytest.Monkey
     assert first[paths[0]] == Look(64, 64, ())
     assert isinstance(first[paths[1]], DataError)
     inspection.inspect(paths, cache)
-    assert sorted(decoded) == ["a.png", "b.png", "b.png"]  # what was broken may be mended: it is read again
+    assert sorted(decoded) == ["a.png", "b.png", "b.png"]  # b.png may have been repaired
     texture(1, side=32).save(paths[0])
     assert inspection.inspect(paths, cache)[paths[0]] == Look(32, 32, ())
     for spoilt in ("no json", "[]", '{"rules": 0, "files": {}}'):
@@ -60,7 +60,7 @@ def test_a_whole_file_is_decoded_once(tmp_path: Path, monkeypatch: pytest.Monkey
     assert decoded.count("a.png") == 5
 
 
-def test_a_memo_keeps_what_is_unusual_and_other_sets(tmp_path: Path) -> None:
+def test_a_memo_keeps_unusual_properties_and_other_data_sets(tmp_path: Path) -> None:
     Image.new("P", (8, 4)).save(tmp_path / "p.png")
     texture(0).save(tmp_path / "a.png")
     palette, plain = tmp_path / "p.png", tmp_path / "a.png"
@@ -70,7 +70,7 @@ def test_a_memo_keeps_what_is_unusual_and_other_sets(tmp_path: Path) -> None:
     assert len(json.loads((tmp_path / inspection.MEMO).read_text())["files"]) == 2
 
 
-def test_a_cache_folder_that_cannot_be_written_is_a_warning(
+def test_a_cache_folder_that_cannot_be_written_causes_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     texture(0).save(tmp_path / "a.png")
@@ -80,7 +80,7 @@ def test_a_cache_folder_that_cannot_be_written_is_a_warning(
 
 
 def test_close_pairs_by_hand() -> None:
-    """Cells of 100, one of them changed by 10, by 11, and all of them by 10."""
+    """Four maps of 100: unchanged, one cell changed by 10, one cell by 11, and all cells by 10."""
     grey = np.full((4, 32, 32), 100, np.uint8)
     grey[1, 5, 7] = 110
     grey[2, 5, 7] = 89
@@ -88,7 +88,7 @@ def test_close_pairs_by_hand() -> None:
     assert list(close_pairs(grey, 10)) == [(0, 1), (0, 3), (1, 3)]
 
 
-def test_no_close_pair_is_missed_over_blocks() -> None:
+def test_no_close_pair_is_missed_across_blocks() -> None:
     generator = np.random.default_rng(0)
     grey = generator.integers(0, 240, (1100, 32, 32)).astype(np.uint8)
     grey[1050] = grey[3] + generator.integers(0, 11, (32, 32)).astype(np.uint8)
@@ -96,7 +96,7 @@ def test_no_close_pair_is_missed_over_blocks() -> None:
     assert list(close_pairs(grey, 10)) == [(3, 1050), (599, 600)]
 
 
-def test_copies_of_other_compression_and_size_are_near_duplicates(tmp_path: Path) -> None:
+def test_copies_with_another_compression_or_size_are_near_duplicates(tmp_path: Path) -> None:
     texture(0, 128).save(tmp_path / "a.png")
     texture(0, 128).save(tmp_path / "b.jpg", quality=60)
     texture(0, 128).resize((256, 256), Image.Resampling.NEAREST).save(tmp_path / "c.png")
@@ -118,14 +118,14 @@ def test_copies_of_other_compression_and_size_are_near_duplicates(tmp_path: Path
     [
         ([[0, 0, 32, 32], [40, 40, 60, 60]], [0, 1], (64, 64), True),
         ([[40, 40, 60, 60], [0, 0, 32, 32]], [1, 0], (64, 64), True),
-        ([[0, 0, 64, 64], [80, 80, 120, 120]], [0, 1], (128, 128), True),  # the same picture, twice the size
+        ([[0, 0, 64, 64], [80, 80, 120, 120]], [0, 1], (128, 128), True),  # the picture at twice the size
         ([[0, 0, 32, 32], [40, 40, 60, 60]], [1, 0], (64, 64), False),
         ([[0, 0, 32, 32]], [0], (64, 64), False),
         ([[0, 0, 32, 32], [20, 20, 40, 40]], [0, 1], (64, 64), False),
         ([], [], (64, 64), False),
     ],
 )
-def test_near_duplicates_with_other_labels(
+def test_near_duplicates_with_different_labels(
     boxes: list[list[float]], labels: list[int], size: tuple[int, int], same: bool
 ) -> None:
     one = record(Path("a"), [[0, 0, 32, 32], [40, 40, 60, 60]], [0, 1])
@@ -135,15 +135,18 @@ def test_near_duplicates_with_other_labels(
     assert same_labels(other, other)
 
 
-def test_boxes_of_two_classes_in_one_place() -> None:
-    # 20 x 20 and 20 x 19: IoU 0.95; 20 x 17: 0.85
+def test_boxes_of_two_classes_in_one_place_conflict() -> None:
+    # 20 x 20 has an IoU of 0.95 with 20 x 19, and of 0.85 with 20 x 17
     found = class_conflicts(record(Path("a"), [[0, 0, 20, 20], [0, 0, 20, 19], [0, 0, 20, 17]], [0, 1, 2]))
     assert found == [(0, 1)]
 
 
 @pytest.fixture
 def index(tmp_path: Path) -> DataIndex:
-    """Network pixels are half the native ones; a.png and d.png are one picture with other labels."""
+    """Return an index in which a.png and d.png are one picture with different labels.
+
+    Lengths in network pixels are half of those in native pixels.
+    """
     for name, seed in {"a.png": 0, "b.png": 1, "c.png": 2, "d.png": 0}.items():
         texture(seed).save(tmp_path / name)
     train = (
@@ -156,27 +159,27 @@ def index(tmp_path: Path) -> DataIndex:
 
 
 def test_a_card_by_hand(index: DataIndex) -> None:
-    told = json.loads(json.dumps(card(index, (32, 32), BINS)))
-    assert told["splits"]["train"] == {"images": 2, "empty": 1, "boxes": 2}
-    assert told["classes"] == {
+    report = json.loads(json.dumps(card(index, (32, 32), BINS)))
+    assert report["splits"]["train"] == {"images": 2, "empty": 1, "boxes": 2}
+    assert report["classes"] == {
         "dent": {"train": 1, "val": 1, "test": 1},
         "crack": {"train": 1, "val": 0, "test": 0},
     }
-    # sides 16, sqrt(3 x 30) = 9.5 and 64; half of them in the network
-    assert {name: row["train"] for name, row in told["bins"].items() if row["train"]} == {
+    # sides 16, sqrt(3 x 30) = 9.5 and 64; half as long in the network
+    assert {name: row["train"] for name, row in report["bins"].items() if row["train"]} == {
         "0_8": 1,
         "8_16": 1,
         "native_8_16": 1,
         "native_16_32": 1,
     }
-    assert told["bins"]["32_96"]["val"] == told["bins"]["native_32_96"]["val"] == 1
-    assert told["thin"]["crack"] == {"train": 1, "val": 0, "test": 0}  # 3 native pixels are 1.5
-    assert told["thin"]["dent"] == {"train": 0, "val": 0, "test": 0}
-    assert told["image_sizes"] == {"64 x 64": {"train": 2, "val": 1, "test": 1}}
+    assert report["bins"]["32_96"]["val"] == report["bins"]["native_32_96"]["val"] == 1
+    assert report["thin"]["crack"] == {"train": 1, "val": 0, "test": 0}  # 3 native pixels, 1.5 in the network
+    assert report["thin"]["dent"] == {"train": 0, "val": 0, "test": 0}
+    assert report["image_sizes"] == {"64 x 64": {"train": 2, "val": 1, "test": 1}}
     pair = {"images": ["a.png", "d.png"], "splits": ["train", "test"], "exact": True}
-    assert told["near_duplicates"] == told["label_conflicts"] == [pair]
-    assert told["class_conflicts"] == []
-    assert told["mended"] == {"mended": 3}
+    assert report["near_duplicates"] == report["label_conflicts"] == [pair]
+    assert report["class_conflicts"] == []
+    assert report["mended"] == {"mended": 3}
 
 
 def test_a_card_counts_bins_as_the_metrics_do(index: DataIndex) -> None:
@@ -207,7 +210,7 @@ def test_the_verbs_on_a_good_set(tiny: list[str], capsys: pytest.CaptureFixture)
         "no faults: 16 images (train 8, val 4, test 4), 16 boxes, 2 classes\n"
     )
     text = verb(capsys, "card", *tiny)
-    for told in (
+    for words in (
         "Boxes by class",
         "bright",
         "16_32",
@@ -215,12 +218,12 @@ def test_the_verbs_on_a_good_set(tiny: list[str], capsys: pytest.CaptureFixture)
         "64 x 64",
         "Near-duplicates across splits",
     ):
-        assert told in text
-    told = json.loads(verb(capsys, "card", "--json", *tiny))
-    assert told["splits"]["train"]["images"] == 8
+        assert words in text
+    report = json.loads(verb(capsys, "card", "--json", *tiny))
+    assert report["splits"]["train"]["images"] == 8
 
 
-def test_check_counts_as_a_fault_what_skipping_would_drop(
+def test_check_reports_every_fault_that_skipping_would_drop(
     tiny: list[str], squares: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     root = tmp_path / "spoilt"
@@ -233,6 +236,6 @@ def test_check_counts_as_a_fault_what_skipping_would_drop(
     with pytest.raises(SystemExit) as leaving:
         main(["data", "check", *overrides])
     assert leaving.value.code == 1
-    told = capsys.readouterr().out
-    assert "40 faults in the data set" in told
-    assert told.count("class 9, expected 0 to 1") == 40  # all of them
+    printed = capsys.readouterr().out
+    assert "40 faults in the data set" in printed
+    assert printed.count("class 9, expected 0 to 1") == 40  # every fault is listed

@@ -1,4 +1,4 @@
-"""`gffpn data` answers without torch: importing it takes longer than reading a small data set."""
+"""`gffpn data` runs without torch, whose import takes longer than reading a small data set."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ assert "torch" not in sys.modules, "torch was imported"
 
 @pytest.fixture
 def yolo_set(tmp_path: Path) -> Path:
-    """Twenty images with a box each."""
+    """Return the folder of a data set of twenty images with one box each."""
     root = tmp_path / "set"
     for folder in ("images", "labels"):
         (root / folder).mkdir(parents=True)
@@ -28,7 +28,7 @@ def yolo_set(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("verb", ["check", "card"])
-def test_the_data_verbs_need_no_torch(yolo_set: Path, tmp_path: Path, verb: str) -> None:
+def test_the_data_verbs_do_not_import_torch(yolo_set: Path, tmp_path: Path, verb: str) -> None:
     words = ["data", verb, "data=yolo", f"data.root={yolo_set}", "data.classes=[a]"]
     cache = f"paths.cache={tmp_path / 'cache'}"
     ended = subprocess.run(

@@ -1,8 +1,8 @@
-"""Do all parts of a detector stay on one device? Fake CUDA tensors show a mix-up on a machine without a GPU.
+"""Do all parts of a detector stay on one device? Fake CUDA tensors reveal a mix-up without a GPU.
 
-FakeTensorMode computes shapes, types and devices, no values, and refuses an operator whose tensors lie on
-different devices. Non-maximum suppression depends on values, and the backward pass needs a real device: both
-are left out.
+FakeTensorMode computes shapes, types and devices but no values, and raises an error if the tensors of an
+operator are on different devices. Non-maximum suppression, which depends on values, and the backward pass,
+which needs a real device, are not tested here.
 """
 
 import pytest
@@ -18,7 +18,7 @@ from gffpn.necks.none import NoNeck
 
 SIDE = 64
 BOXES = (2, 0)
-"""In each image."""
+"""Number of boxes in each image."""
 PARTS = [
     *(f"{group}={name}" for group in ("neck", "head", "ablation") for name in choices(group, [])),
     "backbone=darknet53",
@@ -29,7 +29,7 @@ PARTS = [
 
 
 def devices_of_losses(*overrides: str) -> set[str]:
-    """Forward and loss on fake CUDA tensors; the devices on which the losses are."""
+    """Run the forward pass and the loss on fake CUDA tensors; return the losses' device types."""
     config = compose_config(["neck=gffpn", "size=n", *overrides])
     with torch.device("meta"):
         detector = build_detector(config, num_classes=3)

@@ -1,4 +1,4 @@
-"""Are FPN and PAFPN what was published? Against torchvision, and by hand."""
+"""Do FPN and PAFPN match the published networks? Compared with torchvision and with hand-computed values."""
 
 import pytest
 import torch
@@ -13,12 +13,12 @@ from gffpn.necks.pafpn_additive import PAFPNAdditive
 from gffpn.pyramid import Level
 
 LEVELS = (Level(6, 8), Level(10, 16), Level(12, 32))
-SIZES = [(12, 20), (9, 13)]  # of the finest map; odd sizes too
+SIZES = [(12, 20), (9, 13)]  # of the finest map, including odd sizes
 CASES = {
     "plain": (8, {}, None, None),
     "batch": (8, {"norm": "batch"}, None, nn.BatchNorm2d),
     "pool": (8, {"extra_levels": 1, "extra": "pool"}, LastLevelMaxPool(), None),
-    # torchvision takes P5 for P6 where the block's widths are equal, else C5
+    # torchvision computes P6 from P5 if the block's widths are equal, otherwise from C5
     "output": (8, {"extra_levels": 2, "extra": "output"}, LastLevelP6P7(8, 8), None),
     "input": (8, {"extra_levels": 2, "extra": "input"}, LastLevelP6P7(12, 8), None),
 }
@@ -37,13 +37,13 @@ def features(height: int, width: int) -> list[Tensor]:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("case", CASES)
-def test_fpn_is_torchvisions(case: str, size: tuple[int, int]) -> None:
-    """With its weights, in the order of its state dict, the outputs are equal to the last bit."""
+def test_fpn_equals_torchvisions(case: str, size: tuple[int, int]) -> None:
+    """With torchvision's weights, loaded in the order of its state dict, the outputs are bit-identical."""
     out_channels, arguments, extra, norm = CASES[case]
     assert extra is None or isinstance(extra, ExtraFPNBlock)
     torch.manual_seed(1)
     theirs = FeaturePyramidNetwork([level.channels for level in LEVELS], out_channels, extra, norm)
-    for values in theirs.parameters():  # biases start at zero, which would hide them
+    for values in theirs.parameters():  # biases start at zero and would have no effect
         nn.init.normal_(values, std=0.3)
     ours = FPNAdditive(LEVELS, out_channels=out_channels, **arguments)
     weights = zip(ours.state_dict(), theirs.state_dict().values(), strict=True)
@@ -57,7 +57,7 @@ def test_fpn_is_torchvisions(case: str, size: tuple[int, int]) -> None:
 
 
 def constant(module: nn.Module, value: float) -> None:
-    """Each convolution adds up nothing but its centre: every output is `value` x the sum of its inputs."""
+    """Make every output of each convolution `value` x the sum of the inputs at the centre of its window."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
             nn.init.zeros_(part.weight)
@@ -66,8 +66,11 @@ def constant(module: nn.Module, value: float) -> None:
 
 
 def test_pafpn_by_hand() -> None:
-    """One channel, C3 = 1, C4 = 10, C5 = 100 everywhere. Top-down: O5 = 100, O4 = 110, O3 = 111. Bottom-up:
-    O4 + 2 O3 = 332, O5 + 2 x 332 = 764 (what is passed on comes before the last convolution, here x 3)."""
+    """There is one channel, with C3 = 1, C4 = 10, C5 = 100 everywhere.
+
+    Top-down: O5 = 100, O4 = 110, O3 = 111. Bottom-up: O4 + 2 O3 = 332, O5 + 2 x 332 = 764. The last
+    convolution, here x 3, is applied only after a map has been passed on.
+    """
     levels = (Level(1, 8), Level(1, 16), Level(1, 32))
     neck = PAFPNAdditive(levels, out_channels=1, extra_levels=1)
     constant(neck.top_down, 1.0), constant(neck.down, 2.0), constant(neck.output, 3.0)
@@ -80,7 +83,7 @@ def test_pafpn_by_hand() -> None:
     assert p6.item() == 2292.0
 
 
-def test_an_extra_level_by_convolution_has_a_relu_before_the_second_one_only_where_asked() -> None:
+def test_a_relu_precedes_the_second_extra_convolution_only_if_asked_for() -> None:
     level = Level(1, 32)
     for relu, p7 in ((True, 0.0), (False, -4.0)):
         extra = ExtraLevels(2, "output", source=level, out_levels=(level,), relu=relu)
@@ -91,7 +94,7 @@ def test_an_extra_level_by_convolution_has_a_relu_before_the_second_one_only_whe
 
 
 def test_a_weighted_sum_by_hand() -> None:
-    """Weights 1 and 3 of maps 2 and 4: 14 / 4.0001, SiLU, then 5 x + 1."""
+    """Maps 2 and 4 with weights 1 and 3 give 14 / 4.0001; then follow SiLU and 5 x + 1."""
     fuse = WeightedSum(2, 1)
     fuse.weights.data = torch.tensor([1.0, 3.0])
     fuse.conv.weight.data.fill_(5), fuse.conv.bias.data.fill_(1)
@@ -102,6 +105,6 @@ def test_a_weighted_sum_by_hand() -> None:
 
 @pytest.mark.parametrize("strides", [[], [32, 16, 8], [8, 32], [8, 8]])
 @pytest.mark.parametrize("neck", [FPNAdditive, PAFPNAdditive])
-def test_levels_that_are_no_pyramid(neck: type[nn.Module], strides: list[int]) -> None:
+def test_levels_that_do_not_form_a_pyramid_are_refused(neck: type[nn.Module], strides: list[int]) -> None:
     with pytest.raises(ValueError, match="in_strides: got"):
         neck(LEVELS, out_channels=8, in_strides=strides)

@@ -1,4 +1,4 @@
-"""Is `afpn` the published scheme? By hand, and the whole pass by loops over cells."""
+"""Is `afpn` the published scheme? Compared with hand-computed values and with loops over cells."""
 
 import math
 from itertools import product
@@ -16,7 +16,7 @@ LEVELS: Levels = (Level(8, 8), Level(12, 16), Level(16, 32))
 
 
 def lived_in(module: nn.Module) -> nn.Module:
-    """Weights large enough that every path counts, and norms as after a training."""
+    """Return the module in eval mode, its norms as if trained, its weights so large that all paths count."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
             nn.init.normal_(part.weight, std=1 / math.sqrt(part.weight[0].numel()))
@@ -41,7 +41,7 @@ def features_of(sizes: list[tuple[int, int]], images: int = 1) -> list[Tensor]:
 
 
 def test_two_constant_maps_with_known_logits() -> None:
-    """Logits log 1 and log 3: shares 1/4 and 3/4 of 4 and 8, so 7; the 3x3 is the centre alone."""
+    """Logits log 1 and log 3 give 1/4 x 4 + 3/4 x 8 = 7; the 3x3 convolution passes only its centre."""
     fuse = FusePerCell(2, 1).eval()
     nn.init.zeros_(fuse.logits.weight)
     fuse.logits.bias.data = torch.tensor([1.0, 3.0]).log()
@@ -61,7 +61,7 @@ def test_each_cell_has_its_own_shares_which_sum_to_one() -> None:
     assert shares.flatten(2).std(dim=2).min() > 0.01
 
 
-def test_a_fusion_starts_with_nearly_the_shares_of_its_biases() -> None:
+def test_initial_shares_are_nearly_those_of_the_biases() -> None:
     torch.manual_seed(0)
     fuse = AFPN(LEVELS, out_channels=8).eval().stages[1][0].fuse
     shares = fuse.shares([torch.randn(1, 2, 4, 4) for _ in range(3)])
@@ -69,7 +69,7 @@ def test_a_fusion_starts_with_nearly_the_shares_of_its_biases() -> None:
     torch.testing.assert_close(shares, expected, atol=0.01, rtol=0)
 
 
-# What meets whom, and when
+# The order in which levels are fused
 
 
 def test_the_coarsest_level_joins_last(neck: AFPN) -> None:
@@ -82,16 +82,16 @@ def test_the_coarsest_level_joins_last(neck: AFPN) -> None:
         enter.register_forward_hook(lambda module, inputs, output: entered.append(output))
     neck(features_of([(8, 8), (4, 4), (2, 2)]))
     assert [len(maps) for maps in met] == [2, 2, 3, 3, 3]
-    # all levels of a stage see the maps of its start
+    # all levels of a stage read the maps from before the stage
     assert all(a is b for maps in met[:2] for a, b in zip(maps, entered[:2], strict=True))
     assert all(a is b for maps in met[3:] for a, b in zip(maps, met[2], strict=True))
-    # the coarsest comes into the second stage as it entered, the others do not
+    # the coarsest map reaches the second stage unchanged, the others do not
     assert met[2][2] is entered[2]
     assert all(met[2][i] is not entered[i] for i in (0, 1))
 
 
-def test_in_the_first_stage_the_coarsest_level_takes_no_part() -> None:
-    """Without the second stage a change of C5 reaches P5 alone."""
+def test_the_coarsest_level_takes_no_part_in_the_first_stage() -> None:
+    """Without the second stage, a change of C5 affects only P5."""
     torch.manual_seed(0)
     neck = lived_in(AFPN(LEVELS, out_channels=8))
     neck.stages = neck.stages[:1]
@@ -102,11 +102,11 @@ def test_in_the_first_stage_the_coarsest_level_takes_no_part() -> None:
     assert changed == [False, False, True]
 
 
-# The whole pass, by loops over cells
+# The whole forward pass, as loops over cells
 
 
 def cba(block: ConvBNAct, x: Tensor) -> Tensor:
-    """act(BN(conv)) by the definition of the norm, SiLU or nothing after it."""
+    """Compute act(BN(conv(x))) from the definition of the norm; act is SiLU or the identity."""
     y = correlate(x, block.conv.weight, block.conv.bias, padding=block.conv.padding[0])
     y = normed(y, block.norm)
     return y if isinstance(block.act, nn.Identity) else y * torch.sigmoid(y)
@@ -118,7 +118,7 @@ def normed(y: Tensor, norm: nn.BatchNorm2d) -> Tensor:
 
 
 def correlate(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int = 0, stride: int = 1) -> Tensor:
-    """A convolution of one image (C, H, W); cells outside it are zero, to any distance below and right."""
+    """Convolve one image (C, H, W), zero-padded as far as needed below and on the right."""
     kernel = weight.shape[-1]
     height, width = (-(-side // stride) for side in x.shape[1:])
     around = torch.zeros(x.shape[0], x.shape[1] + 2 * kernel, x.shape[2] + 2 * kernel)
@@ -132,7 +132,7 @@ def correlate(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int = 
 
 
 def linear(x: Tensor, height: int, width: int) -> Tensor:
-    """Bilinear resizing of (C, h, w): cell centres lie at (i + 0.5) of h / H; outside, the nearest cell."""
+    """Resize (C, h, w) bilinearly: row i is centred at (i + 0.5) h / H; border cells are replicated."""
     y = torch.empty(x.shape[0], height, width)
     for row, column in product(range(height), range(width)):
         v = max(0.0, (row + 0.5) * x.shape[1] / height - 0.5)
@@ -182,7 +182,7 @@ def by_loops(neck: AFPN, features: list[Tensor]) -> list[Tensor]:
 @pytest.mark.parametrize(
     "sizes", [[(8, 12), (4, 6), (2, 3)], [(7, 9), (4, 5), (2, 3)], [(5, 1), (3, 1), (2, 1)]], ids=str
 )
-def test_the_whole_pass_by_loops(neck: AFPN, sizes: list[tuple[int, int]]) -> None:
+def test_the_forward_pass_equals_loops(neck: AFPN, sizes: list[tuple[int, int]]) -> None:
     features = features_of(sizes)
     with torch.no_grad():
         expected = by_loops(neck, features)
@@ -195,7 +195,7 @@ def test_the_whole_pass_by_loops(neck: AFPN, sizes: list[tuple[int, int]]) -> No
 # Sizes
 
 
-def test_to_twice_the_size_is_the_published_scale_factor() -> None:
+def test_resizing_to_a_multiple_equals_the_published_scale_factor() -> None:
     x = torch.randn(1, 3, 5, 7)
     for factor in (2, 4):
         size = (5 * factor, 7 * factor)
@@ -204,8 +204,8 @@ def test_to_twice_the_size_is_the_published_scale_factor() -> None:
         assert torch.equal(ours, published)
 
 
-def test_zeros_fill_the_last_window_below_and_on_the_right() -> None:
-    """3 x 3 ones, kernel and stride 2, weights 1: windows of 4, 2, 2 and 1 ones."""
+def test_the_last_windows_below_and_on_the_right_are_zero_padded() -> None:
+    """With kernel and stride 2 and weights 1, the windows of a 3 x 3 map of ones sum to 4, 2, 2 and 1."""
     shrink = Shrink(1, 1, 2)
     nn.init.ones_(shrink.conv[0].weight)
     shrink.conv[1], shrink.conv[2] = nn.Identity(), nn.Identity()
@@ -220,7 +220,7 @@ def test_awkward_sizes_keep_channels_last(neck: AFPN) -> None:
         torch.testing.assert_close(output, plain, atol=1e-4, rtol=1e-4)
 
 
-# Arguments and start
+# Arguments and initial weights
 
 
 def test_arguments() -> None:
@@ -232,8 +232,8 @@ def test_arguments() -> None:
         AFPN(LEVELS, out_channels=8, reduction=9)
 
 
-def test_how_weights_start() -> None:
-    """Xavier-normal of gain 0.02: a 3x3 from 64 to 64 channels has sd 0.02 sqrt(2 / (576 + 576))."""
+def test_initial_weights() -> None:
+    """Xavier-normal, gain 0.02: a 3x3 kernel from 64 to 64 channels has sd 0.02 sqrt(2 / (576 + 576))."""
     torch.manual_seed(0)
     neck = AFPN((Level(256, 8), Level(256, 16), Level(256, 32)), out_channels=8)
     block = neck.stages[0][0].blocks[0].first

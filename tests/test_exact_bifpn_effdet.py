@@ -1,4 +1,4 @@
-"""Is `bifpn_effdet` the BiFPN of the package effdet, which runs the published weights?"""
+"""Is `bifpn_effdet` the BiFPN of the effdet package, which provides the published weights?"""
 
 import math
 import re
@@ -13,7 +13,7 @@ from gffpn.necks.bifpn_effdet import BiFPNEffDet, Fuse
 from gffpn.pyramid import Level, Levels
 
 with warnings.catch_warnings():
-    # effdet 0.4.1 scripts its box functions when imported
+    # effdet 0.4.1 compiles its box functions with torch.jit.script on import
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
     from effdet import EfficientDet
     from effdet.config import get_efficientdet_config
@@ -21,7 +21,7 @@ with warnings.catch_warnings():
 
 WIDTH = 24
 SIDE = 160
-"""Levels of 20, 10, 5, 3 and 2 cells: odd ones too. The reference is bound to one size."""
+"""Image side in pixels: levels have 20, 10, 5, 3 and 2 cells, some odd. The reference has a fixed size."""
 PYRAMIDS: dict[str, Levels] = {
     "other widths": (Level(16, 8), Level(32, 16), Level(40, 32)),
     "C3 as wide": (Level(WIDTH, 8), Level(32, 16), Level(40, 32)),
@@ -50,7 +50,7 @@ def reference(
 
 
 def key_here(key: str, levels: int) -> str:
-    """The name here of one of the reference's tensors; its nodes are numbered as they are computed."""
+    """Return our name for a tensor of the reference, whose nodes are numbered in the order of computation."""
     if outside := re.fullmatch(r"resample\.3\.conv\.(conv|bn)\.(\w+)", key):
         return f"coarsest.{int(outside[1] == 'bn')}.{outside[2]}"
     cell, number, rest = re.fullmatch(r"cell\.(\d+)\.fnode\.(\d+)\.(.+)", key).groups()
@@ -68,7 +68,7 @@ def key_here(key: str, levels: int) -> str:
 
 
 def disturb(module: nn.Module) -> None:
-    """No two weights alike, norms as after a training; one edge weight below zero."""
+    """Make all weights differ, norms as after training, and one edge weight negative."""
     with torch.no_grad():
         for key, tensor in module.state_dict().items():
             if tensor.is_floating_point():
@@ -111,7 +111,7 @@ def features_of(levels: Levels) -> list[Tensor]:
     ],
     ids=str,
 )
-def test_outputs_and_statistics_are_the_references(changes: dict[str, Any], training: bool) -> None:
+def test_outputs_and_statistics_equal_the_references(changes: dict[str, Any], training: bool) -> None:
     levels = PYRAMIDS["other widths"]
     defaults = {"repeats": 3, "fusion": "fast", "extra_levels": 0, "redundant_bias": False}
     assert_equal(levels, {**defaults, **changes}, training=training)
@@ -119,7 +119,7 @@ def test_outputs_and_statistics_are_the_references(changes: dict[str, Any], trai
 
 @pytest.mark.parametrize("pyramid", PYRAMIDS)
 @pytest.mark.parametrize("extra_levels", [0, 2])
-def test_a_level_of_the_necks_width_gets_no_projection(pyramid: str, extra_levels: int) -> None:
+def test_a_level_with_the_necks_width_has_no_projection(pyramid: str, extra_levels: int) -> None:
     arguments = {"repeats": 2, "fusion": "fast", "extra_levels": extra_levels, "redundant_bias": False}
     assert_equal(PYRAMIDS[pyramid], arguments, training=False)
 
@@ -130,7 +130,7 @@ def assert_equal(levels: Levels, arguments: dict[str, Any], *, training: bool) -
     features = features_of(levels)
     outputs = ours(features)
     assert len(features) == 3
-    # the reference appends to the list that it is given
+    # the reference appends to its input list
     expected = theirs(list(features))
     assert len(outputs) == len(expected) == 3 + arguments["extra_levels"]
     for output, other in zip(outputs, expected, strict=True):
@@ -140,8 +140,8 @@ def assert_equal(levels: Levels, arguments: dict[str, Any], *, training: bool) -
         torch.testing.assert_close(tensor, after[key], atol=1e-4, rtol=1e-4)
 
 
-def test_weights_start_as_the_references() -> None:
-    """Uniform, bound sqrt(6 / (fan in + fan out)): that of the most extreme of many draws, within 3 %."""
+def test_initial_weights_are_distributed_as_the_references() -> None:
+    """Uniform with bound sqrt(6 / (fan in + fan out)), compared by the largest of many draws, within 3 %."""
     config = get_efficientdet_config("efficientdet_d0")
     theirs = dict(EfficientDet(config, pretrained_backbone=False).fpn.named_parameters())
     levels = (Level(40, 8), Level(112, 16), Level(320, 32))
@@ -154,7 +154,10 @@ def test_weights_start_as_the_references() -> None:
 
 
 def test_shares_by_hand() -> None:
-    """Maps 2, 4, 8. Fast, weights 1, 3, -5: (2 + 12 + 0) / 4.0001. Softmax, log 1, 2, 5: (2 + 8 + 40) / 8."""
+    """The maps are 2, 4 and 8.
+
+    Fast with weights 1, 3, -5: (2 + 12 + 0) / 4.0001. Softmax with log 1, log 2, log 5: (2 + 8 + 40) / 8.
+    """
     maps = [torch.full((1, 1, 1, 1), value) for value in (2.0, 4.0, 8.0)]
     fast, softmax = Fuse(3, "fast"), Fuse(3, "softmax")
     fast.weights.data = torch.tensor([1.0, 3.0, -5.0])

@@ -1,4 +1,4 @@
-"""CFPT against values worked out by hand, and against plain loops over windows, tokens and heads."""
+"""Comparison of CFPT with hand-computed values and with plain loops over windows, tokens and heads."""
 
 import math
 from collections.abc import Iterator
@@ -26,21 +26,21 @@ Vectors = list[list[float]]
 
 
 class MapIsQKV(nn.Module):
-    """The given map stands for queries, keys and values."""
+    """Stand-in for BeforeAttention: the input map already holds queries, keys and values."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return x, x
 
 
 class OnlyAttended(nn.Module):
-    """What the attention gave, as it is."""
+    """Stand-in for AfterAttention: returns the output of the attention unchanged."""
 
     def forward(self, s: Tensor, o: Tensor) -> Tensor:
         return o
 
 
 def bare_attention(grouping: Grouping, *, heads: int, dim: int) -> CrossLayerAttention:
-    """Maps of queries, keys and values (N, 3 D, H, W) to maps of outputs (N, D, H, W)."""
+    """Return the attention alone: maps of queries, keys and values (N, 3 D, H, W) to maps (N, D, H, W)."""
     attention = CrossLayerAttention(
         8, ratios=RATIOS, grouping=grouping, heads=heads, dim=dim, hidden_channels=8
     )
@@ -55,7 +55,7 @@ def maps_of(channels: int, height: int, width: int, *, images: int = 1) -> list[
 
 
 def constant_maps(values: list[float], height: int, width: int) -> list[Tensor]:
-    """One value a channel, on every level."""
+    """Return one map (1, C, r height, r width) per level, with one constant value per channel."""
     row = torch.tensor(values).view(1, -1, 1, 1)
     return [row.expand(-1, -1, r * height, r * width).clone() for r in RATIOS]
 
@@ -89,7 +89,7 @@ def attended(query: Vectors, key: Vectors, value: Vectors, bias: Vectors) -> Vec
 
 
 def biases(table: Tensor, coordinates: Vectors, side: int) -> list[Vectors]:
-    """A (T, T) bias a head: the row of a pair counts in base 2 `side` - 1."""
+    """Return a (T, T) bias per head; a pair's table row is a number in base 2 `side` - 1."""
     columns = table.T.tolist()
     base = 2 * side - 1
     rows = []
@@ -110,7 +110,7 @@ SPACE = [(9, 1), (5, 1), (3, 1), (1, 0)]
 
 
 def cells_of(group_y: int, group_x: int) -> Iterator[tuple[int, int, int]]:
-    """Level, row and column of the tokens of a group, some of them outside of the map."""
+    """Yield level, row and column of each token of a group; some tokens lie outside the map."""
     for level, (window, padding) in enumerate(SPACE):
         for ty in range(window):
             for tx in range(window):
@@ -159,7 +159,7 @@ def spatial_attention(maps: list[Map], table: Tensor, *, heads: int) -> list[Ten
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 2), (2, 1)])
-def test_attention_over_space_is_that_of_plain_loops(height: int, width: int) -> None:
+def test_attention_over_space_equals_plain_loops(height: int, width: int) -> None:
     attention = bare_attention(SpatialGroups(), heads=2, dim=4)
     nn.init.normal_(attention.bias.table)
     maps = maps_of(12, height, width)
@@ -168,9 +168,11 @@ def test_attention_over_space_is_that_of_plain_loops(height: int, width: int) ->
         torch.testing.assert_close(output[0], slow, atol=1e-5, rtol=1e-5)
 
 
-def test_zero_tokens_outside_take_their_share_and_overlapping_windows_add_up() -> None:
-    """Queries of zero attend evenly. Of 116 tokens, 64 + 16 + 4 + 1 lie inside for the left cell, and 72 +
-    20 + 6 + 1 for the right one, whose windows reach a column further; they share column 7 of the finest.
+def test_zero_tokens_outside_the_map_are_attended_to_and_overlapping_windows_add_up() -> None:
+    """Queries of zero attend evenly to the 116 tokens of a group.
+
+    For the left cell, 64 + 16 + 4 + 1 of them lie inside the map, and for the right one 72 + 20 + 6 + 1, as
+    its windows contain one more column. On the finest level, the two windows share column 7.
     """
     attention = bare_attention(SpatialGroups(), heads=1, dim=1)
     nn.init.zeros_(attention.bias.table)
@@ -188,7 +190,7 @@ CHANNELS = [(65, 1), (17, 1), (5, 1), (1, 0)]
 
 
 def pixels(maps: Map, channel: int, ratio: int) -> list[float] | None:
-    """Channel of the pixel-unshuffled map, flattened; None beyond the ends."""
+    """Return a channel of the pixel-unshuffled map, flattened, or None if there is no such channel."""
     if not 0 <= channel < len(maps) * ratio**2:
         return None
     plane, (dy, dx) = maps[channel // ratio**2], divmod(channel % ratio**2, ratio)
@@ -226,7 +228,7 @@ def channel_attention(maps: list[Map], table: Tensor, *, heads: int) -> list[Ten
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 2), (2, 2)])
-def test_attention_over_channels_is_that_of_plain_loops(height: int, width: int) -> None:
+def test_attention_over_channels_equals_plain_loops(height: int, width: int) -> None:
     attention = bare_attention(ChannelGroups(), heads=2, dim=4)
     nn.init.normal_(attention.bias.table)
     maps = maps_of(12, height, width)
@@ -235,10 +237,11 @@ def test_attention_over_channels_is_that_of_plain_loops(height: int, width: int)
         torch.testing.assert_close(output[0], slow, atol=1e-5, rtol=1e-5)
 
 
-def test_the_first_values_window_begins_with_the_last_key() -> None:
-    """Queries of zero attend evenly to 88 tokens: keys are 2, values 10 and 100. The first group holds three
-    2 and 64 + 16 + 4 + 1 times 10, the second three 10 and as often 100; the second's first token falls on
-    the first channel's last pixel.
+def test_the_first_window_of_values_begins_with_the_last_key() -> None:
+    """Queries of zero attend evenly to the 88 tokens of a group; keys are 2, values 10 and 100.
+
+    The first group has three values of 2 and 64 + 16 + 4 + 1 of 10; the second has three of 10 and as many of
+    100 as the first has of 10. The second group's first token is the last pixel of the first channel.
     """
     attention = bare_attention(ChannelGroups(), heads=1, dim=2)
     nn.init.zeros_(attention.bias.table)
@@ -252,7 +255,7 @@ def test_the_first_values_window_begins_with_the_last_key() -> None:
 
 
 @pytest.mark.parametrize("grouping", [SpatialGroups(), ChannelGroups()])
-def test_images_of_a_batch_do_not_meet(grouping: Grouping) -> None:
+def test_images_of_a_batch_are_independent(grouping: Grouping) -> None:
     attention = bare_attention(grouping, heads=2, dim=4)
     maps = maps_of(12, 2, 3, images=2)
     for output, own in zip(attention(maps), attention([m[1:] for m in maps]), strict=True):
@@ -263,7 +266,7 @@ def test_images_of_a_batch_do_not_meet(grouping: Grouping) -> None:
 
 
 def test_positions_of_tokens() -> None:
-    """Tokens of a finer window of 9, of 5 (a cell counts 9/5), of 3 (3) and of 1."""
+    """Positions in windows of 9 finest cells, of 5 cells (9/5 apart), of 3 cells (3 apart) and of 1 cell."""
     positions = token_positions([9, 5, 3, 1], axes=2).tolist()
     assert len(positions) == 116
     for token, expected in {
@@ -292,8 +295,11 @@ PAIRS = {
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_rows_of_the_table_over_space(pair: str) -> None:
-    """A table of its own row numbers gives the row that a pair of tokens reads; one of their squares shows
-    the line between two rows, which are neighbours in the flattened table."""
+    """A table of its own row numbers returns the row that a pair of tokens reads.
+
+    A table of their squares shows the linear interpolation between two rows, which are neighbours in the
+    flattened table.
+    """
     query, key, row = PAIRS[pair]
     bias = PositionBias([9, 5, 3, 1], axes=2, heads=1)
     assert bias.table.shape == (17 * 17, 1)
@@ -345,9 +351,10 @@ def test_before_attention_adds_the_gelu_of_the_neighbourhood() -> None:
 
 
 def test_after_attention_by_hand() -> None:
-    """o = 3 is projected to (3, -3 + 4), which LN makes (1, -1); on s = (5, 5) that is (6, 4). The
-    neighbourhood adds GELU(1) to the first channel; the MLP sees (1, -1), takes its first value through GELU
-    and adds it to the first channel.
+    """The projection maps o = 3 to (3, -3 + 4), which LN turns into (1, -1); added to s = (5, 5): (6, 4).
+
+    The local convolution adds GELU(1) to the first channel. The MLP, after its LN, reads (1, -1) and adds the
+    GELU of the first value to the first channel.
     """
     after = AfterAttention(2, 1, 1)
     for parameter in (*after.local.parameters(), *after.mlp[1].parameters(), *after.mlp[3].parameters()):
@@ -362,7 +369,7 @@ def test_after_attention_by_hand() -> None:
 
 
 class Times(nn.Module):
-    """Multiplies each map."""
+    """Stand-in for an attention: multiplies each map by `factor`."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
@@ -373,14 +380,14 @@ class Times(nn.Module):
 
 
 class AddsOne(nn.Module):
-    """Adds 1 to each map."""
+    """Stand-in for an attention: adds 1 to each map."""
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         return [m + 1 for m in maps]
 
 
-def test_levels_are_added_to_channels_then_space() -> None:
-    """CCA doubling, CSA adding 1: P = X + (2 X + 1), and P7 is drawn from P6 so made."""
+def test_inputs_are_added_to_attention_over_channels_then_space() -> None:
+    """With a CCA that doubles and a CSA that adds 1, P = X + (2 X + 1); P7 is computed from this P6."""
     neck = CFPT(LEVELS, out_channels=16).eval()
     features = [torch.randn(2, c, 128 // s, 192 // s) for c, s in LEVELS]
     neck.channel_attention, neck.spatial_attention = Times(2.0), AddsOne()
@@ -432,6 +439,6 @@ def test_other_sizes_are_refused(size: tuple[int, int]) -> None:
         ({"mlp_ratio": 0}, "mlp_ratio: got 0, expected a multiple > 0"),
     ],
 )
-def test_widths_that_cannot_be_are_refused(changes: dict[str, int], message: str) -> None:
+def test_invalid_widths_are_refused(changes: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         CFPT(LEVELS, **{"out_channels": 16, **changes})

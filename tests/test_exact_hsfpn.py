@@ -1,4 +1,4 @@
-"""HS-FPN's parts against scipy, plain loops and values worked out on paper."""
+"""Comparison of HS-FPN's parts with scipy, plain loops and hand-computed values."""
 
 import copy
 import math
@@ -48,12 +48,12 @@ def test_the_filter_is_the_masked_transform(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("size", "products"), [((8, 16), 8 * 16 * 2 + 2 * 16 * 4), ((16, 8), 16 * 8 * 2 + 4 * 16 * 2)]
 )
-def test_the_filter_takes_the_order_of_fewest_operations(size: tuple[int, int], products: int) -> None:
-    """8 x 16, p = 2, q = 4: p H W + p q W = 384 multiply-adds there and as many back; otherwise 576."""
+def test_the_filter_uses_the_order_with_the_fewest_operations(size: tuple[int, int], products: int) -> None:
+    """For 8 x 16, p = 2, q = 4: p H W + p q W = 384 multiply-adds per direction; the other order has 576."""
     assert count_flops(HighPass(), random(1, 3, *size)).total == 2 * 2 * 3 * products
 
 
-def test_the_filter_works_in_fp32_under_autocast() -> None:
+def test_the_filter_computes_in_fp32_under_autocast() -> None:
     x = random(1, 2, 32, 32)
     with torch.autocast("cpu", torch.bfloat16):
         mixed = HighPass()(x)
@@ -62,7 +62,7 @@ def test_the_filter_works_in_fp32_under_autocast() -> None:
     assert torch.equal(HighPass()(rounded), HighPass()(rounded.float()).bfloat16())
 
 
-def test_the_filters_matrices_are_kept_but_no_state(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_filters_matrices_are_cached_but_not_part_of_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
     real = high_frequency.dct_rows
     monkeypatch.setattr(high_frequency, "dct_rows", lambda *given: (made.append(given[1]), real(*given))[1])
@@ -70,7 +70,7 @@ def test_the_filters_matrices_are_kept_but_no_state(monkeypatch: pytest.MonkeyPa
     with torch.inference_mode():
         high_pass(random(1, 1, 8, 12))
     x = random(1, 1, 8, 12).requires_grad_()
-    high_pass(x).square().sum().backward()  # with the matrices that the inference left
+    high_pass(x).square().sum().backward()  # with the matrices cached in inference mode
     assert x.grad.abs().sum() > 0
     high_pass(x)
     assert made == [8, 12]
@@ -97,11 +97,11 @@ def constant(module: nn.Conv2d, value: float) -> None:
 
 
 def test_the_channel_path_by_hand() -> None:
-    """32 channels in 32 groups: each is on its own. On a 2 x 2 grid of patches of 1 x 2 cells
+    """The 32 channels are independent, as there are 32 groups; the grid has 2 x 2 patches of 1 x 2 cells.
 
-    max 3, -2, 2, 5, cut at 0 and summed: 10; mean 2, -3, 1, 2 likewise: 5; times 0.2: 2 + 1; times 0.5: 1.5.
-    Channel 1: times -0.5, cut by the last ReLU. Channel 2: times -0.2, cut by those between, else times -0.5
-    it would be 1.5 again.
+    Channel 0: the maxima 3, -2, 2, 5, clamped at 0, sum to 10, and the means 2, -3, 1, 2 to 5.
+    Times 0.2, they are 2 + 1; times 0.5, 1.5. Channel 1: times -0.5 instead, the last ReLU returns 0.
+    Channel 2: times -0.2 instead, the inner ReLUs return 0; without them, times -0.5, it would be 1.5 again.
     """
     channel = ChannelGate(32, grid=2)
     constant(channel.squeeze, 0.2), constant(channel.excite, 0.5)
@@ -113,7 +113,7 @@ def test_the_channel_path_by_hand() -> None:
 
 
 def mixed_and_output(perceive: HighFrequencyPerception, x: Tensor) -> tuple[Tensor, Tensor]:
-    """What the 3x3 convolution gets, and the module's output."""
+    """Return the input of the 3x3 convolution and the module's output."""
     seen: list[Tensor] = []
     handle = perceive.mix.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     output = perceive(x)
@@ -122,7 +122,7 @@ def mixed_and_output(perceive: HighFrequencyPerception, x: Tensor) -> tuple[Tens
 
 
 def test_without_the_filter_by_hand() -> None:
-    """Channel 0 (ln 3, -1) gates the cells with 3/4 and 1/2; the channel path is 1/2 everywhere."""
+    """Channel 0, (ln 3, -1), gates the two cells with 3/4 and 1/2; the channel path is 1/2 everywhere."""
     perceive = HighFrequencyPerception(32, grid=None)
     constant(perceive.spatial, 0), constant(perceive.channel.excite, 0)
     perceive.spatial.weight.data[0, 0] = 1
@@ -132,12 +132,12 @@ def test_without_the_filter_by_hand() -> None:
     mixed, output = mixed_and_output(perceive, x)
     torch.testing.assert_close(mixed[0, 0], torch.tensor([[1.25 * math.log(3), -1.0]]))
     torch.testing.assert_close(mixed[0, 1], torch.tensor([[2.5, 4.0]]))
-    # the norm, one channel a group, after the ReLU
+    # the norm, with one channel per group, follows the ReLU
     torch.testing.assert_close(output[0, :2], torch.tensor([[[1.0, -1.0]], [[-1.0, 1.0]]]), atol=1e-4, rtol=0)
 
 
 def test_with_the_filter_by_hand() -> None:
-    """On 4 x 4 cells the filter takes the mean off: 16 becomes 15, a zero -1. 16 x 15 + 16 / 2 = 248."""
+    """On 4 x 4 cells the filter subtracts the mean: 16 becomes 15, 0 becomes -1. 16 x 15 + 16 / 2 = 248."""
     perceive = HighFrequencyPerception(32, grid=1)
     constant(perceive.channel.excite, 0)
     x = torch.zeros(1, 32, 4, 4)
@@ -146,8 +146,8 @@ def test_with_the_filter_by_hand() -> None:
     torch.testing.assert_close(mixed, x * 248 / 16)
 
 
-def test_the_statistics_are_the_filtered_maps() -> None:
-    """Max 15, of the mean 0 nothing: 0.1 x 15 = 1.5. Of x itself it would be 0.1 x (16 + 1)."""
+def test_the_statistics_are_those_of_the_filtered_map() -> None:
+    """The filtered map has maximum 15 and mean 0: 0.1 x 15 = 1.5. For x itself it would be 0.1 x (16 + 1)."""
     perceive = HighFrequencyPerception(32, grid=1)
     constant(perceive.channel.squeeze, 0.1), constant(perceive.channel.excite, 1)
     x = torch.zeros(1, 32, 4, 4)
@@ -160,8 +160,8 @@ def test_the_statistics_are_the_filtered_maps() -> None:
 # The attention
 
 
-def test_windows_and_back() -> None:
-    """A 2 x 4 map in windows of 1 x 2: row by row, cells in order."""
+def test_cutting_into_windows_can_be_inverted() -> None:
+    """A 2 x 4 map is cut into windows of 1 x 2, windows and cells in row-major order."""
     x = torch.arange(8.0).view(1, 1, 2, 4)
     windows = to_windows(x, (1, 2))
     assert windows[0, :, :, 0].tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]
@@ -193,7 +193,7 @@ def test_window_attention_against_plain_loops() -> None:
     ("window", "seen"), [((2, 4), 2), ((4, 2), 2), ((1, 2), 2), ((2, 1), 2), ((4, 8), 8)]
 )
 def test_the_inference_form_attends_to_distinct_keys(window: tuple[int, int], seen: int) -> None:
-    """Half the window's sides, where both are even."""
+    """Distinct keys form a window with half the sides if both sides are even."""
     torch.manual_seed(0)
     perceive = SpatialDependencyPerception(32).double()
     low, high = random(2, 32, 4, 8, dtype=torch.float64), random(2, 32, 2, 4, dtype=torch.float64)
@@ -216,12 +216,15 @@ class LowAndTwiceHigh(nn.Module):
 
 
 def test_the_coarser_map_counts_twice() -> None:
-    """1000; 100 + 2 x 1000 = 2100; 10 + 2 x 2100 = 4210; 1 + 2 x 4210 = 8421; then sums from the coarsest."""
+    """The maps after attention are 1000; 100 + 2 x 1000 = 2100; 10 + 2 x 2100 = 4210; 1 + 2 x 4210 = 8421.
+
+    The outputs are their running sums, starting with the coarsest.
+    """
     neck = HSFPN(LEVELS, out_channels=32, in_strides=OFFICIAL)
     windows: list[tuple[int, int]] = []
     neck.laterals = neck.perceive = neck.outputs = nn.ModuleList(nn.Identity() for _ in OFFICIAL)
     neck.attend = nn.ModuleList(LowAndTwiceHigh(windows) for _ in OFFICIAL[1:])
-    values = {8: 1.0, 4: 10.0, 2: 100.0, 1: 1000.0}  # by the size, in units of the coarsest map's
+    values = {8: 1.0, 4: 10.0, 2: 100.0, 1: 1000.0}  # by size, in units of the coarsest map's size
     features = [torch.full((1, 1, 2 * k, 3 * k), value) for k, value in values.items()]
     outputs = neck(features)
     assert [output.unique().tolist() for output in outputs] == [[15731], [7310], [3100], [1000]]
@@ -229,7 +232,7 @@ def test_the_coarser_map_counts_twice() -> None:
 
 
 @pytest.mark.parametrize(("strides", "grids"), [(OFFICIAL, [16, 8, 1, 1]), ([8, 16, 32], [8, 1, 1])])
-def test_strides_4_and_8_are_filtered(strides: list[int], grids: list[int]) -> None:
+def test_only_strides_4_and_8_are_filtered(strides: list[int], grids: list[int]) -> None:
     neck = HSFPN(LEVELS, out_channels=32, in_strides=strides)
     assert [part.channel.grid for part in neck.perceive] == grids
     assert [part.high_pass is not None for part in neck.perceive] == [stride < 16 for stride in strides]
@@ -250,8 +253,11 @@ def flops_of_attention(device: str) -> int:
     return counter.get_total_flops()
 
 
-def test_operations_are_counted_alike_on_every_device() -> None:
-    """Two products of 6 windows x 4 cells x 4 cells x 32 channels, two 1x1 on 24 cells; 2 a multiply-add."""
+def test_operation_counts_are_equal_on_every_device() -> None:
+    """Two products of 6 windows x 4 cells x 4 cells x 32 channels, and two 1x1 convolutions on 24 cells.
+
+    A multiply-add counts as 2.
+    """
     by_hand = 2 * 2 * 6 * 4 * 4 * 32 + 2 * 2 * 24 * 32 * 32
     assert flops_of_attention("cpu") == by_hand
     assert flops_of_attention("meta") == by_hand
@@ -259,7 +265,7 @@ def test_operations_are_counted_alike_on_every_device() -> None:
         assert flops_of_attention("cpu") == by_hand
 
 
-def test_convolutions_start_xavier_uniform() -> None:
+def test_convolutions_are_initialised_xavier_uniform() -> None:
     neck = HSFPN(LEVELS, out_channels=64, in_strides=OFFICIAL)
     for conv in (part for part in neck.modules() if isinstance(part, nn.Conv2d)):
         outputs, inputs, *kernel = conv.weight.shape
@@ -277,7 +283,7 @@ def test_other_strides_are_refused(strides: object) -> None:
 
 
 @pytest.mark.parametrize("channels", [0, -32, 48])
-def test_widths_are_multiples_of_32(channels: int) -> None:
+def test_widths_must_be_multiples_of_32(channels: int) -> None:
     with pytest.raises(ValueError, match=f"out_channels: got {channels}, expected a multiple of 32"):
         HSFPN(LEVELS, out_channels=channels, in_strides=OFFICIAL)
 

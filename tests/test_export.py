@@ -1,4 +1,4 @@
-"""Does `python -m gffpn export` hold its file against its run, and refuse what it cannot do?"""
+"""Does `python -m gffpn export` check its file against the run, and refuse what it cannot export?"""
 
 import json
 import re
@@ -29,7 +29,7 @@ def refused(capsys: pytest.CaptureFixture, *words: object) -> str:
 
 
 @pytest.mark.slow
-def test_a_run_to_a_file(tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_export_of_a_run(tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     overrides = [*tiny, "neck=none", "head=yolov5", "trainer.max_epochs=1"]
     config = compose_config(overrides)
     run(config)
@@ -61,7 +61,7 @@ def test_a_run_to_a_file(tiny: list[str], tmp_path: Path, capsys: pytest.Capture
 
 
 def documented(detector: Path, image: Path, capsys: pytest.CaptureFixture) -> None:
-    """The example of docs/inference.md runs."""
+    """Run the example of docs/inference.md."""
     (example,) = re.findall(r"```python\n(.*?)```", DOC.read_text(), re.DOTALL)
     names = {'"detector.onnx"': repr(str(detector)), '"part.png"': repr(str(image)), "0.25": "0.0"}
     for name, own in names.items():
@@ -72,7 +72,7 @@ def documented(detector: Path, image: Path, capsys: pytest.CaptureFixture) -> No
 
 
 def sharpen(checkpoint: Path) -> None:
-    """Make a beginner's answers differ, whose ties rounding would decide."""
+    """Spread the scores of a barely trained head, whose near-ties rounding errors would decide."""
     kept = torch.load(checkpoint, weights_only=True)
     for name, x in kept["state_dict"].items():
         if name.startswith("detector.head.predictions") and name.endswith("weight"):
@@ -97,8 +97,8 @@ def refusals(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     of_another_version = torch.load(best, weights_only=True)
     del of_another_version["state_dict"]["detector.backbone.stem.conv.weight"]
     torch.save(of_another_version, best)
-    told = refused(capsys, folder)
-    assert "best.ckpt: the weights do not fit this version's network; train it again: Missing key(s)" in told
+    line = refused(capsys, folder)
+    assert "best.ckpt: the weights do not fit this version's network; train it again: Missing key(s)" in line
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("- bright", "- shiny"))
     assert "data: got fingerprint" in refused(capsys, folder)
@@ -120,7 +120,7 @@ def found(*rows: tuple[list[float], float, int]) -> dict[str, Tensor]:
 
 
 def test_agreement_by_hand() -> None:
-    """Ranks may change, classes may not; the third of ours and the last of theirs have no partner."""
+    """Partners may differ in rank, not in class; the last of ours and the last two of theirs have none."""
     ours = found(([0, 0, 9, 9], 0.9, 0), ([20, 20, 30, 30], 0.5, 1), ([40, 40, 50, 50], 0.3, 1))
     theirs = found(
         ([20, 20, 30, 30.25], 0.5, 1),

@@ -1,4 +1,4 @@
-"""Do heads predict, lose and decode as they say, for any batch?"""
+"""Do heads predict, compute losses and decode as documented, for any batch?"""
 
 import copy
 import logging
@@ -68,7 +68,7 @@ DEGENERATE = [target([[5, 5, 5, 5], [8, 3, 8, 20], [9, 9, 4, 4]], [0, 1, 2]), ta
 
 @each_family
 @pytest.mark.parametrize(("images", "size"), [(2, (64, 96)), (1, (63, 41))])
-def test_one_raw_map_a_level(family: Family, images: int, size: tuple[int, int]) -> None:
+def test_one_raw_map_per_level(family: Family, images: int, size: tuple[int, int]) -> None:
     head = family.head(TINY, 4)
     features = features_for(TINY, images, size)
     channels = {"objectness": 3 * (5 + 4), "dfl": 4 * 16 + 4}[(set(family.parts) - {"box", "class"}).pop()]
@@ -76,7 +76,7 @@ def test_one_raw_map_a_level(family: Family, images: int, size: tuple[int, int])
     assert [tuple(r.shape) for r in raw] == [(images, channels, *f.shape[2:]) for f in features]
 
 
-def test_yolov5_has_the_parameters_that_the_papers_total_implies() -> None:
+def test_yolov5_has_the_parameter_count_implied_by_the_papers_total() -> None:
     head = YOLOv5Head(SMALL, 9)
     assert sum(p.numel() for p in head.parameters()) == sum(42 * level.channels + 42 for level in SMALL)
 
@@ -88,7 +88,7 @@ def test_tal_is_light() -> None:
     assert counter.get_total_flops() < 0.6e9
 
 
-def test_bias_starts_are_the_stated_ones() -> None:
+def test_initial_biases_are_as_documented() -> None:
     yolov5 = YOLOv5Head(SMALL, 9).predictions[1].bias.view(3, 14)
     torch.testing.assert_close(yolov5[:, 4], torch.full((3,), math.log(8 / 40**2)))
     torch.testing.assert_close(yolov5[:, 5:], torch.full((3, 9), math.log(0.6 / (9 - 0.99999))))
@@ -99,7 +99,7 @@ def test_bias_starts_are_the_stated_ones() -> None:
     torch.testing.assert_close(tal.class_towers[0][-1].bias, torch.full((9,), math.log(5 / 9 / 80**2)))
 
 
-def test_a_detector_is_its_three_parts_in_a_row() -> None:
+def test_a_detector_runs_its_three_parts_in_sequence() -> None:
     class LastTwo(nn.Module):
         in_strides = (16, 32)
         out_levels = TINY[1:]
@@ -132,7 +132,7 @@ def test_without_boxes_the_box_loss_is_zero_and_all_gradients_exist(family: Fami
 @each_family
 @pytest.mark.parametrize("box_loss", ["ciou", "alpha_iou", "nwd"])
 @pytest.mark.parametrize("images", [1, 4])
-def test_every_parameter_learns(family: Family, box_loss: str, images: int) -> None:
+def test_every_parameter_gets_a_gradient(family: Family, box_loss: str, images: int) -> None:
     torch.manual_seed(0)
     head = family.head(TINY, 3)
     targets = [
@@ -154,8 +154,8 @@ def test_every_parameter_learns(family: Family, box_loss: str, images: int) -> N
 
 
 @each_family
-def test_the_loss_depends_on_the_boxes_alone(family: Family) -> None:
-    """Not on their order, on boxes without area, on memory format, or on autocast's half precision."""
+def test_the_loss_depends_only_on_the_boxes(family: Family) -> None:
+    """Box order, boxes without area, memory format and autocast's half precision do not change the loss."""
     torch.manual_seed(0)
     head = family.head(TINY, 3)
     loss = family.loss(head)
@@ -183,11 +183,11 @@ def test_the_loss_depends_on_the_boxes_alone(family: Family) -> None:
 
 
 def test_yolov5_loss_by_hand() -> None:
-    """One level of 2 x 2 cells, all logits 0: each prediction is its anchor in the middle of its cell."""
+    """On one level of 2 x 2 cells with all logits 0, each prediction is its anchor, centred in its cell."""
     head = YOLOv5Head((Level(4, 8),), 2)
     head.anchors.copy_(torch.tensor([[[8.0, 8], [100, 100], [200, 200]]]))
     raw, targets = [torch.zeros(1, 21, 2, 2)], [target([[0, 0, 8, 8]], [1])]
-    # three cells answer: a perfect one, and two 8 pixels off, of CIoU -64 / (16^2 + 8^2)
+    # three cells are matched: one predicts the box, two are 8 pixels off, with CIoU -64 / (16^2 + 8^2)
     box = (0 + 1.2 + 1.2) / 3
     found = YOLOv5Loss(head, objectness_size_scaling=False)(raw, targets, (16, 16))
     assert found["box"].item() == pytest.approx(3 * 0.05 * box, rel=1e-5)
@@ -204,18 +204,18 @@ def test_yolov5_loss_by_hand() -> None:
 
 
 def test_tal_loss_by_hand() -> None:
-    """One level of 2 x 2 cells, class scores 1/2; only the first cell lies in the box."""
+    """On one level of 2 x 2 cells, class scores are 1/2; only the first cell's point lies in the box."""
     head = TALHead((Level(4, 8),), 1, reg_max=3)
     raw = torch.zeros(1, 13, 2, 2)
     raw[0, [1, 4, 7, 10]] = 30.0  # middle bins: distance 0
     raw[0, [1, 4, 7, 10], 0, 0] = 0.0
-    raw[0, [2, 5, 8, 11], 0, 0] = 30.0  # distance 1 cell: the box 16 wide about (4, 4)
+    raw[0, [2, 5, 8, 11], 0, 0] = 30.0  # distance 1 cell: a box with sides of 16 around (4, 4)
     loss = TALLoss(head, overlap="iou", min_side=1.0)
     found = loss([raw], [target([[-4, -4, 11.5, 12]], [0])], (16, 16))
     overlap = 15.5 / 16
-    # the sum of target scores is below 1, so nothing is divided by it
+    # the sum of target scores is below 1, so the losses are not divided by it
     assert found["class"].item() == pytest.approx(0.5 * 4 * math.log(2), rel=1e-4)
-    # three sides lie on the bin; the right one 7.5 / 8 of the way from bin 1, which has probability exp(-30)
+    # three sides lie on a bin; the right one 7.5 / 8 of the way from bin 1, of probability exp(-30), to bin 2
     assert found["dfl"].item() == pytest.approx(1.5 * overlap * (0.5 / 8 * 30) / 4, rel=1e-4)
     aspect = 4 / math.pi**2 * (math.atan(15.5 / 16) - math.atan(1)) ** 2
     ciou = overlap - 0.25**2 / (16**2 + 16**2) - aspect**2 / (1 - overlap + aspect)
@@ -223,7 +223,7 @@ def test_tal_loss_by_hand() -> None:
 
 
 def choices(literal: object) -> str:
-    """A pattern of the end of the message that lists the choices of a Literal type."""
+    """Return a pattern for the end of a message, which lists the choices of a Literal type."""
     return re.escape(f"expected one of {list(get_args(literal))}")
 
 
@@ -256,7 +256,7 @@ def test_wrong_values_are_refused(build: Callable[[], object], message: str) -> 
 
 
 @each_family
-def test_loss_and_decode_hold_no_parameters_and_follow_a_copy(family: Family) -> None:
+def test_loss_and_decode_have_no_parameters_and_use_the_head_of_a_copy(family: Family) -> None:
     class Task(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -275,7 +275,7 @@ def test_loss_and_decode_hold_no_parameters_and_follow_a_copy(family: Family) ->
 
 
 def yolov5_raw(head: YOLOv5Head, box: list[float], label: int) -> list[Tensor]:
-    """Raw maps of a 64 x 64 image in which one prediction, second anchor of stride 16, tells the box."""
+    """Return maps of a 64 x 64 image in which one prediction (second anchor of stride 16) encodes the box."""
     raw = [torch.full((1, 3, 5 + 3, 64 // s, 64 // s), -20.0) for s in (8, 16, 32)]
     x, y = (box[0] + box[2]) / 32, (box[1] + box[3]) / 32
     shift = torch.tensor([(x % 1 + 0.5) / 2, (y % 1 + 0.5) / 2])
@@ -289,7 +289,10 @@ def yolov5_raw(head: YOLOv5Head, box: list[float], label: int) -> list[Tensor]:
 def tal_raw(
     box: list[float], label: int, *, score: float = 0.8, cell: tuple[int, int] = (0, 0)
 ) -> list[Tensor]:
-    """Raw maps of a 64 x 64 image in which the cell (row, column) of stride 8 tells the box; bins from -1."""
+    """Return raw maps of a 64 x 64 image in which one cell (row, column) of stride 8 encodes the box.
+
+    The first bin is a distance of -1 cell.
+    """
     raw = [torch.full((1, 64 + 3, 64 // s, 64 // s), -20.0) for s in (8, 16, 32)]
     row, column = cell
     x, y = 8 * column + 4, 8 * row + 4
@@ -316,7 +319,7 @@ def test_yolov5_decodes_what_was_encoded() -> None:
 
 @pytest.mark.parametrize("box", [[20.0, 21, 50, 40], [6.0, 6, 10, 10], [8.0, 14, 11, 17]])
 def test_tal_decodes_what_was_encoded_even_between_cell_centres(box: list[float]) -> None:
-    """The points of stride 8 are 4, 12, 20: none lies in the two tiny boxes, whose distances are negative."""
+    """The points of stride 8 are 4, 12, 20: none lies in the two tiny boxes, so distances may be negative."""
     cell = (int(box[1] // 8), int(box[0] // 8))
     (found,) = TALDecode(TALHead(TINY, 3), score_threshold=0.1)(tal_raw(box, 1, cell=cell), (64, 64))
     torch.testing.assert_close(found["boxes"], torch.tensor([box]), rtol=0, atol=1e-3)
@@ -348,7 +351,7 @@ def test_suppression_is_class_wise() -> None:
     assert detect(1) == [0, 1]
 
 
-def test_a_box_carries_several_classes_only_if_asked() -> None:
+def test_a_box_has_several_classes_only_if_asked_for() -> None:
     raw = overlay(tal_raw([2, 2, 9, 9], 0), tal_raw([2, 2, 9, 9], 2, score=0.5))
     head = TALHead(TINY, 3)
     for multi_label, labels in ((True, [0, 2]), (False, [0])):
@@ -357,7 +360,7 @@ def test_a_box_carries_several_classes_only_if_asked() -> None:
 
 
 @each_family
-def test_decoding_nothing_gives_empty_detections(family: Family) -> None:
+def test_decoding_nothing_returns_empty_detections(family: Family) -> None:
     head = family.head(TINY, 3)
     found = family.decode(head, score_threshold=1.0)(head(features_for(TINY, 2, (64, 64))), (64, 64))
     assert [tuple(one["boxes"].shape) for one in found] == [(0, 4), (0, 4)]
@@ -397,7 +400,7 @@ def test_anchors_fit_boxes_of_few_sizes(sizes: list[list[float]]) -> None:
 
 
 @pytest.mark.parametrize("boxes", [torch.zeros(0, 2), torch.full((8, 2), 20.0), torch.zeros(30, 2)])
-def test_with_too_few_boxes_anchors_stay(boxes: Tensor, caplog: pytest.LogCaptureFixture) -> None:
+def test_too_few_boxes_leave_the_anchors_unchanged(boxes: Tensor, caplog: pytest.LogCaptureFixture) -> None:
     head = YOLOv5Head(TINY, 3)
     with caplog.at_level(logging.WARNING):
         head.fit_to(boxes)
@@ -405,7 +408,7 @@ def test_with_too_few_boxes_anchors_stay(boxes: Tensor, caplog: pytest.LogCaptur
     torch.testing.assert_close(head.anchors, torch.tensor(COCO_ANCHORS, dtype=torch.float32))
 
 
-def test_the_loss_sees_fitted_anchors() -> None:
+def test_the_loss_uses_fitted_anchors() -> None:
     head = YOLOv5Head(TINY, 3)
     loss = YOLOv5Loss(head)
     raw = [torch.zeros(4, 24, 64 // s, 64 // s) for s in (8, 16, 32)]
@@ -443,7 +446,7 @@ def coloured_boxes() -> Tensor:
 
 @each_family
 def test_a_head_learns_one_batch(family: Family) -> None:
-    """Boxes of 4 to 32 pixels, one of them between the cell centres, and an image without any."""
+    """The batch has boxes of 4 to 32 pixels, one of them between cell centres, and an image without boxes."""
     torch.manual_seed(0)
     backbone, head = Backbone(), family.head(TINY, 3)
     if isinstance(head, FitsToBoxes):

@@ -1,4 +1,4 @@
-"""The house rules that a machine can hold: who may import whom, and what may be called what."""
+"""House rules that can be checked automatically: permitted imports and module names."""
 
 import ast
 import subprocess
@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "gffpn"
 FILES = sorted(SOURCE.rglob("*.py"))
 SIMULATOR = sorted((SOURCE.parent / "tinyindus").rglob("*.py"))
 
-# a room or file of src/gffpn and its rank; imports go to a smaller rank or stay inside the room
+# rank of each package or module of src/gffpn (a room); imports go to a lower rank or stay inside the room
 RANKS = {
     "pyramid": 0,
     "boxes": 0,
@@ -40,7 +40,7 @@ RANKS = {
     "build": 6,
     "suite": 7,
     "deploy": 8,
-    "benchmark": 9,  # it times ONNX files and finished runs, which deploy knows
+    "benchmark": 9,  # it times ONNX files and finished runs, which deploy reads
     "verbs": 10,
     "__main__": 11,
 }
@@ -79,12 +79,12 @@ def imports_of(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            assert node.level == 0, f"{path}: imports are absolute"
+            assert node.level == 0, f"{path}: imports must be absolute"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
-def test_imports_go_down(path: Path) -> None:
+def test_imports_go_to_lower_ranks(path: Path) -> None:
     module = module_of(path)
     room = module.split(".")[0]
     if module == "__init__":
@@ -100,13 +100,13 @@ def test_imports_go_down(path: Path) -> None:
             assert module in allowed or room in allowed, f"{module} imports {top}"
 
 
-def test_the_simulator_knows_nothing_of_the_suite() -> None:
+def test_the_simulator_is_independent_of_the_suite() -> None:
     for path in SIMULATOR:
         assert not [name for name in imports_of(path) if name.partition(".")[0] in ("gffpn", "torch")]
 
 
 @pytest.mark.parametrize("room", [*(f"gffpn.{room}" for room in WITHOUT_TORCH), "tinyindus"])
-def test_a_room_without_torch_loads_none(room: str) -> None:
+def test_rooms_without_torch_do_not_import_it(room: str) -> None:
     base = SOURCE.parent / room.replace(".", "/")
     paths = sorted(base.rglob("*.py")) if base.is_dir() else [base.with_suffix(".py")]
     modules = [
@@ -126,10 +126,10 @@ def test_no_neck_imports_another(path: Path) -> None:
     assert not [name for name in others if path.parent.name == "necks" or not name.startswith(f"{own}.")]
 
 
-def test_names_say_something() -> None:
+def test_module_names_are_specific() -> None:
     vague = {"utils", "util", "common", "helpers", "helper", "misc"}
     assert not [path for path in [*FILES, *SIMULATOR] if path.stem in vague]
 
 
-def test_packages_import_nothing() -> None:
+def test_init_files_import_nothing() -> None:
     assert not [path for path in FILES if path.name == "__init__.py" and list(imports_of(path))]

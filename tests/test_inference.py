@@ -1,4 +1,4 @@
-"""Is the inference form the same function, and never dearer?"""
+"""Does the inference form compute the same function, and never cost more?"""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ IMAGES = (2, 3, 128, 192)
 
 
 def lived_in(module: nn.Module) -> nn.Module:
-    """Norms as after a training: no scale is 1, no shift is 0."""
+    """Change the norms of `module` as training does, so that no scale is 1 and no shift is 0."""
     generator = torch.Generator().manual_seed(1)
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
@@ -50,8 +50,8 @@ def test_necks(neck: str) -> None:
     )
 
 
-def test_norms_that_were_synchronised_fold() -> None:
-    """After a training over several GPUs Lightning leaves a class of its own in the norms' place."""
+def test_formerly_synchronised_norms_are_folded() -> None:
+    """After training on several GPUs, Lightning leaves norms of its own class in place of BatchNorm2d."""
     norms = TorchSyncBatchNorm()
     module = norms.revert(norms.apply(lived_in(ConvBNAct(3, 4)))).eval()
     assert not isinstance(module.norm, nn.BatchNorm2d)
@@ -77,8 +77,8 @@ def test_backbones(backbone: str) -> None:
     assert_same_function(lived_in(build("backbone", backbone)), torch.rand(IMAGES))
 
 
-def test_a_fold_by_hand() -> None:
-    """Scale 3 / sqrt(8 + 1) = 1 after the variance, so 2 x + 5 becomes (2 x + 5 - 4) x 1 + 7 = 2 x + 8."""
+def test_folding_by_hand() -> None:
+    """The norm scales by 3 / sqrt(8 + 1) = 1, so 2 x + 5 becomes (2 x + 5 - 4) x 1 + 7 = 2 x + 8."""
     row = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1, eps=1.0)).eval()
     conv, norm = row
     conv.weight.data.fill_(2), conv.bias.data.fill_(5)

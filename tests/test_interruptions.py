@@ -1,4 +1,4 @@
-"""Nothing is lost: kills, torn files, a full disk, a dead W&B, a loss that is no number, two at once."""
+"""Recovery without loss from kills, damaged files, a full disk, W&B failures, NaN losses, parallel sweeps."""
 
 import errno
 import json
@@ -31,7 +31,7 @@ FPN = ["neck=fpn", "logger.wandb=off"]
 
 @pytest.fixture
 def plain(tiny: list[str]) -> list[str]:
-    """Return overrides of one run of FPN."""
+    """Return overrides for one run of FPN."""
     return [*tiny, *FPN]
 
 
@@ -42,13 +42,13 @@ def original(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFold
 
 @pytest.fixture
 def finished(original: RunFolder, tmp_path: Path) -> RunFolder:
-    """Copy the finished run of `plain` to where `plain` finds it."""
+    """Copy the finished run of `plain` to the folder in which `plain` looks for it."""
     return RunFolder(shutil.copytree(original.path, tmp_path / "runs" / original.path.name))
 
 
 @pytest.fixture
 def two_runs(tiny: list[str]) -> list[str]:
-    """Overrides of a sweep of two runs on a CPU in fp32, with the folder of its runs left open."""
+    """Return overrides for a sweep of two runs on a CPU in fp32, without `paths.runs`."""
     kept = [o for o in tiny if not o.startswith(("paths.runs", "loader.workers", "trainer.max_epochs"))]
     engine = ["trainer.accelerator=cpu", "trainer.precision=32-true", "loader.workers=2"]
     return [*kept, *engine, "neck=fpn,panet", "trainer.max_epochs=3", "logger.wandb=off"]
@@ -62,12 +62,12 @@ def test_a_sweep_killed_while_it_writes_a_checkpoint_loses_nothing(
     assert whole.returncode == 0, whole.stderr
     expected = figures(tmp_path / "uninterrupted")
     assert len(expected) == 2
-    told = try_moment(tmp_path, "while_a_checkpoint_is_written", two_runs, expected)
-    assert "goes on with epoch 3" in told
+    report = try_moment(tmp_path, "while_a_checkpoint_is_written", two_runs, expected)
+    assert "continues with epoch 3" in report
 
 
 @pytest.mark.slow
-def test_a_torn_metrics_file_is_no_finished_run(plain: list[str], finished: RunFolder) -> None:
+def test_a_run_with_a_truncated_metrics_file_is_not_finished(plain: list[str], finished: RunFolder) -> None:
     folder = finished
     first = folder.metrics.read_text()
     folder.metrics.write_text(first[: len(first) // 2])
@@ -79,7 +79,7 @@ def test_a_torn_metrics_file_is_no_finished_run(plain: list[str], finished: RunF
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
-def test_a_torn_checkpoint_is_not_gone_on_from(
+def test_a_damaged_checkpoint_restarts_the_run(
     plain: list[str], finished: RunFolder, name: str, capsys: pytest.CaptureFixture
 ) -> None:
     folder = finished
@@ -89,14 +89,14 @@ def test_a_torn_checkpoint_is_not_gone_on_from(
     torn.write_bytes(torn.read_bytes()[:-1000])
     (folder.checkpoints / ".last.ckpt.123").write_bytes(b"of a killed process")
     again = run_tiny(plain)
-    told = capsys.readouterr().out
-    assert f"{name} damaged; restarting this run" in told
-    assert "epoch 1/2" in told
+    output = capsys.readouterr().out
+    assert f"{name} damaged; restarting this run" in output
+    assert "epoch 1/2" in output
     assert {path.name for path in again.checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
     assert again.read_metrics()["test/mAP50_95"] == first["test/mAP50_95"]
 
 
-def test_a_last_checkpoint_without_its_best_is_not_gone_on_from(finished: RunFolder) -> None:
+def test_a_last_checkpoint_without_its_best_is_dropped(finished: RunFolder) -> None:
     folder = finished
     folder.metrics.unlink()
     (folder.checkpoints / "best.ckpt").unlink()
@@ -104,7 +104,7 @@ def test_a_last_checkpoint_without_its_best_is_not_gone_on_from(finished: RunFol
     assert folder.last_checkpoint is None
 
 
-def test_bytes_that_are_no_archive_are_torn(tmp_path: Path) -> None:
+def test_a_checkpoint_that_is_not_an_archive_is_dropped(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     path = folder.checkpoints / "last.ckpt"
     WholeCheckpoints().save_checkpoint({"epoch": 1}, path)
@@ -116,12 +116,12 @@ def test_bytes_that_are_no_archive_are_torn(tmp_path: Path) -> None:
         path.write_bytes(spoilt)
         (folder.checkpoints / "best.ckpt").write_bytes(whole)
         dropped.append(folder.drop_torn_checkpoints())
-    # a byte that no reader looks at (a date, padding) may be another
+    # a change of a byte that is never read (a date, padding) does no harm
     assert dropped[0] == ["last.ckpt"]
     assert all(names in ([], ["last.ckpt"]) for names in dropped)
 
 
-def test_a_folder_that_moved_keeps_its_best_epoch(tmp_path: Path) -> None:
+def test_a_moved_folder_keeps_its_best_epoch(tmp_path: Path) -> None:
     old = MovableCheckpoint(tmp_path / "old", "best", monitor="val/mAP50", mode="max")
     old.best_model_score = torch.tensor(0.5)
     old.best_model_path = old.kth_best_model_path = f"{tmp_path}/old/best.ckpt"
@@ -133,7 +133,7 @@ def test_a_folder_that_moved_keeps_its_best_epoch(tmp_path: Path) -> None:
     assert list(new.best_k_models) == [f"{tmp_path}/new/best.ckpt"]
 
 
-def test_a_flipped_byte_is_found(tmp_path: Path) -> None:
+def test_a_flipped_bit_is_detected(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     path = folder.checkpoints / "last.ckpt"
     for name in ("best.ckpt", "last.ckpt"):
@@ -152,7 +152,7 @@ class Exploit:
         return print, ("executed",)
 
 
-def test_no_checkpoint_runs_code(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_loading_a_checkpoint_never_runs_code(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     path = tmp_path / "last.ckpt"
     torch.save({"state_dict": {}, "callbacks": Exploit()}, path)
     for asked in (None, False, True):
@@ -161,7 +161,7 @@ def test_no_checkpoint_runs_code(tmp_path: Path, capsys: pytest.CaptureFixture) 
     assert "executed" not in capsys.readouterr().out
 
 
-def test_a_file_that_is_not_whole_never_takes_the_place_of_one_that_is(tmp_path: Path) -> None:
+def test_an_incomplete_file_never_replaces_a_complete_one(tmp_path: Path) -> None:
     path = tmp_path / "metrics.json"
     path.write_text("old")
 
@@ -179,14 +179,14 @@ def test_a_file_that_is_not_whole_never_takes_the_place_of_one_that_is(tmp_path:
 
 
 @pytest.mark.slow
-def test_a_full_disk_fails_the_run_with_a_word(
+def test_a_full_disk_ends_the_run_with_a_message(
     plain: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     whole, saves = WholeCheckpoints.save_checkpoint, []
 
     def save(self: WholeCheckpoints, checkpoint: dict[str, Any], path: Any, **options: Any) -> None:
         saves.append(path)
-        if len(saves) == 3:  # the second epoch's first
+        if len(saves) == 3:  # the second epoch's first checkpoint
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         whole(self, checkpoint, path, **options)
 
@@ -196,12 +196,12 @@ def test_a_full_disk_fails_the_run_with_a_word(
     assert left.value.code == 1
     assert "Free some space, then repeat the command to continue" in capsys.readouterr().err
     assert run_tiny(plain).status == "finished"
-    told = capsys.readouterr().out
-    assert "Resuming" in told
-    assert "epoch 1/2" not in told
+    output = capsys.readouterr().out
+    assert "Resuming" in output
+    assert "epoch 1/2" not in output
 
 
-def test_a_loss_that_is_no_number_names_the_images(plain: list[str], capsys: pytest.CaptureFixture) -> None:
+def test_a_loss_that_is_nan_names_the_images(plain: list[str], capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit):
         run_tiny([*plain, "optim.lr=1e30", "optim.gradient_clip=null", "optim.warmup_epochs=0"])
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ERROR")]
@@ -237,7 +237,7 @@ def test_the_images_of_every_step_since_the_last_check_are_named() -> None:
     assert "1.png" not in notes
 
 
-def test_a_wandb_that_dies_is_left_alone(
+def test_wandb_is_no_longer_used_after_it_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     calls = []
@@ -252,11 +252,11 @@ def test_a_wandb_that_dies_is_left_alone(
     tracker.log_metrics({"a": 1.0})
     tracker.log_metrics({"a": 2.0})
     assert len(calls) == 1
-    told = capsys.readouterr().err
-    assert told.count("W&B accepts no more data (Connection lost); the run continues without it") == 1
+    output = capsys.readouterr().err
+    assert output.count("W&B accepts no more data (Connection lost); the run continues without it") == 1
 
 
-def test_a_wandb_that_does_not_start_is_offline_or_left_out(
+def test_wandb_that_cannot_start_is_used_offline_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     tried: list[str] = []
@@ -276,7 +276,7 @@ def test_a_wandb_that_does_not_start_is_offline_or_left_out(
     assert "continues without W&B" in capsys.readouterr().err
 
 
-def test_the_second_waits_for_the_first(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_second_user_of_a_lock_waits_for_the_first(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     order = []
 
     def second() -> None:
@@ -294,7 +294,7 @@ def test_the_second_waits_for_the_first(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.slow
-def test_two_sweeps_at_once_make_each_run_once(two_runs: list[str], tmp_path: Path) -> None:
+def test_two_concurrent_sweeps_execute_each_run_once(two_runs: list[str], tmp_path: Path) -> None:
     done: list[Any] = []
     threads = [
         threading.Thread(
@@ -307,23 +307,23 @@ def test_two_sweeps_at_once_make_each_run_once(two_runs: list[str], tmp_path: Pa
     for thread in threads:
         thread.join()
     assert [one.returncode for one in done] == [0, 0], done[0].stderr + done[1].stderr
-    told = "".join(one.stdout + one.stderr for one in done)
-    assert told.count("Running: ") == 2
-    assert told.count("Already finished, skipped") == 2
-    assert told.count("Waiting for the sweep") == 1
+    output = "".join(one.stdout + one.stderr for one in done)
+    assert output.count("Running: ") == 2
+    assert output.count("Already finished, skipped") == 2
+    assert output.count("Waiting for the sweep") == 1
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_a_sweep_and_says_how_to_go_on(two_runs: list[str], tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_sweep_and_says_how_to_continue(two_runs: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "train.py", "-m", *two_runs, "trainer.max_epochs=500"]
-    told = []
+    printed = []
     with subprocess.Popen(
         [*command, f"paths.runs={tmp_path}"], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
         for line in process.stdout:
-            told.append(line)
+            printed.append(line)
             if line.startswith("epoch 2/"):
                 process.send_signal(signal.SIGINT)
     assert process.returncode == 130
-    assert "Interrupted. Repeat the command to continue from the last finished epoch.\n" in told
-    assert told[-1] == "2 of 2 runs are not finished. Repeat the command to run only what is missing.\n"
+    assert "Interrupted. Repeat the command to continue from the last finished epoch.\n" in printed
+    assert printed[-1] == "2 of 2 runs are not finished. Repeat the command to run only what is missing.\n"

@@ -21,7 +21,7 @@ OF_LPAM = {key: value for key, value in PARTS["lpam"].items() if not key.startsw
 
 
 def only(*names: str) -> dict[str, Any]:
-    """Some of LPAM's arguments as conf/neck/gffpn.yaml has them."""
+    """Return the named arguments of LPAM with their values in conf/neck/gffpn.yaml."""
     return {name: OF_LPAM[name] for name in names}
 
 
@@ -53,7 +53,7 @@ def fill(module: nn.Module, value: float) -> None:
 
 
 class Fixed(nn.Module):
-    """Gives the same map whatever it gets."""
+    """A module that returns the same map for every input."""
 
     def __init__(self, value: Tensor) -> None:
         super().__init__()
@@ -88,19 +88,19 @@ def test_conv_is_silu_of_batch_norm_of_conv() -> None:
 @pytest.mark.parametrize(
     ("channels", "width", "expected"), [(64, 0.25, 16), (64, 0.3, 24), (1024, 1.25, 1280)]
 )
-def test_widths_go_to_multiples_of_eight(channels: int, width: float, expected: int) -> None:
+def test_widths_are_rounded_up_to_multiples_of_eight(channels: int, width: float, expected: int) -> None:
     assert scaled_width(channels, width) == expected
 
 
 @pytest.mark.parametrize(
     ("blocks", "depth", "expected"), [(3, 0.33, 1), (9, 0.33, 3), (3, 0.67, 2), (9, 1.33, 12), (1, 0.33, 1)]
 )
-def test_depths_round_and_are_at_least_one(blocks: int, depth: float, expected: int) -> None:
+def test_depths_are_rounded_and_at_least_one(blocks: int, depth: float, expected: int) -> None:
     assert scaled_depth(blocks, depth) == expected
 
 
 @pytest.mark.parametrize("multiple", [0, -1.0, float("nan")])
-def test_multiples_are_positive(multiple: float) -> None:
+def test_multiples_must_be_positive(multiple: float) -> None:
     with pytest.raises(ValueError, match="depth: got"):
         scaled_depth(3, multiple)
     with pytest.raises(ValueError, match="width: got"):
@@ -131,7 +131,7 @@ def test_c3_concatenates_main_then_side() -> None:
     torch.testing.assert_close(block(x), torch.cat((torch.zeros(1, 2, 3, 3), x[:, 2:]), dim=1))
 
 
-def test_sppf_sees_windows_of_1_5_9_and_13_cells() -> None:
+def test_sppf_pools_windows_of_1_5_9_and_13_cells() -> None:
     block = SPPF(2)
     block.reduce, block.merge = nn.Identity(), nn.Identity()
     spike = torch.zeros(1, 1, 17, 17)
@@ -143,7 +143,7 @@ def test_sppf_sees_windows_of_1_5_9_and_13_cells() -> None:
 # resize and the top-down pass
 
 
-def test_upsampling_goes_to_the_size_of_the_lateral() -> None:
+def test_upsampling_returns_the_size_of_the_lateral() -> None:
     x = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
     expected = [[1, 1, 2], [1, 1, 2], [3, 3, 4]]
     assert upsample_to(x, torch.zeros(1, 5, 3, 3))[0, 0].tolist() == expected
@@ -173,14 +173,17 @@ def test_the_larger_parts_come_first() -> None:
 
 @pytest.fixture
 def spike() -> Tensor:
-    """One in the middle of 7 x 7 cells; a 3x3 of dilation r reaches rows and columns 3 - r, 3, 3 + r."""
+    """Return 7 x 7 zeros with a one in the middle.
+
+    A 3x3 convolution of dilation r spreads it to the rows and columns 3 - r, 3 and 3 + r.
+    """
     x = torch.zeros(1, 3, 7, 7)
     x[..., 3, 3] = 1.0
     return x
 
 
 def lsam_of_ones(downsample: str) -> LSAM:
-    """Pointwise weights 2, 3, -1, so that the third branch is shut by its ReLU."""
+    """Return an LSAM of ones, but with pointwise weights 2, 3, -1: the ReLU sets the third branch to zero."""
     module = LSAM(3, downsample=downsample)
     fill(module, 1.0)
     for branch, weight in zip(module.branches, (2.0, 3.0, -1.0), strict=True):
@@ -197,7 +200,7 @@ LSAM_BY_HAND = {
         [[0, 0, 0, 0], [0, 2, 1, 0], [0, 1, 0.5, 0], [0, 0, 0, 0]],
         [[0.75, 0.75, 0.75, 0], [0.75, 0.75, 0.75, 0], [0.75, 0.75, 0.75, 0], [0, 0, 0, 0]],
     ),
-    # rows 0, 2, 4, 6 only: dilation 2 reaches rows 1, 3, 5
+    # stride 2 keeps rows 0, 2, 4, 6; dilation 2 reaches only rows 1, 3, 5
     "stride": ([[0, 0, 0, 0], [0, 2, 2, 0], [0, 2, 2, 0], [0, 0, 0, 0]], [[0] * 4] * 4),
 }
 
@@ -211,7 +214,7 @@ def test_lsam_by_hand(spike: Tensor, downsample: str) -> None:
 
 @pytest.mark.parametrize("downsample", LSAM_BY_HAND)
 @pytest.mark.parametrize("size", [(1, 1), (1, 4), (5, 8)])
-def test_lsam_halves_upwards(downsample: str, size: tuple[int, int]) -> None:
+def test_lsam_halves_sizes_and_rounds_up(downsample: str, size: tuple[int, int]) -> None:
     got = LSAM(4, downsample=downsample)(torch.randn(2, 4, *size)).shape
     assert got == (2, 4, -(-size[0] // 2), -(-size[1] // 2))
 
@@ -224,7 +227,7 @@ def test_lsam_normalises_between_pointwise_and_relu() -> None:
 
 # FCCFM
 
-# channel 1 has mean 2 and max 3, channel 2 mean 1 and max 2
+# channel 1 has mean 2 and max 3; channel 2 has mean 1 and max 2
 TWO_CHANNELS = torch.tensor([[[[1.0, 3.0]], [[0.0, 2.0]]]])
 
 
@@ -233,7 +236,7 @@ def sigmoid(x: float) -> float:
 
 
 def two_channel_correlation() -> ChannelCorrelation:
-    """W_q = W_k = 1, d = 2: Q^T K = G^T G = [[13, 8], [8, 5]]."""
+    """Return a correlation with W_q = W_k = I and d = 2, so that Q^T K = G^T G = [[13, 8], [8, 5]]."""
     module = ChannelCorrelation(2, projection="shared", dim=2)
     nn.init.eye_(module.query.weight)
     nn.init.eye_(module.key.weight)
@@ -246,7 +249,7 @@ def test_attention_by_hand() -> None:
     torch.testing.assert_close(two_channel_correlation()(TWO_CHANNELS), expected)
 
 
-def test_attention_with_a_projection_a_channel_by_hand() -> None:
+def test_attention_with_one_projection_per_channel_by_hand() -> None:
     module = ChannelCorrelation(2, projection="per_channel", dim=1)
     module.query.weight.data = torch.tensor([[1.0], [2.0]])
     module.key.weight.data = torch.tensor([[0.1], [0.2]])
@@ -269,7 +272,7 @@ def test_fccfm_by_hand(mix: str) -> None:
     torch.testing.assert_close(module(TWO_CHANNELS), torch.tensor([[[expected]]]))
 
 
-def test_identity_has_no_projections_and_per_channel_the_papers_count() -> None:
+def test_identity_has_no_projections_and_per_channel_has_the_papers_count() -> None:
     assert parameters(FCCFM(6, 4, mix="identity")) == 24
     assert parameters(FCCFM(6, 4, dim=8)) == 24 + 4 * 8
     assert parameters(FCCFM(6, 4, dim=8, projection="per_channel")) == 24 + 2 * 6 * 8
@@ -294,12 +297,12 @@ def test_both_orders_of_the_product_agree(mix: str, memory_format: torch.memory_
         torch.testing.assert_close(literal, folded)
 
 
-def test_the_cheaper_order_is_taken() -> None:
+def test_the_cheaper_order_is_chosen() -> None:
     assert fccfm.fold_if_cheaper(256, cells=1600)
     assert not fccfm.fold_if_cheaper(1024, cells=400)
 
 
-def test_channels_mix_like_a_1x1_convolution() -> None:
+def test_mixing_channels_equals_a_1x1_convolution() -> None:
     x, matrix = torch.randn(2, 3, 4, 5), torch.randn(1, 7, 3)
     expected = nn.functional.conv2d(x, matrix[0, :, :, None, None])
     for memory_format in (torch.contiguous_format, torch.channels_last):
@@ -374,7 +377,7 @@ def test_guided_stage_by_hand(changes: dict, expected: float) -> None:
     torch.testing.assert_close(got, torch.full((1, 3, 2, 2), expected))
 
 
-def test_the_short_paths_cost_what_they_are() -> None:
+def test_parameters_of_the_short_paths() -> None:
     plain = parameters(GuidedStage(6, 8))
     assert parameters(GuidedStage(6, 8, residual=False)) == plain
     assert parameters(GuidedStage(6, 8, short="lsam")) == plain + 6 * 8
@@ -420,7 +423,7 @@ class TestCatChannels:
 
 
 @pytest.mark.parametrize("side", [8, 7])
-def test_top_down_pass_is_the_same_sum_while_it_learns(side: int) -> None:
+def test_top_down_pass_is_the_same_with_and_without_gradients(side: int) -> None:
     torch.manual_seed(0)
     neck = TopDown([3, 4], [2, 6], [1, 1]).double()
     maps = [torch.randn(2, 3, side, side).double(), torch.randn(2, 4, 4, 4).double()]

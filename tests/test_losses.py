@@ -1,4 +1,4 @@
-"""Are the losses what their papers say, and safe to descend on?"""
+"""Do the losses equal those of their papers, and does descending on them improve a box?"""
 
 import math
 
@@ -11,7 +11,7 @@ SAME = torch.tensor([[2.0, 3, 12, 8]])
 
 
 @pytest.mark.parametrize("name", BOX_LOSSES)
-def test_a_perfect_box_costs_nothing(name: str) -> None:
+def test_the_loss_of_a_perfect_box_is_zero(name: str) -> None:
     assert BOX_LOSSES[name](SAME, SAME).item() == pytest.approx(0, abs=1e-6)
 
 
@@ -27,7 +27,7 @@ def test_descent_moves_a_box_towards_its_target(name: str) -> None:
 
 
 def test_alpha_iou_by_hand() -> None:
-    # IoU 2 / 6, centres 1 apart in a 3 x 2 hull, equal aspect
+    # IoU 2 / 6, centres 1 apart in an enclosing box of 3 x 2, equal aspect ratios
     loss = alpha_iou_loss(torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[1.0, 0, 3, 2]]))
     assert loss.item() == pytest.approx(1 - (1 / 3) ** 3 + (1 / 13) ** 3, abs=1e-6)
 
@@ -39,7 +39,7 @@ def test_distribution_focal_loss_by_hand() -> None:
         assert distribution_focal_loss(logits, torch.tensor(target)).item() == pytest.approx(expected)
 
 
-def test_distribution_focal_loss_holds_targets_within_the_bins() -> None:
+def test_distribution_focal_loss_clips_targets_to_the_bins() -> None:
     logits = torch.randn(2, 5, generator=torch.Generator().manual_seed(0))
     outside = distribution_focal_loss(logits, torch.tensor([-3.0, 9.0]))
     torch.testing.assert_close(outside, distribution_focal_loss(logits, torch.tensor([0.0, 4.0])))

@@ -1,4 +1,4 @@
-"""The same sweep on other engines: joblib, submitit, SLURM's configuration, and several processes a run."""
+"""Does a sweep yield the same results with joblib, submitit or several processes per run; is SLURM set up?"""
 
 import csv
 from pathlib import Path
@@ -26,7 +26,7 @@ DDP = ["trainer=ddp", "trainer.devices=2"]
 
 @pytest.fixture
 def uneven(tiny: list[str], squares: Path, tmp_path: Path) -> list[str]:
-    """Overrides of a sweep over a set whose val and test images two processes cannot share out evenly."""
+    """Return overrides for a sweep whose val and test images two processes cannot divide evenly."""
     (tmp_path / "splits").mkdir()
     for split, count in {"train": 8, "val": 3, "test": 3}.items():
         stems = "".join(f"{split}{k}\n" for k in range(count))
@@ -36,14 +36,14 @@ def uneven(tiny: list[str], squares: Path, tmp_path: Path) -> list[str]:
 
 
 def table(runs: Path) -> list[dict[str, Any]]:
-    """The rows of the sweep's table without folders and times."""
+    """Return the rows of the sweep's table without folders and times."""
     rows = csv.DictReader((runs / "sweeps" / "killed" / "results.csv").read_text().splitlines())
     drop = ("run", "launcher", "minutes", "fps", "latency_", "rounds", "overrides")
     return [{k: v for k, v in row.items() if not k.startswith(drop)} for row in rows]
 
 
 @pytest.mark.slow
-def test_every_launcher_gives_the_same_table(uneven: list[str], tmp_path: Path) -> None:
+def test_every_launcher_writes_the_same_table(uneven: list[str], tmp_path: Path) -> None:
     overrides = [*uneven, "trainer.max_epochs=1"]
     for neck in ("fpn", "panet"):
         run(compose_config([*overrides, f"neck={neck}", f"paths.runs={tmp_path}/here"]))
@@ -62,9 +62,9 @@ def test_every_launcher_gives_the_same_table(uneven: list[str], tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_figures_of_one(uneven: list[str], tmp_path: Path) -> None:
-    """In a sweep, on val and test sets that they cannot share out evenly; no image is counted twice."""
-    # an image a process and step: one process has two steps of val and test, the other has one
+def test_two_processes_yield_the_same_figures_as_one(uneven: list[str], tmp_path: Path) -> None:
+    """No image counts twice in a sweep whose val and test sets the processes cannot divide evenly."""
+    # one image per process and step: one process has two steps of val and test, the other has one
     done = sweep(tmp_path / "runs", [*uneven, *DDP, "neck=fpn", "batch_size=2"])
     assert done.returncode == 0, done.stderr
     assert "self.log" not in done.stderr
@@ -82,8 +82,8 @@ def test_two_processes_give_the_figures_of_one(uneven: list[str], tmp_path: Path
         weights_only=True,
         verbose=False,
     )
-    told = {k: None if v != v else pytest.approx(v, abs=1e-6) for k, v in alone.items()}
-    assert {name: metrics[name] for name in told} == told
+    expected = {k: None if v != v else pytest.approx(v, abs=1e-6) for k, v in alone.items()}
+    assert {name: metrics[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_two_processes_give_the_figures_of_one(uneven: list[str], tmp_path: Path
         ("auto", 1, "cpu", 1),
     ],
 )
-def test_how_many_processes_a_run_has(
+def test_the_number_of_processes_of_a_run(
     devices: Any, num_nodes: int, accelerator: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
@@ -114,7 +114,7 @@ def test_how_many_processes_a_run_has(
         (["trainer=ddp"], {}, False),
     ],
 )
-def test_who_starts_processes(
+def test_which_runs_start_processes(
     overrides: list[str], environment: dict[str, str], starts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in environment.items():
@@ -122,7 +122,7 @@ def test_who_starts_processes(
     assert starts_processes(compose_config(overrides)) is starts
 
 
-def test_slurm_says_how_many_processes_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slurm_sets_the_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert compose_config(["trainer=slurm"]).trainer.devices == 1
     monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "4")
     monkeypatch.setenv("SLURM_NNODES", "2")
@@ -130,7 +130,7 @@ def test_slurm_says_how_many_processes_there_are(monkeypatch: pytest.MonkeyPatch
     assert (trainer.devices, trainer.num_nodes, trainer.strategy) == (4, 2, "ddp")
 
 
-def test_the_slurm_launcher_sends_a_run_again() -> None:
+def test_the_slurm_launcher_resubmits_a_run() -> None:
     config = compose_config(["hydra/launcher=slurm"])
     assert config.hydra.launcher.max_num_timeout > 0
     launcher = instantiate({**config.hydra.launcher, "submitit_folder": "jobs"})
@@ -138,7 +138,7 @@ def test_the_slurm_launcher_sends_a_run_again() -> None:
 
 
 @pytest.mark.slow
-def test_a_machine_without_slurm_is_told_in_one_line(tiny: list[str], tmp_path: Path) -> None:
+def test_a_machine_without_slurm_is_reported_in_one_line(tiny: list[str], tmp_path: Path) -> None:
     done = sweep(tmp_path, [*tiny, "neck=fpn,panet", "hydra/launcher=slurm"])
     assert done.returncode == 2
     assert "ERROR: hydra/launcher=slurm: this machine has no srun" in done.stderr

@@ -1,4 +1,4 @@
-"""Does `python -m gffpn match` find the width at which a neck costs what another one does?"""
+"""Does `python -m gffpn match` find the width at which one neck costs as much as another?"""
 
 import json
 
@@ -17,7 +17,7 @@ SMALL = ["image_size=64"]
 @pytest.mark.slow
 @pytest.mark.parametrize("by", MEASURES)
 @pytest.mark.parametrize(("neck", "knob"), [("panet", "neck.widen"), ("fpn_additive", "neck.out_channels")])
-def test_a_match_is_what_the_override_gives(neck: str, knob: str, by: str) -> None:
+def test_the_override_leads_to_the_matched_cost(neck: str, knob: str, by: str) -> None:
     found = match(neck, "gffpn", by, SMALL, classes=9)
     assert found.close
     assert found.override.startswith(f"{knob}=")
@@ -29,7 +29,7 @@ def test_a_match_is_what_the_override_gives(neck: str, knob: str, by: str) -> No
 
 
 @pytest.mark.slow
-def test_overrides_of_the_neck_are_for_the_one_that_is_matched() -> None:
+def test_overrides_of_the_neck_apply_to_the_one_that_is_matched() -> None:
     plain = match("panet", "gffpn", "params", SMALL, classes=9)
     uniform = match("panet", "gffpn", "params", [*SMALL, "neck.width=uniform"], classes=9)
     assert plain.wanted == uniform.wanted
@@ -37,17 +37,17 @@ def test_overrides_of_the_neck_are_for_the_one_that_is_matched() -> None:
 
 
 @pytest.mark.slow
-def test_the_guided_stages_are_matched_by_their_base() -> None:
+def test_guided_necks_are_matched_by_the_width_of_their_base() -> None:
     assert match("gffpn", "panet", "params", SMALL, classes=9).override.startswith("neck.base.widen=")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("neck", NECKS)
-def test_every_neck_is_matched_or_says_that_it_has_no_width(neck: str) -> None:
-    """With itself, by whatever steps its width allows."""
+def test_every_neck_is_matched_or_reported_to_have_no_width(neck: str) -> None:
+    """Each neck is matched with itself, in the steps that its width allows."""
     node = load("neck", neck, size="n")
     if {"widen", "out_channels"} & {*node, *node.get("base", {})}:
-        # not always exactly: a projection falls away where the input is as wide as the neck
+        # not always an exact match: there is no projection where the input is as wide as the neck
         assert match(neck, neck, "params", SMALL, classes=9).close
         other = match(neck, "gfbifpn", "params", SMALL, classes=9)
         assert neck == "gfbifpn" or other.after.params_neck != other.before.params_neck
@@ -59,9 +59,9 @@ def test_every_neck_is_matched_or_says_that_it_has_no_width(neck: str) -> None:
 @pytest.mark.slow
 def test_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
     main(["match", "neck=panet", "to=gffpn", "--json", *SMALL])
-    told = json.loads(capsys.readouterr().out)
-    assert told["close"]
-    assert told["after"]["params_neck"] == pytest.approx(told["wanted"]["params_neck"], rel=0.02)
+    report = json.loads(capsys.readouterr().out)
+    assert report["close"]
+    assert report["after"]["params_neck"] == pytest.approx(report["wanted"]["params_neck"], rel=0.02)
     main(["match", "neck=panet", "to=gffpn", *SMALL])
     assert "matches neck=gffpn in params" in capsys.readouterr().out
 
@@ -76,7 +76,9 @@ def test_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
         (["neck=panet", "to=gffpn", "neck.depth=much"], "neck.depth: got 'much', expected a number"),
     ],
 )
-def test_wrong_words(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_arguments_are_reported(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as left:
         main(["match", *words])
     assert left.value.code == 2
@@ -84,8 +86,8 @@ def test_wrong_words(words: list[str], message: str, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.slow
-def test_no_width_comes_near(capsys: pytest.CaptureFixture[str]) -> None:
-    """Even at a twentieth of its width (8 channels at least) it has far more than a 1x1 a level."""
+def test_no_width_comes_close_enough(capsys: pytest.CaptureFixture[str]) -> None:
+    """Even at a twentieth of its width (at least 8 channels) the neck is far larger than a 1x1 per level."""
     with pytest.raises(SystemExit) as left:
         main(["match", "neck=gffpn", "to=none", "neck.base.depth=30", *SMALL])
     assert left.value.code == 1

@@ -1,4 +1,4 @@
-"""Is average precision COCO's, by size with every box counted once, and the same however it was gathered?"""
+"""Does average precision equal COCO's, count each box in one size, and not depend on how it is gathered?"""
 
 import math
 import subprocess
@@ -27,7 +27,10 @@ EDGES = (0, 8, 16, 32, 96, 1e5)
 def image(
     index: int, objects: list[list[float]], detections: list[list[float]], scale: float = 1.0
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Objects: x1, y1, x2, y2, label. Detections: the same and a score."""
+    """Return one image's detections and target.
+
+    Rows of `objects` are x1, y1, x2, y2, label; rows of `detections` also have a score.
+    """
     found = torch.tensor(detections).reshape(-1, 6)
     true = torch.tensor(objects).reshape(-1, 5)
     return (
@@ -47,7 +50,7 @@ def metric_of(scene: Batch, **arguments: Any) -> DetectionMetric:
 
 
 def by_hand() -> Batch:
-    """Two images: a hit, a miss, a false alarm, and a hit of IoU 250 / 400 = 0.625."""
+    """Return two images with a hit, a miss, a false alarm, and a hit of IoU 250 / 400 = 0.625."""
     return batch(
         image(
             4,
@@ -59,7 +62,7 @@ def by_hand() -> Batch:
 
 
 def random_scene(seed: int, *, images: int = 12, size: int = 120) -> Batch:
-    """Integer boxes and scores in tenths: many equal scores, equal IoUs, sides that are an edge."""
+    """Return integer boxes and scores in tenths: many scores and IoUs are equal, many sides a bin edge."""
     rng = np.random.default_rng(seed)
 
     def boxes(count: int) -> Tensor:
@@ -92,7 +95,10 @@ def random_scene(seed: int, *, images: int = 12, size: int = 120) -> Batch:
 
 
 def coco_precision(scene: Batch, *, max_detections: int = 100, native: bool = False) -> np.ndarray:
-    """pycocotools' precision (T, R, K, 1 + bins); ranges end just under the edge, as areas are integers."""
+    """Return pycocotools' precision of shape (T, R, K, 1 + bins).
+
+    Size ranges end just below an edge, because areas are integers.
+    """
     annotations: list[dict[str, Any]] = []
     found: list[dict[str, Any]] = []
     for detection, target in zip(*scene, strict=True):
@@ -127,8 +133,8 @@ def coco_mean(precision: np.ndarray) -> float:
     return float(known.mean()) if known.size else math.nan
 
 
-def test_two_images_on_paper() -> None:
-    # in the order of scores: true, false, true (below IoU 0.65), of 3 objects: recall 1/3, 1/3, 2/3
+def test_two_images_by_hand() -> None:
+    # by descending score: true, false, true (below IoU 0.65); recall of 3 objects: 1/3, 1/3, 2/3
     figures = metric_of(by_hand()).compute()
     assert figures["mAP50"] == pytest.approx((34 + 33 * 2 / 3) / 101)
     assert figures["mAP50_95"] == pytest.approx((3 * 56 + 7 * 34) / 1010)
@@ -137,14 +143,14 @@ def test_two_images_on_paper() -> None:
     assert figures["AP50_paper"] == pytest.approx(0.01 * (34 + 22 + 11.22 - 0.5))
 
 
-def test_sizes_on_paper() -> None:
+def test_sizes_by_hand() -> None:
     figures = metric_of(by_hand()).compute()
-    # one of two objects found; the detection of the large object is ignored, or a false alarm after the hit
+    # one of two objects is found; the detection of the large one is ignored, or a false alarm after the hit
     assert figures["AP_8_16"] == pytest.approx(51 / 101)
     # found at 3 of 10 thresholds; the small detections are ignored
     assert figures["AP_16_32"] == pytest.approx(0.3)
     assert [figures[f"n_{size}"] for size in BINS] == [0, 2, 1, 0, 0]
-    # the second image is twice its native size, and its object 10 px there
+    # the second image is enlarged to twice its native size; its object has sides of 10 native px
     assert [figures[f"n_native_{size}"] for size in BINS] == [0, 3, 0, 0, 0]
     assert figures["AP_native_8_16"] == figures["mAP50_95"]
     assert math.isnan(figures["AP_native_16_32"])
@@ -185,8 +191,8 @@ def test_a_box_of_32_by_32_is_counted_once() -> None:
     assert figures["AP_32_96"] == pytest.approx(1.0)
 
 
-def test_float_noise_does_not_choose_the_bin() -> None:
-    # 10 px, 3.2 times enlarged, anywhere in the image; 8 px there and back
+def test_rounding_errors_do_not_change_the_bin() -> None:
+    # anywhere in the image: 10 px enlarged 3.2 times, and 8 px enlarged and scaled back
     corners = torch.rand(200, 2, generator=torch.Generator().manual_seed(0)) * 190
     for side, size in ((10.0, "32_96"), (8.0, "native_8_16")):
         objects = torch.cat([corners, corners + side], dim=1) * 3.2
@@ -208,7 +214,7 @@ def test_integer_weights_equal_repeated_images() -> None:
     detections, targets = random_scene(2)
     rng = np.random.default_rng(1)
     for detection in detections:
-        # among equal scores the order of the copies would matter
+        # distinct scores, because the order of the copies would matter among equal ones
         detection["scores"] = torch.from_numpy(rng.random(len(detection["scores"])))
     matches = metric_of((detections, targets)).matches()
     counts = rng.poisson(1.0, len(targets))
@@ -224,7 +230,7 @@ def test_integer_weights_equal_repeated_images() -> None:
         np.testing.assert_allclose(weighted, average_precision(expected, size=size), atol=1e-12)
 
 
-def test_a_class_whose_images_have_no_weight_is_left_out() -> None:
+def test_a_class_whose_images_have_no_weight_is_nan() -> None:
     matches = metric_of(
         batch(
             image(0, [[0, 0, 9, 9, 0]], [[0, 0, 9, 9, 0, 0.5]]),
@@ -238,7 +244,7 @@ def test_a_class_whose_images_have_no_weight_is_left_out() -> None:
     assert object_counts(matches).tolist() == [1, 1, 0]
 
 
-def test_merged_metrics_are_one() -> None:
+def test_merged_metrics_equal_one_metric() -> None:
     detections, targets = random_scene(3)
     whole = metric_of((detections, targets))
     left, right = metric_of((detections[:5], targets[:5])), metric_of((detections[5:], targets[5:]))
@@ -247,13 +253,13 @@ def test_merged_metrics_are_one() -> None:
 
 
 def gathered_from(*metrics: DetectionMetric) -> Callable[..., list[Tensor]]:
-    """Stands in for the collective call: gives each state of all metrics in turn."""
+    """Return a stand-in for the collective call that returns each state of all metrics in turn."""
     names = metrics[0].metric_state
     states = iter([[dim_zero_cat(getattr(metric, name)) for metric in metrics] for name in names])
     return lambda local, group=None: next(states)
 
 
-def test_gathered_ranks_are_one_and_a_padded_image_counts_once() -> None:
+def test_gathered_ranks_equal_one_metric_and_a_padded_image_counts_once() -> None:
     detections, targets = random_scene(3)
     whole = metric_of((detections, targets))
     first = metric_of((detections[0::2], targets[0::2]))
@@ -270,7 +276,7 @@ def test_an_image_seen_twice_counts_once() -> None:
     assert twice.compute() == pytest.approx(once.compute(), nan_ok=True)
 
 
-def test_the_paper_gives_a_perfect_detector_995() -> None:
+def test_a_perfect_detector_has_995_in_the_papers_metric() -> None:
     objects = [[10.0 * i, 0, 10.0 * i + 9, 9, i % 2] for i in range(20)]
     metric = metric_of(batch(image(0, objects, [[*row, 0.5 + i / 50] for i, row in enumerate(objects)])))
     assert metric.compute()["AP50_paper"] == pytest.approx(0.995)
@@ -278,7 +284,7 @@ def test_the_paper_gives_a_perfect_detector_995() -> None:
     np.testing.assert_allclose(paper_average_precision(metric.matches()), [0.995, 0.995, np.nan])
 
 
-def test_nothing_found_is_zero_and_nothing_to_find_is_unknown() -> None:
+def test_without_detections_ap_is_zero_and_without_objects_nan() -> None:
     missed = metric_of(batch(image(0, [[0, 0, 9, 9, 0]], []), image(1, [], []))).compute()
     assert (missed["mAP50"], missed["AP50_paper"], missed["AP_8_16"]) == (0.0, 0.0, 0.0)
     unknown = metric_of(batch(image(0, [], [[0, 0, 9, 9, 0, 0.9]]), image(1, [], []))).compute()
@@ -293,7 +299,7 @@ def test_false_alarms_on_an_empty_image_count() -> None:
     assert figures["mAP50"] == pytest.approx(0.5)
 
 
-def test_takes_what_a_loader_and_autocast_give() -> None:
+def test_accepts_tensors_from_a_loader_and_from_autocast() -> None:
     detections, targets = by_hand()
     for detection, target in zip(detections, targets, strict=True):
         detection["scores"] = detection["scores"].bfloat16()
@@ -315,16 +321,16 @@ def test_takes_what_a_loader_and_autocast_give() -> None:
         ({"max_detections": 0}, "max_detections: got 0"),
     ],
 )
-def test_wrong_choices_are_told(arguments: dict[str, Any], message: str) -> None:
+def test_wrong_arguments_are_reported(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DetectionMetric(CLASSES, **arguments)
 
 
-def test_an_unknown_size_is_told() -> None:
+def test_an_unknown_size_is_reported() -> None:
     with pytest.raises(ValueError, match=r"size: got 'small', expected one of \['all', '0_8'"):
         average_precision(metric_of(by_hand()).matches(), size="small")
 
 
-def test_a_report_needs_no_torch() -> None:
+def test_average_precision_does_not_import_torch() -> None:
     code = "import sys, gffpn.metrics.average_precision; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

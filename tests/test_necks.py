@@ -1,4 +1,4 @@
-"""Every neck of conf/neck/: a new file there is covered without an edit here."""
+"""Tests of every neck in conf/neck/; a new file there is covered without an edit here."""
 
 import ast
 import copy
@@ -31,7 +31,7 @@ PYRAMIDS = {
     "no_stride_4": (Level(64, 8), Level(128, 16), Level(256, 32)),
 }
 FITTING = (64, 128)
-"""A size that suits every neck: a multiple of 64."""
+"""An image size that every neck accepts: multiples of 64."""
 SIZES = [FITTING, (64, 96), (90, 122), (33, 47), (32, 32)]
 
 
@@ -47,13 +47,16 @@ def features_of(levels: Levels, size: tuple[int, int], *, images: int = 2) -> li
 
 
 def read_by(neck: Neck, levels: Levels, size: tuple[int, int], *, images: int = 2) -> list[Tensor]:
-    """The maps that a neck reads, as a detector hands them over."""
+    """Return the maps that a neck reads, selected as by a detector."""
     features = features_of(levels, size, images=images)
     return [features[i] for i in positions_read(levels, neck)]
 
 
 def outputs_or_refusal(neck: nn.Module, features: list[Tensor]) -> list[Tensor] | str:
-    """A neck with a `size_multiple` refuses other sizes with words; any other error is a bug."""
+    """Return the outputs, or the message with which a neck with a `size_multiple` refuses other sizes.
+
+    Any other error is a bug and is raised.
+    """
     try:
         return neck(features)
     except ValueError as refusal:
@@ -105,7 +108,7 @@ def test_promised_shapes_or_a_clear_error(name: str, pyramid: str) -> None:
         ]
 
 
-def test_inputs_are_left_alone(neck: nn.Module) -> None:
+def test_inputs_are_not_changed(neck: nn.Module) -> None:
     features = read_by(neck, PYRAMIDS["cspdarknet"], FITTING)
     given, before = list(features), [feature.clone() for feature in features]
     neck(features)
@@ -126,9 +129,11 @@ def test_gradients_reach_every_parameter_and_every_level_it_reads(name: str) -> 
         assert feature.grad.abs().sum() > 0, stride
 
 
-@pytest.mark.skipif(precision("auto", "cpu") != "bf16-mixed", reason="no run uses bf16 on this CPU by itself")
-def test_gradients_in_bf16_are_those_in_fp32_nearly(name: str) -> None:
-    """A kernel that reads what was never written once gave GF-FPN random gradients, on maps of 40 cells."""
+@pytest.mark.skipif(
+    precision("auto", "cpu") != "bf16-mixed", reason="runs on this CPU do not use bf16 by default"
+)
+def test_gradients_in_bf16_are_close_to_those_in_fp32(name: str) -> None:
+    """A kernel that read uninitialised memory once gave GF-FPN random gradients, on maps of 40 cells."""
     torch.manual_seed(0)
     levels = PYRAMIDS["cspdarknet"]
     plain = build("neck", name, levels).to(memory_format=torch.channels_last)
@@ -147,13 +152,13 @@ def test_gradients_in_bf16_are_those_in_fp32_nearly(name: str) -> None:
     exact, first, second = (gradients(d) for d in (torch.float32, torch.bfloat16, torch.bfloat16))
     largest = max(float(grad.norm()) for grad in exact.values())
     for key, grad in exact.items():
-        assert torch.equal(first[key], second[key]), f"{key} changes from call to call"
-        # a scalar's gradient is a sum over whole maps, in which rounding errors are all that may be left
+        assert torch.equal(first[key], second[key]), f"{key} differs between two calls"
+        # a scalar's gradient is a sum over whole maps, which may cancel and leave only rounding errors
         if grad.ndim > 1 and grad.norm() > 1e-3 * largest:
             assert (first[key] - grad).norm() < 0.3 * grad.norm(), key
 
 
-def test_in_eval_mode_batch_mates_do_not_matter(neck: nn.Module) -> None:
+def test_in_eval_mode_the_rest_of_the_batch_does_not_matter(neck: nn.Module) -> None:
     features = read_by(neck, PYRAMIDS["cspdarknet"], FITTING, images=3)
     alone = neck([feature[1:2] for feature in features])
     for together, own in zip(neck(features), alone, strict=True):
@@ -177,9 +182,9 @@ def test_channels_last_survives(neck: nn.Module) -> None:
         torch.testing.assert_close(output, plain, atol=1e-4, rtol=1e-4)
 
 
-def test_counts_and_outputs_are_the_recorded_ones(name: str) -> None:
+def test_counts_and_outputs_equal_the_record(name: str) -> None:
     record = json.loads(RECORD.read_text())
-    assert name in record, f"{name} is not in {RECORD.name}: run `make golden` and read the diff"
+    assert name in record, f"{name} is not in {RECORD.name}: run `make golden` and review the diff"
     recorded = record[name]
     output = recorded.pop("output")
     assert count_neck(name) == recorded
@@ -190,12 +195,12 @@ def test_counts_and_outputs_are_the_recorded_ones(name: str) -> None:
         assert figures == pytest.approx(output[stride], rel=1e-3, abs=1e-3 * deviation), f"stride {stride}"
 
 
-def test_the_record_holds_no_neck_that_is_gone() -> None:
+def test_the_record_holds_only_existing_necks() -> None:
     assert set(json.loads(RECORD.read_text())) <= set(NECKS)
 
 
-def test_what_does_not_decay(name: str, neck: nn.Module) -> None:
-    """Norms, biases, fusion scalars and tables of biases; weights of convolutions do."""
+def test_which_parameters_do_not_decay(name: str, neck: nn.Module) -> None:
+    """Norms, biases, fusion scalars and tables of biases do not decay; weights of convolutions do."""
     decaying, kept = ({id(p) for p in group["params"]} for group in decay_groups(neck, 0.1))
     assert len(decaying) + len(kept) == len(list(neck.parameters()))
     for part in neck.modules():
@@ -214,21 +219,21 @@ def test_yaml_lists_every_argument_with_its_default(name: str) -> None:
     keyword_only = {argument.name: argument.default for argument in arguments if argument.kind == 3}
     assert {key for key in config if not key.startswith("_")} == set(keyword_only)
     given = {key: default for key, default in keyword_only.items() if default is not inspect.Parameter.empty}
-    if target.__module__.endswith(f".{name}"):  # another YAML of the same class varies it
+    if target.__module__.endswith(f".{name}"):  # other YAML files of the same class change its defaults
         assert {key: config[key] for key in given} == {
             key: list(value) if isinstance(value, tuple) else value for key, value in given.items()
         }
 
 
 def settings(name: str) -> Iterator[tuple[str, object]]:
-    """The arguments of a neck and of its LPAM, with their values; `lpam.dim` is one of the latter."""
+    """Yield the names and values of the arguments of a neck and of its LPAM, the latter as in `lpam.dim`."""
     node = load("neck", name, size="n")
     for prefix, arguments in (("", node), ("lpam.", node.get("lpam", {}))):
         yield from ((f"{prefix}{key}", value) for key, value in arguments.items() if not key.startswith("_"))
 
 
 def changed(key: str, value: object) -> dict[str, Any]:
-    """The change of one of the `settings`."""
+    """Return the keyword argument of `build` that changes one of the `settings`."""
     *parents, name = key.split(".")
     return {parents[0]: {name: value}} if parents else {name: value}
 
@@ -237,7 +242,7 @@ CHOICES = [(name, key) for name in NECKS for key, value in settings(name) if isi
 
 
 def annotated(name: str, key: str) -> Any:
-    """The type of one of the `settings` in the constructor that takes it."""
+    """Return the type of one of the `settings`, as annotated in the constructor that takes it."""
     node = load("neck", name, size="n")
     *parents, argument = key.split(".")
     constructor = get_class(node[parents[0]]["_target_"] if parents else node["_target_"])
@@ -245,7 +250,7 @@ def annotated(name: str, key: str) -> Any:
 
 
 @pytest.mark.parametrize(("name", "key"), CHOICES)
-def test_a_nonsense_choice_is_answered_by_the_choices_of_its_type(name: str, key: str) -> None:
+def test_the_error_for_a_wrong_choice_lists_the_choices_of_its_type(name: str, key: str) -> None:
     with pytest.raises(InstantiationException) as caught:
         build("neck", name, PYRAMIDS["cspdarknet"], **changed(key, "nonsense"))
     assert isinstance(caught.value.__cause__, ValueError)
@@ -263,7 +268,7 @@ NUMBERS = [
 
 
 @pytest.mark.parametrize(("name", "key"), NUMBERS)
-def test_a_number_that_cannot_be_is_a_value_error(name: str, key: str) -> None:
+def test_an_impossible_number_is_a_value_error(name: str, key: str) -> None:
     with pytest.raises(InstantiationException, match=f"{key.split('.')[-1]}: got -1, expected") as caught:
         build("neck", name, PYRAMIDS["cspdarknet"], **changed(key, -1))
     assert isinstance(caught.value.__cause__, ValueError)
@@ -275,7 +280,7 @@ PUBLISHED = yaml.safe_load((Path(__file__).parent / "published_counts.yaml").rea
 
 
 @pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: row["name"])
-def test_counts_are_those_of_the_reference_implementation(row: dict[str, Any]) -> None:
+def test_counts_equal_those_of_the_reference_implementation(row: dict[str, Any]) -> None:
     levels = tuple(Level(channels, stride) for stride, channels in row["levels"].items())
     side = row.get("image", 640)
     counted = count(
@@ -342,7 +347,7 @@ def test_every_variant_of_gffpn_runs_learns_and_differs(changes: dict[str, Any])
     ("changes", "strides"),
     [({}, (8, 16, 32)), ({"guide": "pyramid"}, (8, 16, 32)), ({"guided": [8, 32]}, (8, 32))],
 )
-def test_what_guides_and_what_is_guided(changes: dict[str, Any], strides: tuple[int, ...]) -> None:
+def test_guides_and_guided_levels(changes: dict[str, Any], strides: tuple[int, ...]) -> None:
     levels = PYRAMIDS["cspdarknet"]
     neck = build("neck", "gffpn", levels, **changes).eval()
     assert tuple(int(stride) for stride in neck.guided) == strides
@@ -363,8 +368,8 @@ def test_what_guides_and_what_is_guided(changes: dict[str, Any], strides: tuple[
 
 
 @pytest.mark.parametrize("base", [name for name in NECKS if not name.startswith("gf")])
-def test_guided_stages_stand_on_any_neck(base: str) -> None:
-    """Its coarser levels change, and no parameter is idle."""
+def test_guided_stages_work_on_any_neck(base: str) -> None:
+    """The coarser levels of the base neck change, and every parameter has a gradient."""
     levels = PYRAMIDS["cspdarknet"]
     strides = [level.stride for level in build("neck", base, levels).out_levels]
     plain = compose_config(["neck=gffpn", f"neck@neck.base={base}"]).neck
@@ -393,12 +398,12 @@ def test_guided_stages_stand_on_any_neck(base: str) -> None:
         ({"guided": [4, 8]}, r"guided: got \[4, 8\], expected some of"),
     ],
 )
-def test_what_cannot_be_guided(changes: dict[str, Any], words: str) -> None:
+def test_levels_that_cannot_be_guided_are_reported(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(InstantiationException, match=words):
         build("neck", "gffpn", PYRAMIDS["cspdarknet"], **changes)
 
 
-def test_c2_changes_what_is_read_and_given() -> None:
+def test_c2_changes_the_input_and_output_levels() -> None:
     levels = PYRAMIDS["cspdarknet"]
     for kind in ("fpn", "panet", "bifpn"):
         for c2, reads, gives in (
@@ -412,19 +417,19 @@ def test_c2_changes_what_is_read_and_given() -> None:
 
 
 @pytest.mark.parametrize("kind", ["fpn", "panet", "bifpn", "afpn", "none"])
-def test_widths_of_the_lineage(kind: str) -> None:
+def test_output_widths(kind: str) -> None:
     def widths(**changes: object) -> list[int]:
         neck = build("neck", kind, PYRAMIDS["uneven"], **changes).eval()
         return [output.shape[1] for output in neck(read_by(neck, PYRAMIDS["uneven"], FITTING))]
 
     assert widths() == [40, 112, 320]
     assert widths(width="uniform", out_channels=48) == [48, 48, 48]
-    # 46, 128.8 and 368, to even numbers
+    # 46, 128.8 and 368, rounded to even numbers
     assert widths(widen=1.15) == [46, 128, 368]
 
 
-# The paper's table 5: backbone, neck and, a level, one 1x1 convolution to 3 x (5 + 9) channels; size l, 640
-# pixels. The paper has 40.7, 46.2, 46.8 and 41.7 M parameters.
+# The paper's table 5: backbone, neck and one 1x1 convolution per level to 3 x (5 + 9) channels, at size l and
+# 640 pixels. The paper reports 40.7, 46.2, 46.8 and 41.7 M parameters.
 
 TABLE_5 = {
     "fpn": (40_735_230, 98.54),
@@ -459,7 +464,7 @@ def test_counts_of_the_papers_detectors(neck: str) -> None:
     assert round(counted["flops"] / 1e9, 2) == gflops
 
 
-def test_what_the_guided_pass_costs() -> None:
+def test_cost_of_the_guided_pass() -> None:
     fpn, printed = count_whole("fpn")["flops"], count_whole("gffpn")["flops"]
     assert round((printed - fpn) / 1e9, 2) == 9.17
     assert round((count_whole("gffpn", lpam={"product": "cheapest"})["flops"] - fpn) / 1e9, 2) == 8.82
@@ -470,6 +475,6 @@ def test_what_the_guided_pass_costs() -> None:
     assert round(count_whole("gffpn", short="lsam")["params"] / 1e6, 2) == 42.36
 
 
-def test_levels_of_the_record_are_the_backbones() -> None:
+def test_levels_of_the_record_are_those_of_the_backbone() -> None:
     with torch.device("meta"):
         assert CSPDarknet(depth=1.0, width=1.0).out_levels == LEVELS

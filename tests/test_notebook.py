@@ -1,4 +1,4 @@
-"""The notebook runs from top to bottom, with runs and without, and is committed clean."""
+"""Does the notebook run from top to bottom, with and without runs, and is it committed without outputs?"""
 
 import json
 import re
@@ -17,7 +17,7 @@ FIGURES_A_SET = 4
 
 @pytest.fixture
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A kernel of this very interpreter, whatever kernels the machine has; it writes to `tmp_path` only."""
+    """Install a kernel of this interpreter, whatever other kernels exist, that writes only to `tmp_path`."""
     spec = tmp_path / "jupyter" / "kernels" / "python3" / "kernel.json"
     spec.parent.mkdir(parents=True)
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -30,7 +30,7 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def outputs(kernel: str, folder: Path) -> list[nbformat.NotebookNode]:
-    """What the cells put out, run in `folder`; a cell that raises raises here."""
+    """Run the notebook in `folder` and return the outputs of its cells; an error in a cell is raised here."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     resources = {"metadata": {"path": str(folder)}}
     NotebookClient(notebook, kernel_name=kernel, timeout=120, resources=resources).execute()

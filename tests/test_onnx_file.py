@@ -25,7 +25,7 @@ def run(module: nn.Module, images: Tensor, example: Tensor) -> list[np.ndarray]:
 
 
 class OfOneTensor(nn.Module):
-    """A neck whose maps arrive in one row."""
+    """A neck that reads all its maps from one row per image."""
 
     def __init__(self, neck: nn.Module, shapes: list[tuple[int, int, int]]) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class OfOneTensor(nn.Module):
 @pytest.mark.slow
 @pytest.mark.parametrize("neck", NECKS)
 def test_necks(neck: str) -> None:
-    """For another batch than the one that was looked at."""
+    """The exported neck runs with a batch size other than that of the example input."""
     torch.manual_seed(0)
     levels = build("backbone", "cspdarknet").out_levels
     network = build("neck", neck, levels)
@@ -55,7 +55,7 @@ def test_necks(neck: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cells", [(8, 12), (16, 24), (5, 3)])
-def test_adaptive_maxima_of_patches_that_do_not_divide_a_map(cells: tuple[int, int]) -> None:
+def test_adaptive_max_pooling_of_maps_of_any_size(cells: tuple[int, int]) -> None:
     pool = nn.AdaptiveMaxPool2d((8, 6))
     x = torch.randn(3, 2, *cells, generator=torch.Generator().manual_seed(0))
     (got,) = run(pool, x, x[:2])
@@ -63,7 +63,7 @@ def test_adaptive_maxima_of_patches_that_do_not_divide_a_map(cells: tuple[int, i
 
 
 class Given(nn.Module):
-    """A detector that has learnt one answer an image by heart: its first pixels choose it."""
+    """A detector that returns one stored answer per image, chosen by the image's first pixel."""
 
     def __init__(self, boxes: Tensor, scores: Tensor) -> None:
         super().__init__()
@@ -79,7 +79,10 @@ class Reads(Decode[nn.Module]):
 
 
 def answers(boxes: int, classes: int) -> tuple[Tensor, Tensor]:
-    """Of two images: boxes in heaps, many over the edge of 64 x 96 pixels, some without area; scores 0..1."""
+    """Return boxes (2, A, 4) of two images, and scores (2, A, classes) in 0..1.
+
+    Boxes form clusters; many cross the border of 64 x 96 pixels, and some have no area.
+    """
     generator = torch.Generator().manual_seed(1)
 
     def draw(*shape: int) -> Tensor:
@@ -92,7 +95,10 @@ def answers(boxes: int, classes: int) -> tuple[Tensor, Tensor]:
 
 
 def asked(decode: Decode[Any], size: tuple[int, int], detector: nn.Module) -> list[list[dict[str, Tensor]]]:
-    """What PyTorch and what ONNX Runtime find in three images, of which two are alike."""
+    """Return the detections in three images, two of them equal, found in three ways.
+
+    They are `detect` in PyTorch, the file in ONNX Runtime, and the fixed-size `forward` in PyTorch.
+    """
     images = torch.zeros(3, 3, *size, dtype=torch.uint8)
     images[1, 0, 0, 0] = 1
     deployed = Deployed(detector, decode, size).eval()
@@ -124,7 +130,7 @@ def assert_same(ours: list[dict[str, Tensor]], theirs: list[dict[str, Tensor]]) 
         {"score_threshold": 1.0},
     ],
 )
-def test_the_rule_of_suppression_is_the_same(rule: dict[str, Any]) -> None:
+def test_the_suppression_rule_is_the_same(rule: dict[str, Any]) -> None:
     detector = Given(*answers(200, 3))
     ours, theirs, fixed = asked(Reads(detector, **rule), (64, 96), detector)
     assert_same(ours, theirs)
@@ -135,7 +141,7 @@ def test_the_rule_of_suppression_is_the_same(rule: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 def test_suppression_by_hand() -> None:
-    """IoU of the first two is 16 / 20: the worse goes in its own class, and stays in another."""
+    """The first two boxes have IoU 16 / 20: the lower score is removed in its class and kept in another."""
     boxes = torch.tensor([[[0.0, 0, 4, 4], [0, 0, 4, 5], [0, 0, 4, 5], [70, 70, 90, 90], [-4, -4, 2, 2]]])
     scores = torch.tensor([[[0.9, 0], [0.8, 0], [0, 0.7], [0.6, 0], [0.5, 0]]])
     detector = Given(boxes, scores)
@@ -157,11 +163,11 @@ def test_a_file_holds_the_whole_detector(tmp_path: Path) -> None:
     head = instantiate(node["network"], neck.out_levels, 3)
     decode = instantiate({**node["decode"], "score_threshold": 0.01}, head)
     detector = Detector(backbone, neck, head).eval()
-    for part in detector.modules():  # a detector that sees something: unlike images give unlike answers
+    for part in detector.modules():  # larger activations, so that different images have different answers
         if isinstance(part, nn.BatchNorm2d):
             part.running_var.fill_(0.05)
     images = torch.randint(0, 256, (3, 3, 64, 96), dtype=torch.uint8)
-    with torch.no_grad():  # ... that neither saturate nor tie, where rounding would decide
+    with torch.no_grad():  # scores that neither saturate nor tie: rounding would decide their order
         towers = zip(head.box_towers, head.class_towers, detector(images / 255), strict=True)
         for box_tower, class_tower, logits in towers:
             box_tower[-1].weight /= logits[:, :-3].std()
@@ -180,6 +186,6 @@ def test_a_file_holds_the_whole_detector(tmp_path: Path) -> None:
     assert not torch.equal(ours[0]["scores"], ours[1]["scores"])
 
 
-def test_a_missing_library_is_told_with_its_extra() -> None:
+def test_a_missing_library_is_reported_with_its_extra() -> None:
     with pytest.raises(ValueError, match=r"no_such_runtime is not installed; install the extra `export`"):
         required("no_such_runtime")

@@ -1,4 +1,4 @@
-"""A neck that lies outside the repository, in a folder with its YAML, works in every command."""
+"""Does a neck outside the repository, in a folder with its YAML file, work in every command?"""
 
 import csv
 import subprocess
@@ -32,7 +32,7 @@ YAML = "_target_: mine.Mine\nout_channels: 96\n"
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of a user's own: mine.py and conf/neck/mine.yaml."""
+    """Write a user's folder with mine.py and conf/neck/mine.yaml."""
     folder = tmp_path_factory.mktemp("outside")
     (folder / "mine.py").write_text(CODE)
     (folder / "conf" / "neck").mkdir(parents=True)
@@ -55,7 +55,7 @@ def rows(sweep: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def trained(outside: Path, short: list[str]) -> Path:
-    """The run's folder after one `train`."""
+    """Train the neck once and return the run's folder."""
     done = gffpn("train", "--config-dir", "conf", "neck=mine", *short, cwd=outside)
     assert done.returncode == 0, done.stderr
     (metrics,) = (outside / "runs").glob("mine_*_s0_*/metrics.json")
@@ -63,7 +63,9 @@ def trained(outside: Path, short: list[str]) -> Path:
 
 
 @pytest.mark.slow
-def test_a_sweep_trains_it_next_to_ours(outside: Path, short: list[str], trained: Path) -> None:
+def test_a_sweep_trains_it_together_with_a_built_in_neck(
+    outside: Path, short: list[str], trained: Path
+) -> None:
     done = gffpn("train", "-m", "--config-dir", "conf", "neck=mine,fpn", *short, "name=two", cwd=outside)
     assert done.returncode == 0, done.stderr
     both = rows(outside / "runs" / "sweeps" / "two")
@@ -83,7 +85,7 @@ def test_a_sweep_in_two_processes_trains_it(outside: Path, short: list[str]) -> 
 
 
 @pytest.mark.slow
-def test_an_export_constructs_it_where_it_is_allowed(outside: Path, trained: Path) -> None:
+def test_export_constructs_it_only_if_it_is_allowed(outside: Path, trained: Path) -> None:
     refused = gffpn("export", str(trained), "--limit", "2", cwd=outside)
     assert refused.returncode == 2
     (line,) = refused.stderr.splitlines()

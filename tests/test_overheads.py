@@ -1,4 +1,4 @@
-"""Do the benchmarks of evaluation and start-up measure what they say?"""
+"""Do the benchmarks of evaluation and start-up measure what they report?"""
 
 import re
 import subprocess
@@ -13,8 +13,8 @@ from benchmarks.random_set import random_set
 
 def test_three_evaluations_of_a_random_set_agree(capsys: pytest.CaptureFixture[str]) -> None:
     evaluation.main(["--images=40", "--detections=900", "--classes=3", "--rounds=1"])
-    told = capsys.readouterr().out
-    assert told.startswith("40 images, 900 detections, 300 objects, 3 classes")
+    output = capsys.readouterr().out
+    assert output.startswith("40 images, 900 detections, 300 objects, 3 classes")
     scene = random_set(40, 900, 3)
     figures = evaluation.ours(scene, size_edges=evaluation.COCO_EDGES).figures
     for reference in (evaluation.pycocotools(scene), evaluation.faster_coco_eval(scene)):
@@ -23,7 +23,7 @@ def test_three_evaluations_of_a_random_set_agree(capsys: pytest.CaptureFixture[s
     assert min(figures[f"n_{size}"] for size in ("0_32", "32_96", "96_up")) > 20
 
 
-def test_a_difference_of_two_evaluations_is_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_differing_evaluations_exit_with_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "TOLERANCE", -1.0)
     with pytest.raises(SystemExit) as caught:
         evaluation.main(["--images=5", "--detections=30", "--classes=2", "--rounds=1"])
@@ -49,16 +49,16 @@ def test_start_up_is_timed_in_rounds(
     trains = True
     monkeypatch.setattr(startup, "seconds", seconds)
     startup.main(["--rounds=2", "neck=fpn"])
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert len(asked) == 9
-    assert re.search(r"one toy run +10\.00 s, 6\.00 s without the import\n", told)
-    assert re.search(r"further run of a sweep +3\.00 s", told)
+    assert re.search(r"one toy run +10\.00 s, 6\.00 s without the import\n", output)
+    assert re.search(r"further run of a sweep +3\.00 s", output)
     trains = False
     with pytest.raises(RuntimeError, match=r"0 runs in .* are finished, expected 4"):
         startup.one_round(["neck=fpn"])
 
 
-def test_a_command_that_fails_is_no_time() -> None:
+def test_a_failing_command_is_an_error_instead_of_a_time() -> None:
     with pytest.raises(subprocess.CalledProcessError):
         startup.seconds(["-c", "raise SystemExit(3)"])
 
@@ -83,5 +83,5 @@ assert gc.get_freeze_count() == 0
 """
 
 
-def test_only_the_first_import_goes_uncollected() -> None:
+def test_only_the_first_import_runs_without_garbage_collection() -> None:
     subprocess.run([sys.executable, "-c", IMPORTS], check=True)

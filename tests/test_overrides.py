@@ -1,4 +1,4 @@
-"""Is a wrong override one line that tells what is allowed, before anything is read or built?"""
+"""Is a wrong override reported in one line with the allowed values, before anything is read or built?"""
 
 import shutil
 import sys
@@ -28,7 +28,10 @@ Refused = Callable[..., str]
 
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path) -> Refused:
-    """What `python train.py OVERRIDES...` answers: one line, exit code 2, and nothing was begun."""
+    """Return a function that runs `python train.py OVERRIDES...` and returns its one-line error.
+
+    It checks that the exit code is 2 and that nothing was started.
+    """
     from gffpn.suite import train
 
     def answer(*overrides: str) -> str:
@@ -36,10 +39,10 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_
         with pytest.raises(SystemExit) as leaving:
             start(train.main)
         assert leaving.value.code == 2
-        told = capsys.readouterr()
-        (line,) = told.err.splitlines()
+        printed = capsys.readouterr()
+        (line,) = printed.err.splitlines()
         assert line.startswith("ERROR: ")
-        assert told.out == ""
+        assert printed.out == ""
         assert not (tmp_path / "runs").exists()
         return line
 
@@ -47,7 +50,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("neck=fnp", "neck: got 'fnp', expected one of ["),
         ("neck=fnp", "'panet_p2']; did you mean 'fpn'?"),
@@ -84,12 +87,12 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_
         ("data.contrast=high", "data.contrast: got 'high', expected a number or null"),
     ],
 )
-def test_a_wrong_override_is_one_line(refused: Refused, override: str, told: str) -> None:
-    assert told in refused(*override.split())
+def test_a_wrong_override_is_reported_in_one_line(refused: Refused, override: str, message: str) -> None:
+    assert message in refused(*override.split())
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "message"),
     [
         ("-m neck=fpn,fnp", "neck: got 'fnp', expected one of"),
         ("-m neck=fpn batch_size=4,0", "batch_size: got 0"),
@@ -99,8 +102,8 @@ def test_a_wrong_override_is_one_line(refused: Refused, override: str, told: str
         ("experiments=table6 seed=0,x", "seed: got 'x'"),
     ],
 )
-def test_a_sweep_is_refused_before_its_first_job(refused: Refused, overrides: str, told: str) -> None:
-    assert told in refused(*overrides.split())
+def test_a_sweep_is_refused_before_its_first_job(refused: Refused, overrides: str, message: str) -> None:
+    assert message in refused(*overrides.split())
 
 
 def test_a_faulty_data_set_is_refused_once_for_a_whole_sweep(
@@ -120,14 +123,14 @@ def test_a_faulty_data_set_is_refused_once_for_a_whole_sweep(
     with pytest.raises(SystemExit) as leaving:
         start(train.main)
     assert leaving.value.code == 1
-    told = capsys.readouterr()
-    assert told.err.count("1 fault in the data set") == told.err.count("train0.txt, line 1: class 9") == 1
-    assert told.out == ""
+    shown = capsys.readouterr()
+    assert shown.err.count("1 fault in the data set") == shown.err.count("train0.txt, line 1: class 9") == 1
+    assert shown.out == ""
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_verb_answers_alike(capsys: pytest.CaptureFixture) -> None:
-    for arguments, code, told in [
+def test_verbs_report_wrong_overrides_alike(capsys: pytest.CaptureFixture) -> None:
+    for arguments, code, message in [
         (["cost", "neck=fnp"], 2, "ERROR: neck: got 'fnp', expected one of"),
         (["cost", "neck.fusion=multiply"], 2, "ERROR: neck.fusion: got 'multiply', expected one of"),
         (["data", "check", "data=voc", "data.corners=middle"], 2, "ERROR: corners: got 'middle', expected"),
@@ -138,14 +141,14 @@ def test_a_verb_answers_alike(capsys: pytest.CaptureFixture) -> None:
             verbs(arguments)
         assert leaving.value.code == code
         (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith(told)
+        assert line.startswith(message)
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from gffpn.suite import train
 
     def broken(*_: object) -> None:
-        raise ConfigAttributeError("a bug")  # what composing raises, too
+        raise ConfigAttributeError("a bug")  # composing raises this error, too
 
     monkeypatch.setattr("gffpn.suite.run.build_index", broken)
     monkeypatch.setattr(sys, "argv", ["train.py", f"paths.runs={tmp_path}"])
@@ -154,7 +157,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 class Windows(nn.Module):
-    """A neck that takes image sizes of 96 pixels and its multiples only."""
+    """A neck that accepts only image sizes that are multiples of 96 pixels."""
 
     size_multiple = 96
 
@@ -189,20 +192,20 @@ def test_the_nearest_sizes_are_positive() -> None:
 
 
 @pytest.mark.parametrize("neck", sorted(path.stem for path in (CONF / "neck").glob("*.yaml")))
-def test_a_neck_that_takes_certain_sizes_only_says_a_number(neck: str) -> None:
+def test_the_size_multiple_of_a_neck_is_a_positive_integer(neck: str) -> None:
     multiple = getattr(get_class(compose_config([f"neck={neck}"]).neck._target_), "size_multiple", 1)
     assert isinstance(multiple, int)
     assert multiple >= 1
 
 
 @pytest.mark.slow
-def test_every_composition_is_right_as_it_stands() -> None:
+def test_every_configuration_file_composes_and_is_valid() -> None:
     for group in ("neck", "head", "data", "optim", "augment", "size", "backbone"):
         for path in (CONF / group).glob("*.yaml"):
             check(compose_config([f"{group}={path.stem}"]))
 
 
-def test_how_unusual_images_are_met_makes_no_other_run() -> None:
+def test_the_treatment_of_unusual_images_does_not_change_the_run_name() -> None:
     names = {
         run_name(resolved(compose_config(["data=voc", f"data.unusual_images={choice}"])), "data")
         for choice in ("refuse", "convert")
@@ -211,7 +214,7 @@ def test_how_unusual_images_are_met_makes_no_other_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "hint", "right", "told"),
+    ("value", "hint", "right", "description"),
     [
         (1, float, True, "a number"),
         (True, int, False, "a whole number"),
@@ -227,6 +230,6 @@ def test_how_unusual_images_are_met_makes_no_other_run() -> None:
         ("anything", torch.Tensor, True, "a mapping"),
     ],
 )
-def test_yaml_values_and_types(value: object, hint: object, right: bool, told: str) -> None:
+def test_yaml_values_and_types(value: object, hint: object, right: bool, description: str) -> None:
     assert fits(value, hint) is right
-    assert words(hint) == told
+    assert words(hint) == description

@@ -1,4 +1,4 @@
-"""From an index of files to batches: geometry, augmentation, order, cache."""
+"""Tests of the data pipeline from an index of files to batches: geometry, augmentation, order, cache."""
 
 import logging
 import pickle
@@ -41,7 +41,7 @@ def f32(*rows: tuple[float, ...]) -> np.ndarray:
 
 @pytest.fixture
 def records(tmp_path: Path) -> tuple[ImageRecord, ...]:
-    """Twelve black images of 60 x 50 (width x height) with one white rectangle each."""
+    """Write twelve black images of 60 x 50 pixels (width x height) with one white rectangle each."""
     rng = np.random.default_rng(0)
     made = []
     for number in range(12):
@@ -95,14 +95,14 @@ def same(one: list[dict], other: list[dict]) -> bool:
 
 
 class TestStreams:
-    def test_seed_is_the_same_everywhere_and_tells_parts_apart(self) -> None:
+    def test_seed_is_the_same_everywhere_and_distinguishes_parts(self) -> None:
         assert derive_seed(0, "order", 3) == 8528472876404421465  # sha256sum
         assert derive_seed(np.int64(0), "order", 3) == derive_seed(0, "order", 3)
         names = [(0,), ("0",), (1,), (0, "a"), ("a", 0), ("a", "b"), ("ab",), (1, 2), (12,), (2, 1)]
         assert len({derive_seed(*name) for name in names}) == len(names)
         assert numpy_stream(1, "x").random() == numpy_stream(1, "x").random()
 
-    def test_torch_stream_leaves_the_generator_where_it_was(self) -> None:
+    def test_torch_stream_restores_the_generator(self) -> None:
         before = torch.get_rng_state()
         with torch_stream(0, "neck"):
             first = torch.rand(3)
@@ -133,7 +133,7 @@ class TestGeometry:
         source = Source(pixels, f32((2, 4, 10, 8), (15, 15, 18, 18)), np.array([1, 2]))
         canvas = blank((32, 32))
         got = paste(canvas, source, Span(0, 10, 4, 24), Span(5, 15, 0, 20), BoxRule(2.0, 0.1))
-        # the first box is cut at the left: x 2..10 is -6..10 on the canvas, y 4..8 is 12..20
+        # the left of the first box is cut off: x 2..10 is -6..10 on the canvas, y 4..8 is 12..20
         np.testing.assert_allclose(got.boxes, f32((0, 12, 10, 20)))
         assert got.labels.tolist() == [1]
         assert got.lost_boxes == 1
@@ -146,7 +146,7 @@ class TestGeometry:
         before = f32((0, 0, 10, 10), (0, 0, 10, 10), (0, 0, 10, 1), (0, 0, 10, 1), (0, 0, 3, 3))
         moved = f32((-9.5, 0, 0.5, 10), (-8, 0, 2, 10), (0, 0, 10, 1), (0, 0, 5, 0.5), (0, 0, 1.5, 1.5))
         clipped = moved.clip(0, 64)
-        # 0.5 px left; 2 px and a fifth left; thin before; thin and shrunk; shrunk below 2 px
+        # 0.5 px remains; 2 px and a fifth remain; thin already before; thin and shrunk; shrunk below 2 px
         assert BoxRule(2.0, 0.1).keeps(before, moved, clipped).tolist() == [False, True, True, False, False]
         assert BoxRule(2.0, 0.25).keeps(before, moved, clipped).tolist()[1] is False
 
@@ -170,7 +170,7 @@ class TestGeometry:
 
 class TestAugmentation:
     @pytest.mark.parametrize("mosaic", [0.0, 1.0])
-    def test_boxes_go_with_the_pixels(self, records: tuple[ImageRecord, ...], mosaic: float) -> None:
+    def test_boxes_move_with_the_pixels(self, records: tuple[ImageRecord, ...], mosaic: float) -> None:
         images = ImageCache(records, Path("unused"), image_size=(96, 128), mode="ram")
         augment = Augment(mosaic=mosaic, **BUSY)
         dataset = DetectionDataset(records, images, image_size=(96, 128), augment=augment, max_epochs=99)
@@ -192,7 +192,7 @@ class TestAugmentation:
             assert len(target["boxes"]) + target["lost_boxes"] == (4 if mosaic else 1)
         assert seen >= 15
 
-    def test_nothing_asked_is_nothing_done(self, records: tuple[ImageRecord, ...]) -> None:
+    def test_default_augmentation_changes_nothing(self, records: tuple[ImageRecord, ...]) -> None:
         images = ImageCache(records, Path("unused"), image_size=SIZE, mode="ram")
         plain = DetectionDataset(records, images, image_size=SIZE)
         idle = DetectionDataset(records, images, image_size=SIZE, augment=Augment())
@@ -226,7 +226,7 @@ class TestAugmentation:
 
 
 class TestOrder:
-    def test_training_order_is_new_each_epoch_and_repeatable(self) -> None:
+    def test_training_order_changes_with_the_epoch_and_is_reproducible(self) -> None:
         sampler = EpochSampler(20, seed=1, shuffle=True)
         first = list(sampler)
         assert list(sampler) == first
@@ -250,7 +250,7 @@ class TestOrder:
 
 
 class TestBatches:
-    def test_same_batches_whatever_the_workers(self, index: DataIndex, tmp_path: Path) -> None:
+    def test_batches_do_not_depend_on_the_workers(self, index: DataIndex, tmp_path: Path) -> None:
         runs = []
         for workers in (0, 2):
             data = data_of(index, tmp_path, workers=workers)
@@ -264,7 +264,7 @@ class TestBatches:
         assert same(here[1], here[2])
         assert not same(here[0], here[1])
 
-    def test_form(self, index: DataIndex, tmp_path: Path) -> None:
+    def test_format_of_a_batch(self, index: DataIndex, tmp_path: Path) -> None:
         data = data_of(index, tmp_path, batch_size=2)
         data.setup()
         sizes = [len(batch["images"]) for batch in data.train_dataloader()]
@@ -290,7 +290,7 @@ class TestBatches:
             assert batch["lost_boxes"] == sum(len(target["boxes"]) == 0 for target in batch["targets"])
         assert sum(batch["lost_boxes"] for batch in batches) > 0
 
-    def test_targets_travel_as_arrays(self) -> None:
+    def test_targets_are_pickled_as_arrays(self) -> None:
         facts = {"scale": 0.5, "lost_boxes": 2, "sources": (4, 1)}
         sent = Targets(
             {"boxes": torch.rand(n, 4), "labels": torch.arange(n), "image_index": n, **facts}
@@ -310,8 +310,8 @@ class TestBatches:
         sides = torch.from_numpy(native[:, 2:] - native[:, :2])
         torch.testing.assert_close(data_of(index, tmp_path).boxes_wh(), sides * (64 / 60))
 
-    @pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning")  # Lightning's
-    def test_lightning_tells_the_epoch(self, index: DataIndex, tmp_path: Path) -> None:
+    @pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning")  # raised in Lightning
+    def test_lightning_sets_the_epoch(self, index: DataIndex, tmp_path: Path) -> None:
         class Listener(L.LightningModule):
             automatic_optimization = False
 
@@ -356,7 +356,7 @@ class TestCache:
         assert [np.unique(image[channel, :32]).tolist() for channel in range(3)] == [[255], [0], [255]]
         assert np.unique(image[:, 32:]).tolist() == [114]
 
-    def test_modes_give_the_same(self, records: tuple[ImageRecord, ...], tmp_path: Path) -> None:
+    def test_modes_return_the_same_pixels(self, records: tuple[ImageRecord, ...], tmp_path: Path) -> None:
         disk, ram, none = (
             ImageCache(records, tmp_path / "c", image_size=SIZE, mode=mode)
             for mode in ("disk", "ram", "none")
@@ -370,7 +370,7 @@ class TestCache:
         assert len(pickle.dumps(disk)) < 30_000
         np.testing.assert_array_equal(copy[3], disk[3])
 
-    def test_second_opening_decodes_nothing(self, records: tuple[ImageRecord, ...], tmp_path: Path) -> None:
+    def test_a_second_opening_decodes_nothing(self, records: tuple[ImageRecord, ...], tmp_path: Path) -> None:
         read: list[Path] = []
 
         def counted(path: Path) -> np.ndarray:
@@ -384,13 +384,13 @@ class TestCache:
         np.testing.assert_array_equal(first[5], second[5])
         assert sorted(file.name for file in first.folder.iterdir()) == ["images.json", "images.npy", "lock"]
 
-        Image.new("RGB", (60, 50), (9, 9, 9)).save(records[0].path)  # another image of the same name
+        Image.new("RGB", (60, 50), (9, 9, 9)).save(records[0].path)  # another image with the same name
         third = ImageCache(records, tmp_path / "c", image_size=SIZE, read=counted)
         assert len(read) == 2 * len(records)
         assert third[0][0, 0, 0] == 9
 
     @pytest.mark.parametrize("harm", ["truncated", "unannounced"])
-    def test_half_a_file_is_built_again(
+    def test_an_incomplete_file_is_rebuilt(
         self, records: tuple[ImageRecord, ...], tmp_path: Path, harm: str
     ) -> None:
         whole = ImageCache(records, tmp_path / "c", image_size=SIZE)
@@ -417,13 +417,15 @@ class TestCache:
             ImageCache(records, tmp_path / "c", image_size=SIZE, read=broken)
         assert [file.name for file in tmp_path.glob("c-*/*")] == ["lock"]
 
-    def test_an_image_of_another_size(self, records: tuple[ImageRecord, ...], tmp_path: Path) -> None:
+    def test_an_image_of_another_size_is_refused(
+        self, records: tuple[ImageRecord, ...], tmp_path: Path
+    ) -> None:
         wider = ImageRecord(records[0].path, "x", 50, 61, records[0].boxes, records[0].labels)
         with pytest.raises(DataError, match=r"0\.png: .*expected \(50, 61, 3\)"):
             ImageCache([wider], tmp_path / "c", image_size=SIZE)
 
     @pytest.mark.parametrize("fault", ["full before", "full while writing"])
-    def test_a_full_disk_is_told_and_survived(
+    def test_a_full_disk_is_reported_and_survived(
         self,
         records: tuple[ImageRecord, ...],
         tmp_path: Path,
@@ -447,6 +449,6 @@ class TestCache:
         expected = ImageCache(records, tmp_path / "c", image_size=SIZE, mode="ram")
         np.testing.assert_array_equal(images[4], expected[4])
 
-    def test_unknown_mode(self, records: tuple[ImageRecord, ...], tmp_path: Path) -> None:
+    def test_an_unknown_mode_is_refused(self, records: tuple[ImageRecord, ...], tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"cache: got 'tape', expected one of \['disk', 'ram', 'none'\]"):
             ImageCache(records, tmp_path / "c", image_size=SIZE, mode="tape")

@@ -1,4 +1,4 @@
-"""Is each fault of a data set refused by its name and its file, and dropped where that is asked for?"""
+"""Is each fault of a data set refused with its kind and its file, and dropped under `on_error=skip`?"""
 
 import json
 import logging
@@ -67,7 +67,7 @@ def b_box(**values: Any) -> Callable[[Path], None]:
 
 
 FORGIVABLE = [
-    # reader, what is done to image b, kind, what else the message says
+    # reader, change to image b, kind of the fault, pattern of the rest of the message
     (
         voc,
         b_xml(xml((50, 50), [("dent", 5, 5, 52, 45)])),
@@ -162,7 +162,7 @@ FORGIVABLE = [
 
 
 @pytest.mark.parametrize(("reader", "spoil", "kind", "what"), FORGIVABLE)
-def test_a_fault_is_refused_by_name_or_dropped(
+def test_a_fault_is_refused_with_its_kind_or_dropped(
     root: Path,
     caplog: pytest.LogCaptureFixture,
     reader: Callable[..., Any],
@@ -170,7 +170,7 @@ def test_a_fault_is_refused_by_name_or_dropped(
     kind: str,
     what: str,
 ) -> None:
-    # a fourth image keeps the validation split from running empty
+    # a fourth image, so that the validation split is not empty when b is dropped
     Image.new("RGB", (50, 50)).save(root / "images" / "spare.png")
     (root / "xml" / "spare.xml").write_text(xml((50, 50), GOOD))
     (root / "labels" / "spare.txt").write_text("0 0.5 0.5 0.5 0.5")
@@ -224,7 +224,7 @@ FATAL = [
 
 @pytest.mark.parametrize("on_error", ["raise", "skip"])
 @pytest.mark.parametrize(("reader", "spoil", "what"), FATAL)
-def test_a_set_that_cannot_be_read_is_refused_always(
+def test_an_unreadable_set_is_always_refused(
     root: Path, reader: Callable[..., Any], spoil: Callable[[Path], object], what: str, on_error: str
 ) -> None:
     spoil(root)
@@ -232,27 +232,27 @@ def test_a_set_that_cannot_be_read_is_refused_always(
         reader(root, on_error=on_error).index()
 
 
-def test_all_faults_stand_in_one_message_and_long_lists_are_cut(root: Path) -> None:
+def test_one_message_lists_all_faults_and_shortens_long_lists(root: Path) -> None:
     (root / "xml" / "b.xml").write_text(xml((50, 50), [("dent", 5, 5, 99 + n, 45) for n in range(30)]))
     (root / "xml" / "a.xml").unlink()
     with pytest.raises(DataError) as refusal:
         voc(root).index()
     text = str(refusal.value)
-    assert "33 faults" in text  # and train has no image, val no box
+    assert "33 faults" in text  # the 31 below, and two more: train has no image and val has no box
     assert "missing annotation (1):" in text
     assert "box outside its image (30):" in text
     assert "... and 24 more; python -m gffpn data check lists all" in text
     assert len(text.splitlines()) < 20
 
 
-def test_annotation_without_image_is_a_fault_unless_lists_leave_it_out(root: Path) -> None:
+def test_an_annotation_without_an_image_is_a_fault_unless_the_lists_omit_it(root: Path) -> None:
     (root / "xml" / "z.xml").write_text(B_XML)
     assert len(voc(root).index().splits["train"]) == 1
     with pytest.raises(DataError, match=r"xml/z\.xml: no image of that name"):
         voc(root, splits=None).index()
 
 
-def test_too_few_images_for_three_splits_are_an_empty_split(root: Path) -> None:
+def test_too_few_images_for_three_splits_are_refused(root: Path) -> None:
     with pytest.raises(DataError, match="empty split"):
         voc(root, splits=None, fractions=[0.98, 0.01, 0.01]).index()
 
@@ -268,7 +268,7 @@ def test_categories_must_agree_across_files(root: Path) -> None:
         coco(root, annotations=files, splits=None).index()
 
 
-def test_root_unset_or_missing_says_what_it_should_be(tmp_path: Path) -> None:
+def test_an_unset_or_missing_root_is_refused_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"data.root is not set: give the folder that holds images and xml, e\.g\."
     ):
@@ -299,18 +299,18 @@ def test_wrong_arguments_are_refused_at_construction(changes: dict[str, Any], ex
         voc("anywhere", **changes)
 
 
-def test_yolo_refuses_an_unknown_answer_for_unlabelled_images(root: Path) -> None:
+def test_yolo_refuses_an_unknown_value_of_unlabelled(root: Path) -> None:
     with pytest.raises(ValueError, match="got 'maybe', expected one of"):
         yolo(root, unlabelled="maybe")
 
 
-def test_a_folder_of_another_readers_files_is_one_fault(root: Path) -> None:
-    for reader, changes, told in [
+def test_a_folder_of_files_for_another_reader_is_one_fault(root: Path) -> None:
+    for reader, changes, message in [
         (voc, {"annotations": "labels"}, r"labels: no \.xml file, but 3 of \.txt: looks like data=yolo"),
         (yolo, {"labels": "xml"}, r"xml: no \.txt file, but 3 of \.xml: looks like data=voc"),
         (yolo, {"labels": "xml", "unlabelled": "background"}, "looks like data=voc"),
     ]:
-        with pytest.raises(DataError, match=told) as refusal:
+        with pytest.raises(DataError, match=message) as refusal:
             reader(root, **changes).index()
         assert "1 fault in" in str(refusal.value)
 
@@ -334,13 +334,16 @@ def test_an_unusual_image_is_refused_or_converted(root: Path, kind: str) -> None
 
 
 @pytest.mark.parametrize(("mode", "colour"), [("L", 9), ("RGBA", (1, 2, 3, 255)), ("LA", (1, 255)), ("1", 1)])
-def test_usual_images_need_no_word(root: Path, mode: str, colour: Any) -> None:
+def test_usual_images_are_not_reported(root: Path, mode: str, colour: Any) -> None:
     Image.new(mode, (50, 50), colour).save(root / "images" / "b.png")
     assert voc(root).index().mended == {}
 
 
-def test_odd_sets_that_are_right(root: Path) -> None:
-    """Unicode, spaces, a suffix in capitals, a byte order mark, CRLF, boxes on the border, a linked root."""
+def test_unusual_but_valid_sets_are_read(root: Path) -> None:
+    """Read a set with Unicode, spaces and an upper-case suffix in its file names.
+
+    It also has a byte order mark, CRLF, boxes on the border and a symbolic link as its root.
+    """
     (root / "images" / "b.png").rename(root / "images" / "büh né 1.PNG")
     (root / "labels" / "b.txt").unlink()
     lines = "0 0.5 0.5 1 1", "", "1.0 0.95 0.95 0.1 0.1", ""
@@ -352,7 +355,7 @@ def test_odd_sets_that_are_right(root: Path) -> None:
     np.testing.assert_allclose(record.boxes, [[0, 0, 50, 50], [45, 45, 50, 50]], atol=1e-5)
 
 
-def test_images_of_any_size(root: Path) -> None:
+def test_images_of_any_size_are_read(root: Path) -> None:
     for size in ((1, 1), (10000, 10)):
         Image.new("RGB", size).save(root / "images" / "b.png")
         (root / "labels" / "b.txt").write_text("0 0.5 0.5 1 1")
@@ -360,7 +363,7 @@ def test_images_of_any_size(root: Path) -> None:
         assert record.boxes.tolist() == [[0, 0, *size]]
 
 
-def test_images_in_subfolders_are_told(root: Path) -> None:
+def test_images_in_subfolders_are_reported(root: Path) -> None:
     (root / "images" / "more").mkdir()
     shutil.copy(root / "images" / "b.png", root / "images" / "more" / "z.png")
     assert yolo(root).index().mended == {"images left out, in the subfolder images/more": 1}
@@ -372,7 +375,7 @@ def test_a_folder_without_permission_is_a_fault(root: Path, monkeypatch: pytest.
         voc(root).index()
 
 
-def test_skipping_ends_in_one_line_of_counts(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_skipping_logs_one_line_of_counts(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     boxes = [("dent", 5, 5, 25, 45), ("dent", 5, 5, 99, 45), ("rust", 5, 5, 25, 45), ("rust", 6, 5, 25, 45)]
     (root / "xml" / "b.xml").write_text(xml((50, 50), boxes))
     index = voc(root, on_error="skip", classes=["dent", "scratch"]).index()

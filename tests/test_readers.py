@@ -1,4 +1,4 @@
-"""Do the readers give the same boxes whatever the form, and are splits fair and always the same?"""
+"""Do the readers return the same boxes from every format, and are the splits balanced and reproducible?"""
 
 import json
 import logging
@@ -27,7 +27,7 @@ def root(tmp_path: Path) -> Path:
 
 
 @READERS
-def test_three_forms_give_equal_records(root: Path, reader: Callable[..., Any]) -> None:
+def test_all_formats_yield_equal_records(root: Path, reader: Callable[..., Any]) -> None:
     index = reader(root).index()
     assert index.classes == CLASSES
     for split, stem in SPLIT_OF.items():
@@ -40,7 +40,7 @@ def test_three_forms_give_equal_records(root: Path, reader: Callable[..., Any]) 
         assert (record.boxes.dtype, record.labels.dtype) == (np.float32, np.int64)
 
 
-def test_forms_agree_to_the_bit_on_the_fingerprint(root: Path) -> None:
+def test_voc_and_coco_have_the_same_fingerprint(root: Path) -> None:
     assert voc(root).index().fingerprint == coco(root).index().fingerprint
 
 
@@ -49,11 +49,11 @@ def test_forms_agree_to_the_bit_on_the_fingerprint(root: Path) -> None:
     [("pixels_from_1", [9, 19, 30, 40]), ("pixels_from_0", [10, 20, 31, 41]), ("edges", [10, 20, 30, 40])],
 )
 def test_voc_corners(root: Path, corners: str, expected: list[float]) -> None:
-    (root / "xml" / "b.xml").write_text(xml((50, 50), [("dent", 9, 19, 30, 40)]))  # writes 10 20 30 40
+    (root / "xml" / "b.xml").write_text(xml((50, 50), [("dent", 9, 19, 30, 40)]))  # 10 20 30 40 in the file
     assert voc(root, corners=corners).index().splits["val"][0].boxes.tolist() == [expected]
 
 
-def test_given_classes_set_the_order(root: Path) -> None:
+def test_the_given_classes_set_the_order(root: Path) -> None:
     for reader in (voc, coco):
         index = reader(root, classes=["scratch", "dent"]).index()
         assert (index.classes, index.splits["val"][0].labels.tolist()) == (("scratch", "dent"), [1])
@@ -82,7 +82,7 @@ def test_coco_crowds_are_dropped(root: Path, caplog: pytest.LogCaptureFixture) -
     assert "crowd annotations dropped: 1" in caplog.text
 
 
-def test_splits_that_lie_apart(root: Path) -> None:
+def test_splits_in_separate_folders_are_read(root: Path) -> None:
     expected = voc(root).index()
     for split, stem in SPLIT_OF.items():
         (root / f"{split}.json").write_text(json.dumps(coco_content(stem)))
@@ -104,7 +104,7 @@ def test_splits_that_lie_apart(root: Path) -> None:
             )
 
 
-def test_a_missing_list_is_drawn_from_train(root: Path) -> None:
+def test_a_split_without_a_list_is_drawn_from_train(root: Path) -> None:
     (root / "splits" / "val.txt").unlink()
     (root / "splits" / "train.txt").write_text("./images/a.png\nb.png\n")
     index = voc(root, fractions=[0.5, 0.4, 0.1]).index()
@@ -112,7 +112,7 @@ def test_a_missing_list_is_drawn_from_train(root: Path) -> None:
     assert index.splits["test"][0].name == "images/c.png"
 
 
-def test_yolo_background_and_class_list_beside_labels(root: Path) -> None:
+def test_yolo_background_images_and_a_class_list_among_the_labels(root: Path) -> None:
     (root / "labels" / "c.txt").unlink()
     (root / "labels" / "classes.txt").write_text("dent\nscratch\n")
     (record,) = yolo(root, unlabelled="background").index().splits["test"]
@@ -132,8 +132,8 @@ def record(name: str, labels: list[int], group: str = "") -> ImageRecord:
 FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
-def test_draw_is_stratified_disjoint_covering_and_blind_to_order() -> None:
-    # 200 x class 0, 80 x class 1, 20 x class 2 together with class 0, 30 without objects
+def test_draw_is_stratified_disjoint_complete_and_independent_of_order() -> None:
+    # 200 images of class 0, of which 20 also show class 2; 80 images of class 1; 30 images without objects
     records = [record(f"{i}", [0]) for i in range(180)] + [record(f"b{i}", [1, 1]) for i in range(80)]
     records += [record(f"c{i}", [2, 0]) for i in range(20)] + [record(f"d{i}", []) for i in range(30)]
     drawn = draw(records, FRACTIONS, 0)
@@ -170,7 +170,7 @@ def test_committed_neu_det_lists_are_disjoint() -> None:
         assert set(Counter(stem.rsplit("_", 1)[0] for stem in lists[split]).values()) == {number}
 
 
-@pytest.mark.skipif("NEU_DET" not in os.environ, reason="NEU_DET does not name the folder of NEU-DET")
+@pytest.mark.skipif("NEU_DET" not in os.environ, reason="NEU_DET is not set to the folder of NEU-DET")
 def test_real_neu_det() -> None:
     lists = str(LISTS)
     index = voc(os.environ["NEU_DET"], images="IMAGES", annotations="ANNOTATIONS", splits=lists).index()
@@ -181,7 +181,7 @@ def test_real_neu_det() -> None:
         "val": 180,
         "test": 180,
     }
-    # 4,189 boxes less 3 exact duplicates
+    # 4,189 boxes minus 3 exact duplicates
     counts = dict(zip(index.classes, np.bincount(labels).tolist(), strict=True))
     assert counts == {
         "crazing": 688,
@@ -206,7 +206,9 @@ def test_real_neu_det() -> None:
         ("I;16", 257 * 40 + 129, (41, 41, 41)),
     ],
 )
-def test_modes_become_rgb(tmp_path: Path, mode: str, pixel: Any, rgb: tuple[int, int, int]) -> None:
+def test_image_modes_are_converted_to_rgb(
+    tmp_path: Path, mode: str, pixel: Any, rgb: tuple[int, int, int]
+) -> None:
     Image.new(mode, (5, 3), pixel).save(tmp_path / "x.png")
     image = read_image(tmp_path / "x.png")
     kinds = [kind for kind, _ in look(tmp_path / "x.png").unusual]
@@ -214,7 +216,7 @@ def test_modes_become_rgb(tmp_path: Path, mode: str, pixel: Any, rgb: tuple[int,
     assert (image.shape, str(image.dtype), tuple(image[0, 0])) == ((3, 5, 3), "uint8", rgb)
 
 
-def test_palette_and_cmyk(tmp_path: Path) -> None:
+def test_palette_and_cmyk_are_converted_to_rgb(tmp_path: Path) -> None:
     palette = Image.new("RGB", (4, 2), (200, 0, 0)).quantize(2)
     palette.save(tmp_path / "p.png", transparency=b"\x00\x80")
     assert read_image(tmp_path / "p.png")[0, 0].tolist() == [200, 0, 0]
@@ -224,15 +226,17 @@ def test_palette_and_cmyk(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_rotation_counts_in_header_and_pixels(tmp_path: Path, suffix: str, orientation: int) -> None:
+def test_exif_rotation_applies_to_the_size_and_the_pixels(
+    tmp_path: Path, suffix: str, orientation: int
+) -> None:
     image = Image.new("RGB", (32, 16))
-    image.paste((255, 255, 255), (0, 0, 16, 8))  # stored top left
+    image.paste((255, 255, 255), (0, 0, 16, 8))  # the top left quarter, as stored
     exif = Image.Exif()
     exif[0x0112] = orientation
     image.save(tmp_path / f"x.{suffix}", exif=exif)
     pixels = read_image(tmp_path / f"x.{suffix}")
     assert pixels.shape[:2] == look(tmp_path / f"x.{suffix}")[:2] == ((16, 32), (32, 16))[orientation > 4]
-    # EXIF 2.3, table of orientations: where the stored top left corner is seen
+    # EXIF 2.3, table of orientations: (row, column) at which the stored top left corner is displayed
     row, column = {1: (0, 0), 2: (0, 1), 3: (1, 1), 4: (1, 0), 5: (0, 0), 6: (0, 1), 7: (1, 1), 8: (1, 0)}[
         orientation
     ]
@@ -246,7 +250,7 @@ def test_exif_rotation_counts_in_header_and_pixels(tmp_path: Path, suffix: str, 
     ]
 
 
-def test_truncated_float_and_non_images_are_refused_by_name(tmp_path: Path) -> None:
+def test_errors_for_truncated_float_and_non_images_name_the_file(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "cut.png")
     data = (tmp_path / "cut.png").read_bytes()

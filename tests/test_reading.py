@@ -21,7 +21,7 @@ def test_finished_runs_are_those_with_metrics(tmp_path: Path) -> None:
     assert unfinished_runs(tmp_path) == ["gffpn_s0"]
 
 
-def test_no_folder_holds_no_runs(tmp_path: Path) -> None:
+def test_a_missing_folder_holds_no_runs(tmp_path: Path) -> None:
     assert finished_runs(tmp_path / "none") == []
     assert unfinished_runs(tmp_path / "none") == []
     assert curves(tmp_path / "none") == {}
@@ -65,14 +65,14 @@ def test_a_later_attempt_overrides_an_epoch(tmp_path: Path) -> None:
     assert curves(tmp_path) == {"val/loss": [(0, 9.0), (1, 10.0), (2, 7.0)]}
 
 
-def test_a_line_that_was_cut_off_counts_as_far_as_it_goes(tmp_path: Path) -> None:
+def test_a_truncated_line_keeps_the_values_that_it_has(tmp_path: Path) -> None:
     write_log(tmp_path, attempt=0, rows=[{"epoch": 0, "val/loss": 3.0, "val/mAP50": 0.1}])
     with (tmp_path / "logs/attempt_0/metrics.csv").open("a") as file:
         file.write("1,2.5")
     assert curves(tmp_path) == {"val/loss": [(0, 3.0), (1, 2.5)], "val/mAP50": [(0, 0.1)]}
 
 
-def test_classes_and_sizes_come_from_the_figures(tmp_path: Path) -> None:
+def test_classes_and_size_bins_come_from_the_metrics(tmp_path: Path) -> None:
     finished_run(tmp_path, "fpn", classes=("scratch", "dent"))
     rows = finished_runs(tmp_path)
     assert classes(rows) == ["scratch", "dent"]

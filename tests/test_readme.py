@@ -1,4 +1,4 @@
-"""The commands of the README and of docs/ are commands, and the README's figures are what the code counts."""
+"""Are the commands in the README and in docs/ valid, and do the figures there match the code?"""
 
 import re
 import shlex
@@ -39,7 +39,8 @@ def first_of(override: str) -> str:
 
 @pytest.mark.parametrize("words", cases([".venv/bin/python", "train.py"]))
 def test_every_training_command_composes(words: list[str]) -> None:
-    overrides = [word for word in words if word != "-m"]  # composed, and its network built, but not run
+    # a sweep (-m) is composed at its first values; the network is built, but not trained
+    overrides = [word for word in words if word != "-m"]
     config = compose_config([first_of(override) for override in overrides])
     build_detector(config, 3)
 
@@ -57,20 +58,20 @@ def test_every_make_target_exists() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_file_that_is_named_is_there(page: str) -> None:
+def test_every_named_file_exists(page: str) -> None:
     linked = re.findall(r"\]\((?!http)([^)]+)\)", PAGES[page])
     named = re.findall(r"`(?:python )?((?:src|conf|experiments|tests)/[\w/.-]+\.\w+)", PAGES[page])
     assert not [name for name in linked if not (ROOT / page).parent.joinpath(name).exists()]
     assert not [name for name in named if "mine" not in name and not (ROOT / name).exists()]
 
 
-def test_the_demos_table_is_the_one_that_was_measured() -> None:
+def test_the_demo_table_is_the_measured_one() -> None:
     (shown,) = re.findall(r"<!-- demo table -->\n(.*?)<!-- end of demo table -->", README, re.DOTALL)
     measured = (ROOT / "experiments" / "results" / "demo.md").read_text()
     assert shown.split() == measured.split()
 
 
 @pytest.mark.parametrize("neck", ["fpn", "panet", "bifpn", "gffpn"])
-def test_the_counts_are_the_codes(neck: str) -> None:
+def test_the_parameter_counts_match_the_code(neck: str) -> None:
     detector = build_detector(compose_config([f"neck={neck}", "size=l", "head=yolov5"]), 9)
     assert f"{count_parameters(detector):,}" in PAGES["docs/cost.md"]

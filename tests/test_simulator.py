@@ -1,4 +1,4 @@
-"""Is the simulated data what it says it is, and can a detector cheat on it?"""
+"""Does the simulated data match its specification, and can a detector cheat on it?"""
 
 import hashlib
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ def facts(scene: Picture) -> list[tuple[int, tuple[int, int, int, int]]]:
     return [(t.label, t.box) for t in scene.truths]
 
 
-def test_coverage_of_a_straight_edge_is_the_share_of_the_pixel() -> None:
+def test_coverage_of_a_straight_edge_is_the_covered_share_of_the_pixel() -> None:
     sdf = np.array([-1.0, -0.5, -0.25, 0.0, 0.25, 0.5], np.float32)
     assert shapes.coverage(sdf, 1.0).tolist() == [1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
     x, y = np.array([[3.0, 0.0]], np.float32), np.array([[4.0, 1.0]], np.float32)
@@ -106,7 +106,7 @@ def test_a_defect_dial_leaves_the_scene_alone(change: dict[str, object]) -> None
         )
 
 
-def test_lookalikes_and_light_leave_the_defects_plan_alone() -> None:
+def test_look_alikes_and_light_leave_the_plan_of_defects_alone() -> None:
     plain, bare = picture(4), picture(4, replace(ALL_DEFECTS, lookalike_density=0.0))
     assert [t.label for t in plain.truths] == [t.label for t in bare.truths]
     assert not np.array_equal(plain.levels, bare.levels)
@@ -117,7 +117,7 @@ def test_lookalikes_and_light_leave_the_defects_plan_alone() -> None:
     assert len(set(corner)) == len(corner)
 
 
-def test_no_contrast_means_nothing_to_see() -> None:
+def test_defects_without_contrast_leave_no_trace() -> None:
     none = replace(ALL_DEFECTS, contrast=0.0)
     for i in range(6):
         scene = picture(i, none)
@@ -126,8 +126,11 @@ def test_no_contrast_means_nothing_to_see() -> None:
 
 
 @pytest.mark.slow
-def test_noise_inside_boxes_is_the_noise_outside() -> None:
-    """At contrast 0, in units of the noise's model; saturated pixels have none."""
+def test_noise_inside_boxes_equals_the_noise_outside() -> None:
+    """Compare residuals at contrast 0, in units of the noise model's standard deviation.
+
+    Saturated pixels have no noise and are left out.
+    """
     inside: list[NDArray[np.float64]] = []
     outside: list[NDArray[np.float64]] = []
     for i in range(40):
@@ -189,7 +192,7 @@ def mark(primitive: str, side: float, turn: float, strength: float, shape: float
     return Mark(primitive, 5.0, 6.0, side, turn, strength, np.full(SHAPE_DRAWS, shape))
 
 
-def test_a_look_alike_melts_into_a_defect() -> None:
+def test_a_look_alike_blends_into_a_defect() -> None:
     own, defect = mark("pit", 4.0, 0.1, 0.2, 0.0), mark("pit", 16.0, 3.0, 0.6, 1.0)
     assert blend(own, defect, 0.0) == [own]
     (end,) = blend(own, defect, 1.0)
@@ -198,11 +201,11 @@ def test_a_look_alike_melts_into_a_defect() -> None:
     assert half.side == pytest.approx(8.0)
     assert half.strength == pytest.approx(0.4)
     assert half.shape.tolist() == [0.5] * SHAPE_DRAWS
-    # directions are half turns: from 0.1 the short way to 3.0 is backwards
+    # directions repeat every half turn, so the short way from 0.1 to 3.0 is backwards
     assert half.turn == pytest.approx(0.1 + 0.5 * (3.0 - np.pi - 0.1))
 
 
-def test_of_two_primitives_one_fades_while_the_other_comes() -> None:
+def test_one_primitive_fades_out_while_the_other_fades_in() -> None:
     dot, hole = mark("dot", 4.0, 0.0, 0.4, 0.5), mark("hole", 16.0, 0.0, 0.8, 0.5)
     fading, coming = blend(dot, hole, 0.25)
     assert (fading.primitive, fading.side, fading.strength) == ("dot", 4.0, pytest.approx(0.3))
@@ -214,14 +217,14 @@ def test_a_line_is_broken_around_its_marks() -> None:
     window = Window(0, 0, 40, 40)
     gap = mark("pit", 8.0, 0.0, 1.0, 0.5)
     line = broken(np.ones((40, 40), np.float32), window, [gap], 1.0)
-    # half the side, a quarter for its flanks and 2 pixels: a radius of 8, and a soft edge of 2
+    # the radius is 8: half the side, a quarter of it for the flanks, and 2 pixels; the soft edge adds 2
     assert line[5:7, 4:6].max() == 0.0
     assert line[6, 5 + 5] == 0.0
     assert line[6, 5 + 11] == 1.0
     assert broken(np.ones((40, 40), np.float32), window, [gap], 0.0).min() == 1.0
 
 
-def test_match_moves_the_look_alikes_alone() -> None:
+def test_match_changes_only_the_look_alikes() -> None:
     bare = replace(ALL_DEFECTS, lookalike_density=0.0)
     for i in range(4):
         assert np.array_equal(picture(i, bare).pixels, picture(i, replace(bare, match=1.0)).pixels)
@@ -231,7 +234,7 @@ def test_match_moves_the_look_alikes_alone() -> None:
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
-def test_match_leaves_all_but_the_look_alikes_places_alone(product: str) -> None:
+def test_match_leaves_the_picture_outside_the_look_alikes_alone(product: str) -> None:
     scenes = [
         render(
             1, "train", Dials(match=m), SIZE, 3, product=product, with_defects=False, measure_lookalikes=True
@@ -245,15 +248,15 @@ def test_match_leaves_all_but_the_look_alikes_places_alone(product: str) -> None
     assert np.abs(scenes[0].levels - scenes[1].levels).max(axis=0)[~touched].max() < 4.0
 
 
-def test_a_range_of_match_is_drawn_once_a_picture() -> None:
+def test_a_range_of_match_is_drawn_once_per_picture() -> None:
     assert Dials(match=(0.25, 0.25)).match_range == Dials(match=0.25).match_range
     ranged = picture(1, replace(ALL_DEFECTS, match=(0.5, 0.5)))
     assert np.array_equal(ranged.pixels, picture(1, replace(ALL_DEFECTS, match=0.5)).pixels)
     assert not np.array_equal(ranged.pixels, picture(1, replace(ALL_DEFECTS, match=(0.0, 1.0))).pixels)
 
 
-def test_the_side_of_twins_leaves_the_scene_alone() -> None:
-    """Look-alikes that match imitate the training split's defects, whatever the twin's dials."""
+def test_the_side_of_a_twins_defects_leaves_the_scene_alone() -> None:
+    """At match 1, look-alikes imitate the training split's defects, whatever the dials of the twin."""
     trained = replace(ALL_DEFECTS, match=1.0, side_range=(4.0, 48.0))
     small, large = (replace(trained, side_range=(side, side)) for side in (4.0, 48.0))
     for i in range(4):
@@ -265,7 +268,7 @@ def test_the_side_of_twins_leaves_the_scene_alone() -> None:
 
 
 def marks_of(scenes: Iterable[int], dials: Dials) -> list[tuple[Mark, Imitation | None]]:
-    """What look-alikes press into parts and grounds."""
+    """Return the marks that look-alikes press into parts and grounds."""
     marks: list[tuple[Mark, Imitation | None]] = []
     original = Assembly.press
 
@@ -282,7 +285,7 @@ def marks_of(scenes: Iterable[int], dials: Dials) -> list[tuple[Mark, Imitation 
 
 @pytest.fixture(scope="module")
 def pressed() -> dict[str, list[Mark]]:
-    """Marks of many pictures at match 1, by the class that they imitate."""
+    """Return the marks of many pictures at match 1, grouped by the class that they imitate."""
     marks: dict[str, list[Mark]] = {kind.name: [] for kind in CLASSES}
     for mark, imitation in marks_of(range(90), Dials(match=1.0, class_shares="equal", lookalike_density=4.0)):
         if imitation is not None:
@@ -291,8 +294,8 @@ def pressed() -> dict[str, list[Mark]]:
 
 
 @pytest.mark.parametrize("match", [0.0, 1.0])
-def test_more_look_alikes_are_further_ones(match: float) -> None:
-    """Their density draws nothing anew: those that were there stay where they are and as they are."""
+def test_a_higher_density_only_adds_look_alikes(match: float) -> None:
+    """A higher density redraws nothing: the existing look-alikes keep their places and looks."""
     for i in range(6):
         few, many = (
             {(m.primitive, m.x, m.y, m.side, m.turn, m.strength) for m, _ in marks_of([i], dials)}
@@ -302,10 +305,10 @@ def test_more_look_alikes_are_further_ones(match: float) -> None:
 
 
 @pytest.mark.parametrize("label", range(len(CLASSES)), ids=CLASS_NAMES)
-def test_matched_look_alikes_are_drawn_as_defects_are(label: int, pressed: dict[str, list[Mark]]) -> None:
+def test_matched_look_alikes_are_drawn_like_defects(label: int, pressed: dict[str, list[Mark]]) -> None:
     rng = np.random.default_rng(0)
     looks = [draw_look(label, Dials(), min(SIZE) / 640, rng) for _ in range(400)]
-    # marks of a lattice share their look
+    # the marks of a lattice share one look, which is to count once
     marks = list({mark.shape.tobytes(): mark for mark in pressed[CLASS_NAMES[label]]}.values())
     assert {mark.primitive for mark in marks} == {look.primitive for look in looks}
     assert {look.primitive for look in looks} == {form.primitive for form in CLASSES[label].forms}
@@ -318,14 +321,14 @@ def test_measuring_look_alikes_changes_no_pixel() -> None:
     dials = replace(ALL_DEFECTS, match=0.5)
     for i in range(3):
         plain = picture(i, dials)
-        told = render(i, "train", dials, SIZE, 3, measure_lookalikes=True)
-        assert np.array_equal(plain.pixels, told.pixels)
-        assert facts(plain) == facts(told)
+        recorded = render(i, "train", dials, SIZE, 3, measure_lookalikes=True)
+        assert np.array_equal(plain.pixels, recorded.pixels)
+        assert facts(plain) == facts(recorded)
         assert not plain.lookalikes
-        assert told.lookalikes
+        assert recorded.lookalikes
 
 
-def test_the_boxes_of_look_alikes_hold_what_they_change() -> None:
+def test_the_box_of_a_look_alike_contains_a_visible_change() -> None:
     for i in range(6):
         scene = render(i, "train", Dials(match=1.0), SIZE, 3, measure_lookalikes=True, with_defects=False)
         bare = picture(i, Dials(lookalike_density=0.0), with_defects=False)
@@ -341,7 +344,7 @@ def test_the_boxes_of_look_alikes_hold_what_they_change() -> None:
 
 
 def slab(window: Window, cover: float, albedo: float) -> Part:
-    """A flat, matt, opaque part."""
+    """Return a flat, matt, opaque part."""
     fields = Fields.empty(window)
     fields.cover += cover
     fields.albedo += albedo
@@ -349,7 +352,7 @@ def slab(window: Window, cover: float, albedo: float) -> Part:
 
 
 def canvas(*parts: Part) -> tuple[Canvas, NDArray[np.float32]]:
-    """Parts on a bare ground of 64 x 64, and the picture behind a lens of 0.8 pixels."""
+    """Paint parts on a bare ground of 64 x 64; also return the picture behind a lens of 0.8 pixels."""
     bounds = Window(0, 0, 64, 64)
     light = draw_light(np.random.default_rng(0), Dials(light_variation=0.0))
     assembly = Assembly(Fields.empty(bounds), bounds, parts=list(parts))
@@ -366,7 +369,7 @@ def measured(painted: Canvas, lens: NDArray[np.float32], x: float, y: float, num
     return add_and_measure(lens, changed, change, 0.8, 1.0, 0, number)
 
 
-def test_a_defect_at_the_border_is_boxed_within_the_picture() -> None:
+def test_the_box_of_a_defect_at_the_border_stays_within_the_picture() -> None:
     whole = measured(*canvas(slab(Window(0, 0, 64, 64), 1.0, 0.4)), 32.0, 32.0)
     cut = measured(*canvas(slab(Window(0, 0, 64, 64), 1.0, 0.4)), 0.0, 32.0)
     assert whole
@@ -376,16 +379,16 @@ def test_a_defect_at_the_border_is_boxed_within_the_picture() -> None:
     assert cut.mask.shape == (cut.box[3] - cut.box[1], cut.box[2] - cut.box[0])
 
 
-def test_what_another_part_hides_is_not_in_the_box() -> None:
+def test_the_box_excludes_what_another_part_hides() -> None:
     below, above = Window(0, 0, 64, 64), Window(0, 0, 64, 32)
     painted, lens = canvas(slab(below, 1.0, 0.4), slab(above, 1.0, 0.6))
     half = measured(painted, lens, 32.0, 32.0)
     assert half
-    assert 30 <= half.box[0] <= 32  # the lens carries its edge a pixel or two
+    assert 30 <= half.box[0] <= 32  # the lens blurs the upper part's edge by a pixel or two
     assert measured(painted, lens, 16.0, 32.0) is None
 
 
-def test_of_two_overlapping_defects_each_is_measured_on_top_of_the_earlier() -> None:
+def test_an_overlapping_defect_is_measured_on_top_of_the_earlier_one() -> None:
     painted, lens = canvas(slab(Window(0, 0, 64, 64), 1.0, 0.4))
     alone = measured(*canvas(slab(Window(0, 0, 64, 64), 1.0, 0.4)), 36.0, 32.0)
     first, second = measured(painted, lens, 26.0, 32.0), measured(painted, lens, 36.0, 32.0, 1)
@@ -393,7 +396,7 @@ def test_of_two_overlapping_defects_each_is_measured_on_top_of_the_earlier() -> 
     assert first
     assert second
     assert (first.number, second.number) == (0, 1)
-    # in the hole that is there already, the second has less to take away
+    # the second hole overlaps the first, so it has less to take away
     assert second.box[2] == alone.box[2]
     assert second.area < alone.area
     bare = camera.grey(canvas(slab(Window(0, 0, 64, 64), 1.0, 0.4))[1])

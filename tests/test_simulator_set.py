@@ -1,4 +1,4 @@
-"""Is the simulated data set what its dials promise: twins, labels, one writer at a time, nothing damaged?"""
+"""Do twins and labels follow the dials, and is a simulated set written whole, by one writer at a time?"""
 
 import json
 import threading
@@ -36,8 +36,8 @@ def test_run_lengths_go_down_the_columns() -> None:
     assert run_lengths(np.ones((3, 1), bool), (0, 0, 1, 3), (3, 2)) == [0, 3, 3]
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools
-def test_the_annotations_are_coco(folder: Path) -> None:
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # raised by pycocotools
+def test_the_annotations_are_valid_coco(folder: Path) -> None:
     coco = COCO(str(folder / "annotations" / "train.json"))
     assert [c["name"] for c in coco.loadCats(coco.getCatIds())] == list(CLASS_NAMES)
     assert len(coco.getImgIds()) == 6
@@ -60,7 +60,7 @@ def test_the_annotations_are_coco(folder: Path) -> None:
     }
 
 
-def test_the_index_holds_what_was_written(tmp_path: Path) -> None:
+def test_the_index_matches_the_rendered_scenes(tmp_path: Path) -> None:
     source = TinyIndusSim(tmp_path, SIZE, seed=1, train_images=6, val_images=3, test_images=3)
     index = source.index()
     assert index.classes == CLASS_NAMES
@@ -92,7 +92,7 @@ def test_the_set_is_written_once_and_whole(folder: Path) -> None:
     assert {p.name for p in folder.parent.iterdir()} == {folder.name, f".{folder.name}.lock"}
 
 
-def test_workers_write_what_one_process_writes(tmp_path: Path) -> None:
+def test_workers_write_the_scenes_that_one_process_renders(tmp_path: Path) -> None:
     size = (64, 64)
     source = TinyIndusSim(tmp_path, size, train_images=40, val_images=4, test_images=6, preset="demo")
     index = source.index()
@@ -102,7 +102,7 @@ def test_workers_write_what_one_process_writes(tmp_path: Path) -> None:
     assert [image["file_name"] for image in document["images"]] == [f"test/{i:06d}.png" for i in range(6)]
 
 
-def test_a_dial_that_is_null_keeps_the_presets_value(tmp_path: Path) -> None:
+def test_a_null_dial_keeps_the_value_of_the_preset(tmp_path: Path) -> None:
     source = TinyIndusSim(tmp_path, SIZE, preset="demo", contrast=0.5, defects_per_image=(2, 3))
     assert source.dials == replace(preset("demo"), contrast=0.5, defects_per_image=(2, 3))
 
@@ -130,7 +130,7 @@ def test_a_dial_that_is_null_keeps_the_presets_value(tmp_path: Path) -> None:
         ({"lookalike_density": True}, "expected a number"),
     ],
 )
-def test_wrong_dials_are_named(tmp_path: Path, wrong: dict[str, object], message: str) -> None:
+def test_wrong_dials_are_refused(tmp_path: Path, wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TinyIndusSim(tmp_path, SIZE, **wrong)
 
@@ -146,12 +146,12 @@ def test_wrong_dials_are_named(tmp_path: Path, wrong: dict[str, object], message
         ([], "expected a list of entries"),
     ],
 )
-def test_wrong_entries_are_named(tmp_path: Path, wrong: object, message: str) -> None:
+def test_wrong_entries_of_test_dials_are_refused(tmp_path: Path, wrong: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TinyIndusSim(tmp_path, SIZE, test_dials=wrong)
 
 
-def test_an_empty_split_is_named(tmp_path: Path) -> None:
+def test_an_empty_split_is_refused(tmp_path: Path) -> None:
     source = TinyIndusSim(tmp_path, SIZE, val_images=0)
     with pytest.raises(ValueError, match="at least 1 image"):
         source.index()
@@ -191,22 +191,22 @@ def test_twins_share_a_scene_and_differ_in_the_dial(tmp_path: Path) -> None:
         assert len(bare.boxes) == 0
         assert not np.array_equal(small_side.boxes, same.boxes)
     assert np.array_equal(pixels(plain.splits["train"][0]), pixels(index.splits["train"][0]))
-    told = document(source, "test")
-    assert [image["entry"] for image in told["images"]] == [0, 1, 2] * 3
-    assert [d["contrast"] for d in told["info"]["test_dials"]] == [3.5, 0, 3.5]
-    assert told["info"]["test_dials"][2]["side_range"] == [12, 12]
+    stored = document(source, "test")
+    assert [image["entry"] for image in stored["images"]] == [0, 1, 2] * 3
+    assert [d["contrast"] for d in stored["info"]["test_dials"]] == [3.5, 0, 3.5]
+    assert stored["info"]["test_dials"][2]["side_range"] == [12, 12]
     assert index.fingerprint != plain.fingerprint
-    numbers = {(a["image_id"], a["defect"]) for a in told["annotations"]}
-    assert len(numbers) == len(told["annotations"])
+    numbers = {(a["image_id"], a["defect"]) for a in stored["annotations"]}
+    assert len(numbers) == len(stored["annotations"])
 
 
-def test_a_shift_is_one_entry(tmp_path: Path) -> None:
+def test_a_shifted_test_split_has_one_entry(tmp_path: Path) -> None:
     source = small(tmp_path, test_dials=[{"blur": 2.0, "noise": None}])
     assert source.test_dials == (replace(source.dials, blur=2.0),)
     assert [r.name for r in source.index().splits["test"]] == [f"images/test/{i:06d}-0.png" for i in range(3)]
 
 
-def test_workers_draw_twins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_draw_the_same_twins_as_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = small(tmp_path / "a", test_dials=[{"match": 0}, {"match": [0.5, 1]}]).index()
     monkeypatch.setattr("tinyindus.write.WORTH_A_WORKER", 4)
     monkeypatch.setattr("tinyindus.write.usable_cores", lambda: 2)
@@ -217,7 +217,7 @@ def test_workers_draw_twins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_look_alikes_imitate_the_training_defects(tmp_path: Path) -> None:
-    """So that a twin of another side differs in its defects alone."""
+    """Twins of different sides then differ only in their defects."""
     source = small(
         tmp_path,
         match=1.0,
@@ -229,20 +229,20 @@ def test_look_alikes_imitate_the_training_defects(tmp_path: Path) -> None:
         assert np.array_equal(pixels(test[2 * i]), pixels(test[2 * i + 1]))
 
 
-def test_missed_labels_are_kept_apart(tmp_path: Path) -> None:
+def test_missed_labels_are_stored_separately(tmp_path: Path) -> None:
     clean, spoilt = small(tmp_path), small(tmp_path, missed_labels=1.0)
-    told = document(spoilt, "train")
-    assert told["annotations"] == []
+    stored = document(spoilt, "train")
+    assert stored["annotations"] == []
     assert [
         {k: v for k, v in a.items() if k != "id"} for a in document(clean, "train")["annotations"]
-    ] == told["missed"]
+    ] == stored["missed"]
     for split in ("val", "test"):
         assert document(spoilt, split)["annotations"] == document(clean, split)["annotations"]
     for a, b in zip(clean.index().splits["train"], spoilt.index().splits["train"], strict=True):
         assert np.array_equal(pixels(a), pixels(b))
 
 
-def test_spoilt_labels_keep_the_truth(tmp_path: Path) -> None:
+def test_spoilt_labels_keep_the_true_values(tmp_path: Path) -> None:
     clean = document(small(tmp_path), "train")["annotations"]
     spoilt = document(small(tmp_path, jittered_labels=1.0, flipped_labels=1.0), "train")["annotations"]
     assert clean
@@ -250,10 +250,10 @@ def test_spoilt_labels_keep_the_truth(tmp_path: Path) -> None:
         assert label["clean_bbox"] == truth["bbox"]
         assert label["clean_category_id"] == truth["category_id"]
         assert label["segmentation"] == truth["segmentation"]
-        was, told = CLASSES[truth["category_id"] - 1], CLASSES[label["category_id"] - 1]
-        assert told.name != was.name
+        was, given = CLASSES[truth["category_id"] - 1], CLASSES[label["category_id"] - 1]
+        assert given.name != was.name
         alone = sum(c.product == was.product for c in CLASSES) == 1
-        assert alone or told.product == was.product
+        assert alone or given.product == was.product
         (x, y, w, h), (u, v, s, t) = truth["bbox"], label["bbox"]
         for moved, side in ((u - x, w), (u + s - x - w, w), (v - y, h), (v + t - y - h, h)):
             assert abs(moved) <= JITTER * side + 0.011
@@ -290,7 +290,7 @@ def test_two_writers_draw_a_set_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("damage", ["cut", "missing", "no folder"])
-def test_a_damaged_set_is_drawn_anew(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_set_is_redrawn(tmp_path: Path, damage: str) -> None:
     source = small(tmp_path)
     whole = source.index()
     folder = whole.splits["val"][0].path.parents[2]

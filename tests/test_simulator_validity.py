@@ -1,7 +1,7 @@
-"""Can a detector cheat on the simulated data? The quick forms of the validity tests, small.
+"""Can a detector cheat on the simulated data? Small and quick versions of the validity tests.
 
-Each check is also made on a simulator that leaks on purpose: a check that passes there too shows nothing.
-`make simulator-card` measures the same at full scale.
+The checks also run on a simulator that leaks on purpose: a check that passes there too proves nothing.
+`make simulator-card` runs the same checks at full scale.
 """
 
 import json
@@ -22,7 +22,7 @@ from validity.finding import Finding, auc, balanced, interval
 from validity.scenes import Retouch, Trial, sticker, trial
 
 SIDE = 128
-"""Pixels; the card measures at 320 and 640."""
+"""Image size in pixels; the card uses 320 and 640."""
 DEFAULT = preset("default")
 
 
@@ -36,23 +36,23 @@ def scenes() -> dict[str, list[Trial]]:
 
 
 class TestFigures:
-    def test_auc_on_paper(self) -> None:
+    def test_auc_equals_a_calculation_by_hand(self) -> None:
         scores, positive = np.array([3.0, 1.0, 2.0, 1.0]), np.array([True, True, False, False])
         assert auc(scores, positive) == (1 + 1 + 0 + 0.5) / 4
-        # the negative that the low positive loses to counts three times
+        # the negative at 2.0, which beats the positive at 1.0, has a weight of 3
         assert auc(scores, positive, np.array([1.0, 1.0, 3.0, 1.0])) == (3 + 1 + 0 + 0.5) / 8
 
-    def test_every_kind_and_side_has_an_equal_say(self) -> None:
+    def test_every_kind_and_side_has_equal_weight(self) -> None:
         positive, kind = np.array([True, False, False, True, True]), np.array([0, 0, 0, 1, 2])
         assert balanced(positive, kind).tolist() == [2.5, 1.25, 1.25, 0.0, 0.0]
 
     def test_samples_of_a_group_are_drawn_together(self) -> None:
         group, values = np.repeat(np.arange(9), 50), np.repeat(np.arange(9.0), 50)
         low, high = interval(lambda w: float((w * values).sum() / w.sum()), group)
-        # nine groups, mean 4, standard deviation 2.6: an error of 2.6 / 3, however many samples a group has
+        # nine groups, mean 4, standard deviation 2.6: the standard error is 2.6 / 3 for groups of any size
         assert (4 - low, high - 4) == (pytest.approx(1.7, abs=0.4), pytest.approx(1.7, abs=0.4))
 
-    def test_bounds(self) -> None:
+    def test_a_finding_holds_within_its_bounds(self) -> None:
         assert [Finding("x", v, "", at_least=1, at_most=2).holds for v in (0.9, 1.0, 2.0, 2.1)] == [
             False,
             True,
@@ -77,11 +77,9 @@ class TestNothing:
         assert len(changed) > 100
         assert not any(s.blank.truths for s in scenes["test"])
 
-    def test_places_of_defects_that_are_not_there_cannot_be_told(
-        self, scenes: dict[str, list[Trial]]
-    ) -> None:
+    def test_places_of_absent_defects_cannot_be_recognised(self, scenes: dict[str, list[Trial]]) -> None:
         finding = patch_finding(scenes, None)
-        # so few places leave an error of 0.03; the card has the full number
+        # with so few places, the error is 0.03; the card uses the full number
         assert abs(finding.value - 0.5) < 0.09, finding
 
     def test_a_step_pasted_after_the_lens_is_noticed(self, scenes: dict[str, list[Trial]]) -> None:
@@ -89,7 +87,7 @@ class TestNothing:
         assert finding.value > 0.65, finding
 
     @pytest.mark.parametrize("contrast", [False, True])
-    def test_noise_inside_boxes_is_the_noise_outside(
+    def test_noise_inside_boxes_equals_the_noise_outside(
         self, scenes: dict[str, list[Trial]], contrast: bool
     ) -> None:
         every = [*scenes["train"], *scenes["test"]]
@@ -125,9 +123,9 @@ class TestPrior:
         train, test = ([s.picture.truths for s in scenes[split]] for split in ("train", "test"))
         assert (finding := prior.prior_finding(train, test, "")).holds, finding
 
-    def test_defects_that_keep_to_their_places_are_noticed(self, scenes: dict[str, list[Trial]]) -> None:
+    def test_defects_at_fixed_places_are_noticed(self, scenes: dict[str, list[Trial]]) -> None:
         def kept(trials: list[Trial]) -> list[list[Truth]]:
-            # every class has its corner; the picture still decides which classes there are
+            # each class has a fixed place; the picture still decides which classes occur
             return [
                 [replace(t, box=(10 * t.label, 5, 10 * t.label + 8, 13)) for t in s.picture.truths]
                 for s in trials
@@ -144,11 +142,11 @@ class TestContext:
         scores = context.scores_of(train, test, "tight", epochs=5)
         return context.finding("", scores, test, len(train.positive)).value
 
-    # so few crops teach less than the card's, whose bound is 0.75
-    def test_at_match_1_the_patch_alone_does_not_tell(self) -> None:
+    # a classifier learns less from so few crops than from those of the card, where the bound is 0.75
+    def test_at_match_1_the_patch_alone_does_not_reveal_a_defect(self) -> None:
         assert self.auc(1.0) < 0.66
 
-    def test_at_match_0_it_does(self) -> None:
+    def test_at_match_0_the_patch_alone_reveals_a_defect(self) -> None:
         assert self.auc(0.0) > 0.66
 
 
@@ -161,14 +159,14 @@ class TestOutlines:
         assert max(seen) <= 1
         assert max(stored) <= 1
 
-    def test_run_lengths_come_back(self) -> None:
+    def test_run_lengths_are_decoded(self) -> None:
         mask = outlines.decoded([3, 2, 2, 1, 4], (3, 4))
         assert outlines.bounds(mask) == (1, 0, 3, 2)
         assert mask.sum() == 3
 
 
 class TestSplits:
-    def test_no_near_duplicates_and_twins_are_found(self) -> None:
+    def test_splits_share_no_near_duplicates_but_twins_are_found(self) -> None:
         train, test = (splits.looks(split, 40, DEFAULT, (SIDE, SIDE), 0) for split in ("train", "test"))
         twins = splits.looks("test", 40, replace(DEFAULT, noise=2.0, empty_share=0.0), (SIDE, SIDE), 0)
         assert splits.near_duplicates(train, test) == 0
@@ -176,14 +174,14 @@ class TestSplits:
 
 
 class TestRepeat:
-    def test_the_recorded_scenes_are_drawn_again(self) -> None:
+    def test_the_recorded_scenes_are_reproduced(self) -> None:
         assert repeat.recorded_now() == repeat.known(), (
-            "the simulator has changed: make golden, and read the diff"
+            "the simulator has changed: run `make golden` and read the diff"
         )
         assert repeat.worst(repeat.reference(), repeat.reference_now()) <= 1
         assert set(repeat.known()) == set(PRESETS)
 
-    def test_plain_instructions_draw_the_same(self) -> None:
+    def test_plain_instructions_draw_the_same_scenes(self) -> None:
         here, there = (repeat.elsewhere(24, SIDE, e) for e in ({}, repeat.plain_machine()))
         assert here[1] == there[1]
         assert repeat.worst(here[0], there[0]) <= 1
@@ -192,7 +190,7 @@ class TestRepeat:
 class TestCard:
     PART = MappingProxyType({"code": "old", "commit": "c", "minutes": 1.0, "machine": "m"})
 
-    def test_it_says_what_does_not_hold_what_lacks_and_what_is_old(self) -> None:
+    def test_it_lists_failed_missing_and_outdated_parts(self) -> None:
         findings = [Finding("leak", 0.7, "9 scenes", 0.6, 0.8, at_most=0.6), Finding("beside", 0.5, "n")]
         parts = {"nothing": {**self.PART, "findings": card.dump(findings)}}
         text = card.text(json.loads(json.dumps(parts)), ["nothing", "thumbnail"], code="new")
@@ -203,7 +201,7 @@ class TestCard:
         assert "old (not the present code)" in text
         assert card.load(card.dump(findings)) == findings
 
-    def test_every_dial_is_told(self) -> None:
+    def test_every_dial_is_described(self) -> None:
         assert tuple(contents.dial_help()) == DIAL_NAMES
         assert len(contents.dial_table()) == 2 + len(DIAL_NAMES)
 
@@ -213,7 +211,7 @@ class TestCard:
         assert sum(counts["products"].values()) == counts["scenes"] == 9
         assert len(contents.count_table({"demo": counts})) > len(counts["classes"])
 
-    def test_the_recorded_card_is_the_one_of_its_figures(self) -> None:
+    def test_the_recorded_card_shows_its_figures(self) -> None:
         parts = json.loads(simulator_card.FIGURES.read_text())
         shown = simulator_card.CARD.read_text()
         for name, part in parts.items():
@@ -222,7 +220,7 @@ class TestCard:
                 assert card.finding_row(f"{number} {name}", finding) in shown
 
 
-def test_the_gallerys_sheets_have_their_size_and_the_page_names_them() -> None:
+def test_gallery_sheets_have_the_expected_size_and_appear_on_the_page() -> None:
     tile = np.zeros((20, 30, 3), np.uint8)
     image = Sheet([[tile, None], [tile, tile]], ["a", "b"], ["one", "two"]).draw()
     assert image.height > 40

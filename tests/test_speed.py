@@ -1,4 +1,4 @@
-"""Does `python -m gffpn speed` time every form, and say which is the fastest?"""
+"""Does `python -m gffpn speed` time every form and name the fastest?"""
 
 import csv
 from pathlib import Path
@@ -16,7 +16,7 @@ OPTIONS = Options(out=Path("."), classes=3, rounds=1, seconds=0.0, batch=2, trai
 
 
 @pytest.mark.slow
-def test_files_hold_every_form(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_files_list_every_form(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     words = ["--rounds", "1", "--seconds", "0", "--batch", "3", "--out", str(tmp_path)]
     verbs(["speed", "neck=none", *TOY, *words])
     (table,), (page,) = (
@@ -39,7 +39,7 @@ def test_files_hold_every_form(tmp_path: Path, capsys: pytest.CaptureFixture) ->
     assert "the initial ones, not trained" in capsys.readouterr().out
 
 
-def test_every_form_is_the_same_function() -> None:
+def test_every_form_computes_the_same_function() -> None:
     asked = subject("fpn", TOY, OPTIONS)
     images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
     plain, *others = (form for form in forms(torch.device("cpu"), compiled=False, onnx=False))
@@ -53,7 +53,7 @@ def test_every_form_is_the_same_function() -> None:
                 torch.testing.assert_close(got.float(), one, atol=loose, rtol=loose)
 
 
-def test_what_each_device_can_do() -> None:
+def test_each_device_has_its_forms() -> None:
     gpu = forms(torch.device("cuda"), compiled=True, onnx=True)
     assert {form.engine for form in gpu} == {"eager", GRAPH, COMPILED}
     assert {form.precision for form in gpu} >= {"32-true", "16-mixed"}
@@ -67,7 +67,7 @@ def test_what_each_device_can_do() -> None:
         take_form(asked.detector, Form(True, engine="steam"), asked.setting)
 
 
-def test_a_form_that_fails_is_a_row_that_says_so(capsys: pytest.CaptureFixture) -> None:
+def test_a_failed_form_is_a_row_with_its_error(capsys: pytest.CaptureFixture) -> None:
     turn = FormTurn(Form(True), subject("fpn", TOY, OPTIONS))
     turn.run = lambda images: 1 / 0
     assert not turn.take(0)
@@ -78,7 +78,7 @@ def test_a_form_that_fails_is_a_row_that_says_so(capsys: pytest.CaptureFixture) 
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_cuda_graph_gives_what_its_network_gives() -> None:
+def test_a_cuda_graph_returns_what_its_network_returns() -> None:
     asked = subject("fpn", ["image_size=64", "trainer.accelerator=gpu"], OPTIONS)
     plain, graph = (take_form(asked.detector, Form(True, engine=e), asked.setting) for e in ("eager", GRAPH))
     with torch.inference_mode():
@@ -91,8 +91,8 @@ def test_a_cuda_graph_gives_what_its_network_gives() -> None:
                 torch.testing.assert_close(got, one, atol=1e-4, rtol=1e-4)
 
 
-def test_wrong_words_are_refused(capsys: pytest.CaptureFixture) -> None:
-    for words, told in (
+def test_wrong_arguments_are_refused(capsys: pytest.CaptureFixture) -> None:
+    for words, message in (
         (["neck=fnp"], "did you mean 'fpn'"),
         (["--run", "/nowhere"], "/nowhere: not a run"),
         (["--batch", "0"], "--batch: got 0"),
@@ -100,4 +100,4 @@ def test_wrong_words_are_refused(capsys: pytest.CaptureFixture) -> None:
         with pytest.raises(SystemExit) as leaving:
             verbs(["speed", *words])
         assert leaving.value.code == 2
-        assert told in capsys.readouterr().err
+        assert message in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Run identity, folders, sweeps' records and tables."""
+"""Names and folders of runs, names of sweeps, and tables of results."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ def with_value(dotted: str, value: object) -> dict:
     ("key", "value"),
     [("data.root", "/b"), ("loader.workers", 0), ("trainer.devices", 4), ("paths.runs", "x"), ("name", "y")],
 )
-def test_what_does_not_determine_a_result_does_not_name_it(key: str, value: object) -> None:
+def test_settings_that_do_not_affect_a_result_do_not_change_the_name(key: str, value: object) -> None:
     assert run_name(with_value(key, value), "d") == run_name(CONFIG, "d")
 
 
@@ -48,11 +48,11 @@ def test_what_does_not_determine_a_result_does_not_name_it(key: str, value: obje
     ("key", "value"),
     [("seed", 1), ("trainer.max_epochs", 4), ("neck.depth", 1.0), ("image_size", [320, 640])],
 )
-def test_what_determines_a_result_names_it(key: str, value: object) -> None:
+def test_settings_that_affect_a_result_change_the_name(key: str, value: object) -> None:
     assert run_name(with_value(key, value), "d") != run_name(CONFIG, "d")
 
 
-def test_the_data_names_a_run() -> None:
+def test_the_data_fingerprint_changes_the_name() -> None:
     assert run_name(CONFIG, "one") != run_name(CONFIG, "two")
 
 
@@ -69,7 +69,7 @@ def test_names_are_readable() -> None:
     )
 
 
-def test_a_folder_is_finished_when_its_metrics_are_there(tmp_path: Path) -> None:
+def test_a_folder_with_metrics_is_finished(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     assert folder.status == "missing"
     write_atomically(folder.config, "a: 1")
@@ -91,7 +91,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_metrics_hold_no_nan(tmp_path: Path) -> None:
+def test_nan_metrics_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         RunFolder(tmp_path).finish({"test/mAP50": float("nan")})
 
@@ -127,25 +127,25 @@ def row(neck: str, **more: object) -> dict:
     return {"overrides": [f"neck={neck}", "seed=0"], "run": neck, "status": "finished", **figures, **more}
 
 
-def test_a_table_shows_what_varies_and_percent() -> None:
+def test_a_table_shows_varied_settings_and_percentages() -> None:
     headers, body = cells([row("fpn"), row("panet")])
     assert headers[:3] == ["neck", "mAP50", "mAP50_95"]
     assert "8-16 (n=12)" in headers
     assert body[1][:4] == ["panet", "50.0", "25.0", "n/a"]
 
 
-def test_a_missing_row_says_so() -> None:
+def test_a_row_without_results_shows_its_status() -> None:
     _, body = cells([row("fpn"), {"overrides": ["neck=panet", "seed=0"], "run": "x", "status": "failed"}])
     assert body[1][:2] == ["panet", "failed"]
 
 
-def test_a_caption_tells_simulated_data_and_mixed_devices() -> None:
+def test_a_caption_states_simulated_data_and_mixed_devices() -> None:
     made = {"data_origin": "simulated, 1a2b: contrast=2.5", "images": {"train": 8, "val": 4}}
-    told = "\n".join(caption([row("fpn", **made), row("panet", device="gpu", dirty=True)]))
-    assert "SIMULATED" in told
-    assert "Data: simulated, 1a2b: contrast=2.5; images: 8 train, 4 val" in told
-    assert "different devices: cpu, gpu" in told
-    assert "uncommitted" in told
+    text = "\n".join(caption([row("fpn", **made), row("panet", device="gpu", dirty=True)]))
+    assert "SIMULATED" in text
+    assert "Data: simulated, 1a2b: contrast=2.5; images: 8 train, 4 val" in text
+    assert "different devices: cpu, gpu" in text
+    assert "uncommitted" in text
     assert "commits" not in "\n".join(caption([row("fpn"), row("panet")]))
 
 
@@ -158,7 +158,7 @@ def test_tables_are_written_with_every_figure(tmp_path: Path) -> None:
     assert (tmp_path / "results.md").read_text() == markdown(rows)
 
 
-def test_the_papers_figure_stands_beside_the_run_that_it_belongs_to() -> None:
+def test_the_papers_figure_is_returned_only_for_the_matching_run() -> None:
     run = {"neck": "gffpn", "ablation": "add", "backbone": "cspdarknet", "data": "tinyindus_sim"}
     assert paper_mAP50("table6_ablation", run) == pytest.approx(0.651)
     assert paper_mAP50("table6_ablation", {**run, "ablation": None}) is None
@@ -169,7 +169,7 @@ def test_the_papers_figure_stands_beside_the_run_that_it_belongs_to() -> None:
         paper_mAP50("table7", run)
 
 
-def test_a_table_that_cites_the_paper_says_whose_figure_is_whose() -> None:
+def test_a_table_labels_the_papers_figures() -> None:
     headers, _ = cells([row("gffpn", **{"paper/mAP50": 0.699})])
     assert "PAPER mAP50" in headers
     assert "PAPER mAP50" not in cells([row("gffpn")])[0]

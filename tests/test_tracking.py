@@ -1,4 +1,4 @@
-"""What W&B is told, read back from its offline files."""
+"""Is the data that runs log to W&B complete, as read back from its offline files?"""
 
 import json
 import time
@@ -23,7 +23,7 @@ EPOCHS = 5
 
 
 def attempt(folder: RunFolder, epoch: int, *, pictures: bool) -> None:
-    """What a training of one epoch logs, in the loggers' own calls."""
+    """Log what one epoch of training logs, through the same calls of the logger."""
     logger = tracking.wandb_logger(SETTINGS, folder, config=CONFIG, group="table6")
     logger.log_metrics({"epoch": epoch, "val/mAP50": 0.25 * (epoch + 1), "val/AP_0_8": float("nan")}, step=9)
     if pictures:
@@ -32,7 +32,10 @@ def attempt(folder: RunFolder, epoch: int, *, pictures: bool) -> None:
 
 
 def show_pictures(folder: RunFolder, logger: WandbLogger, *, current_epoch: int) -> None:
-    """Validate an image of 20 x 40 (height x width): one object, one sure detection and one weak one."""
+    """Show a validation image of 20 x 40 (height x width) to `Pictures`.
+
+    It has one object, one confident detection and one weak detection.
+    """
     callback = Pictures(folder.path / "pictures", count=4)
     index = SimpleNamespace(classes=CLASSES)
     trainer = SimpleNamespace(
@@ -55,7 +58,7 @@ def show_pictures(folder: RunFolder, logger: WandbLogger, *, current_epoch: int)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A run of two epochs that broke off after the first and was resumed."""
+    """Return a run of two epochs that failed after the first and was resumed."""
     folder = RunFolder(tmp_path_factory.mktemp("runs") / "fpn_cspdarknet-n_tal_voc_64_s3_0123456789")
     try:
         with pytest.raises(RuntimeError, match="out of memory"):
@@ -68,10 +71,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 def wait_for_exits(folder: RunFolder) -> None:
-    """W&B's service writes the last records of a run after its `finish` has returned."""
+    """Wait until the exit record of every attempt is on disk.
+
+    W&B's service writes the last records of a run after `finish` has returned.
+    """
     deadline = time.monotonic() + 30
     while not all(read_offline(path).exits for path in offline_files(folder)):
-        assert time.monotonic() < deadline, "an attempt's end is not on disk"
+        assert time.monotonic() < deadline, "the exit record of an attempt is not on disk"
         time.sleep(0.05)
 
 
@@ -92,19 +98,19 @@ def run(folder: RunFolder) -> OfflineRun:
     return read_offline(*offline_files(folder))
 
 
-def test_a_run_that_resumes_keeps_its_id(folder: RunFolder) -> None:
-    told = [read_offline(path) for path in offline_files(folder)]
-    assert [one.run_id for one in told] == ["0123456789", "0123456789"]
-    assert [one.exits for one in told] == [[1], [0]]
+def test_a_resumed_run_keeps_its_id(folder: RunFolder) -> None:
+    runs = [read_offline(path) for path in offline_files(folder)]
+    assert [one.run_id for one in runs] == ["0123456789", "0123456789"]
+    assert [one.exits for one in runs] == [[1], [0]]
 
 
-def test_a_run_tells_what_it_is(run: OfflineRun, folder: RunFolder) -> None:
+def test_a_run_logs_its_name_group_tags_and_config(run: OfflineRun, folder: RunFolder) -> None:
     assert run.name == folder.path.name
     assert (run.project, run.group, run.tags) == ("gffpn", "table6", ("tests", "fpn", "voc"))
     assert {key: run.config[key] for key in CONFIG} == CONFIG
 
 
-def test_every_figure_is_logged_over_the_steps_of_training(run: OfflineRun) -> None:
+def test_metrics_are_logged_against_training_steps(run: OfflineRun) -> None:
     assert [row["val/mAP50"] for row in run.history if "val/mAP50" in row] == [0.25, 0.5]
     assert [row["trainer/global_step"] for row in run.history] == [9] * 5
     assert run.step_metrics["*"] == "trainer/global_step"
@@ -131,24 +137,24 @@ def test_boxes_are_fractions_of_the_image(run: OfflineRun, folder: RunFolder) ->
     files = attempts(folder.path)[-1] / "files"
     assert [path for path in pictures["filenames"] if not (files / path).exists()] == []
     (boxes,) = pictures["all_boxes"]
-    told = {kind: json.loads((files / boxes[kind]["path"]).read_text()) for kind in boxes}
-    assert told["truth"]["class_labels"] == {"0": "pock", "1": "flaw"}
-    (truth,) = told["truth"]["box_data"]
+    stored = {kind: json.loads((files / boxes[kind]["path"]).read_text()) for kind in boxes}
+    assert stored["truth"]["class_labels"] == {"0": "pock", "1": "flaw"}
+    (truth,) = stored["truth"]["box_data"]
     assert (truth["class_id"], truth["box_caption"]) == (1, "flaw")
     assert truth["position"] == pytest.approx({"minX": 0.1, "minY": 0.25, "maxX": 0.25, "maxY": 0.75})
-    (detection,) = told["detections"]["box_data"]
+    (detection,) = stored["detections"]["box_data"]
     assert detection["position"]["maxX"] == pytest.approx(0.275)
     assert detection["scores"] == {"score": 0.75}
 
 
-@pytest.mark.parametrize(("epoch", "told"), [(3, False), (4, True)])
-def test_w_and_b_gets_the_pictures_of_the_last_validation(
-    epoch: int, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("epoch", "sent"), [(3, False), (4, True)])
+def test_wandb_gets_only_the_pictures_of_the_last_validation(
+    epoch: int, sent: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged: list[str] = []
     monkeypatch.setattr(WandbLogger, "log_image", lambda self, key, images, boxes: logged.append(key))
     show_pictures(RunFolder(tmp_path), WandbLogger(), current_epoch=epoch)
-    assert logged == (["val/pictures"] if told else [])
+    assert logged == (["val/pictures"] if sent else [])
     assert (tmp_path / "pictures" / "val.png").exists()
 
 
@@ -165,7 +171,9 @@ def test_the_environment_decides_the_mode(
 
 
 @pytest.mark.parametrize(("account", "mode"), [(True, "online"), (False, "offline")])
-def test_without_an_account_it_is_offline(account: bool, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_is_online_only_with_an_account(
+    account: bool, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def login(*, prompt: bool) -> bool:
         assert not prompt
         return account
@@ -197,8 +205,8 @@ def test_a_disabled_run_writes_nothing(tmp_path: Path, monkeypatch: pytest.Monke
         keys(folder.path)
 
 
-def test_messages_run_over_blocks() -> None:
-    """A message of two pieces, one that ends 3 bytes before its block does, and one that was cut off."""
+def test_messages_continue_across_blocks() -> None:
+    """Read a message in two pieces, one that ends 3 bytes before its block does, and a truncated one."""
     first = HEADER + bytes(3) + HEAD.pack(0, 3, 1) + b"one"
     room = BLOCK - len(first) - HEAD.size
     second = HEAD.pack(0, room, 2) + b"a" * room

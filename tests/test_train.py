@@ -1,8 +1,9 @@
-"""Whole runs at toy scale: what a run leaves, resuming, failing, and sweeps as a user starts them."""
+"""Whole runs at toy scale: their files, resuming and failing, and sweeps started as a user starts them."""
 
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
@@ -13,32 +14,34 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from commands import ROOT, command, run_tiny, tiny_overrides, without_times
+from commands import ROOT, run_tiny, tiny_overrides, without_times
 from gffpn.__main__ import main as verbs
 from gffpn.build.index import build_index
 from gffpn.callbacks.console import EpochLines
 from gffpn.config.compose import compose_config
+from gffpn.config.overrides import start
 from gffpn.runs.folder import RunFolder
 from gffpn.suite.fit import fit_and_test
 from gffpn.suite.run import run
+from gffpn.suite.train import main
 from gffpn.task import DetectionTask
 from wandb_offline import keys
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that several tests look at."""
+    """A finished run that several tests inspect."""
 
     overrides: list[str]
     folder: RunFolder
     printed: str
     tested: dict[str, torch.Tensor]
-    """The task's weights when its test began."""
+    """The task's weights at the start of testing."""
 
 
 @pytest.fixture(scope="module")
 def finished(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """Run GF-FPN for two epochs, logged by W&B offline."""
+    """Run GF-FPN for two epochs, with W&B logging offline."""
     overrides = [*tiny_overrides(squares, tmp_path_factory.mktemp("finished")), "neck=gffpn"]
     tested: dict[str, torch.Tensor] = {}
 
@@ -52,9 +55,31 @@ def finished(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Finishe
     return Finished(overrides, folder, printed.getvalue(), tested)
 
 
+Train = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Train:
+    """Return a function that runs `python train.py WORDS...` in this process.
+
+    That function returns the exit code and the printed output.
+    """
+
+    def answer(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["train.py", *words])
+        code = 0
+        try:
+            start(main)
+        except SystemExit as leaving:
+            code = int(leaving.code or 0)
+        return code, capsys.readouterr().out
+
+    return answer
+
+
 @pytest.fixture
 def fail_in_epoch(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Makes the next fit raise when it begins an epoch."""
+    """Return a function that makes the next fit raise at the start of a given epoch."""
     whole = EpochLines.on_train_epoch_start
 
     def arrange(epoch: int) -> None:
@@ -69,14 +94,15 @@ def fail_in_epoch(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return arrange
 
 
-def test_a_run_leaves_what_others_rely_on(finished: Finished) -> None:
+def test_a_run_leaves_its_metrics_and_files(finished: Finished) -> None:
     assert "epoch 2/2" in finished.printed
-    assert finished.folder.read_metrics()["rounds"] == 10  # without a budget, FPS takes the least rounds
+    # without a time budget, FPS is measured over the smallest number of rounds
+    assert finished.folder.read_metrics()["rounds"] == 10
     check_what_a_run_leaves(finished.folder)
 
 
 @pytest.mark.slow
-def test_a_run_with_anchors_leaves_as_much(tiny: list[str]) -> None:
+def test_a_run_with_anchors_leaves_the_same(tiny: list[str]) -> None:
     check_what_a_run_leaves(run_tiny([*tiny, "neck=gffpn", "head=yolov5", "logger.wandb=off"]))
 
 
@@ -101,10 +127,10 @@ def check_what_a_run_leaves(folder: RunFolder) -> None:
     assert any(column.startswith("attention/") for column in columns)
 
 
-def test_wandb_holds_the_run(finished: Finished) -> None:
+def test_wandb_logs_the_run(finished: Finished) -> None:
     folder = finished.folder
-    told = keys(folder.path)
-    assert {"neck.fusion", "seed", "optim.lr", "image_size", "choice.backbone"} <= set(told.config)
+    logged = keys(folder.path)
+    assert {"neck.fusion", "seed", "optim.lr", "image_size", "choice.backbone"} <= set(logged.config)
     bins = ("0_8", "8_16", "16_32", "32_96", "96_up")
     figures = [
         "mAP50",
@@ -118,15 +144,15 @@ def test_wandb_holds_the_run(finished: Finished) -> None:
         f"{split}/{part}" for split in ("train", "val") for part in ("box", "class")
     }
     expected |= {"model/params_m", "model/gflops", "model/fps", "model/fps_forward", "model/fps_end_to_end"}
-    assert expected <= set(told.history) | set(told.summary)
-    assert {"val/pictures", "test/pictures"} <= set(told.boxed_images)
-    assert told.group == folder.path.name
-    assert {"trial", "gffpn", "yolo"} <= set(told.tags)
-    assert folder.path.name.endswith(told.run_id)
+    assert expected <= set(logged.history) | set(logged.summary)
+    assert {"val/pictures", "test/pictures"} <= set(logged.boxed_images)
+    assert logged.group == folder.path.name
+    assert {"trial", "gffpn", "yolo"} <= set(logged.tags)
+    assert folder.path.name.endswith(logged.run_id)
 
 
 @pytest.mark.parametrize("words", [["loader.workers=1"], ["ablation=star_residual"]])
-def test_equal_settings_under_other_words_are_a_finished_run_and_skipped(
+def test_equivalent_overrides_match_a_finished_run_and_are_skipped(
     finished: Finished, words: list[str], capsys: pytest.CaptureFixture
 ) -> None:
     before = finished.folder.metrics.stat().st_mtime_ns
@@ -143,7 +169,7 @@ def test_the_tested_weights_are_the_averaged_ones(finished: Finished) -> None:
 
 
 @pytest.mark.slow
-def test_a_resumed_run_ends_bit_equal(
+def test_a_resumed_run_ends_bit_equal_to_an_uninterrupted_one(
     tiny: list[str], tmp_path: Path, fail_in_epoch: Callable[[int], None]
 ) -> None:
     overrides = [*tiny, "neck=gffpn", "trainer.max_epochs=3", "logger.wandb=off"]
@@ -166,7 +192,7 @@ def test_a_resumed_run_ends_bit_equal(
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("neck.fusion=multiply", "expected one of ['star', 'add']"),
         ("data.root=/nowhere", "/nowhere"),
@@ -174,17 +200,17 @@ def test_a_resumed_run_ends_bit_equal(
         ("logger.wandb=maybe", "expected one of"),
     ],
 )
-def test_a_wrong_value_is_one_line(
-    tiny: list[str], override: str, told: str, capsys: pytest.CaptureFixture
+def test_a_wrong_value_is_reported_in_one_line(
+    tiny: list[str], override: str, message: str, capsys: pytest.CaptureFixture
 ) -> None:
     with pytest.raises(SystemExit):
         run(compose_config([*tiny, "neck=gffpn", override]))
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ERROR")]
-    assert told in line
+    assert message in line
 
 
 @pytest.mark.slow
-def test_images_without_objects_train(tiny: list[str], squares: Path, tmp_path: Path) -> None:
+def test_training_on_images_without_objects_finishes(tiny: list[str], squares: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     for folder in ("images", "labels", "splits"):
         (empty / folder).mkdir(parents=True)
@@ -209,48 +235,48 @@ def test_a_val_split_without_objects_is_refused(tiny: list[str], capsys: pytest.
 
 
 @pytest.mark.slow
-def test_a_sweep_goes_on_after_a_failure_and_repeats_only_what_is_missing(
-    tiny: list[str], tmp_path: Path
+def test_a_sweep_continues_after_a_failure_and_repeats_only_unfinished_runs(
+    tiny: list[str], tmp_path: Path, train: Train
 ) -> None:
     overrides = [*tiny, "neck=fpn", "trainer.max_epochs=1", "optim.lr=0.002,-1,0.001", "logger.wandb=off"]
-    first = command("train.py", "-m", *overrides, "name=broken")
-    assert first.returncode == 1, first.stderr
+    code, first = train("-m", *overrides, "name=broken")
+    assert code == 1
     folder = tmp_path / "runs" / "sweeps" / "broken"
     rows = list(csv.DictReader((folder / "results.csv").read_text().splitlines()))
     assert [row["status"] for row in rows] == ["finished", "failed", "finished"]
     assert rows[0]["test/mAP50"]
     failed = RunFolder(Path(rows[1]["run"]))
     assert "optim.lr: got -1" in failed.traceback.read_text()
-    assert str(failed.traceback) in first.stdout
-    assert "1 of 3 runs are not finished" in first.stdout
+    assert str(failed.traceback) in first
+    assert "1 of 3 runs are not finished" in first
     assert "| failed |" in (folder / "results.md").read_text()
-    second = command("train.py", "-m", *overrides, "name=broken")
-    assert second.returncode == 1
-    assert second.stdout.count("Already finished, skipped") == 2
+    code, second = train("-m", *overrides, "name=broken")
+    assert code == 1
+    assert second.count("Already finished, skipped") == 2
 
 
-# what another experiment trains already: all necks are in `necks`, and a seed changes no code path
+# avoids training what other experiments train: `necks` has every neck, and a seed changes no code path
 LESS = {"controls": ["neck=fpn,fpn_c2"], "neu_det": ["seed=0"]}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", sorted(path.stem for path in (ROOT / "experiments").glob("*.yaml")))
-def test_every_experiment_runs_at_toy_scale(experiment: str, tmp_path: Path) -> None:
+def test_every_experiment_runs_at_toy_scale(experiment: str, tmp_path: Path, train: Train) -> None:
     toy = ["image_size=64", "batch_size=4", "trainer.max_epochs=1", "loader.workers=0", "logger.wandb=off"]
-    toy += ["trainer.fps_seconds=0"]
-    toy += ["data=tinyindus_sim"]  # nothing is downloaded
-    # in bf16, PyTorch 2.15 gives a strided convolution of a single cell (CFPT's P7 here) a NaN for a gradient
+    toy += ["trainer.fps_seconds=0", "logger.pictures=0"]
+    toy += ["data=tinyindus_sim"]  # simulated, so that nothing is downloaded
+    # in bf16, PyTorch 2.15 returns NaN gradients for a strided convolution of a single cell (CFPT's P7 here)
     toy += ["data.train_images=8", "data.val_images=8", "data.test_images=8", "trainer.precision=32-true"]
     toy += LESS.get(experiment, [])
     places = [f"paths.runs={tmp_path}", f"paths.cache={tmp_path}/cache"]
-    done = command("train.py", f"experiments={experiment}", *toy, *places)
-    assert done.returncode == 0, done.stderr
+    code, printed = train(f"experiments={experiment}", *toy, *places)
+    assert code == 0
     (table,) = (tmp_path / "sweeps").glob("*/results.csv")
     rows = list(csv.DictReader(table.read_text().splitlines()))
     assert {row["status"] for row in rows} == {"finished"}
     assert len({row["run"] for row in rows}) == len(rows)
     assert "SIMULATED" in table.with_suffix(".md").read_text()
-    assert ("PAPER mAP50" in done.stdout) == (experiment == "table6")
+    assert ("PAPER mAP50" in printed) == (experiment == "table6")
 
 
 def test_the_cost_verb_prints_one_json_object(capsys: pytest.CaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""Do the training benchmarks measure what they say?"""
+"""Do the training benchmarks measure what they claim to measure?"""
 
 import json
 import os
@@ -17,18 +17,18 @@ from gffpn.config.compose import compose_config, image_size
 from gffpn.data.index import DataIndex
 
 
-def test_time_goes_to_the_innermost_part(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_is_attributed_to_the_innermost_part(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([10.0, 11.0, 13.0, 16.0, 20.0, 25.0, 31.0])
     monkeypatch.setattr(part_clock.time, "perf_counter", lambda: next(now))
     clock = PartClock(epoch=1, wait=lambda: None)
     network = torch.nn.Identity()
     clock.watch(network, "neck")
-    for _ in range(2):  # the first epoch is not watched
+    for _ in range(2):  # the clock ignores the first epoch
         clock.start(EPOCH)  # 10
         clock.start("[Strategy]Single.training_step")  # 11
         network(torch.ones(1))  # 13 to 16
-        clock.start("an action that nothing is known of")  # 20
-        clock.stop("an action that nothing is known of")  # 25
+        clock.start("an unknown action")  # 20
+        clock.stop("an unknown action")  # 25
         clock.stop("[Strategy]Single.training_step")  # 31
         if clock.began is None:
             clock.stop(EPOCH)
@@ -36,21 +36,21 @@ def test_time_goes_to_the_innermost_part(monkeypatch: pytest.MonkeyPatch) -> Non
     assert clock.seconds == {REST: 1, STEP: 2 + 4 + 5 + 6, "neck": 3}
 
 
-def test_a_roofline_by_hand() -> None:
+def test_the_roofline_equals_a_calculation_by_hand() -> None:
     a, b = torch.ones(2, 3), torch.ones(3, 4)
     flops, moved = 2 * 2 * 3 * 4, 4 * (6 + 12 + 8)
     with Roofline(Limits(matmul_gflops=1e-9, copy_gbytes=1.0)) as slow_arithmetic:
         torch.mm(a, b)
     assert (slow_arithmetic.arithmetic, slow_arithmetic.memory) == (pytest.approx(flops), 0)
     with Roofline(Limits(matmul_gflops=1.0, copy_gbytes=1e-9)) as slow_memory:
-        torch.mm(a, b).t()  # a view moves nothing
+        torch.mm(a, b).t()  # a view moves no memory
     assert (slow_memory.arithmetic, slow_memory.memory) == (0, pytest.approx(moved))
     with Roofline(Limits(matmul_gflops=1.0, copy_gbytes=1e-9)) as in_place:
         a.add_(1)
     assert in_place.memory == pytest.approx(4 * 6)
 
 
-def test_limits_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_of_this_machine_are_positive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gffpn.benchmark.limits.COPIED_BYTES", 2**16)
     monkeypatch.setattr("gffpn.benchmark.limits.SIDES", {"cpu": (32,)})
     limits = measure_limits(torch.device("cpu"), torch.float32)
@@ -59,20 +59,20 @@ def test_limits_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_a_training_is_timed_from_end_to_end(
+def test_training_is_timed_end_to_end(
     tiny: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("gffpn.benchmark.limits.COPIED_BYTES", 2**16)
     monkeypatch.setattr("gffpn.benchmark.limits.SIDES", {"cpu": (32,)})
     words = [word for word in tiny if not word.startswith("trainer.max_epochs")]
     verbs(["benchmark-train", "--epochs=1", "--json", *words])
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    rate = 3 * told["gflops_forward"] * told["images_per_second"]
-    assert told["gflops_per_second"] == pytest.approx(rate)
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    rate = 3 * report["gflops_forward"] * report["images_per_second"]
+    assert report["gflops_per_second"] == pytest.approx(rate)
     assert {"images", "backbone", "neck", "head", "backward", "validation", "optimiser"} <= set(
-        told["step_ms"]
+        report["step_ms"]
     )
-    assert min(told["roofline_step_ms"].values()) > 0
+    assert min(report["roofline_step_ms"].values()) > 0
 
 
 FAKE_YOLO = """#!/bin/sh
@@ -85,7 +85,7 @@ echo 'YOLOv8n summary: 8.0 GFLOPs'
 """
 
 
-def test_the_rivals_own_figures_are_read(
+def test_the_figures_of_the_rival_are_read(
     tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     program = tmp_path / "yolo"
@@ -100,34 +100,34 @@ def test_the_rivals_own_figures_are_read(
     monkeypatch.setattr(rival, "our_round", ours)
     rival.main(["--yolo", str(program), "--rounds=1", "--sizes=s", *tiny])
     assert asked[0][-1] == "size=s"
-    told = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()
     config = compose_config(tiny)
     images = len(build_index(config).splits["train"])
     rate = 2 * images / 8.0
     gflops = 3 * 8.0 * (image_size(config)[0] / 640) ** 2 * rate
-    assert f"{rate:.1f} images/s" in told[-2]
-    assert f"{6.0 / gflops:.2f} x YOLOv8n" in told[-1]
+    assert f"{rate:.1f} images/s" in lines[-2]
+    assert f"{6.0 / gflops:.2f} x YOLOv8n" in lines[-1]
 
 
-def test_a_rival_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_rival_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as leaving:
         rival.main(["--yolo", "/nowhere/yolo"])
     assert leaving.value.code == 2
     assert capsys.readouterr().err == "ERROR: --yolo: no program '/nowhere/yolo'\n"
 
 
-def test_ctrl_c_is_one_word(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_prints_one_word(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gffpn.benchmark.fit.training_speed", interrupted)
+    monkeypatch.setattr("gffpn.benchmark.training_speed.training_speed", interrupted)
     with pytest.raises(SystemExit) as leaving:
         verbs(["benchmark-train"])
     assert leaving.value.code == 130
     assert capsys.readouterr().err == "Interrupted.\n"
 
 
-def test_a_data_set_for_the_rival(tiny: list[str], tmp_path: Path) -> None:
+def test_the_data_set_for_the_rival_matches_the_index(tiny: list[str], tmp_path: Path) -> None:
     index: DataIndex = build_index(compose_config(tiny))
     page = json.loads(rival.write_yolo_set(index, tmp_path).read_text())
     assert page["names"] == {str(k): name for k, name in enumerate(index.classes)}

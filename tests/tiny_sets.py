@@ -1,4 +1,4 @@
-"""The same three images in VOC, COCO and YOLO form, small enough to be read at a glance."""
+"""The same three images in the VOC, COCO and YOLO formats, small enough to be read at a glance."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from gffpn.data.readers.voc import VOC
 from gffpn.data.readers.yolo import YOLO
 
 CLASSES = ("dent", "scratch")
-# stem -> (height, width), [(class, x1, y1, x2, y2)], one image a split
+# stem -> (height, width), [(class, x1, y1, x2, y2)], one image per split
 IMAGES: dict[str, tuple[tuple[int, int], list[tuple[str, int, int, int, int]]]] = {
     "a": ((40, 60), [("scratch", 0, 0, 10, 20), ("dent", 30, 10, 60, 40)]),
     "b": ((50, 50), [("dent", 5, 5, 25, 45)]),
@@ -30,7 +30,7 @@ SHARED: dict[str, Any] = {
 
 
 def memo(root: Path | str | None) -> Path:
-    """The cache folder beside a set."""
+    """Return the cache folder beside a set."""
     return Path(f"{root}.cache")
 
 
@@ -50,7 +50,7 @@ def yolo(root: Path, **changes: Any) -> YOLO:
 
 
 def xml(size: tuple[int, int], boxes: list[tuple[str, int, int, int, int]]) -> str:
-    """A VOC file: the first and the last pixel of a box, counted from 1."""
+    """Return a VOC file, which gives the first and the last pixel of each box, counted from 1."""
     things = "".join(
         f"<object><name>{name}</name><bndbox><xmin>{x1 + 1}</xmin><ymin>{y1 + 1}</ymin>"
         f"<xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox></object>"
@@ -61,7 +61,7 @@ def xml(size: tuple[int, int], boxes: list[tuple[str, int, int, int, int]]) -> s
 
 
 def coco_content(stems: str = "abc") -> dict[str, Any]:
-    """The content of a COCO file about the images `stems`."""
+    """Return the content of a COCO file for the images `stems`."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, stem in enumerate(IMAGES, start=10):
@@ -77,7 +77,7 @@ def coco_content(stems: str = "abc") -> dict[str, Any]:
 
 
 def write_sets(root: Path) -> Path:
-    """All three forms and the split lists, in one folder."""
+    """Write all three formats and the split lists to `root`, and return it."""
     for folder in ("images", "xml", "labels", "splits"):
         (root / folder).mkdir(parents=True)
     for stem, ((height, width), boxes) in IMAGES.items():

@@ -1,7 +1,7 @@
-"""Reads back what W&B wrote offline.
+"""Reader of the files that W&B writes offline.
 
-A `run-<id>.wandb` file is a header of 7 bytes and then LevelDB's log format: blocks of 32 KiB, in them pieces
-with a head of 7 bytes (crc, length, kind), whose payloads join to protobuf messages.
+A `run-<id>.wandb` file is a header of 7 bytes followed by LevelDB's log format: blocks of 32 KiB that contain
+pieces, each with a head of 7 bytes (crc, length, kind) and a payload. The payloads join to protobuf messages.
 """
 
 import json
@@ -22,7 +22,7 @@ FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 
 @dataclass
 class OfflineRun:
-    """What the attempts of one run told W&B."""
+    """The data that the attempts of one run logged to W&B."""
 
     run_id: str = ""
     name: str = ""
@@ -33,33 +33,33 @@ class OfflineRun:
     history: list[dict[str, Any]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
     step_metrics: dict[str, str] = field(default_factory=dict)
-    """Metric (or a pattern of them) and the metric that is its x axis."""
+    """The metric on the x axis of each metric or pattern of metrics."""
     exits: list[int] = field(default_factory=list)
-    """The exit code of each attempt that ended by itself."""
+    """Exit code of each attempt that was not killed."""
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The names in an offline run, without W&B's own (those that begin with an underscore)."""
+    """Names in an offline run, except for W&B's own, which begin with an underscore."""
 
     config: frozenset[str]
-    """Each level: `optim` and `optim.lr`."""
+    """Names at every level: `optim` and `optim.lr`."""
     history: frozenset[str]
     summary: frozenset[str]
     boxed_images: frozenset[str]
-    """The history keys that are images with boxes."""
+    """The history keys of images with boxes."""
     group: str
     tags: tuple[str, ...]
     run_id: str
 
 
 def attempts(folder: Path) -> list[Path]:
-    """W&B's folders below a run's folder, one an attempt, in order."""
+    """Return W&B's folders below a run's folder, one per attempt, in order."""
     return sorted(folder.glob("wandb/wandb/offline-run-*"))
 
 
 def keys(folder: Path) -> Keys:
-    """The names in the offline files of a run's folder (the one with config.yaml), all attempts together.
+    """Return the names in the offline files of all attempts in a run's folder (the one with config.yaml).
 
     Raises FileNotFoundError if W&B wrote nothing there.
     """
@@ -81,7 +81,7 @@ def keys(folder: Path) -> Keys:
 
 
 def read_offline(*paths: Path) -> OfflineRun:
-    """The run that offline files tell, one file an attempt, in order."""
+    """Read a run from its offline files, one per attempt, in order."""
     run = OfflineRun()
     for path in paths:
         for data in messages(path.read_bytes()):
@@ -90,7 +90,7 @@ def read_offline(*paths: Path) -> OfflineRun:
 
 
 def messages(data: bytes) -> Iterator[bytes]:
-    """The payloads of a file, as far as they were written: a run that still goes on has no end.
+    """Yield the messages of a file as far as they were written; the file of an active run has no end.
 
     Raises ValueError for a file of another kind.
     """
@@ -99,7 +99,7 @@ def messages(data: bytes) -> Iterator[bytes]:
     position, message = HEADER_BYTES, b""
     while position + HEAD.size <= len(data):
         left_in_block = BLOCK - position % BLOCK
-        if left_in_block < HEAD.size:  # too short for a head: zeros
+        if left_in_block < HEAD.size:  # too short for a head, so filled with zeros
             position += left_in_block
             continue
         _, length, kind = HEAD.unpack_from(data, position)
@@ -114,10 +114,10 @@ def messages(data: bytes) -> Iterator[bytes]:
 def _take(record: Any, run: OfflineRun) -> None:
     kind = record.WhichOneof("record_type")
     if kind == "run":
-        told = record.run
-        run.run_id, run.name, run.project = told.run_id, told.display_name, told.project
-        run.group, run.tags = told.run_group, tuple(told.tags)
-        _set_all(run.config, told.config.update)
+        logged = record.run
+        run.run_id, run.name, run.project = logged.run_id, logged.display_name, logged.project
+        run.group, run.tags = logged.run_group, tuple(logged.tags)
+        _set_all(run.config, logged.config.update)
     elif kind == "config":
         _set_all(run.config, record.config.update)
     elif kind == "history":
@@ -132,7 +132,7 @@ def _take(record: Any, run: OfflineRun) -> None:
 
 
 def _set_all(values: dict[str, Any], items: Any) -> None:
-    """Values are JSON; a nested key is a path into dicts."""
+    """Set values, which are JSON; a nested key is a path into nested dicts."""
     for item in items:
         *parents, last = list(item.nested_key) or [item.key]
         node = values

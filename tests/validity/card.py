@@ -1,6 +1,7 @@
-"""The data card: what was measured, as Markdown.
+"""The data card: the measured figures as Markdown.
 
-The figures lie beside it as JSON, a part for each check, so that the card can be made in pieces.
+The figures are also stored as JSON beside the card, with one part per check, so that each part can be
+measured separately.
 """
 
 import os
@@ -16,11 +17,11 @@ from validity.finding import Finding
 from validity.scenes import SEED
 
 Parts = Mapping[str, Mapping[str, Any]]
-"""By name of the check: `findings`, `code`, `minutes`, `machine`, as the JSON holds them."""
+"""Parts of the JSON by name of the check: `findings`, `code`, `commit`, `minutes`, `machine`."""
 
 
 def dump(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """Findings as plain values; figures to six digits, so that a diff shows what changed."""
+    """Return findings as plain values, figures rounded to six digits so that a diff shows what changed."""
     rows = []
     for finding in findings:
         row = asdict(finding)
@@ -31,12 +32,12 @@ def dump(findings: Sequence[Finding]) -> list[dict[str, Any]]:
 
 
 def load(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    """What `dump` made."""
+    """Return the findings that `dump` converted."""
     return [Finding(**row) for row in rows]
 
 
 def finding_row(number: str, finding: Finding) -> str:
-    """A line of the table of tests."""
+    """Return a line of the table of tests."""
     measured = _figure(finding.value)
     if finding.low is not None and finding.high is not None:
         measured += f" ({_figure(finding.low)} to {_figure(finding.high)})"
@@ -51,7 +52,7 @@ def _figure(value: float) -> str:
 
 
 def machine() -> str:
-    """Processor, system and libraries, in words."""
+    """Return the processor, the system and the versions of libraries in words."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -63,7 +64,10 @@ def machine() -> str:
 
 
 def text(parts: Parts, checks: Sequence[str], *, code: str) -> str:
-    """The whole card; `checks` names the validity tests 1, 2, .. in order, `code` is the present digest."""
+    """Return the whole card.
+
+    `checks` names the validity tests 1, 2, ... in order; `code` is the digest of the present code.
+    """
     lines = [
         "# Data card: the simulated TinyIndus",
         "",
@@ -93,7 +97,7 @@ def text(parts: Parts, checks: Sequence[str], *, code: str) -> str:
 
 
 def failures(parts: Parts) -> list[str]:
-    """What does not hold, said once more in words."""
+    """Return a line of text that lists the findings that do not hold, if any."""
     found = [f.what for part in parts.values() for f in load(part.get("findings", [])) if f.holds is False]
     if not found:
         return []

@@ -1,4 +1,4 @@
-"""A small convolutional classifier: what a detector could learn from a patch, and no more."""
+"""A small convolutional classifier, which shows what a detector could learn from a patch alone."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from gffpn.streams import torch_stream
 from validity.finding import Floats
 
 Patches = NDArray[np.uint8]
-"""(N, S, S, 3)."""
+"""Shape (N, S, S, 3)."""
 
 
 def _network(width: int, halvings: int) -> nn.Sequential:
@@ -22,7 +22,7 @@ def _network(width: int, halvings: int) -> nn.Sequential:
         layers += [nn.Conv2d(wide, wide, 3, padding=1, bias=False), nn.BatchNorm2d(wide), nn.ReLU()]
         layers += [nn.MaxPool2d(2)] if step < halvings else []
         channels = wide
-    # the mean sees what fills the patch, the maximum what is small in it
+    # the mean captures what fills the patch, the maximum captures what is small in it
     return nn.Sequential(*layers, _MeanAndMax(), nn.Dropout(0.2), nn.Linear(2 * channels, 1))
 
 
@@ -32,17 +32,19 @@ class _MeanAndMax(nn.Module):
 
 
 def _tensor(patches: Patches) -> Tensor:
-    """(N, 6, S, S): grey levels, and what remains of them beside their surroundings' mean, its faint part
-    amplified: a step of two grey levels must not drown in the picture's own contrast."""
+    """Return (N, 6, S, S): grey levels, and their differences from the local mean with faint ones amplified.
+
+    The amplification keeps a step of two grey levels from being lost in the picture's own contrast.
+    """
     x = torch.from_numpy(patches).permute(0, 3, 1, 2).float()
     rest = x - functional.avg_pool2d(x, 9, 1, 4, count_include_pad=False)
     return torch.cat([(x - 128) / 64, torch.tanh(rest / 6)], 1)
 
 
 class Classifier:
-    """Fitted to patches (N, S, S, 3) and 0/1 answers (N,), each counting as its weight.
+    """Classifier fitted to patches (N, S, S, 3) and 0/1 labels (N,) with weights (N,).
 
-    Every epoch turns and mirrors the patches anew unless `upright`. The same seed gives the same classifier.
+    Patches are turned and mirrored at random unless `upright`. The same seed gives the same classifier.
     """
 
     def __init__(
@@ -85,13 +87,13 @@ class Classifier:
         self.network.eval()
 
     def _answer(self, images: Tensor) -> Tensor:
-        # where the processor multiplies bf16 itself it is twice as fast, elsewhere it would be emulated
+        # bf16 is twice as fast on processors that multiply it natively; elsewhere it would be emulated
         capable = torch.cpu._is_avx512_bf16_supported()
         with torch.autocast("cpu", torch.bfloat16, enabled=capable):
             return self.network(images.contiguous(memory_format=torch.channels_last)).squeeze(1).float()
 
     @torch.no_grad()
     def __call__(self, patches: Patches) -> Floats:
-        """Scores (N,), higher for what looks positive."""
+        """Return scores (N,), which are higher for patches that look positive."""
         parts = [self._answer(_tensor(part)) for part in np.array_split(patches, len(patches) // 512 + 1)]
         return torch.cat(parts).double().numpy()

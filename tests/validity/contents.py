@@ -1,4 +1,4 @@
-"""What the data card says of the set itself: its dials, its presets and what is in them."""
+"""The data card's tables of the set itself: its dials, its presets and their contents."""
 
 import ast
 import inspect
@@ -15,11 +15,11 @@ from tinyindus.scene import render
 from validity.scenes import SEED
 
 SIZE_EDGES = (0, 4, 8, 16, 32, 96, np.inf)
-"""Pixels at 640."""
+"""Pixels at an image size of 640."""
 
 
 def dial_help() -> dict[str, str]:
-    """What each dial does: the string that stands below it in the code."""
+    """Return what each dial does, which is the string below it in the code."""
     (body,) = [
         node.body for node in ast.parse(inspect.getsource(Dials)).body if isinstance(node, ast.ClassDef)
     ]
@@ -31,12 +31,12 @@ def dial_help() -> dict[str, str]:
 
 
 def dial_table() -> list[str]:
-    """A row a dial: what it does and its value in each preset."""
+    """Return a table with one row per dial: its value in each preset and what it does."""
     rows = [f"| dial | {' | '.join(PRESETS)} | what it does |", "|---" * (len(PRESETS) + 2) + "|"]
-    told = dial_help()
+    descriptions = dial_help()
     for name in DIAL_NAMES:
         values = [_plain(getattr(dials, name)) for dials in PRESETS.values()]
-        rows.append(f"| `{name}` | {' | '.join(values)} | {told[name]} |")
+        rows.append(f"| `{name}` | {' | '.join(values)} | {descriptions[name]} |")
     return rows
 
 
@@ -45,7 +45,7 @@ def _plain(value: Any) -> str:
 
 
 def count_objects(name: str, scenes: int, side: int) -> dict[str, Any]:
-    """Of the first scenes of a preset: objects by class and by size bin, scenes by product."""
+    """Count the objects by class and size bin, and the scenes by product, in the first scenes of a preset."""
     pictures = [render(i, "train", PRESETS[name], (side, side), SEED) for i in range(scenes)]
     found = [t for p in pictures for t in p.truths]
     sides = np.array([t.side for t in found]) * 640 / side
@@ -72,7 +72,7 @@ def _bin(low: float, high: float) -> str:
 
 
 def count_table(counts: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Counts of all presets side by side."""
+    """Return a table of the counts of all presets side by side."""
     names = list(counts)
     rows = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
 

@@ -1,8 +1,9 @@
-"""Validity test 4: at match 1 a look-alike's patch is a defect's, and only its surroundings tell them apart.
+"""Validity test 4: at match 1, only its surroundings distinguish a look-alike from a defect.
 
-One classifier sees the patches of all classes, each class and both sides with an equal say. A tight crop is
-the inside of the box, stretched to a fixed size; the wide crop is a square four times as wide as the box is
-long. Look-alikes whose box touches a defect's are left out.
+One classifier is fitted to the patches of all classes. All classes have equal weight, and so do the defects
+and the look-alikes of a class. A tight crop is the inside of the box, stretched to a fixed size; a wide crop
+is a square four times as wide as the longer side of the box. Look-alikes whose box touches a defect's are
+left out.
 """
 
 from collections.abc import Sequence
@@ -20,15 +21,15 @@ from validity.finding import Finding, Floats, Ints, auc, balanced, interval
 from validity.scenes import SEED
 
 TIGHT, WIDE = 24, 48
-"""Pixels of the crops as the classifier sees them."""
+"""Side of the crops that the classifier receives, pixels."""
 WIDENING = 4.0
 OF_A_KIND = 4
-"""Most look-alikes of a class that are taken from one picture: lattices have dozens."""
+"""Maximum number of look-alikes per class taken from one picture, because lattices have dozens."""
 
 
 @dataclass(frozen=True)
 class Crops:
-    """Defects (positive) and look-alikes of the same classes."""
+    """Crops of defects (positive) and of look-alikes of the same classes."""
 
     tight: Patches
     wide: Patches
@@ -36,11 +37,11 @@ class Crops:
     label: Ints
     picture: Ints
     sides: Floats
-    """(N, 2) width and height of the boxes, pixels."""
+    """Width and height of the boxes (N, 2), pixels."""
 
     @property
     def weights(self) -> Floats:
-        """An equal say for every class and side."""
+        """Weights (N,) that count each class equally, and in it defects and look-alikes."""
         return balanced(self.positive, self.label)
 
 
@@ -49,7 +50,7 @@ def _touch(a: Box, b: Box) -> bool:
 
 
 def objects(picture: Picture, forms: Sequence[str], rng: np.random.Generator) -> list[tuple[bool, int, Box]]:
-    """What a picture offers: (is it a defect, class, box)."""
+    """Return the defects and look-alikes of a picture as (True for a defect, class, box)."""
     rows = [(True, truth.label, truth.box) for truth in picture.truths]
     for name in CLASS_NAMES:
         alike = [
@@ -65,11 +66,15 @@ def objects(picture: Picture, forms: Sequence[str], rng: np.random.Generator) ->
 
 
 def crops(count: int, split: str, match: float, side: int) -> Crops:
-    """From the first scenes of a split, at the default dials but for equal classes and few empty scenes."""
+    """Return crops from the first scenes of a split.
+
+    The dials are the default ones, except for `match`, equal shares of the classes, four defects per scene
+    and no scene without planned defects.
+    """
     dials = replace(
         preset("default"), match=match, empty_share=0.0, class_shares="equal", defects_per_image=(4, 4)
     )
-    # at match 0 some look-alikes are bare lines, with no mark on them
+    # at match 0, some look-alikes are bare lines without marks
     forms = ("mark",) if match > 0 else ("mark", "line")
     rng = np.random.default_rng(0)
     close, wide, rows = [], [], []
@@ -86,7 +91,7 @@ def crops(count: int, split: str, match: float, side: int) -> Crops:
 
 
 def finding(what: str, scores: Floats, test: Crops, fitted: int, **bounds: float) -> Finding:
-    """AUC over all classes, an equal say for each."""
+    """Return the AUC over all classes, with equal weight for each."""
 
     def figure(weights: Floats) -> float:
         return auc(scores, test.positive, weights * test.weights)
@@ -97,7 +102,7 @@ def finding(what: str, scores: Floats, test: Crops, fitted: int, **bounds: float
 
 
 def by_class(what: str, scores: Floats, test: Crops) -> list[Finding]:
-    """The same scores, a class at a time."""
+    """Return the AUC of the same scores for each class."""
     found = []
     for label, name in enumerate(CLASS_NAMES):
         own = test.label == label
@@ -110,13 +115,16 @@ def by_class(what: str, scores: Floats, test: Crops) -> list[Finding]:
 
 
 def scores_of(train: Crops, test: Crops, which: str, *, epochs: int, width: int = 16) -> Floats:
-    """A classifier's scores of the test crops; `which` is tight or wide."""
+    """Fit a classifier to the training crops and return its scores of the test crops.
+
+    `which` is tight or wide.
+    """
     classifier = Classifier(getattr(train, which), train.positive, train.weights, epochs=epochs, width=width)
     return classifier(getattr(test, which))
 
 
 def measure(*, train: int = 1000, test: int = 350, side: int = 640, epochs: int = 18) -> list[Finding]:
-    """All of test 4; match 0, on a third of the scenes, stands beside match 1."""
+    """Run test 4 at match 1 and, for comparison, at match 0 on a third of the scenes."""
     found = []
     for match, share in ((1.0, 1), (0.0, 3)):
         fitted = crops(train // share, "train", match, side)

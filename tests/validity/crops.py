@@ -1,4 +1,4 @@
-"""Parts of pictures, all of one size, for a classifier to look at."""
+"""Crops of pictures, all of one size, as input of a classifier."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ PAPER_GREY = 128
 
 
 def window(pixels: Pixels, left: int, top: int, width: int, height: int) -> Pixels:
-    """A rectangle of an (H, W, 3) picture; what lies outside the picture is grey."""
+    """Crop a rectangle from an (H, W, 3) picture; what lies outside the picture becomes grey."""
     out = np.full((height, width, 3), PAPER_GREY, np.uint8)
     x1, y1 = max(left, 0), max(top, 0)
     x2, y2 = min(left + width, pixels.shape[1]), min(top + height, pixels.shape[0])
@@ -21,24 +21,24 @@ def window(pixels: Pixels, left: int, top: int, width: int, height: int) -> Pixe
 
 
 def square(pixels: Pixels, box: Box, side: int) -> Pixels:
-    """`side` x `side` pixels around a box's middle, in the picture's own resolution."""
+    """Crop `side` x `side` pixels around the centre of a box, at the picture's own resolution."""
     return window(pixels, (box[0] + box[2] - side) // 2, (box[1] + box[3] - side) // 2, side, side)
 
 
 def tight(pixels: Pixels, box: Box, out: int) -> Pixels:
-    """What is inside the box, stretched to out x out: neither its size nor its shape can be seen."""
+    """Crop a box and stretch it to out x out, which hides its size and its shape."""
     inside = window(pixels, box[0], box[1], box[2] - box[0], box[3] - box[1])
     return _resized(inside, out)
 
 
 def around(pixels: Pixels, box: Box, factor: float, out: int) -> Pixels:
-    """A square `factor` times as wide as the box's longer side, shrunk or enlarged to out x out."""
+    """Crop a square `factor` times as wide as the longer side of a box and resize it to out x out."""
     side = max(3, round(factor * max(box[2] - box[0], box[3] - box[1])))
     return _resized(square(pixels, box, side), out)
 
 
 def thumbnail(pixels: Pixels, out: int) -> Pixels:
-    """The whole picture at out x out, each pixel the mean of what it covers."""
+    """Shrink the whole picture to out x out; each pixel is the mean of the area that it covers."""
     return np.asarray(Image.fromarray(pixels).resize((out, out), Image.Resampling.BOX))
 
 

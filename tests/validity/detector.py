@@ -1,11 +1,11 @@
 """Validity test 7: average precision falls with the defects' side and with their contrast.
 
-One detector with the plain `fpn` neck is trained on defects of log-uniform sides, and tested on twins: the
-same scenes with every defect at one side, and with every defect at one contrast. Sides are pixels of the
-network's input, which has 320. The simulator's twins go to 48 pixels at 640, which is 24 here; larger sides
-(BEYOND) are shown and not bounded. AP falls again there. The likely reason, not isolated, is that such
-defects outgrow tubes and rims, are cut off and lie over each other. The dials are easier than the
-default's (TRAINED), or a training of minutes would find nothing.
+One detector with the plain `fpn` neck is trained on defects with log-uniform sides and tested on twins: the
+same scenes with every defect at one side, and with every defect at one contrast. Sides are in pixels of the
+network's input, which has a size of 320. The simulator's twins go up to 48 pixels at an image size of 640,
+which is 24 here; larger sides (BEYOND) are shown, but have no bound. AP falls again there. The likely reason,
+which was not isolated, is that such defects outgrow tubes and rims, are cut off and overlap each other. The
+dials (TRAINED) are easier than the default ones; otherwise a detector trained for minutes would find nothing.
 """
 
 import tempfile
@@ -31,7 +31,7 @@ from validity.scenes import SEED
 
 SIDES = (4, 6, 8, 12, 16, 24)
 BEYOND = (32, 48)
-"""Pixels of the network's input."""
+"""SIDES and BEYOND are in pixels of the network's input."""
 CONTRASTS = (0.25, 0.5, 1.0, 2.0, 4.0)
 RESAMPLES = 60
 TRAINED = {
@@ -46,7 +46,7 @@ TRAINED = {
 
 
 def overrides(train: int, scenes: int, side: int, epochs: int, folder: Path) -> list[str]:
-    """The run, as for train.py; the test split holds the twins."""
+    """Return the run's overrides for train.py; its test split consists of the twins."""
     at_640 = 640 / side
     entries = [f"{{side_range:[{s * at_640:g},{s * at_640:g}]}}" for s in (*SIDES, *BEYOND)]
     entries += [f"{{contrast:{c:g}}}" for c in CONTRASTS]
@@ -80,7 +80,7 @@ def _yaml(value: Any) -> str:
 
 
 def tested(words: Sequence[str], folder: Path) -> tuple[Matches, Ints, Ints]:
-    """Train and test; matches, and of each test image its entry of `test_dials` and its scene."""
+    """Train and test; return the matches, and the entry of `test_dials` and the scene of each test image."""
     config = compose_config(words)
     index = build_index(config)
     data = build_data(config, index)
@@ -101,12 +101,12 @@ def tested(words: Sequence[str], folder: Path) -> tuple[Matches, Ints, Ints]:
 
 
 def mean_ap50(matches: Matches, weights: Floats) -> float:
-    """Mean over the classes that have an object."""
+    """Return the mean AP50 of the classes that have an object."""
     return float(np.nanmean(average_precision(matches, weights)[:, 0]))
 
 
 def findings(matches: Matches, entry: Ints, scene: Ints) -> list[Finding]:
-    """AP50 by side and by contrast, how steadily it rises, and from which to which."""
+    """Return mAP50 by side and by contrast, its rank correlation with them, and its rise from end to end."""
     bounded, beyond = len(SIDES), len(SIDES) + len(BEYOND)
 
     def ap(k: int, weights: Floats) -> float:
@@ -136,7 +136,7 @@ def findings(matches: Matches, entry: Ints, scene: Ints) -> list[Finding]:
 
 
 def measure(*, train: int = 500, scenes: int = 80, side: int = 320, epochs: int = 9) -> list[Finding]:
-    """All of test 7."""
+    """Run test 7."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         return findings(*tested(overrides(train, scenes, side, epochs, folder), folder))

@@ -1,4 +1,4 @@
-"""What a check of the simulated data finds: a figure, its interval and the bound that it must keep."""
+"""The result of a check of the simulated data: a figure, its interval and its bound."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ RESAMPLES = 400
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the card. Without a bound it stands for comparison and cannot fail."""
+    """One line of the card; without a bound, it serves for comparison and cannot fail."""
 
     what: str
     value: float
@@ -27,7 +27,7 @@ class Finding:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the value keeps the bound; None without one."""
+        """True if the value is within the bound; None without a bound."""
         if self.at_least is None and self.at_most is None:
             return None
         above = self.at_least is None or self.value >= self.at_least
@@ -44,7 +44,10 @@ class Finding:
 
 
 def auc(scores: Floats, positive: NDArray[np.bool_], weights: Floats | None = None) -> float:
-    """Chance that a positive scores above a negative, ties counting half; weights count samples (N,)."""
+    """Return the probability that a positive scores above a negative; ties count half.
+
+    Each sample (N,) counts as often as its weight.
+    """
     weights = np.ones(len(scores)) if weights is None else weights
     _, place = np.unique(scores, return_inverse=True)
     above = np.bincount(place, weights * positive)
@@ -57,9 +60,9 @@ def auc(scores: Floats, positive: NDArray[np.bool_], weights: Floats | None = No
 def interval(
     figure: Callable[[Floats], float], group: Ints, *, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
-    """95 % bootstrap interval of a figure of weighted samples; samples of one group (N,) are drawn together.
+    """Return the 95 % bootstrap interval of a figure of weighted samples.
 
-    What a picture holds is correlated, so a picture is a group.
+    Samples of one group (N,) are drawn together. Each picture is a group, because its samples are correlated.
     """
     _, member = np.unique(group, return_inverse=True)
     count = int(member.max()) + 1
@@ -73,7 +76,10 @@ def interval(
 
 
 def balanced(positive: NDArray[np.bool_], kind: Ints) -> Floats:
-    """Weights (N,) that give every kind, and in it both sides, an equal say; 0 for a kind with one side."""
+    """Return weights (N,) with the same sum for every kind, and in it for positives and negatives.
+
+    A kind that lacks positives or negatives has weights of 0.
+    """
     weights = np.zeros(len(kind))
     for k in np.unique(kind):
         sides = [(kind == k) & positive, (kind == k) & ~positive]

@@ -1,4 +1,4 @@
-"""Validity test 1: at contrast 0 a defect leaves no trace, whatever the code did on its way."""
+"""Validity test 1: at contrast 0, a defect leaves no trace, although the code that draws it has run."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ from validity.finding import Finding, Ints, auc, balanced, interval
 from validity.scenes import Retouch, Trial, noise_of, sticker, trial
 
 PATCH = 24
-"""Pixels."""
+"""Side of a patch, pixels."""
 
 
 class Places:
-    """Patches of scenes at the planned defects (positive) and at free places of the same surfaces."""
+    """Patches at the planned defects (positive) and at free places on the same surfaces."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Places:
 
 
 def patch_finding(train: Places, test: Places, what: str, *, epochs: int, bounded: bool) -> Finding:
-    """Can a classifier tell defect places from others? Classes have an equal say."""
+    """Return the AUC of a classifier of places with and without defects; classes have equal weight."""
     scores = Classifier(train.patches, train.positive, train.weights, epochs=epochs)(test.patches)
     value = auc(scores, test.positive, test.weights)
     low, high = interval(lambda w: auc(scores, test.positive, test.weights * w), test.picture)
@@ -54,7 +54,7 @@ def patch_finding(train: Places, test: Places, what: str, *, epochs: int, bounde
 def noise_finding(
     trials: Sequence[Trial], what: str, *, dials: Dials, contrast: bool, retouch: Retouch | None = None
 ) -> Finding:
-    """Variance of the noise inside the defects' boxes over that outside."""
+    """Return the ratio of the noise variance inside the defects' boxes to that outside."""
     sums = np.zeros((len(trials), 2, 3))
     for row, scene in zip(sums, trials, strict=True):
         picture = scene.picture if contrast else scene.blank
@@ -79,7 +79,7 @@ def noise_finding(
 
 
 def measure(*, train: int = 600, test: int = 1200, side: int = 320, epochs: int = 12) -> list[Finding]:
-    """All of test 1 at the default dials."""
+    """Run test 1 at the default dials."""
     dials = Dials()
     fitted = [trial(i, "train", dials, (side, side)) for i in range(train)]
     asked = [trial(i, "test", dials, (side, side)) for i in range(test)]

@@ -1,4 +1,4 @@
-"""Validity test 5: boxes, masks and what the picture shows agree to a pixel."""
+"""Validity test 5: boxes, masks and the visible defects agree to within a pixel."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,25 +18,28 @@ Mask = NDArray[np.bool_]
 
 
 def bounds(mask: Mask) -> Box:
-    """Tight box of a mask that is not empty."""
+    """Return the tight box of a mask that is not empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def decoded(counts: Sequence[int], image_size: tuple[int, int]) -> Mask:
-    """COCO's uncompressed run lengths as a mask (H, W)."""
+    """Decode COCO's uncompressed run lengths to a mask (H, W)."""
     values = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
     return values.reshape(image_size, order="F")
 
 
 def stored_error(truth: Truth, image_size: tuple[int, int]) -> int:
-    """Pixels by which a side of the box is off that of the mask, as it stands in the annotations."""
+    """Return the largest distance of a box's side from that of the mask stored in the annotations, pixels."""
     mask = decoded(run_lengths(truth.mask, truth.box, image_size), image_size)
     return int(np.abs(np.subtract(bounds(mask), truth.box)).max())
 
 
 def seen_error(picture: Picture, twin: Picture) -> int | None:
-    """The same against the pixels that differ from the twin's; the picture has one defect, or none (None)."""
+    """Return the largest distance of the box's sides from the pixels that differ from the twin's, pixels.
+
+    The picture has at most one defect; without any, the result is None.
+    """
     if not picture.truths:
         return None
     (truth,) = picture.truths
@@ -45,14 +48,14 @@ def seen_error(picture: Picture, twin: Picture) -> int | None:
 
 
 def lone(i: int, dials: Dials, image_size: tuple[int, int]) -> tuple[Picture, Picture]:
-    """Scene i with one defect, and its twin."""
+    """Render scene i with one defect, and its twin without it."""
     one = replace(dials, empty_share=0.0, defects_per_image=(1, 1))
     picture = render(i, "test", one, image_size, SEED)
     return picture, render(i, "test", one, image_size, SEED, with_defects=False)
 
 
 def measure(*, scenes: int = 500, side: int = 640) -> list[Finding]:
-    """All of test 5 at the default preset."""
+    """Run test 5 at the default preset."""
     dials, image_size = preset("default"), (side, side)
     pairs = [lone(i, dials, image_size) for i in range(scenes)]
     stored = [stored_error(t, image_size) for picture, _ in pairs for t in picture.truths]

@@ -1,7 +1,8 @@
 """Validity test 3: position, size and class frequency alone find nothing.
 
-A detector that never looks: one fixed list of scored boxes a class, for every picture, chosen from the
-training set's own boxes so that each finds as many training objects as possible that the earlier ones miss.
+The detector ignores the picture and returns one fixed list of scored boxes per class. The list is chosen from
+the boxes of the training set, so that each box finds as many training objects as possible that the earlier
+ones miss.
 """
 
 from collections.abc import Sequence
@@ -21,23 +22,23 @@ from validity.finding import Finding, Floats, interval
 from validity.scenes import SEED
 
 BOXES = 100
-"""A class and picture: more do not count."""
+"""Maximum number of boxes per class and picture; more do not count."""
 SMALLEST_OVERLAP = 0.5
 
 
 def truths(count: int, split: str, dials: Dials, image_size: tuple[int, int]) -> list[tuple[Truth, ...]]:
-    """The defects of the first pictures of a split, empty pictures among them."""
+    """Return the defects of the first pictures of a split, including pictures without any."""
     return [render(i, split, dials, image_size, SEED).truths for i in range(count)]
 
 
 def boxes_of(scenes: Sequence[Sequence[Truth]], label: int) -> Tensor:
-    """(M, 4) boxes of one class."""
+    """Return the boxes (M, 4) of one class."""
     rows = [t.box for scene in scenes for t in scene if t.label == label]
     return torch.tensor(rows, dtype=torch.float32).reshape(-1, 4)
 
 
 def fitted(scenes: Sequence[Sequence[Truth]]) -> dict[str, Tensor]:
-    """The fixed detections: `boxes` (M, 4), `scores` (M,), `labels` (M,)."""
+    """Return the fixed detections: `boxes` (M, 4), `scores` (M,), `labels` (M,)."""
     boxes, scores, labels = [], [], []
     for label in range(len(CLASSES)):
         own = boxes_of(scenes, label)
@@ -60,7 +61,7 @@ def fitted(scenes: Sequence[Sequence[Truth]]) -> dict[str, Tensor]:
 def prior_finding(
     train: Sequence[Sequence[Truth]], test: Sequence[Sequence[Truth]], what: str, *, bounded: bool = True
 ) -> Finding:
-    """mAP50 of the fixed detections."""
+    """Return the mAP50 of the fixed detections."""
     detections = fitted(train)
     metric = DetectionMetric(CLASS_NAMES)
     for number, scene in enumerate(test):
@@ -83,7 +84,7 @@ def prior_finding(
 
 
 def measure(*, train: int = 1500, test: int = 800, side: int = 320) -> list[Finding]:
-    """All of test 3: the default preset is bounded, the others stand beside it."""
+    """Run test 3; only the default preset has a bound, the others are for comparison."""
     found = []
     for name in PRESETS:
         fit, asked = (

@@ -1,9 +1,10 @@
-"""Validity test 8: the same seed gives the same annotations, and pixels within one grey level, elsewhere too.
+"""Validity test 8: on other machines, too, a seed gives equal annotations, and pixels within one grey level.
 
-Two witnesses. Recorded scenes in tests/golden (`make golden` rewrites them) are compared wherever the tests
-run. On this machine, another process draws the same scenes as an older processor would: without numpy's
-vector units, with the kernels that OpenBLAS has for a processor of 2008, and with the C library's plain
-mathematics. That another make of processor or operating system gives the same is not shown by it.
+There are two checks. Wherever the tests run, scenes are compared with those recorded in tests/golden (`make
+golden` rewrites them). On this machine, another process draws the same scenes as an older processor would:
+without numpy's vector instructions, with OpenBLAS's kernels for a processor of 2008, and with the C library's
+plain mathematics. This second check does not show that another make of processor or another operating system
+gives the same result.
 """
 
 import json
@@ -29,21 +30,21 @@ from validity.scenes import SEED
 RECORD = Path(__file__).parents[1] / "golden" / "simulator.json"
 REFERENCE = RECORD.with_suffix(".png")
 RECORDED = 8
-"""Scenes of each preset."""
+"""Number of recorded scenes per preset."""
 RECORD_SIDE, REFERENCE_SIDE = 160, 64
-"""Pixels."""
+"""Image sizes of the record and of the reference picture, pixels."""
 
 Annotations = list[list[Any]]
-"""Of one scene: class name and box, a defect a row."""
+"""Class name and box of the defects of one scene, one row per defect."""
 
 
 def annotations(picture: Picture) -> Annotations:
-    """What is true of a scene."""
+    """Return the annotations of a scene."""
     return [[CLASS_NAMES[t.label], list(t.box)] for t in picture.truths]
 
 
 def recorded_now() -> dict[str, list[Annotations]]:
-    """The scenes of the record, as the code draws them now."""
+    """Return the annotations of the recorded scenes, by preset, as the present code draws them."""
     size = (RECORD_SIDE, RECORD_SIDE)
     return {
         name: [annotations(render(i, "test", preset(name), size, SEED)) for i in range(RECORDED)]
@@ -52,7 +53,7 @@ def recorded_now() -> dict[str, list[Annotations]]:
 
 
 def reference_now() -> Pixels:
-    """One scene a product, side by side, as the code draws them now."""
+    """Return one scene per product, side by side, as the present code draws them."""
     size = (REFERENCE_SIDE, REFERENCE_SIDE)
     return np.concatenate(
         [render(0, "test", preset("default"), size, SEED, product=name).pixels for name in PRODUCTS], axis=1
@@ -60,10 +61,13 @@ def reference_now() -> Pixels:
 
 
 def record() -> None:
-    """Rewrite the record and the reference picture; other scenes under the same version are refused."""
+    """Rewrite the record and the reference picture.
+
+    Raises SystemExit if the scenes have changed, but the version has not.
+    """
     scenes = recorded_now()
     if known() != scenes and recorded_version() == VERSION:
-        raise SystemExit("the simulator draws other scenes: raise tinyindus.VERSION, then record them")
+        raise SystemExit("the simulator's scenes have changed: raise tinyindus.VERSION, then record them")
     rows = {
         name: "[\n    " + ",\n    ".join(json.dumps(scene) for scene in scenes) + "\n  ]"
         for name, scenes in scenes.items()
@@ -74,23 +78,23 @@ def record() -> None:
 
 
 def known() -> dict[str, list[Annotations]]:
-    """The recorded annotations, by preset."""
+    """Return the recorded annotations, by preset."""
     return {name: scenes for name, scenes in json.loads(RECORD.read_text()).items() if name in PRESETS}
 
 
 def recorded_version() -> str:
-    """The version of the simulator that drew the record."""
+    """Return the version of the simulator that drew the recorded scenes."""
     return str(json.loads(RECORD.read_text())["version"])
 
 
 def reference() -> Pixels:
-    """The recorded pixels."""
+    """Return the recorded pixels."""
     with Image.open(REFERENCE) as image:
         return np.asarray(image.convert("RGB"))
 
 
 def worst(one: Pixels, other: Pixels) -> int:
-    """Largest difference of two pictures, grey levels."""
+    """Return the largest difference between two pictures, grey levels."""
     return int(np.abs(one.astype(np.int64) - other).max())
 
 
@@ -105,7 +109,7 @@ def _draw(folder: Path, scenes: int, side: int) -> None:
 
 
 def plain_machine() -> dict[str, str]:
-    """Environment that takes this machine's newer instructions away from numpy, BLAS and the C library."""
+    """Return an environment that hides newer instructions from numpy, BLAS and the C library."""
     found = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
     environment = {"NPY_DISABLE_CPU_FEATURES": " ".join(found), "OMP_NUM_THREADS": "1"}
     if platform.machine() in ("x86_64", "AMD64"):
@@ -115,7 +119,7 @@ def plain_machine() -> dict[str, str]:
 
 
 def elsewhere(scenes: int, side: int, environment: dict[str, str]) -> tuple[Pixels, list[Annotations]]:
-    """Pixels (N, S, S, 3) and annotations of the first test scenes, drawn by a process of its own."""
+    """Draw the first test scenes in a separate process; return pixels (N, S, S, 3) and annotations."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.pathsep.join(p for p in [str(RECORD.parents[1]), *sys.path] if p)
         subprocess.run(
@@ -128,7 +132,7 @@ def elsewhere(scenes: int, side: int, environment: dict[str, str]) -> tuple[Pixe
 
 
 def measure(*, scenes: int = 300, side: int = 320) -> list[Finding]:
-    """All of test 8."""
+    """Run test 8."""
     record = known()
     off = sum(a != b for name, now in recorded_now().items() for a, b in zip(now, record[name], strict=True))
     farthest = worst(reference(), reference_now())

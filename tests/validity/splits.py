@@ -1,9 +1,9 @@
-"""Validity test 6: no scene, and none that looks like it, is in two splits.
+"""Validity test 6: no two splits share a scene or a near-duplicate of one.
 
-Two pictures are near-duplicates if their gradient hashes (each of 16 x 16 cells brighter than its right
-neighbour or not) differ in at most HASH_BITS of 240 bits *and* their thumbnails of 32 x 32 differ by at most
-RMS_LEVELS grey levels (root mean square). Both limits lie above what tells a scene from itself with twice the
-noise and other defects, which the card states beside.
+Two pictures are near-duplicates if their gradient hashes differ in at most HASH_BITS of 240 bits *and* their
+thumbnails of 32 x 32 differ by at most RMS_LEVELS grey levels (root mean square). A bit of the hash shows
+which of two neighbouring cells in a row of the 16 x 16 cells is brighter. Both limits are above the
+differences between a scene and the same scene with twice the noise and other defects, listed in the card.
 """
 
 from collections.abc import Sequence
@@ -25,41 +25,41 @@ SMALL = 32
 
 
 def gradient_hash(pixels: Pixels) -> NDArray[np.bool_]:
-    """(240,) bits of a picture (H, W, 3)."""
+    """Return the hash bits (240,) of a picture (H, W, 3)."""
     grey = thumbnail(pixels, CELLS).astype(np.float64).mean(axis=2)
     return (grey[:, 1:] > grey[:, :-1]).ravel()
 
 
 class Looks:
-    """What is compared of some pictures: their hashes and their thumbnails."""
+    """Hashes and thumbnails of pictures, for comparison with those of others."""
 
     def __init__(self, pictures: Sequence[Pixels]) -> None:
         self.hashes = np.stack([gradient_hash(p) for p in pictures]).astype(np.float32)
         self.thumbnails = np.stack([thumbnail(p, SMALL).ravel() for p in pictures]).astype(np.float32)
 
     def bits(self, other: "Looks") -> Floats:
-        """Hash bits that differ, of each picture with each of the other's (N, M)."""
+        """Return the number of hash bits that differ between each picture and each of the other's (N, M)."""
         agree = self.hashes @ other.hashes.T + (1 - self.hashes) @ (1 - other.hashes).T
         return np.rint(self.hashes.shape[1] - agree).astype(np.float64)
 
     def rms(self, other: "Looks") -> Floats:
-        """Root mean square difference of the thumbnails, grey levels (N, M)."""
+        """Return the root mean square difference of each pair of thumbnails (N, M), grey levels."""
         out = [np.sqrt(np.square(other.thumbnails - row).mean(axis=1)) for row in self.thumbnails]
         return np.stack(out).astype(np.float64)
 
 
 def near_duplicates(one: Looks, other: Looks) -> int:
-    """Pairs that are near-duplicates."""
+    """Return the number of pairs that are near-duplicates."""
     return int(((one.bits(other) <= HASH_BITS) & (one.rms(other) <= RMS_LEVELS)).sum())
 
 
 def looks(split: str, count: int, dials: Dials, image_size: tuple[int, int], seed: int) -> Looks:
-    """The first pictures of a split."""
+    """Render the first pictures of a split and return their looks."""
     return Looks([render(i, split, dials, image_size, seed).pixels for i in range(count)])
 
 
 def measure(*, counts: tuple[int, int, int] = (600, 150, 300), side: int = 320) -> list[Finding]:
-    """All of test 6 on the default data set, and twins as the measure of what is near."""
+    """Run test 6 on the default data set, with twins as the measure of near-duplicates."""
     dials, image_size = preset("default"), (side, side)
     groups = [
         {render(i, s, dials, (64, 64), 0).group for i in range(c)}

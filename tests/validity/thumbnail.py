@@ -1,4 +1,4 @@
-"""Validity test 2: the picture as a whole does not say whether it holds a defect."""
+"""Validity test 2: a picture as a whole does not reveal whether it has a defect."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,11 +15,11 @@ from validity.finding import Finding, Ints, auc, interval
 from validity.scenes import SEED, Retouch, Trial
 
 THUMBNAIL = 32
-"""Pixels."""
+"""Side of a thumbnail, pixels."""
 
 
 class Thumbnails(NamedTuple):
-    """Whole pictures, made small."""
+    """Thumbnails of whole pictures, with their labels and their scenes."""
 
     patches: Patches
     positive: NDArray[np.bool_]
@@ -27,7 +27,7 @@ class Thumbnails(NamedTuple):
 
 
 def twins(trials: Sequence[Trial], retouch: Retouch | None = None) -> Thumbnails:
-    """Every scene with its defects and without."""
+    """Return thumbnails of every scene with its defects and without them."""
     patches, positive = [], []
     for scene in trials:
         pixels = scene.picture.pixels
@@ -38,7 +38,10 @@ def twins(trials: Sequence[Trial], retouch: Retouch | None = None) -> Thumbnails
 
 
 def both(count: int, split: str, dials: Dials, image_size: tuple[int, int]) -> Thumbnails:
-    """Scenes 0 .. count - 1 with defects and without; those that turn out to show none are left out."""
+    """Return thumbnails of scenes 0 to count - 1 with their defects and without them.
+
+    Scenes in which no defect is visible are left out.
+    """
     full = replace(dials, empty_share=0.0)
     patches, positive, scene = [], [], []
     for i in range(count):
@@ -52,7 +55,7 @@ def both(count: int, split: str, dials: Dials, image_size: tuple[int, int]) -> T
 
 
 def apart(pairs: Thumbnails) -> Thumbnails:
-    """Of every pair of twins one: no scene is seen twice."""
+    """Keep one picture of each pair of twins, so that no scene is seen twice."""
     rng = np.random.default_rng(0)
     keep = np.arange(0, len(pairs.scene), 2) + rng.integers(0, 2, len(pairs.scene) // 2)
     return Thumbnails(pairs.patches[keep], pairs.positive[keep], pairs.scene[keep])
@@ -61,7 +64,7 @@ def apart(pairs: Thumbnails) -> Thumbnails:
 def thumbnail_finding(
     train: Thumbnails, test: Thumbnails, what: str, *, epochs: int, bounded: bool = True
 ) -> Finding:
-    """AUC of a classifier fitted to some scenes on others."""
+    """Return the AUC of a classifier that is fitted to some scenes and tested on others."""
     scores = Classifier(train.patches, train.positive, epochs=epochs, upright=True)(test.patches)
     low, high = interval(lambda w: auc(scores, test.positive, w), test.scene)
     n = f"{test.positive.sum()} pictures against {(~test.positive).sum()}, fitted to {len(train.positive)}"
@@ -70,7 +73,7 @@ def thumbnail_finding(
 
 
 def measure(*, train: int = 1200, test: int = 1200, side: int = 320, epochs: int = 16) -> list[Finding]:
-    """All of test 2: the default preset is bounded, the easy preset stands beside it."""
+    """Run test 2; the default preset has a bound, the easy preset is for comparison."""
     found = []
     for name, share in (("default", 1.0), ("demo", 0.4)):
         counts = {"train": round(share * train), "test": round(share * test)}

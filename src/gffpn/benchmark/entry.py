@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gffpn.benchmark.memory import AllocatorPeak, activation_peak
+from gffpn.benchmark.peak_memory import AllocatorPeak, activation_peak
 from gffpn.benchmark.plan import SizeRefusedError, Subject
-from gffpn.benchmark.training import TrainingStep, random_images, random_targets
+from gffpn.benchmark.training_step import TrainingStep, random_images, random_targets
 from gffpn.cost import Cost, cost
 from gffpn.fold import inference_form
 from gffpn.machine.timing import latency

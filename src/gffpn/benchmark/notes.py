@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gffpn.benchmark.entry import TRAINED, Entry
 from gffpn.benchmark.record import Record
-from gffpn.benchmark.training import BOXES
+from gffpn.benchmark.training_step import BOXES
 from gffpn.cost import COUNTING_RULE
 from gffpn.report.paper import paper_costs, paper_setting
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from gffpn.benchmark.entry import FORMS, TRAINED, Entry
-from gffpn.benchmark.memory import MIB
+from gffpn.benchmark.peak_memory import MIB
 from gffpn.benchmark.plan import Options, Setting
 from gffpn.config.overrides import choices
 from gffpn.machine.timing import Latency

@@ -9,8 +9,8 @@ import torch
 
 from gffpn.choice import choose
 from gffpn.data.letterbox import GREY
-from gffpn.deploy.check import SPLITS, check
 from gffpn.deploy.finished import FinishedRun, finished_run
+from gffpn.deploy.onnx_check import SPLITS, check
 from gffpn.deploy.onnx_file import Deployed, require_all, session, write_onnx
 from gffpn.deploy.page import markdown
 from gffpn.files.writing import write_atomically

@@ -36,8 +36,8 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
 
 def act(arguments: argparse.Namespace) -> None:
     """Measure the cost of each neck; exit with code 1 if a neck fails, and with 130 after Ctrl-C."""
+    from gffpn.benchmark.neck_table import benchmark
     from gffpn.benchmark.plan import Options
-    from gffpn.benchmark.run import benchmark
     from gffpn.report.paper import paper_costs
 
     options = Options(

@@ -26,7 +26,7 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
 
 def act(arguments: argparse.Namespace) -> None:
     """Time a few epochs of training, and its parts."""
-    from gffpn.benchmark.fit import training_speed
+    from gffpn.benchmark.training_speed import training_speed
     from gffpn.machine.processes import is_lead
 
     if arguments.epochs < 1:

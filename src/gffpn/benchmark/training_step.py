@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gffpn.benchmark.memory import AllocatorPeak, LiveMemory, state_bytes
+from gffpn.benchmark.peak_memory import AllocatorPeak, LiveMemory, state_bytes
 from gffpn.benchmark.plan import Setting, Subject
 from gffpn.optim import decay_groups
 from gffpn.streams import numpy_stream
