@@ -51,9 +51,9 @@ def write_yolo_set(index: DataIndex, folder: Path) -> Path:
                 shares = " ".join(f"{value / side:.6f}" for value, side in zip(box, sides, strict=True))
                 lines.append(f"{label} {shares}\n")
             (labels / f"{number}.txt").write_text("".join(lines))
-    told = {"path": str(folder), **{split: f"images/{split}" for split in index.splits}}
+    content = {"path": str(folder), **{split: f"images/{split}" for split in index.splits}}
     page = folder / "data.yaml"
-    page.write_text(json.dumps({**told, "names": dict(enumerate(index.classes))}))  # JSON is YAML
+    page.write_text(json.dumps({**content, "names": dict(enumerate(index.classes))}))  # JSON is YAML
     return page
 
 
@@ -89,8 +89,8 @@ def our_round(overrides: Sequence[str], epochs: int) -> dict[str, float]:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ValueError(done.stderr[-1000:])
-    told = json.loads(done.stdout.splitlines()[-1])
-    return {key: told[key] for key in ("images_per_second", "gflops_per_second")}
+    printed = json.loads(done.stdout.splitlines()[-1])
+    return {key: printed[key] for key in ("images_per_second", "gflops_per_second")}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

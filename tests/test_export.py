@@ -130,7 +130,7 @@ def test_agreement_by_hand() -> None:
     )
     agreement = Agreement()
     agreement.add([ours, found()], [theirs, found()])
-    assert agreement.told() == {
+    assert agreement.summary() == {
         "images": 2,
         "images_of_same_count": 1,
         "detections_torch": 3,
@@ -148,7 +148,7 @@ def test_a_drop_is_shown_by_size() -> None:
     latency = {"median_ms": 4.0, "p95_ms": 5.0, "n": 9}
     check = {
         "split": "test",
-        "agreement": Agreement().told(),
+        "agreement": Agreement().summary(),
         "figures": {"torch": figures, "onnx": {**figures, "AP_0_8": 0.1}},
         "latency": {"torch": latency, "onnx": {**latency, "median_ms": 2.0}, "threads": 1, "device": "CPU"},
     }

@@ -167,7 +167,7 @@ def test_top_down_concatenates_the_upsampled_map_first() -> None:
 def test_the_larger_parts_come_first() -> None:
     assert split_in_three(128) == [43, 43, 42]
     assert split_in_three(4) == [2, 1, 1]
-    with pytest.raises(ValueError, match="splits its channels in three, got 2"):
+    with pytest.raises(ValueError, match="splits its channels into three parts and needs at least 3, got 2"):
         LSAM(2)
 
 

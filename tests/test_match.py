@@ -49,8 +49,6 @@ def test_every_neck_is_matched_or_reported_to_have_no_width(neck: str) -> None:
     if {"widen", "out_channels"} & {*node, *node.get("base", {})}:
         # not always an exact match: there is no projection where the input is as wide as the neck
         assert match(neck, neck, "params", SMALL, classes=9).close
-        other = match(neck, "gfbifpn", "params", SMALL, classes=9)
-        assert neck == "gfbifpn" or other.after.params_neck != other.before.params_neck
     else:
         with pytest.raises(ValueError, match="expected one with an adjustable width"):
             match(neck, neck, "params", SMALL, classes=9)

@@ -196,9 +196,9 @@ class TestCard:
         text = card.text(json.loads(json.dumps(parts)), ["nothing", "thumbnail"], code="new")
         assert "| 1 nothing | leak | at most 0.6 | 0.700 (0.600 to 0.800) | 9 scenes | **no** |" in text
         assert "| 1 nothing | beside |  | 0.500 | n |  |" in text
-        assert "What does **not** hold: leak." in text
+        assert "These do **not** hold: leak." in text
         assert "2 thumbnail | not measured" in text
-        assert "old (not the present code)" in text
+        assert "old (not the present version)" in text
         assert card.load(card.dump(findings)) == findings
 
     def test_every_dial_is_described(self) -> None:

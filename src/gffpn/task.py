@@ -69,8 +69,8 @@ class DetectionTask(L.LightningModule):
     def _total_loss(self, split: str, raw: list[Tensor], batch: Batch) -> Tensor:
         parts = self.loss(raw, batch["targets"], size_of(batch["images"]))
         total = torch.stack(list(parts.values())).sum()
-        told = {name: value.detach() for name, value in {"loss": total, **parts}.items()}
-        self._losses[split].append((told, len(batch["images"])))
+        detached = {name: value.detach() for name, value in {"loss": total, **parts}.items()}
+        self._losses[split].append((detached, len(batch["images"])))
         return total
 
     def _log_losses(self, split: str) -> None:
@@ -79,7 +79,7 @@ class DetectionTask(L.LightningModule):
         counts = torch.tensor([count for _, count in steps], device=self.device)
         images = sum(count for _, count in steps)
         for name in steps[0][0]:
-            mean = (torch.stack([told[name] for told, _ in steps]) * counts).sum() / images
+            mean = (torch.stack([detached[name] for detached, _ in steps]) * counts).sum() / images
             shown = (split, name) == ("train", "loss")
             # across processes, a mean weighted by their numbers of images
             self.log(f"{split}/{name}", mean, prog_bar=shown, batch_size=images, sync_dist=True)

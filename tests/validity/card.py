@@ -66,23 +66,23 @@ def machine() -> str:
 def text(parts: Parts, checks: Sequence[str], *, code: str) -> str:
     """Return the whole card.
 
-    `checks` names the validity tests 1, 2, ... in order; `code` is the digest of the present code.
+    `checks` names the validity tests 1, 2, ... in order; `code` is the present version of the simulator.
     """
     lines = [
         "# Data card: the simulated TinyIndus",
         "",
-        "**Simulated.** The paper's TinyIndus is private. This set stands in for it: its four products,",
-        "its nine classes and their shares, none of its images. No figure measured on it can be compared",
-        "with the paper's.",
+        "**Simulated.** The paper's TinyIndus is private. This set takes its place, with the same four",
+        "products, nine classes and shares, but none of its images. Figures measured on it cannot be",
+        "compared with those of the paper.",
         "",
-        "This page is made by `make simulator-card`; do not edit it.",
+        "`make simulator-card` generates this page; do not edit it.",
         "",
-        "## Can a detector cheat on it?",
+        "## Can a detector cheat?",
         "",
-        "In brackets the 95 % interval: bootstrap, pictures drawn anew. A line without a bound stands for",
-        "comparison: it shows, for instance, that a check does notice what it is meant to notice.",
+        "Brackets contain the 95 % bootstrap interval over the pictures. A line without a bound is for",
+        "comparison: it shows, for instance, that a check finds a leak that was added on purpose.",
         "",
-        "| test | what | bound | measured | n | holds |",
+        "| test | finding | bound | measured | n | holds |",
         "|---|---|---|---|---|---|",
     ]
     for number, name in enumerate(checks, start=1):
@@ -101,33 +101,34 @@ def failures(parts: Parts) -> list[str]:
     found = [f.what for part in parts.values() for f in load(part.get("findings", [])) if f.holds is False]
     if not found:
         return []
-    return ["What does **not** hold: " + "; ".join(found) + ".", ""]
+    return ["These do **not** hold: " + "; ".join(found) + ".", ""]
 
 
 def _about(parts: Parts, code: str) -> list[str]:
     lines = ["## Dials and presets", "", *dial_table(), ""]
     if "counts" in parts:
         lines += [
-            "## What is in it",
+            "## Contents",
             "",
-            "The first training scenes of each preset, drawn at 640 pixels. Sides are of the visible boxes.",
+            "Counts over the first training scenes of each preset at 640 pixels. Sides are those of the",
+            "visible boxes.",
             "",
             *count_table(parts["counts"]["presets"]),
             "",
         ]
     lines += [
-        "## How it was measured, and how to repeat it",
+        "## Measurement",
         "",
-        "`make simulator-card` measures everything; `.venv/bin/python tests/simulator_card.py NAME` one part",
-        f"anew. Scenes come from seed {SEED}, those of the splits' check from 0. The figures stand in",
-        "`simulator_card.json`. `tests/validity` says what each check does, and `make test` runs small forms",
+        "`make simulator-card` measures everything; `.venv/bin/python tests/simulator_card.py NAME` repeats",
+        f"one part. Scenes come from seed {SEED}, those of the check of the splits from seed 0. The figures are",
+        "in `simulator_card.json`. `tests/validity` describes each check, and `make test` runs small versions",
         "of them, several also on a simulator that leaks on purpose.",
         "",
-        "| part | simulator's code | commit | minutes | machine |",
+        "| part | simulator version | commit | minutes | machine |",
         "|---|---|---|---|---|",
     ]
     for name, part in parts.items():
-        stale = "" if part["code"] == code else " (not the present code)"
+        stale = "" if part["code"] == code else " (not the present version)"
         lines.append(
             f"| {name} | {part['code']}{stale} | {part['commit']} | {part['minutes']} | {part['machine']} |"
         )

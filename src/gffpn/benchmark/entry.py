@@ -51,14 +51,14 @@ class Entry:
 
     def catch(self, error: Exception) -> None:
         """Record an exception as the fault and print it, with its traceback unless it is a ValueError."""
-        told = (str(error) or "no message").splitlines()[0]
+        message = (str(error) or "no message").splitlines()[0]
         if isinstance(error, SizeRefusedError):
-            self.fail(told, status=f"refused: multiples of {error.multiple} px only")
+            self.fail(message, status=f"refused: multiples of {error.multiple} px only")
         elif isinstance(error, ValueError):
-            self.fail(told)
+            self.fail(message)
         else:
             traceback.print_exception(error)
-            self.fail(f"{type(error).__name__}: {told}")
+            self.fail(f"{type(error).__name__}: {message}")
         # the traceback's frames hold tensors, and the next neck needs their memory
         traceback.clear_frames(error.__traceback__)
 

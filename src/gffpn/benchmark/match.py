@@ -50,7 +50,7 @@ class Match:
         """True if the two costs differ by at most 2 %."""
         return abs(self.ratio - 1) <= TOLERANCE
 
-    def told(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         """Return all figures, for a JSON line."""
         return {**asdict(self), "close": self.close}
 

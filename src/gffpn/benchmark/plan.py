@@ -93,8 +93,8 @@ class Subject:
 class SizeRefusedError(ValueError):
     """Raised if the neck does not accept the image size, but only multiples of `multiple` pixels."""
 
-    def __init__(self, told: str, multiple: int) -> None:
-        super().__init__(told)
+    def __init__(self, message: str, multiple: int) -> None:
+        super().__init__(message)
         self.multiple = multiple
 
 

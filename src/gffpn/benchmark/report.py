@@ -32,8 +32,8 @@ def _ratio(row: Row) -> str:
 
 
 def _form(row: Row) -> str:
-    told = "" if row["status"] == "measured" else row["status"]
-    return f"{row['form']} ({told})" if row["form"] and told else row["form"] or told
+    status = "" if row["status"] == "measured" else row["status"]
+    return f"{row['form']} ({status})" if row["form"] and status else row["form"] or status
 
 
 NAMES: Columns = {"neck": lambda row: row["neck"], "form": _form}
@@ -88,18 +88,18 @@ def markdown(record: Record) -> str:
     firsts = [row for index, row in enumerate(rows) if row["neck"] not in {r["neck"] for r in rows[:index]}]
     neck = {"neck": NAMES["neck"]}
     beside = {k: v for k, v in BESIDE_THE_PAPER.items() if v is not _ratio or record.is_the_papers}
-    told = notes(record)
+    texts = notes(record)
     parts = [
-        *told.heading,
+        *texts.heading,
         "## Table A: costs",
         table(rows, {**NAMES, **costs}),
-        *told.costs,
+        *texts.costs,
         "## Table B: times",
         table(rows, {**NAMES, **times}),
-        *told.times,
+        *texts.times,
         "## Beside the paper's Table 5",
         table(firsts, {**neck, **beside}),
-        *told.paper,
+        *texts.paper,
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -62,7 +62,7 @@ class TrainingSpeed:
         """Peak rate of matrix products on the devices of all processes, GFLOP/s."""
         return self.processes * self.limits.matmul_gflops
 
-    def told(self) -> dict[str, object]:
+    def record(self) -> dict[str, object]:
         """Return all figures, for a JSON file."""
         arithmetic, memory = self.step_roofline
         return {

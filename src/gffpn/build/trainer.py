@@ -37,7 +37,7 @@ def build_trainer(
     best = MovableCheckpoint(folder.checkpoints, "best", monitor="val/mAP50", mode="max", **saving)
     last = MovableCheckpoint(folder.checkpoints, "last", **saving)
     average = [RampedEMA(recipe.ema_decay)] if recipe.ema_decay is not None else []
-    telling = [EpochLines(), AttentionTelemetry(), *_tellers(config, folder)]
+    reporting = [EpochLines(), AttentionTelemetry(), *_reporters(config, folder)]
     chance = StepStream(config.seed)
     return L.Trainer(
         **_engine(config),
@@ -45,7 +45,7 @@ def build_trainer(
         gradient_clip_val=recipe.gradient_clip,
         logger=list(loggers),
         profiler=profiler,
-        callbacks=[chance, FiniteLoss(), *average, *telling, best, last],
+        callbacks=[chance, FiniteLoss(), *average, *reporting, best, last],
         limit_train_batches=config.trainer.limit_train_batches,
         limit_val_batches=config.trainer.limit_eval_batches,
         num_sanity_val_steps=0,
@@ -62,7 +62,7 @@ def build_tester(config: DictConfig, folder: RunFolder, loggers: Sequence[Logger
     return L.Trainer(
         **_engine(config),
         logger=list(loggers),
-        callbacks=_tellers(config, folder),
+        callbacks=_reporters(config, folder),
         limit_test_batches=config.trainer.limit_eval_batches,
         enable_model_summary=False,
         enable_checkpointing=False,
@@ -89,6 +89,6 @@ def _watched() -> bool:
     return os.isatty(1)
 
 
-def _tellers(config: DictConfig, folder: RunFolder) -> list[Callback]:
+def _reporters(config: DictConfig, folder: RunFolder) -> list[Callback]:
     bar: list[Callback] = [RichProgressBar(leave=False)] if _watched() else []
     return [*bar, Pictures(folder.path / "pictures", count=config.logger.pictures)]

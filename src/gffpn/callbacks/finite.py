@@ -41,31 +41,33 @@ class FiniteLoss(Callback):
         steps, self._steps = self._steps, []
         losses = torch.stack([loss for _, loss, _ in steps])
         records = trainer.datamodule.index.splits["train"]  # type: ignore[attr-defined]
-        told: list[Step] = []
+        reported: list[Step] = []
         if not losses.isfinite().all():
             for (step, _, images), loss in zip(steps, losses.tolist(), strict=True):
-                told.append((step, loss, [records[position].name for position in dict.fromkeys(images)]))
-        everywhere = _gathered(told, trainer.world_size)
+                reported.append((step, loss, [records[position].name for position in dict.fromkeys(images)]))
+        everywhere = _gathered(reported, trainer.world_size)
         if any(everywhere):
             raise _error(everywhere, trainer.current_epoch)
 
 
-def _gathered(told: list[Step], world_size: int) -> list[list[Step]]:
+def _gathered(reported: list[Step], world_size: int) -> list[list[Step]]:
     """Return the steps reported by each process.
 
     All processes must stop together, as a bad loss spreads to all weights.
     """
     if world_size == 1:
-        return [told]
+        return [reported]
     everywhere: list[list[Step]] = [[] for _ in range(world_size)]
-    torch.distributed.all_gather_object(everywhere, told)
+    torch.distributed.all_gather_object(everywhere, reported)
     return everywhere
 
 
 def _error(everywhere: list[list[Step]], epoch: int) -> LossNotFiniteError:
     """Return the error that names the images of the earliest bad step; its notes list those of every step."""
     steps = sorted(
-        (step, rank, loss, names) for rank, told in enumerate(everywhere) for step, loss, names in told
+        (step, rank, loss, names)
+        for rank, reported in enumerate(everywhere)
+        for step, loss, names in reported
     )
     step, _, loss, names = next(row for row in steps if not math.isfinite(row[2]))
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""

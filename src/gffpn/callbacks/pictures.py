@@ -84,12 +84,12 @@ def drawn(
     pen = ImageDraw.Draw(picture)
     shown = found["scores"] >= SHOWN_SCORE
     detections = zip(found["labels"][shown].tolist(), found["scores"][shown].tolist(), strict=True)
-    told = [f"{classes[label]} {score:.2f}" for label, score in detections]
+    captions = [f"{classes[label]} {score:.2f}" for label, score in detections]
     truth = [classes[label] for label in target["labels"].tolist()]
     # ground truth is labelled above its box and a detection below, so that both can be read
     for boxes, names, colour, below in (
         (target["boxes"], truth, "lime", False),
-        (found["boxes"][shown], told, "orange", True),
+        (found["boxes"][shown], captions, "orange", True),
     ):
         for (x1, y1, x2, y2), name in zip((boxes.float().cpu() * zoom).tolist(), names, strict=True):
             # the outline must not cover the object that it marks

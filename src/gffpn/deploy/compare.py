@@ -54,7 +54,7 @@ class Agreement:
             alone = np.delete(detections["scores"].numpy(), found)
             self.alone_score = max(self.alone_score, float(alone.max(initial=0)))
 
-    def told(self) -> dict[str, float | int]:
+    def summary(self) -> dict[str, float | int]:
         """Return plain values to write to a file."""
         ours, theirs = self.detections
         return {

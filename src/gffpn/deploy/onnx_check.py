@@ -57,7 +57,7 @@ def check(
     figures = {name: _plain(metric.compute()) for name, metric in metrics.items()}
     return {
         "split": split,
-        "agreement": agreement.told(),
+        "agreement": agreement.summary(),
         "figures": figures,
         "latency": latencies(deployed, session, image),
     }

@@ -79,12 +79,12 @@ def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     body = []
     for row in rows:
         chosen = settings(row["overrides"])
-        told = [chosen.get(key, str(row.get(key, ""))) for key in keys]
+        line = [chosen.get(key, str(row.get(key, ""))) for key in keys]
         if row["status"] == "finished":
-            told += [show(row.get(key)) for key, show in columns.values()]
+            line += [show(row.get(key)) for key, show in columns.values()]
         else:
-            told += [row["status"], *[""] * (len(columns) - 1)]
-        body.append(told)
+            line += [row["status"], *[""] * (len(columns) - 1)]
+        body.append(line)
     return headers, body
 
 
@@ -160,9 +160,9 @@ def print_table(rows: Sequence[Row], *, title: str) -> None:
     """Print the table with its caption."""
     headers, body = cells(rows)
     table = Table(title=title, caption="\n".join(caption(rows)), caption_justify="left")
-    told = len(varied(rows))
+    left = len(varied(rows))
     for position, header in enumerate(headers):
-        table.add_column(header.replace(" (", "\n("), justify="left" if position < told else "right")
+        table.add_column(header.replace(" (", "\n("), justify="left" if position < left else "right")
     for line in body:
         table.add_row(*line)
     # a pipe or a log file has no width

@@ -48,11 +48,11 @@ def curves(run: Path) -> Curves:
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
                 # a killed process may leave a last line that lacks some columns
-                told = {name: value for name, value in row.items() if value}
-                epoch = told.pop("epoch", None)
+                logged = {name: value for name, value in row.items() if value}
+                epoch = logged.pop("epoch", None)
                 if epoch is None:
                     continue
-                for name, value in told.items():
+                for name, value in logged.items():
                     if name != "step" and not name.startswith(_ONCE):
                         merged.setdefault(name, {})[int(epoch)] = float(value)
     return {name: sorted(values.items()) for name, values in sorted(merged.items())}

@@ -56,7 +56,7 @@ def run(config: DictConfig) -> str:
         traceback.clear_frames(error.__traceback__)
         del error
     gc.collect()
-    return attempt.tell()
+    return attempt.report()
 
 
 class Attempt:
@@ -99,7 +99,7 @@ class Attempt:
 
         A single run then exits with the exit code of the error, or raises the error if it has none.
         """
-        _tell_failure(error, self.folder)
+        _report_failure(error, self.folder)
         if not self.in_sweep:
             if code := _exit_code(error):
                 raise SystemExit(code) from None
@@ -107,7 +107,7 @@ class Attempt:
         if self.folder is None:
             self._record(fault=f"{type(error).__name__}: {error}")
 
-    def tell(self) -> str:
+    def report(self) -> str:
         """Return the run's status; for a single run, also print its row as a table."""
         if self.folder is None:
             return "failed"
@@ -195,16 +195,16 @@ def _exit_code(error: BaseException) -> int | None:
     return 1 if isinstance(error, LossNotFiniteError) or _disk_is_full(error) else None
 
 
-def _tell_failure(error: BaseException, folder: RunFolder | None) -> None:
-    told = str(error) or type(error).__name__
+def _report_failure(error: BaseException, folder: RunFolder | None) -> None:
+    message = str(error) or type(error).__name__
     if _disk_is_full(error):
-        told += ". Free some space, then repeat the command to continue from the last finished epoch"
+        message += ". Free some space, then repeat the command to continue from the last finished epoch"
     # the lead reports the cause; the errors of other processes after its exit are consequences
     if folder is not None and (is_lead() or not folder.traceback.exists()):
         try:
             write_atomically(folder.traceback, "".join(traceback.format_exception(error)))
-            told += f" (traceback: {folder.traceback})"
+            message += f" (traceback: {folder.traceback})"
         except OSError as refusal:
             traceback.print_exception(error)
-            told += f" (no traceback.txt: {refusal})"
-    print(f"ERROR: {told}", file=sys.stderr, flush=True)
+            message += f" (no traceback.txt: {refusal})"
+    print(f"ERROR: {message}", file=sys.stderr, flush=True)

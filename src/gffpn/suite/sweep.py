@@ -94,17 +94,17 @@ class SweepCallback(Callback):
             # every launcher composes its jobs from these overrides
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
         # after Ctrl-C, or if a launcher's process is killed, Hydra does not call on_multirun_end
-        atexit.register(self._tell, config)
-        self._held.callback(atexit.unregister, self._tell)
+        atexit.register(self._report, config)
+        self._held.callback(atexit.unregister, self._report)
         if launcher.startswith(("slurm", "submitit")):
             print(f"Output of the runs: {folder / '.submitit'}", flush=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         with self._held:
-            if not self._tell(config):
+            if not self._report(config):
                 raise SystemExit(1)
 
-    def _tell(self, config: DictConfig) -> bool:
+    def _report(self, config: DictConfig) -> bool:
         """Write and print the table, print which runs failed, and return whether all runs finished."""
         try:
             return self._gather(config)
@@ -136,8 +136,8 @@ def _name_failures(rows: Sequence[dict[str, Any]]) -> int:
     keys = varied(rows)
     for row in failed:
         chosen = settings(row["overrides"])
-        told = " ".join(f"{key}={chosen[key]}" for key in keys if key in chosen)
-        print(f"{row['status'].upper()}: {told}: {_where(row)}")
+        words = " ".join(f"{key}={chosen[key]}" for key in keys if key in chosen)
+        print(f"{row['status'].upper()}: {words}: {_where(row)}")
     if failed:
         count = f"{len(failed)} of {len(rows)} runs are not finished"
         print(f"{count}. Repeat the command to run only what is missing.")

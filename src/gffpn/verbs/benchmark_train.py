@@ -33,4 +33,4 @@ def act(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--epochs: got {arguments.epochs}, expected 1 or more")
     speed = training_speed(arguments.overrides, epochs=arguments.epochs)
     if is_lead():  # with trainer=ddp, there are several processes
-        print(json.dumps(speed.told()) if arguments.json else speed.table())
+        print(json.dumps(speed.record()) if arguments.json else speed.table())

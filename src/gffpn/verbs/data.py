@@ -47,7 +47,7 @@ def check_set(arguments: argparse.Namespace) -> None:
     try:
         index = build_index(config)
     except FaultyData as error:
-        print(error.told())
+        print(error.report())
         raise SystemExit(1) from None
     parts = [f"{split} {len(records)}" for split, records in index.splits.items()]
     images = sum(len(records) for records in index.splits.values())
@@ -72,8 +72,8 @@ def tell_card(arguments: argparse.Namespace) -> None:
 
     config = compose_config(arguments.overrides)
     check_data(config)
-    told = card(build_index(config), image_size(config), size_ranges(SIZE_EDGES))
+    contents = card(build_index(config), image_size(config), size_ranges(SIZE_EDGES))
     if arguments.json:
-        print(json.dumps(told))
+        print(json.dumps(contents))
     else:
-        print_card(told, Console())
+        print_card(contents, Console())

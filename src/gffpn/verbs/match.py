@@ -34,6 +34,6 @@ def act(arguments: argparse.Namespace) -> None:
         raise ValueError("match: expected neck=NECK and to=NECK")
     rest = [word for word in arguments.overrides if not word.startswith(own)]
     found = match(asked["neck"], asked["to"], asked.get("by", "params"), rest, classes=arguments.classes)
-    print(json.dumps(found.told()) if arguments.json else found.table())
+    print(json.dumps(found.record()) if arguments.json else found.table())
     if not found.close:
         raise SystemExit(1)

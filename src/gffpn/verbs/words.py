@@ -52,6 +52,6 @@ def add_timing(verb: argparse.ArgumentParser, timed: str) -> None:
     )
 
 
-def add_json(verb: argparse.ArgumentParser, told: str) -> None:
+def add_json(verb: argparse.ArgumentParser, help_text: str) -> None:
     """Add --json with the given help text."""
-    verb.add_argument("--json", action="store_true", help=told)
+    verb.add_argument("--json", action="store_true", help=help_text)

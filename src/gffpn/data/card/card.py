@@ -44,9 +44,9 @@ def card(index: DataIndex, image_size: tuple[int, int], bins: Sequence[Bin]) -> 
         ),
         "image_sizes": _by_split(index, lambda r: [f"{r.height} x {r.width}"], ()),
         "thin": _by_split(index, lambda r: _thin(r, image_size, index.classes), index.classes),
-        "near_duplicates": [_told(pair, records, split_of) for pair in pairs],
+        "near_duplicates": [_listed(pair, records, split_of) for pair in pairs],
         "label_conflicts": [
-            _told(pair, records, split_of)
+            _listed(pair, records, split_of)
             for pair in pairs
             if not same_labels(records[pair.one], records[pair.other])
         ],
@@ -134,7 +134,7 @@ def _thin(record: ImageRecord, image_size: tuple[int, int], classes: Sequence[st
     return [classes[label] for label in record.labels[thin]]
 
 
-def _told(pair: Pair, records: Sequence[ImageRecord], split_of: Sequence[str]) -> dict[str, Any]:
+def _listed(pair: Pair, records: Sequence[ImageRecord], split_of: Sequence[str]) -> dict[str, Any]:
     return {
         "images": [records[pair.one].name, records[pair.other].name],
         "splits": [split_of[pair.one], split_of[pair.other]],

@@ -71,9 +71,9 @@ class FaultyData(DataError):
         self.root = root
         self.found = {kind: tuple(found[kind]) for kind in Kind if kind in found}
         self._skips = skips
-        super().__init__(self.told(max(1, SHOWN // len(self.found))))
+        super().__init__(self.report(max(1, SHOWN // len(self.found))))
 
-    def told(self, share: int | None = None) -> str:
+    def report(self, share: int | None = None) -> str:
         """Return the message with at most `share` faults per kind, or with all faults if it is None."""
         total = sum(map(len, self.found.values()))
         lines = [f"{self.root}: {total} fault{'s' if total > 1 else ''} in the data set"]
