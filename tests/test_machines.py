@@ -135,11 +135,3 @@ def test_the_slurm_launcher_resubmits_a_run() -> None:
     assert config.hydra.launcher.max_num_timeout > 0
     launcher = instantiate({**config.hydra.launcher, "submitit_folder": "jobs"})
     assert launcher.params["timeout_min"] == 1440
-
-
-@pytest.mark.slow
-def test_a_machine_without_slurm_is_reported_in_one_line(tiny: list[str], tmp_path: Path) -> None:
-    done = sweep(tmp_path, [*tiny, "neck=fpn,panet", "hydra/launcher=slurm"])
-    assert done.returncode == 2
-    assert "ERROR: hydra/launcher=slurm: this machine has no srun" in done.stderr
-    assert "Traceback" not in done.stderr

@@ -100,6 +100,7 @@ def test_a_wrong_override_is_reported_in_one_line(refused: Refused, override: st
         ("-m optim.lr=0.1,fast", "optim.lr: got 'fast'"),
         ("experiments=table6 ablation=star,stra", "ablation: got 'stra', expected one of"),
         ("experiments=table6 seed=0,x", "seed: got 'x'"),
+        ("-m neck=fpn,panet hydra/launcher=slurm", "hydra/launcher=slurm: this machine has no srun"),
     ],
 )
 def test_a_sweep_is_refused_before_its_first_job(refused: Refused, overrides: str, message: str) -> None:
