@@ -147,6 +147,7 @@ def test_equal_seeds_give_equal_backbones_and_heads_for_any_neck() -> None:
     assert not torch.equal(one.backbone.state_dict()[key], changed.backbone.state_dict()[key])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", sorted(path.stem for path in (CONF / "head").glob("*.yaml")))
 @pytest.mark.parametrize("neck", sorted(path.stem for path in (CONF / "neck").glob("*.yaml")))
 def test_every_parameter_has_its_own_memory(neck: str, head: str) -> None:

@@ -129,6 +129,7 @@ def test_gradients_reach_every_parameter_and_every_level_it_reads(name: str) -> 
         assert feature.grad.abs().sum() > 0, stride
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     precision("auto", "cpu") != "bf16-mixed", reason="runs on this CPU do not use bf16 by default"
 )
@@ -279,6 +280,7 @@ def test_an_impossible_number_is_a_value_error(name: str, key: str) -> None:
 PUBLISHED = yaml.safe_load((Path(__file__).parent / "published_counts.yaml").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: row["name"])
 def test_counts_equal_those_of_the_reference_implementation(row: dict[str, Any]) -> None:
     levels = tuple(Level(channels, stride) for stride, channels in row["levels"].items())

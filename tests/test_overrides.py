@@ -91,6 +91,7 @@ def test_a_wrong_override_is_reported_in_one_line(refused: Refused, override: st
     assert message in refused(*override.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

@@ -119,6 +119,7 @@ class TestThumbnail:
 
 
 class TestPrior:
+    @pytest.mark.slow
     def test_fixed_boxes_find_nothing(self, scenes: dict[str, list[Trial]]) -> None:
         train, test = ([s.picture.truths for s in scenes[split]] for split in ("train", "test"))
         assert (finding := prior.prior_finding(train, test, "")).holds, finding
