@@ -11,6 +11,7 @@ TRAINED = ("truncated JPEG", "unknown class number", "16-bit image")
 REFUSED_AGAIN = ("missing folder", "malformed JSON", "empty split")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_bad_data_is_refused_by_name(case: Case, tmp_path: Path) -> None:
     refusal(case, make(case, tmp_path))

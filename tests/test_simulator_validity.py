@@ -118,8 +118,8 @@ class TestThumbnail:
         assert not (finding := self.finding(scenes, sticker(40.0, margin=10))).holds, finding
 
 
+@pytest.mark.slow
 class TestPrior:
-    @pytest.mark.slow
     def test_fixed_boxes_find_nothing(self, scenes: dict[str, list[Trial]]) -> None:
         train, test = ([s.picture.truths for s in scenes[split]] for split in ("train", "test"))
         assert (finding := prior.prior_finding(train, test, "")).holds, finding
