@@ -15,10 +15,15 @@ from PIL import Image
 from commands import SIDE, tiny_overrides
 
 
+def pytest_configure() -> None:
+    """Import the test files with the garbage collector off; importing creates no garbage."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Exclude what the imports created from garbage collection, because each run ends with a full one."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure() -> None:

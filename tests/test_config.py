@@ -99,6 +99,7 @@ def differences(one: dict, other: dict, where: str = "") -> set[str]:
     return {where[1:]} if one != other else set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda path: path.stem)
 def test_an_experiment_varies_only_what_it_declares(experiment: Path) -> None:
     """Rows are unique and differ only in the varied groups (and, for ablations, in the neck's values)."""

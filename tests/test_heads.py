@@ -444,6 +444,7 @@ def coloured_boxes() -> Tensor:
     return images
 
 
+@pytest.mark.slow
 @each_family
 def test_a_head_learns_one_batch(family: Family) -> None:
     """The batch has boxes of 4 to 32 pixels, one of them between cell centres, and an image without boxes."""

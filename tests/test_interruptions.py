@@ -96,6 +96,7 @@ def test_a_damaged_checkpoint_restarts_the_run(
     assert again.read_metrics()["test/mAP50_95"] == first["test/mAP50_95"]
 
 
+@pytest.mark.slow
 def test_a_last_checkpoint_without_its_best_is_dropped(finished: RunFolder) -> None:
     folder = finished
     folder.metrics.unlink()

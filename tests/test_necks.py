@@ -369,6 +369,7 @@ def test_guides_and_guided_levels(changes: dict[str, Any], strides: tuple[int, .
             assert outputs[i] is fused[i + 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", [name for name in NECKS if not name.startswith("gf")])
 def test_guided_stages_work_on_any_neck(base: str) -> None:
     """The coarser levels of the base neck change, and every parameter has a gradient."""

@@ -304,6 +304,7 @@ def test_a_higher_density_only_adds_look_alikes(match: float) -> None:
         assert few < many
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", range(len(CLASSES)), ids=CLASS_NAMES)
 def test_matched_look_alikes_are_drawn_like_defects(label: int, pressed: dict[str, list[Mark]]) -> None:
     rng = np.random.default_rng(0)

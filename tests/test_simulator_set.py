@@ -206,6 +206,7 @@ def test_a_shifted_test_split_has_one_entry(tmp_path: Path) -> None:
     assert [r.name for r in source.index().splits["test"]] == [f"images/test/{i:06d}-0.png" for i in range(3)]
 
 
+@pytest.mark.slow
 def test_workers_draw_the_same_twins_as_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = small(tmp_path / "a", test_dials=[{"match": 0}, {"match": [0.5, 1]}]).index()
     monkeypatch.setattr("tinyindus.write.WORTH_A_WORKER", 4)
