@@ -26,7 +26,7 @@ demo: $(STAMP) ## compare FPN, PANet and GF-FPN on small simulated data (3 to 12
 	$(RUN) train.py experiments=demo
 
 test: $(STAMP) ## run all tests (no GPU, network or download needed)
-	$(RUN) -m pytest -n auto
+	$(RUN) -m pytest -n auto --dist worksteal
 
 lint: $(STAMP) ## check formatting, lint rules and types
 	$(VENV)/bin/ruff format --check .
@@ -34,7 +34,7 @@ lint: $(STAMP) ## check formatting, lint rules and types
 	$(VENV)/bin/mypy
 
 check: lint ## check formatting, lint rules and types, and run the fast tests
-	$(RUN) -m pytest -n auto -m "not slow"
+	$(RUN) -m pytest -n auto --dist worksteal -m "not slow"
 
 fix: $(STAMP) ## format the code and apply the automatic lint fixes
 	$(VENV)/bin/ruff format .
