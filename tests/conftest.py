@@ -62,3 +62,15 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny(squares: Path, tmp_path: Path) -> list[str]:
     """Return overrides for a run that takes seconds and writes below the test's `tmp_path`."""
     return tiny_overrides(squares, tmp_path)
+
+
+@pytest.fixture
+def uneven(tiny: list[str], squares: Path, tmp_path: Path) -> list[str]:
+    """Return overrides for a sweep whose val and test images two processes cannot divide evenly."""
+    (tmp_path / "splits").mkdir()
+    for split, count in {"train": 8, "val": 3, "test": 3}.items():
+        stems = "".join(f"{split}{k}\n" for k in range(count))
+        (tmp_path / "splits" / f"{split}.txt").write_text(stems)
+    kept = [o for o in tiny if not o.startswith(("paths.runs", "data.splits"))]
+    engine = ["trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.threads=1", "logger.wandb=off"]
+    return [*kept, *engine, f"data.splits={tmp_path}/splits"]

@@ -1,4 +1,4 @@
-"""Does a sweep yield the same results with joblib, submitit or several processes per run; is SLURM set up?"""
+"""Does a sweep yield the same results with joblib and submitit? Are several processes and SLURM set up?"""
 
 import csv
 from pathlib import Path
@@ -8,31 +8,13 @@ import pytest
 import torch
 from hydra.utils import instantiate
 
-from gffpn.build.detector import build_data, build_task
-from gffpn.build.index import build_index
-from gffpn.build.trainer import build_tester
 from gffpn.config.compose import compose_config
 from gffpn.config.resolve import starts_processes
 from gffpn.machine.processes import asked_for
-from gffpn.runs.folder import RunFolder
 from gffpn.suite.run import run
 from kill_and_resume import figures, sweep
 
-pytestmark = pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`:UserWarning")
-
-FP32 = ["trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.threads=1", "logger.wandb=off"]
 DDP = ["trainer=ddp", "trainer.devices=2"]
-
-
-@pytest.fixture
-def uneven(tiny: list[str], squares: Path, tmp_path: Path) -> list[str]:
-    """Return overrides for a sweep whose val and test images two processes cannot divide evenly."""
-    (tmp_path / "splits").mkdir()
-    for split, count in {"train": 8, "val": 3, "test": 3}.items():
-        stems = "".join(f"{split}{k}\n" for k in range(count))
-        (tmp_path / "splits" / f"{split}.txt").write_text(stems)
-    kept = [o for o in tiny if not o.startswith(("paths.runs", "data.splits"))]
-    return [*kept, *FP32, f"data.splits={tmp_path}/splits"]
 
 
 def table(runs: Path) -> list[dict[str, Any]]:
@@ -59,31 +41,6 @@ def test_every_launcher_writes_the_same_table(uneven: list[str], tmp_path: Path)
         tables.append(table(tmp_path / launcher))
     assert [row["status"] for row in tables[0]] == ["finished", "finished"]
     assert tables[0] == tables[1]
-
-
-@pytest.mark.slow
-def test_two_processes_yield_the_same_figures_as_one(uneven: list[str], tmp_path: Path) -> None:
-    """No image counts twice in a sweep whose val and test sets the processes cannot divide evenly."""
-    # one image per process and step: one process has two steps of val and test, the other has one
-    done = sweep(tmp_path / "runs", [*uneven, *DDP, "neck=fpn", "batch_size=2"])
-    assert done.returncode == 0, done.stderr
-    assert "self.log" not in done.stderr
-    assert [row["status"] for row in table(tmp_path / "runs")] == ["finished"]
-    folder = RunFolder(next((tmp_path / "runs").glob("*/metrics.json")).parent)
-    metrics = folder.read_metrics()
-    assert metrics["processes"] == 2
-    assert metrics["test/n_8_16"] + metrics["test/n_16_32"] == 3
-    config = compose_config([*uneven, "neck=fpn"])
-    data = build_data(config, build_index(config))
-    (alone,) = build_tester(config, RunFolder(tmp_path / "alone"), []).test(
-        build_task(config, data),
-        data,
-        ckpt_path=folder.checkpoints / "best.ckpt",
-        weights_only=True,
-        verbose=False,
-    )
-    expected = {k: None if v != v else pytest.approx(v, abs=1e-6) for k, v in alone.items()}
-    assert {name: metrics[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize(

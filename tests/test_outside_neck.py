@@ -3,7 +3,6 @@
 import csv
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,12 @@ import pytest
 
 from commands import command, tiny_overrides
 from gffpn.__main__ import main
+from gffpn.build.detector import build_data, build_task
+from gffpn.build.index import build_index
+from gffpn.build.trainer import build_tester
+from gffpn.config.compose import compose_config
+from gffpn.config.overrides import search_path
+from gffpn.runs.folder import RunFolder
 
 Verb = Callable[..., None]
 CODE = """
@@ -58,7 +63,7 @@ def train(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def verb(outside: Path, monkeypatch: pytest.MonkeyPatch) -> Verb:
     """Run `gffpn VERB WORDS...` in the user's folder, in this process."""
     monkeypatch.chdir(outside)
-    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.syspath_prepend(outside)
     return lambda *words: main(list(words))
 
 
@@ -88,13 +93,34 @@ def test_a_sweep_trains_it_together_with_a_built_in_neck(
 
 
 @pytest.mark.slow
-def test_a_sweep_in_two_processes_trains_it(outside: Path, short: list[str]) -> None:
-    processes = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
-    words = ["neck=mine", "seed=1", *short, *processes, "name=ddp"]
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`:UserWarning")
+def test_a_sweep_in_two_processes_yields_the_figures_of_one(
+    verb: Verb, outside: Path, uneven: list[str], tmp_path: Path
+) -> None:
+    """No image counts twice in val and test sets that the processes cannot divide evenly."""
+    # one image per process and step: one process has two steps of val and test, the other has one
+    words = [*uneven, "trainer=ddp", "trainer.devices=2", "neck=mine", "batch_size=2"]
+    words += [f"paths.runs={tmp_path}/runs", "name=ddp"]
     done = train("-m", "--config-dir", "conf", *words, cwd=outside)
     assert done.returncode == 0, done.stdout + done.stderr
-    (row,) = rows(outside / "runs" / "sweeps" / "ddp")
+    assert "self.log" not in done.stderr
+    (row,) = rows(tmp_path / "runs" / "sweeps" / "ddp")
     assert (row["neck"], row["status"]) == ("mine", "finished")
+    folder = RunFolder(Path(row["run"]))
+    metrics = folder.read_metrics()
+    assert metrics["processes"] == 2
+    assert metrics["test/n_8_16"] + metrics["test/n_16_32"] == 3
+    config = compose_config([*uneven, "neck=mine", *search_path([outside / "conf"])])
+    data = build_data(config, build_index(config))
+    (alone,) = build_tester(config, RunFolder(tmp_path / "alone"), []).test(
+        build_task(config, data),
+        data,
+        ckpt_path=folder.checkpoints / "best.ckpt",
+        weights_only=True,
+        verbose=False,
+    )
+    expected = {k: None if v != v else pytest.approx(v, abs=1e-6) for k, v in alone.items()}
+    assert {name: metrics[name] for name in expected} == expected
 
 
 @pytest.mark.slow
