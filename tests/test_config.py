@@ -11,6 +11,7 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 from gffpn.build.detector import build_detector, build_recipe
+from gffpn.config.check import check
 from gffpn.config.compose import compose_config, image_size
 from gffpn.config.overrides import CONF
 from gffpn.config.resolve import resolved
@@ -49,8 +50,10 @@ def test_yaml_lists_every_argument(node: dict) -> None:
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_every_choice_composes_and_resolves(choice: str) -> None:
-    plain = resolved(compose_config([choice]))
+def test_every_choice_composes_resolves_and_is_valid(choice: str) -> None:
+    config = compose_config([choice])
+    check(config)
+    plain = resolved(config)
     assert "hydra" not in plain
     assert run_name(plain, "data")
 

@@ -297,10 +297,9 @@ def test_the_second_user_of_a_lock_waits_for_the_first(tmp_path: Path, capsys: p
 @pytest.mark.slow
 def test_two_concurrent_sweeps_execute_each_run_once(two_runs: list[str], tmp_path: Path) -> None:
     done: list[Any] = []
+    short = ["trainer.max_epochs=1", "loader.workers=0"]
     threads = [
-        threading.Thread(
-            target=lambda: done.append(sweep(tmp_path / "runs", [*two_runs, "trainer.max_epochs=1"]))
-        )
+        threading.Thread(target=lambda: done.append(sweep(tmp_path / "runs", [*two_runs, *short])))
         for _ in range(2)
     ]
     for thread in threads:

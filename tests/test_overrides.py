@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from gffpn.__main__ import main as verbs
 from gffpn.build.detector import rehearse
-from gffpn.config.check import check
 from gffpn.config.compose import compose_config
 from gffpn.config.overrides import CONF, start
 from gffpn.config.resolve import resolved
@@ -198,13 +197,6 @@ def test_the_size_multiple_of_a_neck_is_a_positive_integer(neck: str) -> None:
     multiple = getattr(get_class(compose_config([f"neck={neck}"]).neck._target_), "size_multiple", 1)
     assert isinstance(multiple, int)
     assert multiple >= 1
-
-
-@pytest.mark.slow
-def test_every_configuration_file_composes_and_is_valid() -> None:
-    for group in ("neck", "head", "data", "optim", "augment", "size", "backbone"):
-        for path in (CONF / group).glob("*.yaml"):
-            check(compose_config([f"{group}={path.stem}"]))
 
 
 def test_the_treatment_of_unusual_images_does_not_change_the_run_name() -> None:
