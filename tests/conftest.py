@@ -23,6 +23,7 @@ def pytest_configure() -> None:
 def pytest_collection_finish() -> None:
     """Exclude what the imports created from garbage collection, because each run ends with a full one."""
     gc.freeze()
+    gc.set_threshold(100_000, 20, 100)  # exporting and composing create many objects, and little garbage
     gc.enable()
 
 
