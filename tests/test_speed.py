@@ -95,6 +95,7 @@ def test_wrong_arguments_are_refused(capsys: pytest.CaptureFixture) -> None:
     for words, message in (
         (["neck=fnp"], "did you mean 'fpn'"),
         (["--run", "/nowhere"], "/nowhere: not a run"),
+        (["--run", "/nowhere", "--classes", "3"], "--classes: the run has its own number of classes"),
         (["--batch", "0"], "--batch: got 0"),
     ):
         with pytest.raises(SystemExit) as leaving:

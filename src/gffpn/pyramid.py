@@ -67,7 +67,7 @@ class SizeBound(Protocol):
     """A neck that accepts only certain image sizes. A neck without this member accepts every size."""
 
     size_multiple: int
-    """Input pixels; both sides of an image must be multiples of it. Checked before data is read."""
+    """Input pixels; both sides of an image must be multiples of it. Checked before a training starts."""
 
 
 @runtime_checkable

@@ -28,7 +28,7 @@ class RunFolder:
 
     @property
     def traceback(self) -> Path:
-        """Traceback of a failed attempt; removed when an attempt succeeds."""
+        """Traceback of a failed attempt, removed when the next attempt starts."""
         return self.path / "traceback.txt"
 
     @property

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-# No value below these keys changes a result: they set locations, hardware, and reporting.
+# Locations, hardware and reporting. Numbers of threads and processes affect rounding only.
 NOT_DETERMINING = (
     "paths",
     "choice",

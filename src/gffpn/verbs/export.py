@@ -12,9 +12,9 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
         "export",
         help="export a finished run to one ONNX file, and check it on the run's data",
         description="Writes a finished run, with the weights that were tested, as one ONNX file that maps "
-        "uint8 images to detections, suppression included. Then compares it with PyTorch on the run's data: "
-        "the same detections, average precision by size, and latency, printed and written beside the file "
-        "(.json, .md).",
+        "uint8 images to detections, suppression included. The file is then compared with PyTorch on the "
+        "run's data: detections, average precision by size, and latency. The comparison is printed and "
+        "written next to the file (.json, .md).",
         epilog="example: python -m gffpn export runs/NAME --out detector.onnx data.root=/path/NEU-DET",
     )
     verb.add_argument("run", type=Path, help="the run's folder")
@@ -23,7 +23,10 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
     verb.add_argument("--limit", type=int, help="number of images to check on (default: all; 0: no check)")
     add_allow(verb)
     verb.add_argument(
-        "overrides", nargs="*", metavar="KEY=VALUE", help="where the data is now: data.root=..."
+        "overrides",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="where the data is now (data.root=...), or how to run: trainer.threads=1 ...",
     )
     verb.set_defaults(act=act)
 

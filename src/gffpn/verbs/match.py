@@ -13,7 +13,7 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
         help="find the width at which a neck costs as much as another",
         description="Finds the width at which one neck, without backbone and head, has as many parameters "
         "or GFLOPs as another: a control for comparisons, since a neck may win by its width alone. "
-        "to=NECK is the other neck, and by=params (default) or by=gflops the cost. "
+        "to=NECK names the other neck; by=params (the default) or by=gflops selects the cost. "
         "Further overrides apply to both necks, but neck.* and ablation only to the first. "
         "The exit code is 1 if no width comes within 2 %.",
         epilog="example: python -m gffpn match neck=panet to=gffpn by=gflops size=l image_size=640",

@@ -33,9 +33,14 @@ def add_allow(verb: argparse.ArgumentParser) -> None:
     )
 
 
+CLASSES = 9
+
+
 def add_classes(verb: argparse.ArgumentParser) -> None:
     """Add --classes, for verbs that do not read this number from a data set."""
-    verb.add_argument("--classes", type=int, default=9, help="number of classes (default: 9, TinyIndus)")
+    verb.add_argument(
+        "--classes", type=int, default=CLASSES, help=f"number of classes (default: {CLASSES}, TinyIndus)"
+    )
 
 
 def add_timing(verb: argparse.ArgumentParser, timed: str) -> None:
