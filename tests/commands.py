@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from gffpn.runs.folder import RunFolder
 
+Train = Callable[..., tuple[int, str]]
 ROOT = Path(__file__).parents[1]
 SIDE = 64
 # prefixes of the metrics that differ between two runs of the same configuration

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from pathlib import Path
 
 # one thread, because tensors are small and other tests run at the same time; set before torch is imported
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import SIDE, tiny_overrides
+from commands import SIDE, Train, tiny_overrides
 
 
 def pytest_configure() -> None:
@@ -75,3 +76,25 @@ def uneven(tiny: list[str], squares: Path, tmp_path: Path) -> list[str]:
     kept = [o for o in tiny if not o.startswith(("paths.runs", "data.splits"))]
     engine = ["trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.threads=1", "logger.wandb=off"]
     return [*kept, *engine, f"data.splits={tmp_path}/splits"]
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Train:
+    """Return a function that runs `python train.py WORDS...` in this process.
+
+    That function returns the exit code and the printed output.
+    """
+    # imported here, because torch takes seconds and some tests do not need it
+    from gffpn.config.overrides import start
+    from gffpn.suite.train import main
+
+    def answer(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["train.py", *words])
+        code = 0
+        try:
+            start(main)
+        except SystemExit as leaving:
+            code = int(leaving.code or 0)
+        return code, capsys.readouterr().out
+
+    return answer

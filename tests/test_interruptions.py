@@ -18,7 +18,7 @@ import torch
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf import OmegaConf
 
-from commands import ROOT, run_tiny, tiny_overrides
+from commands import ROOT, Train, run_tiny, tiny_overrides
 from gffpn.callbacks.checkpoints import MovableCheckpoint, WholeCheckpoints
 from gffpn.callbacks.finite import FiniteLoss, LossNotFiniteError
 from gffpn.files.writing import alone, whole_file
@@ -56,10 +56,10 @@ def two_runs(tiny: list[str]) -> list[str]:
 
 @pytest.mark.slow
 def test_a_sweep_killed_while_it_writes_a_checkpoint_loses_nothing(
-    two_runs: list[str], tmp_path: Path
+    two_runs: list[str], tmp_path: Path, train: Train
 ) -> None:
-    whole = sweep(tmp_path / "uninterrupted", two_runs)
-    assert whole.returncode == 0, whole.stderr
+    code, _ = train("-m", *two_runs, f"paths.runs={tmp_path}/uninterrupted")
+    assert code == 0
     expected = figures(tmp_path / "uninterrupted")
     assert len(expected) == 2
     report = try_moment(tmp_path, "while_a_checkpoint_is_written", two_runs, expected)

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
@@ -14,16 +13,14 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from commands import ROOT, run_tiny, tiny_overrides, without_times
+from commands import ROOT, Train, run_tiny, tiny_overrides, without_times
 from gffpn.__main__ import main as verbs
 from gffpn.build.index import build_index
 from gffpn.callbacks.console import EpochLines
 from gffpn.config.compose import compose_config
-from gffpn.config.overrides import start
 from gffpn.runs.folder import RunFolder
 from gffpn.suite.fit import fit_and_test
 from gffpn.suite.run import run
-from gffpn.suite.train import main
 from gffpn.task import DetectionTask
 from wandb_offline import keys
 
@@ -53,28 +50,6 @@ def finished(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Finishe
         patch.setattr(DetectionTask, "on_test_start", keep)
         folder = run_tiny([*overrides, "logger.tags=[trial]"])
     return Finished(overrides, folder, printed.getvalue(), tested)
-
-
-Train = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Train:
-    """Return a function that runs `python train.py WORDS...` in this process.
-
-    That function returns the exit code and the printed output.
-    """
-
-    def answer(*words: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["train.py", *words])
-        code = 0
-        try:
-            start(main)
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        return code, capsys.readouterr().out
-
-    return answer
 
 
 @pytest.fixture
