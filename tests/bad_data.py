@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bad_sets import CASES, SIDE, TXT, Case, write, write_good_set
-from commands import command
+from commands import Train, train_py
 
 FORMS = {
     "yolo": ["data=yolo"],
@@ -102,8 +102,8 @@ def skipping(case: Case, folder: Path, overrides: list[str]) -> str:
     return log + "\n"
 
 
-def as_a_user_does(folder: Path, *extra: str) -> str:
-    """Run `python train.py` on a set with four faults of four kinds and return the command and its output.
+def as_a_user_does(folder: Path, *extra: str, train: Train = train_py) -> str:
+    """Run `train` on a set with four faults of four kinds and return the command and its output.
 
     Without `extra` the set must be refused; with data.on_error=skip the run must train on the other images.
     """
@@ -117,10 +117,9 @@ def as_a_user_does(folder: Path, *extra: str) -> str:
         write(name, content)(root)
     (root / "labels" / "h.txt").unlink()
     places = [f"paths.runs={folder}/runs", f"paths.cache={folder}/cache", f"data.root={root}"]
-    words = ["train.py", *FORMS["yolo"], *SMALL, *places, "data.splits=splits", *extra]
-    done = command(*words)
-    text = done.stdout + done.stderr
-    assert done.returncode == (0 if extra else 1), text
+    words = [*FORMS["yolo"], *SMALL, *places, "data.splits=splits", *extra]
+    code, text = train(*words)
+    assert code == (0 if extra else 1), text
     assert "Traceback" not in text, text
     kinds = (
         "missing annotation",
@@ -130,7 +129,7 @@ def as_a_user_does(folder: Path, *extra: str) -> str:
     )
     counts = f"dropped 4: {', '.join(f'1 {kind}' for kind in kinds)}"
     assert (counts if extra else "4 faults in the data set") in text, text
-    return f"$ python {' '.join(words)}    (exit code {done.returncode})\n{text}\n"
+    return f"$ python train.py {' '.join(words)}    (exit code {code})\n{text}\n"
 
 
 def main() -> None:

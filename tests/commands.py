@@ -51,6 +51,12 @@ def without_times(metrics: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in metrics.items() if not key.startswith(TIMES)}
 
 
+def train_py(*words: str) -> tuple[int, str]:
+    """Run `python train.py WORDS` in a separate process; return its exit code and its output."""
+    done = command("train.py", *words)
+    return done.returncode, done.stdout + done.stderr
+
+
 def command(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run `python WORDS` in a separate process and return its exit code and output."""
     return subprocess.run(

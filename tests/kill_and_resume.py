@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from commands import ROOT, command, without_times
+from commands import ROOT, Train, command, train_py, without_times
 
 DEFAULTS = [
     "neck=fpn,panet,gffpn",
@@ -168,8 +168,10 @@ def weights_digest(checkpoint: Path) -> str:
     return digest.hexdigest()
 
 
-def try_moment(folder: Path, moment: str, overrides: list[str], expected: dict[str, Any]) -> str:
-    """Kill a sweep, restart it and return a report of one line.
+def try_moment(
+    folder: Path, moment: str, overrides: list[str], expected: dict[str, Any], train: Train = train_py
+) -> str:
+    """Kill a sweep, restart it with `train` and return a report of one line.
 
     Raises AssertionError if anything is lost.
     """
@@ -178,13 +180,11 @@ def try_moment(folder: Path, moment: str, overrides: list[str], expected: dict[s
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     finished = figures(runs)
     assert len(finished) == 1, "expected the first run to be finished and the second not"
-    again = sweep(runs, overrides)
-    assert again.returncode == 0, again.stderr
-    skipped = again.stdout.count("Already finished, skipped")
-    resumed = again.stdout.count("Resuming: ")
-    second = re.split(r"^(?:Already finished, skipped|Running|Resuming): ", again.stdout, flags=re.MULTILINE)[
-        2
-    ]
+    code, again = train("-m", *overrides, f"paths.runs={runs}", "name=killed")
+    assert code == 0, again
+    skipped = again.count("Already finished, skipped")
+    resumed = again.count("Resuming: ")
+    second = re.split(r"^(?:Already finished, skipped|Running|Resuming): ", again, flags=re.MULTILINE)[2]
     trained = re.search(r"^epoch (\d+)/", second, re.MULTILINE)
     begins = f"continues with epoch {trained[1]}" if trained else "has no epoch left to train"
     assert skipped == 1

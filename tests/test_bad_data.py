@@ -6,6 +6,7 @@ import pytest
 
 from bad_data import as_a_user_does, make, refusal, skipping
 from bad_sets import CASES, Case
+from commands import Train
 
 TRAINED = ("truncated JPEG", "unknown class number", "16-bit image")
 REFUSED_AGAIN = ("missing folder", "malformed JSON", "empty split")
@@ -27,5 +28,5 @@ def test_skipping_trains_and_counts_or_reports_the_reason(case: Case, tmp_path: 
 
 
 @pytest.mark.slow
-def test_the_log_of_a_run_counts_the_skipped_faults(tmp_path: Path) -> None:
-    as_a_user_does(tmp_path, "data.on_error=skip")
+def test_the_log_of_a_run_counts_the_skipped_faults(tmp_path: Path, train: Train) -> None:
+    as_a_user_does(tmp_path, "data.on_error=skip", train=train)

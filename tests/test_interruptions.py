@@ -62,7 +62,7 @@ def test_a_sweep_killed_while_it_writes_a_checkpoint_loses_nothing(
     assert code == 0
     expected = figures(tmp_path / "uninterrupted")
     assert len(expected) == 2
-    report = try_moment(tmp_path, "while_a_checkpoint_is_written", two_runs, expected)
+    report = try_moment(tmp_path, "while_a_checkpoint_is_written", two_runs, expected, train)
     assert "continues with epoch 3" in report
 
 
