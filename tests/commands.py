@@ -1,9 +1,11 @@
 """Toy-scale runs and command lines that several test files start."""
 
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,18 @@ def run_tiny(overrides: list[str]) -> RunFolder:
 def without_times(metrics: dict[str, Any]) -> dict[str, Any]:
     """Return the metrics that must be equal in two runs of the same configuration."""
     return {key: value for key, value in metrics.items() if not key.startswith(TIMES)}
+
+
+@contextmanager
+def own_logging() -> Iterator[None]:
+    """Remove the handlers that Hydra adds to the root logger; they would write to a stream that is closed."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 def train_py(*words: str) -> tuple[int, str]:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import SIDE, Train, tiny_overrides
+from commands import SIDE, Train, own_logging, tiny_overrides
 
 
 def pytest_configure() -> None:
@@ -92,7 +92,8 @@ def train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Tra
         monkeypatch.setattr(sys, "argv", ["train.py", *words])
         code = 0
         try:
-            start(main)
+            with own_logging():
+                start(main)
         except SystemExit as leaving:
             code = int(leaving.code or 0)
         return code, capsys.readouterr().out

@@ -11,6 +11,7 @@ from hydra.utils import get_class
 from omegaconf.errors import ConfigAttributeError
 from torch import Tensor, nn
 
+from commands import own_logging
 from gffpn.__main__ import main as verbs
 from gffpn.build.detector import rehearse
 from gffpn.config.compose import compose_config
@@ -35,7 +36,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_
 
     def answer(*overrides: str) -> str:
         monkeypatch.setattr(sys, "argv", ["train.py", *overrides, f"paths.runs={tmp_path}/runs"])
-        with pytest.raises(SystemExit) as leaving:
+        with pytest.raises(SystemExit) as leaving, own_logging():
             start(train.main)
         assert leaving.value.code == 2
         printed = capsys.readouterr()
