@@ -96,6 +96,7 @@ def train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Tra
                 start(main)
         except SystemExit as leaving:
             code = int(leaving.code or 0)
-        return code, capsys.readouterr().out
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
 
     return answer
