@@ -4,6 +4,7 @@ import logging
 import pickle
 import shutil
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
@@ -14,6 +15,7 @@ from PIL import Image
 
 from gffpn.data import cache as cache_file
 from gffpn.data.cache import ImageCache
+from gffpn.data.content import content_digest
 from gffpn.data.datamodule import DetectionData
 from gffpn.data.dataset import DetectionDataset, Targets, collate
 from gffpn.data.index import DataError, DataIndex, ImageRecord
@@ -385,9 +387,19 @@ class TestCache:
         assert sorted(file.name for file in first.folder.iterdir()) == ["images.json", "images.npy", "lock"]
 
         Image.new("RGB", (60, 50), (9, 9, 9)).save(records[0].path)  # another image with the same name
-        third = ImageCache(records, tmp_path / "c", image_size=SIZE, read=counted)
+        changed = [replace(record, content=content_digest(record.path)) for record in records]
+        third = ImageCache(changed, tmp_path / "c", image_size=SIZE, read=counted)
         assert len(read) == 2 * len(records)
         assert third[0][0, 0, 0] == 9
+
+    def test_an_image_that_changes_after_its_inspection_is_refused(
+        self, records: tuple[ImageRecord, ...], tmp_path: Path
+    ) -> None:
+        inspected = [replace(record, content=content_digest(record.path)) for record in records]
+        Image.new("RGB", (60, 50), (9, 9, 9)).save(records[0].path)
+        for mode in ("disk", "ram"):
+            with pytest.raises(DataError, match=r"0\.png: the file changed since this run started"):
+                ImageCache(inspected, tmp_path / "c", image_size=SIZE, mode=mode)
 
     @pytest.mark.parametrize("harm", ["truncated", "unannounced"])
     def test_an_incomplete_file_is_rebuilt(

@@ -30,6 +30,8 @@ class ImageRecord:
     """(M,) positions in the data set's `classes`."""
     group: str = ""
     """Group of the images with the same origin; if empty, the image is its own group."""
+    content: str = ""
+    """Digest of the file's contents."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,18 @@ class DataIndex:
 
     @property
     def fingerprint(self) -> str:
-        """12 hex digits of a hash of the origin, the classes and the records.
+        """12 hex digits of a hash of the origin, the classes and the records with their contents.
 
-        It does not cover the folder, nor the pixels unless there is an `origin`.
+        It does not cover the folder. An `origin` stands for the contents: files that a simulator writes may
+        differ in their compression, but not in their pixels.
         """
         digest = hashlib.sha256("\n".join([self.origin, *self.classes]).encode())
         for split, records in sorted(self.splits.items()):
             digest.update(f"\n{split} {len(records)}\n".encode())
             for record in records:
-                digest.update(f"{record.name} {record.height} {record.width} {record.group}\n".encode())
+                content = "" if self.origin else record.content
+                facts = f"{record.name} {record.height} {record.width} {record.group} {content}\n"
+                digest.update(facts.encode())
                 digest.update(np.ascontiguousarray(record.boxes, dtype="<f4").tobytes())
                 digest.update(np.ascontiguousarray(record.labels, dtype="<i8").tobytes())
         return digest.hexdigest()[:12]
