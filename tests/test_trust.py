@@ -1,5 +1,6 @@
 """Do two rows differ only in what was varied, and does each row belong to the data and code that it names?"""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -33,3 +34,47 @@ def test_equal_names_and_other_pixels_are_another_run(
     assert output.count("Already finished, skipped") == 1
     first, second = (RunFolder(path.parent).read_metrics() or {} for path in runs)
     assert first["data_fingerprint"] != second["data_fingerprint"]
+
+
+def started_by_other_code(run: RunFolder) -> None:
+    """Change a run's record so that one layer and one library seem to have been different when it started."""
+    start = run.read_start() or {}
+    start["code"]["gffpn.layers.conv"] = "0" * 12
+    start["libraries"]["torch"] = "1.0"
+    run.start.write_text(json.dumps(start))
+
+
+def test_a_finished_run_of_other_code_is_named_and_runs_again_on_request(
+    train: Train, tiny: list[str], tmp_path: Path
+) -> None:
+    words = [*tiny, "neck=fpn", "logger.wandb=off", "trainer.max_epochs=1"]
+    train(*words)
+    (path,) = (tmp_path / "runs").glob("fpn_*")
+    run = RunFolder(path)
+    started_by_other_code(run)
+    first = run.read_metrics()
+    _, output = train(*words)
+    assert "Already finished, skipped" in output
+    assert "other code (gffpn.layers.conv, torch 1.0 -> " in output
+    assert "rerun=changed" in output
+    assert run.read_metrics() == first
+    _, output = train(*words, "rerun=changed")
+    assert "This run runs again (gffpn.layers.conv, torch" in output
+    assert "epoch 1/1" in output
+    (earlier,) = (tmp_path / "runs" / "replaced").iterdir()
+    assert RunFolder(earlier).read_metrics() == first
+    _, output = train(*words, "rerun=changed")
+    assert "Already finished" in output
+    assert "other code" not in output
+
+
+def test_an_interrupted_run_of_other_code_restarts(train: Train, tiny: list[str], tmp_path: Path) -> None:
+    words = [*tiny, "neck=fpn", "logger.wandb=off"]
+    train(*words)
+    (path,) = (tmp_path / "runs").glob("fpn_*")
+    run = RunFolder(path)
+    run.metrics.unlink()
+    started_by_other_code(run)
+    _, output = train(*words)
+    assert "This run restarts (gffpn.layers.conv" in output
+    assert "epoch 1/2" in output

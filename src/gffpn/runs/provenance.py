@@ -1,17 +1,26 @@
-"""Provenance of a result: the commit of the code, and the versions of Python and the libraries."""
+"""Provenance of a result: commit and digests of the code, data, and versions of Python and the libraries."""
 
 import platform
 import subprocess
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+from gffpn.runs.code import differences
 
 # untracked files below these paths count as well, because a new neck, for instance, determines a result
 SOURCES = (":/src", ":/conf", ":/experiments/*.yaml", ":/train.py")
 LIBRARIES = ("torch", "torchvision", "lightning", "torchmetrics", "numpy", "timm")
 
 
+@cache
 def provenance() -> dict[str, object]:
-    """Return commit (or None outside git), whether the tree is dirty, and Python and library versions."""
+    """Return commit (or None outside git), whether the tree is dirty, and Python and library versions.
+
+    They are those of the first call: a commit made while a run trains is not the one that the run used.
+    """
     commit = _git("rev-parse", "HEAD")
     return {
         "commit": commit,
@@ -19,6 +28,16 @@ def provenance() -> dict[str, object]:
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},
     }
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Describe how the code and the versions of two starts (see `RunFolder.start`) differ; empty if equal."""
+    versions = [{"Python": start["python"], **start["libraries"]} for start in (before, now)]
+    earlier, later = versions
+    return [
+        *differences(before["code"], now["code"]),
+        *(f"{name} {earlier[name]} -> {later[name]}" for name in later if earlier.get(name) != later[name]),
+    ]
 
 
 def _git(*arguments: str) -> str | None:

@@ -6,6 +6,7 @@ The results go to metrics.json.
 import dataclasses
 import logging
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -21,7 +22,6 @@ from gffpn.fold import inference_form
 from gffpn.machine.processes import is_lead
 from gffpn.runs import identity
 from gffpn.runs.folder import RunFolder
-from gffpn.runs.provenance import provenance
 from gffpn.suite import tracking
 from gffpn.suite.tracking import build_loggers
 from gffpn.task import DetectionTask
@@ -42,7 +42,7 @@ EXPECTED_WARNINGS = (
 TINY_SIDE = 2.0
 
 
-def about(plain: dict[str, Any], index: DataIndex) -> dict[str, Any]:
+def about(plain: Mapping[str, Any], index: DataIndex, start: Mapping[str, Any]) -> dict[str, Any]:
     """Return everything that a table row says about a run, except its figures."""
     return {
         **plain["choice"],
@@ -56,12 +56,16 @@ def about(plain: dict[str, Any], index: DataIndex) -> dict[str, Any]:
         "images": {split: len(records) for split, records in index.splits.items()},
         "data_origin": index.origin,
         "data_fingerprint": index.fingerprint,
-        **provenance(),
+        **{key: start[key] for key in ("commit", "dirty", "python", "libraries", "code")},
     }
 
 
-def fit_and_test(config: DictConfig, index: DataIndex, folder: RunFolder, *, group: str) -> dict[str, Any]:
+def fit_and_test(
+    config: DictConfig, index: DataIndex, folder: RunFolder, *, group: str, resumes: bool = False
+) -> dict[str, Any]:
     """Train, choose the best epoch on val, test it once, and measure the cost.
+
+    If the run `resumes`, training continues from its last checkpoint, if there is one.
 
     Only the first process of a run returns figures; the others return an empty dict. Raises DataError if val
     has no objects by which to choose an epoch.
@@ -79,7 +83,7 @@ def fit_and_test(config: DictConfig, index: DataIndex, folder: RunFolder, *, gro
     hush()
     try:
         trainer = build_trainer(config, folder, loggers)
-        trainer.fit(task, data, ckpt_path=folder.last_checkpoint, weights_only=True)
+        trainer.fit(task, data, ckpt_path=folder.last_checkpoint if resumes else None, weights_only=True)
         tester = build_tester(config, folder, loggers)
         best = folder.checkpoints / "best.ckpt"
         (figures,) = tester.test(task, data, ckpt_path=best, weights_only=True, verbose=False)
