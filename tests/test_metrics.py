@@ -199,7 +199,7 @@ def with_crowd(scene: tuple[dict[str, Tensor], dict[str, Any]], *crowd: bool) ->
 def test_crowd_by_hand() -> None:
     # an object of 10 x 10 and a crowd region of 40 x 40; three small detections lie in the region, half of
     # the fourth does; the fifth hits the object. Without the region: four false alarms, then a hit
-    objects = [[0, 0, 10, 10, 0], [50, 50, 90, 90, 0]]
+    objects: list[list[float]] = [[0, 0, 10, 10, 0], [50, 50, 90, 90, 0]]
     inside = [[50, 50, 60, 60, 0, 0.9], [60, 60, 70, 70, 0, 0.8], [80, 80, 90, 90, 0, 0.7]]
     found = [*inside, [85, 50, 95, 60, 0, 0.6], [0, 0, 10, 10, 0, 0.5]]
     metric = metric_of(with_crowd(image(0, objects, found), False, True))
@@ -215,7 +215,7 @@ def test_crowd_by_hand() -> None:
 
 
 def test_a_detection_prefers_an_object_to_the_crowd_around_it() -> None:
-    objects = [[0, 0, 100, 100, 0], [0, 0, 10, 10, 0]]
+    objects: list[list[float]] = [[0, 0, 100, 100, 0], [0, 0, 10, 10, 0]]
     twice = [[0, 0, 10, 8, 0, 0.9], [0, 0, 10, 10, 0, 0.8]]
     matches = metric_of(with_crowd(image(0, objects, twice), True, False)).matches()
     # IoU 0.8 with the object: a hit up to that threshold, above it part of the crowd; the second of two hits
