@@ -295,7 +295,13 @@ class TestBatches:
     def test_targets_are_pickled_as_arrays(self) -> None:
         facts = {"scale": 0.5, "lost_boxes": 2, "sources": (4, 1)}
         sent = Targets(
-            {"boxes": torch.rand(n, 4), "labels": torch.arange(n), "image_index": n, **facts}
+            {
+                "boxes": torch.rand(n, 4),
+                "labels": torch.arange(n),
+                "crowd": torch.arange(n) == 1,
+                "image_index": n,
+                **facts,
+            }
             for n in (2, 0, 3)
         )
         got = pickle.loads(pickle.dumps(sent))
@@ -304,6 +310,7 @@ class TestBatches:
         for before, after in zip(sent, got, strict=True):
             assert torch.equal(before["boxes"], after["boxes"])
             assert torch.equal(before["labels"], after["labels"])
+            assert torch.equal(before["crowd"], after["crowd"])
             assert (after["scale"], after["lost_boxes"], after["sources"]) == (0.5, 2, (4, 1))
         assert b"torch.storage" not in pickle.dumps(sent)
 

@@ -67,7 +67,9 @@ class DetectionTask(L.LightningModule):
         return self._total_loss("train", self.detector(images), batch)
 
     def _total_loss(self, split: str, raw: list[Tensor], batch: Batch) -> Tensor:
-        parts = self.loss(raw, batch["targets"], size_of(batch["images"]))
+        # training targets have no crowd regions, and visiting each of them takes time
+        targets = batch["targets"] if split == "train" else [_objects(target) for target in batch["targets"]]
+        parts = self.loss(raw, targets, size_of(batch["images"]))
         total = torch.stack(list(parts.values())).sum()
         detached = {name: value.detach() for name, value in {"loss": total, **parts}.items()}
         self._losses[split].append((detached, len(batch["images"])))
@@ -141,6 +143,11 @@ class DetectionTask(L.LightningModule):
             # on a GPU, the comparison would force a sync
             if norm.device.type != "cpu" or not norm <= gradient_clip_val:
                 clip_grads_with_norm_(parameters, gradient_clip_val, norm)
+
+
+def _objects(target: Target) -> Target:
+    """Return the boxes and labels of a target without its crowd regions."""
+    return {name: target[name][~target["crowd"]] for name in ("boxes", "labels")}
 
 
 def size_of(images: Tensor) -> tuple[int, int]:

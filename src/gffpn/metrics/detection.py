@@ -32,6 +32,7 @@ class DetectionMetric(Metric):
     labels: list[Tensor]
     object_boxes: list[Tensor]
     object_labels: list[Tensor]
+    object_crowd: list[Tensor]
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class DetectionMetric(Metric):
             "labels",
             "object_boxes",
             "object_labels",
+            "object_crowd",
         ):
             self.add_state(state, default=[], dist_reduce_fx="cat")
 
@@ -64,7 +66,7 @@ class DetectionMetric(Metric):
 
         Each of `detections` has `boxes` (M, 4) in network pixels, `scores` (M,) and `labels` (M,). Each of
         `targets` has `boxes`, `labels`, `image_index` (one image of the data set) and `scale` (network pixels
-        per native pixel).
+        per native pixel), and may have `crowd` (M,), true for crowd regions; without it, none is one.
         """
         rows = [
             (int(target["image_index"]), len(detection["boxes"]), len(target["boxes"]))
@@ -77,6 +79,7 @@ class DetectionMetric(Metric):
         self.labels.append(torch.cat([detection["labels"] for detection in detections]))
         self.object_boxes.append(torch.cat([target["boxes"] for target in targets]).float())
         self.object_labels.append(torch.cat([target["labels"] for target in targets]))
+        self.object_crowd.append(torch.cat([_crowd(target) for target in targets]))
 
     def compute(self) -> dict[str, float]:
         """Return the figures of `summarize`; those without objects are NaN."""
@@ -92,11 +95,12 @@ class DetectionMetric(Metric):
         position = np.full(len(visits), -1)
         position[first] = np.arange(len(first))
         image = np.repeat(position, visits[:, 1])
-        seen = image >= 0
+        object_image = np.repeat(position, visits[:, 2])
         return match(
             _select(image, self.labels, self.boxes),
-            _numpy(self.scores).astype(np.float64)[seen],
-            _select(np.repeat(position, visits[:, 2]), self.object_labels, self.object_boxes),
+            _numpy(self.scores).astype(np.float64)[image >= 0],
+            _select(object_image, self.object_labels, self.object_boxes),
+            crowd=_numpy(self.object_crowd).astype(np.bool_)[object_image >= 0],
             image_index=image_index,
             scales=_numpy(self.scales).astype(np.float64)[first],
             num_classes=len(self.classes),
@@ -107,6 +111,11 @@ class DetectionMetric(Metric):
 
 def _numpy(state: list[Tensor]) -> Floats | Ints:
     return dim_zero_cat(state).detach().cpu().numpy()
+
+
+def _crowd(target: Mapping[str, Any]) -> Tensor:
+    crowd: Tensor = target["crowd"] if "crowd" in target else torch.zeros_like(target["labels"])
+    return crowd.bool()
 
 
 def _select(image: Ints, labels: list[Tensor], boxes: list[Tensor]) -> Boxes:

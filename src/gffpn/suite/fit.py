@@ -70,7 +70,7 @@ def fit_and_test(
     Only the first process of a run returns figures; the others return an empty dict. Raises DataError if val
     has no objects by which to choose an epoch.
     """
-    if not any(len(record.boxes) for record in index.splits["val"]):
+    if not any(len(record.objects.boxes) for record in index.splits["val"]):
         raise DataError("the val split has no objects, so no epoch can be chosen by it")
     data = build_data(config, index)
     tiny = data.count_thinner(TINY_SIDE)

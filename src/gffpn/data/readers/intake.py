@@ -116,10 +116,11 @@ class Intake:
             name=str(PurePosixPath(annotation.image)),
             height=height,
             width=width,
-            boxes=np.array([box for box, _ in found], np.float32).reshape(-1, 4),
-            labels=np.array([label for _, label in found], np.int64),
+            boxes=np.array([box for box, _, _ in found], np.float32).reshape(-1, 4),
+            labels=np.array([label for _, label, _ in found], np.int64),
             group=match[1] if match else annotation.group,
             content=seen.content,
+            crowd=np.array([crowd for _, _, crowd in found], np.bool_),
         )
 
 
@@ -149,9 +150,13 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 def _log(root: Root, splits: Mapping[str, Sequence[ImageRecord]], classes: Sequence[str]) -> None:
     for split in SPLITS:
-        labels = np.concatenate([record.labels for record in splits[split]])
+        labels = np.concatenate([record.objects.labels for record in splits[split]])
         boxes = np.bincount(labels, minlength=len(classes)).tolist()
-        logger.info("%s: %s has %d images, %d boxes", root.path, split, len(splits[split]), len(labels))
+        crowds = sum(int(record.crowd.sum()) for record in splits[split])
+        more = f", {crowds} crowd regions" if crowds else ""
+        logger.info(
+            "%s: %s has %d images, %d boxes%s", root.path, split, len(splits[split]), len(labels), more
+        )
         absent = [name for name, number in zip(classes, boxes, strict=True) if number == 0]
         if absent:
             logger.warning("%s: %s has no box of %s", root.path, split, ", ".join(absent))
