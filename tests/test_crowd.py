@@ -114,7 +114,7 @@ def test_a_split_is_drawn_by_the_classes_of_the_objects() -> None:
     def record(number: int, crowd: bool) -> ImageRecord:
         box = np.array([[0, 0, 8, 8]], np.float32)
         flags = np.array([crowd])
-        return ImageRecord(Path(f"{number}"), f"{number}", 8, 8, box, np.zeros(1, np.int64), "", flags)
+        return ImageRecord(Path(f"{number}"), f"{number}", 8, 8, box, np.zeros(1, np.int64), crowd=flags)
 
     records = [record(number, crowd=number >= 10) for number in range(100)]
     drawn_now = draw(records, {"train": 0.8, "val": 0.1, "test": 0.1}, 0)
