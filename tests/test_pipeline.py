@@ -15,7 +15,6 @@ from PIL import Image
 
 from gffpn.data import cache as cache_file
 from gffpn.data.cache import ImageCache
-from gffpn.data.content import content_digest
 from gffpn.data.datamodule import DetectionData
 from gffpn.data.dataset import DetectionDataset, Targets, collate
 from gffpn.data.index import DataError, DataIndex, ImageRecord
@@ -24,6 +23,7 @@ from gffpn.data.mosaic import BoxRule, Sample, Source, Span, blank, paste, span
 from gffpn.data.readers.images import read_image
 from gffpn.data.sampler import EpochSampler
 from gffpn.data.transforms import Augment, flipped, recoloured
+from gffpn.files.content import content_digest
 from gffpn.streams import derive_seed, numpy_stream, torch_stream
 
 SIZE = (64, 64)

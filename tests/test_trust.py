@@ -5,9 +5,13 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import yaml
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
 from PIL import Image
 
 from commands import Train
+from gffpn.config.overrides import CONF
 from gffpn.runs.folder import RunFolder
 
 
@@ -78,3 +82,32 @@ def test_an_interrupted_run_of_other_code_restarts(train: Train, tiny: list[str]
     _, output = train(*words)
     assert "This run restarts (gffpn.layers.conv" in output
     assert "epoch 1/2" in output
+
+
+class Edits(Callback):
+    """Hydra callback that edits and removes configuration files after the first job."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+
+    def on_job_end(self, config: DictConfig, **kwargs: object) -> None:
+        (self.folder / "optim" / "mine.yaml").write_text("lr: ${nonsense}")
+        (self.folder / "neck" / "late.yaml").unlink(missing_ok=True)
+
+
+def test_a_file_that_is_edited_during_a_sweep_changes_no_job(
+    train: Train, tiny: list[str], tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    (mine / "optim").mkdir(parents=True)
+    (mine / "neck").mkdir()
+    (mine / "optim" / "mine.yaml").write_text("defaults: [recipe]\nlr: 0.0012\n")
+    shutil.copy(CONF / "neck" / "panet.yaml", mine / "neck" / "late.yaml")
+    words = [*tiny, "trainer.max_epochs=1", "logger.wandb=off", "optim=mine", "neck=fpn,late"]
+    edits = f"+hydra.callbacks.edits={{_target_: test_trust.Edits, folder: {mine}}}"
+    code, output = train("-m", "--config-dir", str(mine), *words, edits)
+    assert code == 0, output
+    runs = [RunFolder(path.parent) for path in (tmp_path / "runs").glob("*/metrics.json")]
+    assert [yaml.safe_load(run.config.read_text())["optim"]["lr"] for run in runs] == [0.0012, 0.0012]
+    assert f"{mine}/optim/mine.yaml was edited after the sweep started" in output
+    assert f"{mine}/neck/late.yaml was edited after the sweep started" in output

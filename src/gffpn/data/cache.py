@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gffpn.choice import one_of
-from gffpn.data.content import content_digest
 from gffpn.data.index import DataError, ImageRecord
 from gffpn.data.letterbox import letterboxed
 from gffpn.data.readers.images import read_image
+from gffpn.files.content import content_digest
 from gffpn.files.writing import alone
 from gffpn.machine.threads import in_threads
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from gffpn.files.content import stamp
 from gffpn.files.writing import write_atomically
 
 Modules = Mapping[str, str]
@@ -148,15 +149,14 @@ class _Memo:
 
     def source(self, path: Path, name: str) -> Source | None:
         """Return the facts about the source file of module `name`, or None if it cannot be parsed."""
-        facts = path.stat()
-        stamp = [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, name]
+        seen = [*stamp(path), name]
         entry = self._files.get(str(path))
-        if entry is None or entry[0] != stamp:
+        if entry is None or entry[0] != seen:
             try:
                 tree = ast.parse(path.read_bytes())
             except SyntaxError:
                 return None
-            entry = [stamp, syntax_digest(tree), list(_imports(tree, name, package=path.stem == "__init__"))]
+            entry = [seen, syntax_digest(tree), list(_imports(tree, name, package=path.stem == "__init__"))]
             self._files[str(path)], self._changed = entry, True
         _, digest, imports = entry
         return Source(str(digest), tuple(imports))  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from gffpn.build.detector import rehearse
 from gffpn.callbacks.finite import LossNotFiniteError
 from gffpn.config.check import check
 from gffpn.config.overrides import unwrapped
+from gffpn.config.remembered import edited_files
 from gffpn.config.resolve import starts_processes
 from gffpn.data.index import DataError
 from gffpn.files.writing import write_atomically
@@ -112,6 +113,8 @@ class Job(Single):
         self.number = number
 
     def go(self) -> None:
+        for path in edited_files():
+            say(f"{path} was edited after the sweep started; this job uses what the sweep read at its start")
         check(self.config)
         self.plan = Plan.of(self.config, group=self.sweep.name)
         self._record()

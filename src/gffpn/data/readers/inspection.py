@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import PIL
 
-from gffpn.data.content import content_digest, stamp
 from gffpn.data.index import DataError
 from gffpn.data.readers.images import Look, look
+from gffpn.files.content import content_digest, stamp
 from gffpn.files.writing import write_atomically
 from gffpn.machine.threads import in_threads
 
