@@ -82,6 +82,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_
         ("seed=${foo}", "Interpolation key 'foo' not found"),
         ("loader.cache=tape", "loader.cache: got 'tape', expected one of ['disk', 'ram', 'none']"),
         ("logger.wandb=maybe", "logger.wandb: got 'maybe', expected one of ['auto',"),
+        ("logger.run_id=abc", "logger.run_id: got 'abc', expected one of ['token', 'hash']"),
         ("data=voc data.on_error=ignore", "on_error: got 'ignore', expected one of ['raise', 'skip']"),
         ("data=yolo data.unusual_images=keep", "unusual_images: got 'keep', expected one of"),
         ("data.contrast=high", "data.contrast: got 'high', expected a number or null"),

@@ -29,6 +29,7 @@ from gffpn.runs import identity
 from gffpn.runs.folder import RunFolder
 from gffpn.suite.fit import about, fit_and_test
 from gffpn.suite.sweep import record_job
+from gffpn.suite.tracking import report_skipped
 
 INTERRUPTED = 130
 """Exit code of a process that is ended by Ctrl-C."""
@@ -88,8 +89,7 @@ class Attempt:
                 self._record()
                 rehearse(self.config)  # here, so that a failure is recorded in the run's folder
             if apart:
-                launcher = self.config.choice.launcher
-                execute_apart(self.overrides, self.folder, group=self.sweep.name, launcher=launcher)
+                execute_apart(self.config, self.overrides, self.folder, group=self.sweep.name)
             else:
                 group = self.sweep.name if self.in_sweep else self.config.name
                 execute(self.config, index, self.folder, group=group)
@@ -134,6 +134,7 @@ def execute(config: DictConfig, index: DataIndex, folder: RunFolder, *, group: s
     """Fit, test and write metrics.json, or say that the run is already finished."""
     if folder.status == "finished":
         _say(f"Already finished, skipped: {folder.path}")
+        report_skipped(config, folder, group=group or folder.path.name)
         return
     plain = resolved(config)
     if is_lead():
@@ -150,15 +151,16 @@ def execute(config: DictConfig, index: DataIndex, folder: RunFolder, *, group: s
         raise KeyboardInterrupt from None
 
 
-def execute_apart(overrides: Sequence[str], folder: RunFolder, *, group: str, launcher: str) -> None:
+def execute_apart(config: DictConfig, overrides: Sequence[str], folder: RunFolder, *, group: str) -> None:
     """Execute a run of several processes inside a sweep, as a separate command.
 
     The processes that Lightning starts repeat the command line, so they would repeat the whole sweep.
     """
     if folder.status == "finished":
         _say(f"Already finished, skipped: {folder.path}")
+        report_skipped(config, folder, group=group)
         return
-    alone = [f"name='{group}'", f"hydra/launcher={launcher}", "hydra.mode=RUN"]
+    alone = [f"name='{group}'", f"hydra/launcher={config.choice.launcher}", "hydra.mode=RUN"]
     # in a new session, so that Ctrl-C reaches it only once
     with subprocess.Popen(
         [sys.executable, "-m", "gffpn.suite.train", *_config_dirs(), *overrides, *alone],
