@@ -78,7 +78,7 @@ def test_logged_rows_leave_out_what_was_repeated(tmp_path: Path) -> None:
     second = [{"epoch": 1, "step": 14, "train/loss": 2.0}, {"epoch": 1, "step": 19, "val/loss": 1.0}]
     third = [{"epoch": 0, "step": 0, "test/mAP50": 0.5}, {"step": 4, "model/gflops": 3.5}]
     for attempt, rows in enumerate((first, second, third)):
-        write_log(tmp_path, attempt=attempt, rows=rows)
+        write_log(tmp_path, attempt=attempt, rows=[dict(row) for row in rows])
     assert logged_rows(tmp_path) == [
         (9, {"epoch": 0, "val/loss": 3.0}),
         (14, {"epoch": 1, "train/loss": 2.0}),

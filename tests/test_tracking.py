@@ -21,6 +21,7 @@ from gffpn.callbacks.pictures import Pictures
 from gffpn.runs.folder import RunFolder
 from gffpn.suite import tracking
 from gffpn.suite.sweep import drop_wandb_run_id
+from gffpn.suite.tracker import Tracker
 from wandb_offline import BLOCK, HEAD, HEADER, Keys, OfflineRun, attempts, keys, messages, read_offline
 
 CONFIG = {"seed": 3, "choice": {"neck": "fpn", "data": "voc"}, "optim": {"lr": 0.002}}
@@ -213,7 +214,7 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[Started]:
     return started
 
 
-def start(folder: Path, **changed: str) -> tracking.Tracker | None:
+def start(folder: Path, **changed: str) -> Tracker | None:
     settings = OmegaConf.merge(SETTINGS, changed)
     return tracking.wandb_logger(settings, RunFolder(folder), config=CONFIG, group="g")
 

@@ -134,7 +134,7 @@ class SweepCallback(Callback):
 
 def drop_wandb_run_id() -> None:
     """Unset WANDB_RUN_ID unless a W&B agent has set it, because each run of a sweep needs its own W&B run."""
-    if "WANDB_SWEEP_ID" not in os.environ and os.environ.pop("WANDB_RUN_ID", None):
+    if "WANDB_SWEEP_ID" not in os.environ and os.environ.pop("WANDB_RUN_ID", ""):
         print("WARNING: WANDB_RUN_ID is ignored in a sweep: each run has its own id", file=sys.stderr)
 
 

@@ -83,13 +83,16 @@ class Tracker(WandbLogger):
         if self._rows.read():
             self._try(self._continue_steps)
         else:
-            for step, values in logged_rows(folder.path):
-                self.log_metrics(values, step)
+            self._try(self._log_earlier_rows, folder)
 
     def _continue_steps(self) -> None:
         # W&B itself continues only if it is online; a log() without values sets the step of the next row
         if self._rows.read() > self.experiment.step:
             self.experiment.log({}, step=self._rows.read(), commit=False)
+
+    def _log_earlier_rows(self, folder: RunFolder) -> None:
+        for step, values in logged_rows(folder.path):
+            self.log_metrics(values, step)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         self._try(self._log_row, metrics, step)
