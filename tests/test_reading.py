@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from fake_runs import finished_run, write_log
-from gffpn.runs.reading import classes, curves, finished_runs, size_bins, unfinished_runs
+from gffpn.runs.reading import classes, curves, finished_runs, logged_rows, size_bins, unfinished_runs
 
 
 def test_finished_runs_are_those_with_metrics(tmp_path: Path) -> None:
@@ -70,6 +70,23 @@ def test_a_truncated_line_keeps_the_values_that_it_has(tmp_path: Path) -> None:
     with (tmp_path / "logs/attempt_0/metrics.csv").open("a") as file:
         file.write("1,2.5")
     assert curves(tmp_path) == {"val/loss": [(0, 3.0), (1, 2.5)], "val/mAP50": [(0, 0.1)]}
+
+
+def test_logged_rows_leave_out_what_was_repeated(tmp_path: Path) -> None:
+    """The first attempt stopped in epoch 1 of 2, the second one during the test."""
+    first = [{"epoch": 0, "step": 9, "val/loss": 3.0}, {"epoch": 1, "step": 14, "train/loss": 8.0}]
+    second = [{"epoch": 1, "step": 14, "train/loss": 2.0}, {"epoch": 1, "step": 19, "val/loss": 1.0}]
+    third = [{"epoch": 0, "step": 0, "test/mAP50": 0.5}, {"step": 4, "model/gflops": 3.5}]
+    for attempt, rows in enumerate((first, second, third)):
+        write_log(tmp_path, attempt=attempt, rows=[dict(row) for row in rows])
+    assert logged_rows(tmp_path) == [
+        (9, {"epoch": 0, "val/loss": 3.0}),
+        (14, {"epoch": 1, "train/loss": 2.0}),
+        (19, {"epoch": 1, "val/loss": 1.0}),
+        (0, {"epoch": 0, "test/mAP50": 0.5}),
+        (None, {"model/gflops": 3.5}),
+    ]
+    assert logged_rows(tmp_path / "none") == []
 
 
 def test_classes_and_size_bins_come_from_the_metrics(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from gffpn.runs.folder import RunFolder
 from gffpn.suite.fit import fit_and_test
 from gffpn.suite.run import run
 from gffpn.task import DetectionTask
-from wandb_offline import keys
+from wandb_offline import attempts, keys, read_offline
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def test_wandb_logs_the_run(finished: Finished) -> None:
     assert {"val/pictures", "test/pictures"} <= set(logged.boxed_images)
     assert logged.group == folder.path.name
     assert {"trial", "gffpn", "yolo"} <= set(logged.tags)
-    assert folder.path.name.endswith(logged.run_id)
+    assert folder.path.name.endswith(logged.run_id.partition("-")[0])
 
 
 @pytest.mark.parametrize("words", [["loader.workers=1"], ["ablation=star_residual"]])
@@ -134,6 +134,23 @@ def test_equivalent_overrides_match_a_finished_run_and_are_skipped(
     assert run_tiny([*finished.overrides, *words]) == finished.folder
     assert finished.folder.metrics.stat().st_mtime_ns == before
     assert "Already finished" in capsys.readouterr().out
+
+
+def test_an_agents_trial_at_a_finished_point_reports_all_that_the_run_logged(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (trained,) = attempts(finished.folder.path)
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sweep1")
+    monkeypatch.setenv("WANDB_RUN_ID", "trial7")
+    assert run_tiny(finished.overrides) == finished.folder
+    (trial,) = (path for path in attempts(finished.folder.path) if path != trained)
+    of_training, of_trial = (
+        read_offline(next(path.glob("run-*.wandb"))).summary for path in (trained, trial)
+    )
+    figures = [key for key in of_training if "/" in key and "pictures" not in key]
+    assert "test/mAP50" in figures
+    # W&B writes NaN as a string
+    assert {key: of_trial[key] for key in figures} == {key: of_training[key] for key in figures}
 
 
 def test_the_tested_weights_are_the_averaged_ones(finished: Finished) -> None:

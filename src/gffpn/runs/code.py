@@ -35,6 +35,7 @@ RECORDING = (
     "gffpn.files",
     "gffpn.report",
     "gffpn.runs",
+    "gffpn.suite.tracker",
     "gffpn.suite.tracking",
 )
 """Packages and modules that read the configuration, which a run's name covers, or show others' results."""

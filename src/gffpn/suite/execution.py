@@ -24,6 +24,7 @@ from gffpn.runs.code import code_of
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.provenance import changes, provenance
 from gffpn.suite.fit import about, fit_and_test
+from gffpn.suite.tracking import report_skipped
 
 COMPOSED_BY_LEAD = "GFFPN_CONFIG"
 """Environment variable that names the configuration of the process that started this one."""
@@ -75,7 +76,7 @@ def execute(plan: Plan) -> None:
     """Fit, test and write metrics.json, or print that the run is already finished."""
     with _only_one(plan):
         if plan.is_done:
-            _say_skipped(plan)
+            _skip(plan)
             return
         resumes = _resumes(plan)
         if is_lead():
@@ -113,11 +114,12 @@ def _prepare(plan: Plan, *, resumes: bool) -> None:
     write_atomically(folder.start, json.dumps(plan.start, indent=1) + "\n")
 
 
-def _say_skipped(plan: Plan) -> None:
-    other = (
-        f" with other code ({_short(plan.outdated)}); rerun=changed runs it again" if plan.outdated else ""
-    )
-    say(f"Already finished, skipped: {plan.folder.path}{other}")
+def _skip(plan: Plan) -> None:
+    """Print that the run is finished, and report its figures to W&B if an agent asked for them."""
+    folder, other = plan.folder, plan.outdated
+    note = f" with other code ({_short(other)}); rerun=changed runs it again" if other else ""
+    say(f"Already finished, skipped: {folder.path}{note}")
+    report_skipped(OmegaConf.create(dict(plan.config)), folder, group=plan.group or folder.path.name)
 
 
 def _short(differences: list[str]) -> str:
@@ -164,7 +166,7 @@ def execute_apart(plan: Plan) -> None:
     The processes that Lightning starts repeat the command line, so they would repeat the whole sweep.
     """
     if plan.is_done:
-        _say_skipped(plan)
+        _skip(plan)
         return
     composed = Path(plan.config["paths"]["runs"]) / ".composed" / f"{plan.name}.yaml"
     write_atomically(composed, OmegaConf.to_yaml(OmegaConf.create(dict(plan.config))))

@@ -92,6 +92,7 @@ def fit_and_test(
         price = measure(config, task, tester.strategy.root_device)
         for logger in loggers:
             logger.log_metrics({f"model/{key}": value for key, value in price.items() if _is_number(value)})
+            logger.save()  # after the test, no trainer makes the CSV logger write this row
     finally:
         tracking.finish()
     return {
