@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from gffpn.assign import TaskAlignment, align_tasks, candidate_points
 from gffpn.boxes import Overlap, iou, nwd, pairwise
 from gffpn.choice import choose
+from gffpn.heads.normalisers import over_the_batch
 from gffpn.heads.points import boxes_from_distances, distances_from_boxes, grid_points
 from gffpn.heads.postprocess import Decode
 from gffpn.heads.prediction import logits_of_mean, prediction_conv
@@ -199,8 +200,9 @@ class TALLoss:
         goal = (
             F.one_hot(labels.gather(1, assigned.target), self.head.num_classes) * assigned.weight[..., None]
         )
-        total = assigned.weight.sum().clamp_min(1)
-        classes = F.binary_cross_entropy_with_logits(class_logits, goal, reduction="sum") / total
+        weights, processes = over_the_batch(assigned.weight.sum())
+        share = processes / weights.clamp_min(1)
+        classes = F.binary_cross_entropy_with_logits(class_logits, goal, reduction="sum")
 
         # the most points that ground truths can own, a bound known without a device sync
         count = min(len(points), self.topk * boxes.shape[1])
@@ -211,9 +213,9 @@ class TALLoss:
         logits = box_logits[image, chosen].float()
         box, dfl = self._box_losses(logits, points[chosen], strides[chosen], true_boxes)
         return {
-            "box": self.box_weight * (box * weight).sum() / total,
-            "class": self.class_weight * classes,
-            "dfl": self.dfl_weight * (dfl * weight).sum() / total,
+            "box": self.box_weight * (box * weight).sum() * share,
+            "class": self.class_weight * classes * share,
+            "dfl": self.dfl_weight * (dfl * weight).sum() * share,
         }
 
     @torch.no_grad()

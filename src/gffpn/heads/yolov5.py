@@ -16,6 +16,7 @@ from gffpn.assign import AnchorMatches, match_anchors
 from gffpn.boxes import ciou
 from gffpn.choice import choose
 from gffpn.heads.anchors import ANCHORS_PER_LEVEL, default_anchors, fit_anchors, fitness
+from gffpn.heads.normalisers import over_the_batch
 from gffpn.heads.postprocess import Decode
 from gffpn.heads.prediction import prediction_conv
 from gffpn.heads.targets import PaddedTargets, pad_targets
@@ -92,7 +93,7 @@ def _decode(logits: Tensor, cells: Tensor, anchors: Tensor, stride: int) -> Tens
 
 
 class YOLOv5Loss:
-    """Box, objectness and class losses, each multiplied by the batch size.
+    """Box, objectness and class losses, each multiplied by the number of images in the whole batch.
 
     On each level, the box loss is the mean over the matches, the class loss the mean over the matches and the
     classes, and the objectness loss the mean over all predictions, with max(CIoU, 0) as the target. The
@@ -134,17 +135,28 @@ class YOLOv5Loss:
         `targets` holds `boxes` (M, 4) in xyxy pixels and `labels` (M,) for each image; M may be 0.
         """
         padded = pad_targets(targets, raw[0].device)
-        parts = [self._level(index, _split_anchors(level), padded) for index, level in enumerate(raw)]
-        box, objectness, classes = (torch.stack(part).sum() for part in zip(*parts, strict=True))
-        scale = len(targets) * 3 / len(raw)
+        levels = [self._level(index, _split_anchors(level), padded) for index, level in enumerate(raw)]
+        box, objectness, classes, matches = (torch.stack(part) for part in zip(*levels, strict=True))
+        images = matches.new_tensor([float(len(targets))])
+        totals, processes = over_the_batch(torch.cat((matches, images)))
+        share = totals[-1] / totals[:-1].clamp_min(1)
+        box, classes = (box * share).sum(), (classes * share).sum()
+        scale = processes * 3 / len(raw)
         size = image_size[0] * image_size[1] / REFERENCE_SIZE**2 if self.objectness_size_scaling else 1.0
         return {
             "box": self.box_weight * scale * box,
-            "objectness": self.objectness_weight * size * scale * objectness,
+            # the mean over the predictions of all images, times the number of images
+            "objectness": self.objectness_weight * size * scale * objectness.sum(),
             "class": self.class_weight * self.head.num_classes / 80 * scale * classes,
         }
 
-    def _level(self, index: int, predictions: Tensor, padded: PaddedTargets) -> tuple[Tensor, Tensor, Tensor]:
+    def _level(
+        self, index: int, predictions: Tensor, padded: PaddedTargets
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the sums of the box loss, the objectness loss per cell and anchor, and of the class loss.
+
+        They are followed by the number of matches.
+        """
         stride, anchors = self.head.strides[index], self.head.anchors[index]
         rows, columns = predictions.shape[1:3]
         matches = match_anchors(
@@ -163,20 +175,20 @@ class YOLOv5Loss:
         cells = torch.stack((matches.column, matches.row), -1)
         boxes = _decode(matched[:, :4], cells, anchors[matches.anchor], stride)
         true_boxes = padded.boxes.flatten(0, 1)[matches.target]
-        weight = matches.valid / matches.valid.sum().clamp_min(1)
-
-        box = (self.box_loss(boxes, true_boxes) * weight).sum()
+        box = (self.box_loss(boxes, true_boxes) * matches.valid).sum()
         overlap = ciou(boxes, true_boxes).detach().clamp_min(0) * matches.valid
         goal = torch.zeros_like(flat[:, 4]).scatter_reduce(0, cell, overlap, "amax")
-        objectness = F.binary_cross_entropy_with_logits(flat[:, 4], goal) * self.balance[stride]
-        return box, objectness, self._class_loss(matched[:, 5:], padded.labels, matches, weight)
+        objectness = F.binary_cross_entropy_with_logits(flat[:, 4], goal, reduction="sum")
+        objectness = objectness * (self.balance[stride] / (rows * columns * len(anchors)))
+        classes = self._class_loss(matched[:, 5:], padded.labels, matches)
+        return box, objectness, classes, matches.valid.sum().to(box.dtype)
 
-    def _class_loss(self, logits: Tensor, labels: Tensor, matches: AnchorMatches, weight: Tensor) -> Tensor:
+    def _class_loss(self, logits: Tensor, labels: Tensor, matches: AnchorMatches) -> Tensor:
         if self.head.num_classes == 1:
             return logits.sum() * 0
         goal = F.one_hot(labels.flatten()[matches.target], self.head.num_classes).to(logits)
         loss = F.binary_cross_entropy_with_logits(logits, goal, reduction="none").mean(-1)
-        return (loss * weight).sum()
+        return (loss * matches.valid).sum()
 
 
 class YOLOv5Decode(Decode[YOLOv5Head]):
