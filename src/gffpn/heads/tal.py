@@ -27,8 +27,10 @@ from gffpn.heads.prediction import logits_of_mean, prediction_conv
 from gffpn.heads.targets import pad_targets
 from gffpn.layers.cat import cat_channels
 from gffpn.layers.conv import ConvBNAct
+from gffpn.layers.start import start_as_built
 from gffpn.losses import BOX_LOSSES, BoxLoss, distribution_focal_loss
 from gffpn.pyramid import Levels
+from gffpn.streams import torch_substream
 
 
 def _larger(a: Tensor, b: Tensor) -> Tensor:
@@ -81,10 +83,13 @@ class TALHead(nn.Module):
         self.box_towers = nn.ModuleList()
         self.class_towers = nn.ModuleList()
         for level in in_levels:
-            self.box_towers.append(_box_tower(level.channels, box_width, distances))
             odds = objects_per_image / num_classes / (640 / level.stride) ** 2
             classes = torch.full((num_classes,), math.log(odds))
-            self.class_towers.append(_class_tower(level.channels, class_width, classes))
+            # streams that do not depend on the other levels, so that heads on different necks start equal
+            with torch_substream("box", level.stride):
+                self.box_towers.append(_box_tower(level.channels, box_width, distances))
+            with torch_substream("class", level.stride):
+                self.class_towers.append(_class_tower(level.channels, class_width, classes))
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Return the logits (N, 4 x reg_max + K, H, W) of each level."""
@@ -108,11 +113,9 @@ class TALHead(nn.Module):
 
 
 def _box_tower(in_channels: int, hidden_channels: int, start: Tensor) -> nn.Sequential:
-    return nn.Sequential(
-        ConvBNAct(in_channels, hidden_channels, 3),
-        ConvBNAct(hidden_channels, hidden_channels, 3),
-        prediction_conv(hidden_channels, start),
-    )
+    first = ConvBNAct(in_channels, hidden_channels, 3)
+    second = ConvBNAct(hidden_channels, hidden_channels, 3)
+    return _tower(first, second, hidden_channels, start)
 
 
 def _separable(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -121,11 +124,16 @@ def _separable(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 def _class_tower(in_channels: int, hidden_channels: int, start: Tensor) -> nn.Sequential:
-    return nn.Sequential(
-        _separable(in_channels, hidden_channels),
-        _separable(hidden_channels, hidden_channels),
-        prediction_conv(hidden_channels, start),
-    )
+    first = _separable(in_channels, hidden_channels)
+    second = _separable(hidden_channels, hidden_channels)
+    return _tower(first, second, hidden_channels, start)
+
+
+def _tower(first: nn.Module, second: nn.Module, hidden_channels: int, start: Tensor) -> nn.Sequential:
+    tower = nn.Sequential(first, second)
+    start_as_built(tower)
+    with torch_substream("prediction"):
+        return tower.append(prediction_conv(hidden_channels, start))
 
 
 def _grids(raw: list[Tensor]) -> list[tuple[int, int]]:

@@ -22,6 +22,7 @@ from gffpn.heads.prediction import prediction_conv
 from gffpn.heads.targets import PaddedTargets, pad_targets
 from gffpn.losses import BOX_LOSSES, BoxLoss
 from gffpn.pyramid import Levels
+from gffpn.streams import torch_substream
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,9 @@ class YOLOv5Head(nn.Module):
             start = torch.zeros(ANCHORS_PER_LEVEL, 5 + num_classes)
             start[:, 4] = math.log(objects_per_image / (REFERENCE_SIZE / level.stride) ** 2)
             start[:, 5:] = math.log(class_prior / (num_classes - 0.99999))
-            self.predictions.append(prediction_conv(level.channels, start.flatten()))
+            # a stream that does not depend on the other levels, so that heads on different necks start equal
+            with torch_substream("prediction", level.stride):
+                self.predictions.append(prediction_conv(level.channels, start.flatten()))
         self.register_buffer("anchors", default_anchors(self.strides))
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
