@@ -15,7 +15,15 @@ from torch import Tensor, nn
 from gffpn.assign import AnchorMatches, match_anchors
 from gffpn.boxes import ciou
 from gffpn.choice import choose
-from gffpn.heads.anchors import ANCHORS_PER_LEVEL, default_anchors, fit_anchors, fitness
+from gffpn.heads.anchors import (
+    ANCHORS_PER_LEVEL,
+    ENOUGH_RECALL,
+    AnchorRule,
+    best_possible_recall,
+    default_anchors,
+    fit_anchors,
+    fitness,
+)
 from gffpn.heads.normalisers import over_the_batch
 from gffpn.heads.postprocess import Decode
 from gffpn.heads.prediction import prediction_conv
@@ -26,6 +34,8 @@ from gffpn.streams import torch_substream
 
 log = logging.getLogger(__name__)
 
+# recall of COCO's anchors from which they are kept; it lies between 0 and 1
+ENOUGH: dict[AnchorRule, float] = {"auto": ENOUGH_RECALL, "fit": math.inf, "keep": 0.0}
 REFERENCE_SIZE = 640
 """Pixels: the image size for which the initial bias and the objectness weight are stated."""
 
@@ -38,15 +48,26 @@ class YOLOv5Head(nn.Module):
 
     Before training, objectness predicts `objects_per_image` objects per 640 x 640 image on each level, and a
     class score is about `class_prior` / K.
+
+    anchors: how they follow from the training boxes. `auto`, YOLOv5's rule: COCO's anchors are kept if at
+    least 98 % of the boxes have one that differs from them by a factor below 4 in both sides, and are fitted
+    otherwise; `fit`, always fitted; `keep`, always COCO's.
     """
 
     anchors: Tensor
     """(L, 3, 2) width and height in input pixels; COCO's until `fit_to` is called."""
 
     def __init__(
-        self, in_levels: Levels, num_classes: int, *, objects_per_image: float = 8, class_prior: float = 0.6
+        self,
+        in_levels: Levels,
+        num_classes: int,
+        *,
+        anchors: AnchorRule = "auto",
+        objects_per_image: float = 8,
+        class_prior: float = 0.6,
     ) -> None:
         super().__init__()
+        self.enough_recall = choose("anchors", anchors, ENOUGH)
         self.in_levels = in_levels
         self.num_classes = num_classes
         self.strides = tuple(level.stride for level in in_levels)
@@ -65,10 +86,14 @@ class YOLOv5Head(nn.Module):
         return [conv(feature) for conv, feature in zip(self.predictions, features, strict=True)]
 
     def fit_to(self, boxes_wh: Tensor) -> None:
-        """Fit the anchors to boxes (M, 2), width and height in input pixels.
+        """Fit the anchors to boxes (M, 2), width and height in input pixels, if the rule asks for it.
 
         The anchors stay unchanged if there are too few boxes.
         """
+        recall = best_possible_recall(self.anchors.view(-1, 2), boxes_wh)
+        if recall >= self.enough_recall:
+            log.info("anchors kept: they can match %.1f %% of the boxes", 100 * recall)
+            return
         anchors = fit_anchors(boxes_wh, self.anchors[..., 0].numel())
         if anchors is None:
             log.warning(
