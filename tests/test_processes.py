@@ -74,7 +74,7 @@ def logged(losses: list[tuple[float, int]]) -> float:
         channels_last=False,
     )
     values: dict[str, Tensor] = {}
-    task.log = lambda name, value, **_: values.update({name: value})  # type: ignore[assignment]
+    task.log = lambda name, value, **_: values.update({name: value})  # type: ignore[method-assign]
     task._losses["val"] = [({"loss": torch.tensor(loss)}, images) for loss, images in losses]
     task._log_losses("val")
     return float(values["val/loss"])

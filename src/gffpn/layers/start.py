@@ -26,9 +26,12 @@ class PerLevel(nn.ModuleList):
 def named_parts(module: nn.Module) -> Iterator[tuple[tuple[int | str, ...], nn.Module]]:
     """Yield the name of the stream and the module of every part of a module, and the module itself first."""
     yield (), module
-    names = module.strides if isinstance(module, PerLevel) else [name for name, _ in module.named_children()]
+    names: Iterable[int | str] = (name for name, _ in module.named_children())
+    if isinstance(module, PerLevel):
+        names = module.strides
     for own, child in zip(names, module.children(), strict=True):
-        yield from (((own, *name), part) for name, part in named_parts(child))
+        for name, part in named_parts(child):
+            yield (own, *name), part
 
 
 def start_each(module: nn.Module, start: Callable[[nn.Module], object]) -> None:
