@@ -10,6 +10,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from gffpn.detector import Detector
+from gffpn.machine.processes import sum_over_processes
 from gffpn.metrics.detection import DetectionMetric
 from gffpn.optim import Recipe
 from gffpn.pyramid import Normalising
@@ -78,13 +79,13 @@ class DetectionTask(L.LightningModule):
     def _log_losses(self, split: str) -> None:
         # once per epoch: Lightning needs a fifth of a millisecond per step for each value logged there
         steps, self._losses[split] = self._losses[split], []
-        counts = torch.tensor([count for _, count in steps], device=self.device)
-        images = sum(count for _, count in steps)
-        for name in steps[0][0]:
-            mean = (torch.stack([detached[name] for detached, _ in steps]) * counts).sum() / images
-            shown = (split, name) == ("train", "loss")
-            # across processes, a mean weighted by their numbers of images
-            self.log(f"{split}/{name}", mean, prog_bar=shown, batch_size=images, sync_dist=True)
+        counts = torch.tensor([float(count) for _, count in steps], device=self.device)
+        names = list(steps[0][0])
+        losses = torch.stack([torch.stack([detached[name] for name in names]) for detached, _ in steps])
+        # not by sync_dist: Lightning truncates the mean number of images to a whole one
+        sums = sum_over_processes(torch.cat(((losses * counts[:, None]).sum(0), counts.sum()[None])))
+        for name, mean in zip(names, sums[:-1] / sums[-1], strict=True):
+            self.log(f"{split}/{name}", mean, prog_bar=(split, name) == ("train", "loss"))
 
     def validation_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:
         images = self.images(batch)

@@ -35,8 +35,8 @@ EXPECTED_WARNINGS = (
     r".*does not have many workers which may be a bottleneck",
     r"Checkpoint directory .* exists and is not empty",
     r"The number of training batches .* is smaller than the logging interval",
-    # the metrics are gathered over all processes before they are logged
-    r"It is recommended to use `self.log\('(val|test)/.*sync_dist=True",
+    # losses and metrics are gathered over all processes before they are logged
+    r"It is recommended to use `self.log\('(train|val|test)/.*sync_dist=True",
 )
 # in pixels of the network input; a box with a shorter side than this can hardly be learnt or found
 TINY_SIDE = 2.0
