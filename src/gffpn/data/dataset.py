@@ -31,10 +31,11 @@ class Target(TypedDict):
     """int64 (M,)"""
     image_index: int
     """Position of the image in the split; for a mosaic, the position of its first image."""
-    scale: float
-    """Network pixels per native pixel before augmentation; in evaluation, `boxes / scale` are native."""
+    scale: tuple[float, float]
+    """Network pixels per native pixel along x and y, before augmentation; in evaluation, `boxes` divided by
+    (x, y, x, y) are native."""
     lost_boxes: int
-    """Number of boxes that augmentation cropped away or shrank too far."""
+    """Number of boxes that augmentation cropped away."""
     sources: tuple[int, ...]
     """Positions in the split of all images that were combined into this one."""
 
@@ -122,7 +123,7 @@ def _target(
     boxes: NDArray[np.float32],
     labels: NDArray[np.int64],
     position: int,
-    scale: float,
+    scale: tuple[float, float],
     *,
     lost_boxes: int,
     sources: tuple[int, ...],
@@ -156,7 +157,7 @@ def _unpacked(
     boxes: NDArray[np.float32],
     labels: NDArray[np.int64],
     ends: NDArray[np.int64],
-    facts: list[tuple[int, float, int, tuple[int, ...]]],
+    facts: list[tuple[int, tuple[float, float], int, tuple[int, ...]]],
 ) -> list[Target]:
     parts = zip(np.split(boxes, ends[:-1]), np.split(labels, ends[:-1]), facts, strict=True)
     return [

@@ -64,8 +64,10 @@ def facts(run: FinishedRun, deployed: Deployed) -> dict[str, Any]:
         "run": run.folder.path.resolve().name,
         "classes": run.classes,
         "image_size": list(run.image_size),
-        "input": "uint8 RGB, N x 3 x height x width, aspect ratio kept, image at the top left, "
-        f"padded with {GREY} to the right and below",
+        "input": "uint8 RGB, N x 3 x height x width, resized to whole pixels, aspect ratio kept, at the "
+        f"top left, padded with {GREY} to the right and below",
+        "boxes": "x1, y1, x2, y2 in pixels of the input; for pixels of the original image, multiply x by its "
+        "width / the resized width and y by its height / the resized height",
         "score_threshold": decode.score_threshold,
         "iou_threshold": decode.iou_threshold,
         "max_candidates": decode.max_candidates,
