@@ -28,9 +28,9 @@ def export(
 ) -> tuple[Path, str]:
     """Write `out` (None: best.onnx in the run's folder), with a .json and a .md file beside it.
 
-    Returns the path of the ONNX file and the text of the .md file. The file is checked on the first `limit`
-    images of the split: None means all, and with 0 the data need not exist. Raises ValueError with a one-line
-    message if the run is not finished, or if a library or the data is missing.
+    Returns the path of the ONNX file and the text of the .md file. The file is checked on `limit` images
+    drawn from the split: None means all, and with 0 the data need not exist. Raises ValueError with a
+    one-line message if the run is not finished, or if a library or the data is missing.
     """
     if limit is not None and limit < 0:
         raise ValueError(f"--limit: got {limit}, expected 0 or more")
