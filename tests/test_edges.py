@@ -107,8 +107,8 @@ def test_a_perfect_detector_of_small_objects_has_a_perfect_score() -> None:
     """Objects of 4 network pixels in a 5 megapixel image, whose height is not a whole number of pixels."""
     size, image_size = (2048, 2448), (640, 640)
     rng = np.random.default_rng(0)
-    corner = np.stack(np.meshgrid(np.arange(60, 2300, 240), np.arange(60, 1950, 240)), axis=-1).reshape(-1, 2)
-    corner = corner + rng.uniform(0, 8, corner.shape)
+    lattice = np.stack(np.meshgrid(np.arange(60, 2300, 240), np.arange(60, 1950, 240)), axis=-1)
+    corner = lattice.reshape(-1, 2) + rng.uniform(0, 8, (lattice.size // 2, 2))
     boxes = np.concatenate([corner, corner + 4 * 2448 / 640], axis=1).astype(np.float32)
     record = ImageRecord(Path("unused"), "unused", *size, boxes, np.zeros(len(boxes), np.int64))
     images = [letterboxed(rendered(size, boxes), image_size)]
