@@ -136,6 +136,15 @@ class TestGeometry:
         assert span(100, 2.0, -50, (0, 64)) == Span(25, 57, 0, 64)
         assert span(100, 0.5, 10, (60, 64)) is None
         assert Span(25, 57, 0, 64).ratio == 2.0
+        # the 100 columns would cover 10.4 to 80.4; rounded, they cover 10 to 80, all of them
+        assert span(100, 0.7, 10.4, (0, 90)) == Span(0, 100, 10, 80)
+
+    def test_an_image_wholly_in_view_is_not_cut(self) -> None:
+        rng = np.random.default_rng(0)
+        for _ in range(500):
+            length, scale, offset = int(rng.integers(8, 200)), rng.uniform(0.3, 1.6), rng.uniform(0, 30)
+            found = span(length, scale, offset, (0, 400))
+            assert found == (0, length, round(offset), round(offset + length * scale))
 
     def test_paste_by_hand(self) -> None:
         pixels = np.zeros((3, 20, 20), np.uint8)

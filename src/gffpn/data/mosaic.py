@@ -78,14 +78,17 @@ def span(length: int, scale: float, offset: float, window: tuple[int, int]) -> S
     """Return the span of an axis of `length` source pixels, scaled and placed at `offset`, inside `window`.
 
     Returns None if nothing is inside the window. Rounding to whole pixels in the source and on the canvas
-    changes the scale slightly, by at most one pixel over the span.
+    changes the scale slightly, by at most one pixel over the span; only the window cuts pixels off.
     """
-    to_start = max(window[0], round(offset))
-    to_stop = min(window[1], round(offset + length * scale))
+    first, last = round(offset), round(offset + length * scale)
+    to_start, to_stop = max(window[0], first), min(window[1], last)
     if to_stop <= to_start:
         return None
-    start = min(max(round((to_start - offset) / scale), 0), length - 1)
-    stop = min(max(round((to_stop - offset) / scale), start + 1), length)
+    start, stop = 0, length
+    if first < to_start:
+        start = min(max(round((to_start - offset) / scale), 0), length - 1)
+    if to_stop < last:
+        stop = min(max(round((to_stop - offset) / scale), start + 1), length)
     return Span(start, stop, to_start, to_stop)
 
 
