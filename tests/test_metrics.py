@@ -25,7 +25,10 @@ EDGES = (0, 8, 16, 32, 96, 1e5)
 
 
 def image(
-    index: int, objects: list[list[float]], detections: list[list[float]], scale: float = 1.0
+    index: int,
+    objects: list[list[float]],
+    detections: list[list[float]],
+    scale: tuple[float, float] = (1.0, 1.0),
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return one image's detections and target.
 
@@ -57,7 +60,7 @@ def by_hand() -> Batch:
             [[0, 0, 10, 10, 0], [20, 20, 30, 30, 0]],
             [[0, 0, 10, 10, 0, 0.9], [50, 50, 62, 62, 0, 0.8]],
         ),
-        image(2, [[0, 0, 20, 20, 0]], [[0, 0, 20, 12.5, 0, 0.7]], scale=2.0),
+        image(2, [[0, 0, 20, 20, 0]], [[0, 0, 20, 12.5, 0, 0.7]], scale=(2.5, 1.6)),
     )
 
 
@@ -91,7 +94,7 @@ def random_scene(seed: int, *, images: int = 12, size: int = 120, crowd: float =
                     "labels": torch.from_numpy(rng.integers(0, 2, len(true))),
                     "crowd": torch.from_numpy(crowds.random(len(true)) < crowd),
                     "image_index": int(index),
-                    "scale": float(rng.choice([0.5, 1.0, 2.0])),
+                    "scale": tuple(rng.choice([0.5, 1.0, 2.0], 2).tolist()),
                 },
             )
         )
@@ -106,7 +109,7 @@ def coco_precision(scene: Batch, *, max_detections: int = 100, native: bool = Fa
     annotations: list[dict[str, Any]] = []
     found: list[dict[str, Any]] = []
     for detection, target in zip(*scene, strict=True):
-        shrink = target["scale"] if native else 1.0
+        shrink = torch.tensor(target["scale"] * 2 if native else [1.0])
         for table, boxes in ((annotations, target), (found, detection)):
             for position, (x1, y1, x2, y2) in enumerate((boxes["boxes"] / shrink).tolist()):
                 row = {"image_id": target["image_index"], "category_id": int(boxes["labels"][position])}
@@ -156,7 +159,7 @@ def test_sizes_by_hand() -> None:
     # found at 3 of 10 thresholds; the small detections are ignored
     assert figures["AP_16_32"] == pytest.approx(0.3)
     assert [figures[f"n_{size}"] for size in BINS] == [0, 2, 1, 0, 0]
-    # the second image is enlarged to twice its native size; its object has sides of 10 native px
+    # the second image is enlarged 2.5 times in x and 1.6 in y; its object has 8 x 12.5 native px
     assert [figures[f"n_native_{size}"] for size in BINS] == [0, 3, 0, 0, 0]
     assert figures["AP_native_8_16"] == figures["mAP50_95"]
     assert math.isnan(figures["AP_native_16_32"])
@@ -266,7 +269,7 @@ def test_rounding_errors_do_not_change_the_bin() -> None:
     for side, size in ((10.0, "32_96"), (8.0, "native_8_16")):
         objects = torch.cat([corners, corners + side], dim=1) * 3.2
         detection, target = image(0, [], [])
-        target |= {"boxes": objects, "labels": torch.zeros(200, dtype=torch.int64), "scale": 3.2}
+        target |= {"boxes": objects, "labels": torch.zeros(200, dtype=torch.int64), "scale": (3.2, 3.2)}
         assert metric_of(batch((detection, target))).compute()[f"n_{size}"] == 200
 
 

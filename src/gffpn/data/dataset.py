@@ -33,10 +33,11 @@ class Target(TypedDict):
     """bool (M,), true for a crowd region, which evaluation ignores; training targets contain none"""
     image_index: int
     """Position of the image in the split; for a mosaic, the position of its first image."""
-    scale: float
-    """Network pixels per native pixel before augmentation; in evaluation, `boxes / scale` are native."""
+    scale: tuple[float, float]
+    """Network pixels per native pixel along x and y, before augmentation; in evaluation, `boxes` divided by
+    (x, y, x, y) are native."""
     lost_boxes: int
-    """Number of boxes that augmentation cropped away or shrank too far."""
+    """Number of boxes that augmentation cropped away."""
     sources: tuple[int, ...]
     """Positions in the split of all images that were combined into this one."""
 
@@ -130,7 +131,7 @@ def _target(
     labels: NDArray[np.int64],
     crowd: NDArray[np.bool_],
     position: int,
-    scale: float,
+    scale: tuple[float, float],
     *,
     lost_boxes: int,
     sources: tuple[int, ...],
@@ -167,7 +168,7 @@ def _unpacked(
     labels: NDArray[np.int64],
     crowd: NDArray[np.bool_],
     ends: NDArray[np.int64],
-    facts: list[tuple[int, float, int, tuple[int, ...]]],
+    facts: list[tuple[int, tuple[float, float], int, tuple[int, ...]]],
 ) -> list[Target]:
     parts = zip(*(np.split(array, ends[:-1]) for array in (boxes, labels, crowd)), facts, strict=True)
     return [

@@ -66,14 +66,16 @@ class DetectionMetric(Metric):
 
         Each of `detections` has `boxes` (M, 4) in network pixels, `scores` (M,) and `labels` (M,). Each of
         `targets` has `boxes`, `labels`, `image_index` (one image of the data set) and `scale` (network pixels
-        per native pixel), and may have `crowd` (M,), true for crowd regions; without it, none is one.
+        per native pixel along x and y), and may have `crowd` (M,), true for crowd regions; without it, none
+        is one.
         """
         rows = [
             (int(target["image_index"]), len(detection["boxes"]), len(target["boxes"]))
             for detection, target in zip(detections, targets, strict=True)
         ]
         self.visits.append(torch.tensor(rows, device=self.device))
-        self.scales.append(torch.tensor([float(target["scale"]) for target in targets], device=self.device))
+        scales = [[float(factor) for factor in target["scale"]] for target in targets]
+        self.scales.append(torch.tensor(scales, device=self.device))
         self.boxes.append(torch.cat([detection["boxes"] for detection in detections]).float())
         self.scores.append(torch.cat([detection["scores"] for detection in detections]).float())
         self.labels.append(torch.cat([detection["labels"] for detection in detections]))

@@ -111,8 +111,8 @@ def match(
     """Match detections to objects in every image and class, at every IoU threshold and in every size range.
 
     `scores` (D,) belong to `detections`; `crowd` (M,) is true for the `objects` that are crowd regions;
-    `scales` (N,) are network pixels per native pixel. Per image and class, the `max_detections` highest
-    scores are kept; ties keep their order.
+    `scales` (N, 2) are network pixels per native pixel along x and y. Per image and class, the
+    `max_detections` highest scores are kept; ties keep their order.
     """
     order = np.lexsort((-scores, detections.image, detections.label))
     group = (detections.label * len(image_index) + detections.image)[order]
@@ -151,8 +151,8 @@ def _area(xyxy: Floats) -> Floats:
 
 def _inside(boxes: Boxes, scales: Floats, ranges: Sequence[SizeRange]) -> NDArray[np.bool_]:
     """Return a mask (R, M) of the boxes inside each size range."""
-    side = np.sqrt(_area(boxes.xyxy))
-    sides = {False: side.round(_SIDE_DECIMALS), True: (side / scales[boxes.image]).round(_SIDE_DECIMALS)}
+    side, scale = np.sqrt(_area(boxes.xyxy)), np.sqrt(scales.prod(axis=1))
+    sides = {False: side.round(_SIDE_DECIMALS), True: (side / scale[boxes.image]).round(_SIDE_DECIMALS)}
     return np.stack([(r.low <= sides[r.native]) & (sides[r.native] < r.high) for r in ranges])
 
 
