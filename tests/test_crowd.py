@@ -153,8 +153,8 @@ def test_training_leaves_crowds_out_and_evaluation_flags_them(data: DetectionDat
     (batch,) = data.test_dataloader()
     assert batch["targets"][0]["crowd"].tolist() == [True, False]
     assert batch["targets"][0]["boxes"].tolist() == [[16, 8, 48, 24], [0, 0, 8, 8]]
-    # anchors and thin boxes: image a is enlarged by 64 / 60
-    torch.testing.assert_close(data.boxes_wh("train"), torch.tensor([[32.0, 32.0]]))
+    # anchors and thin boxes: image a, 60 x 40, is enlarged to 64 x 43 (W x H)
+    torch.testing.assert_close(data.boxes_wh("train"), torch.tensor([[32.0, 30 * 43 / 40]]))
     assert data.count_thinner(9.0) == {"train": 0, "val": 0, "test": 1}
 
 
