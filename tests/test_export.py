@@ -20,6 +20,11 @@ from gffpn.suite.run import run
 DOC = Path(__file__).parents[1] / "docs" / "inference.md"
 
 
+class Exploit:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return print, ("executed",)
+
+
 def refused(capsys: pytest.CaptureFixture, *words: object) -> str:
     with pytest.raises(SystemExit) as leaving:
         verbs(["export", *map(str, words)])
@@ -95,6 +100,8 @@ def refusals(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     (folder / "kept.json").rename(folder / "metrics.json")
     best = folder / "checkpoints" / "best.ckpt"
     of_another_version = torch.load(best, weights_only=True)
+    torch.save({**of_another_version, "callbacks": Exploit()}, best)
+    assert f"{best}: refused, because loading it would execute code (print)" in refused(capsys, folder)
     del of_another_version["state_dict"]["detector.backbone.stem.conv.weight"]
     torch.save(of_another_version, best)
     line = refused(capsys, folder)

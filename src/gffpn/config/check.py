@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from hydra.core.hydra_config import HydraConfig
@@ -13,6 +14,7 @@ from gffpn.config.compose import compose_config, image_size
 from gffpn.config.overrides import WRONG_OVERRIDE, explain
 from gffpn.config.yaml_types import fits, words
 from gffpn.data.cache import CacheMode
+from gffpn.runs.identity import WEIGHT_FILES
 
 LoggingMode = Literal["auto", "online", "offline", "off"]
 PARTS = ("size", "backbone", "neck", "head", "data", "augment", "optim", "trainer", "loader", "logger")
@@ -42,6 +44,7 @@ def check(config: DictConfig) -> None:
     try:
         _check_present(config, PARTS)
         _check_numbers(config)
+        _check_files(config)
         one_of("loader.cache", config.loader.cache, CacheMode)
         one_of("logger.wandb", config.logger.wandb, LoggingMode)
         choices = _choices(config)
@@ -82,6 +85,13 @@ def _check_numbers(config: DictConfig) -> None:
         raise ValueError(f"trainer.fps_seconds: got {seconds!r}, expected a number of seconds, 0 or more")
     check_least_or_null(config)
     image_size(config)
+
+
+def _check_files(config: DictConfig) -> None:
+    for key in WEIGHT_FILES:
+        file = OmegaConf.select(config, key)
+        if file is not None and not Path(file).is_file():
+            raise ValueError(f"{key}: got {str(file)!r}, expected a file of weights")
 
 
 def check_least_or_null(config: DictConfig) -> None:

@@ -1,5 +1,6 @@
 """Locks for files that several processes share, and atomic writes that a crash cannot leave half done."""
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -7,6 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+"""Error numbers of writing where this process may not, or below a path that is not a folder."""
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from gffpn.build.trainer import build_tester, build_trainer
 from gffpn.callbacks.console import trained_minutes
 from gffpn.config.compose import image_size
 from gffpn.cost import cost, fps
-from gffpn.data.index import DataError, DataIndex
+from gffpn.data.index import DataIndex
 from gffpn.fold import inference_form
 from gffpn.machine.processes import is_lead
 from gffpn.runs import identity
@@ -63,18 +63,15 @@ def about(plain: dict[str, Any], index: DataIndex) -> dict[str, Any]:
 def fit_and_test(config: DictConfig, index: DataIndex, folder: RunFolder, *, group: str) -> dict[str, Any]:
     """Train, choose the best epoch on val, test it once, and measure the cost.
 
-    Only the first process of a run returns figures; the others return an empty dict. Raises DataError if val
-    has no objects by which to choose an epoch.
+    Only the first process of a run returns figures; the others return an empty dict.
     """
-    if not any(len(record.boxes) for record in index.splits["val"]):
-        raise DataError("the val split has no objects, so no epoch can be chosen by it")
     data = build_data(config, index)
     tiny = data.count_thinner(TINY_SIDE)
     if any(tiny.values()) and is_lead():
         print(f"Boxes with a side shorter than {TINY_SIDE:g} px at this image size: {tiny}", flush=True)
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
-    task = build_task(config, data)
+    task = build_task(config, data, from_scratch=folder.last_checkpoint is None)
     loggers = build_loggers(config, folder, group=group)
     hush()
     try:

@@ -11,14 +11,15 @@ from omegaconf import DictConfig, OmegaConf
 from gffpn.build.index import build_index
 from gffpn.config.check import check
 from gffpn.config.overrides import WRONG_OVERRIDE, explain
+from gffpn.suite.door import check_objects
 
 
 def check_jobs(config: DictConfig) -> list[list[str]]:
     """Check every job of a sweep and read each data set once, so that no job starts if one is refused.
 
     Returns the overrides of each job; the list is empty for sweepers that choose jobs as they go. Raises
-    ValueError for a wrong value, and DataError for a data set with faults. An error that only a constructor
-    finds fails its own job instead.
+    ValueError for a wrong value, and DataError for a data set with faults or without objects. An error that
+    only a constructor finds fails its own job instead.
     """
     if not config.hydra.sweeper._target_.endswith("BasicSweeper"):
         return []  # other sweepers choose their jobs as they go
@@ -43,7 +44,7 @@ def check_jobs(config: DictConfig) -> list[list[str]]:
 def _read(job: DictConfig) -> None:
     logging.disable(logging.WARNING)  # each job logs the same again when it reads its data
     try:
-        build_index(job)
+        check_objects(build_index(job))
     except InstantiationException:
         pass  # the constructor fails again in its own job
     finally:

@@ -15,20 +15,21 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from gffpn.build.detector import rehearse
 from gffpn.build.index import build_index
 from gffpn.callbacks.finite import LossNotFiniteError
 from gffpn.config.check import check
 from gffpn.config.overrides import unwrapped
 from gffpn.config.resolve import resolved, starts_processes
 from gffpn.data.index import DataError, DataIndex
-from gffpn.files.writing import alone, write_atomically
+from gffpn.files.writing import UNWRITABLE, alone, write_atomically
 from gffpn.machine.processes import is_lead
 from gffpn.report.table import print_table
 from gffpn.runs import identity
 from gffpn.runs.folder import RunFolder
+from gffpn.suite.door import check_data, check_start, check_writable
 from gffpn.suite.fit import about, fit_and_test
 from gffpn.suite.sweep import record_job
+from gffpn.weights import WeightsError
 
 INTERRUPTED = 130
 """Exit code of a process that is ended by Ctrl-C."""
@@ -74,10 +75,12 @@ class Attempt:
     def go(self) -> None:
         """Find the run's folder and execute the run there."""
         check(self.config)
-        if not self.in_sweep:
-            rehearse(self.config)
-        index = build_index(self.config)
         runs = Path(self.config.paths.runs)
+        check_writable(runs)
+        if not self.in_sweep:
+            check_start(self.config)
+        index = build_index(self.config)
+        check_data(self.config, index)
         name = identity.run_name(resolved(self.config), index.fingerprint)
         lock = alone(runs / ".locks" / identity.digest_of(name), waits_for=f"the run {name}")
         apart = self.in_sweep and starts_processes(self.config)
@@ -86,7 +89,7 @@ class Attempt:
             self.folder = run_folder(runs, name)
             if self.in_sweep:
                 self._record()
-                rehearse(self.config)  # here, so that a failure is recorded in the run's folder
+                check_start(self.config)  # here, so that a failure is recorded in the run's folder
             if apart:
                 launcher = self.config.choice.launcher
                 execute_apart(self.overrides, self.folder, group=self.sweep.name, launcher=launcher)
@@ -191,8 +194,9 @@ def _disk_is_full(error: BaseException) -> bool:
 def _exit_code(error: BaseException) -> int | None:
     """Return 2 for a wrong setting, 1 for other errors that users can fix, None if they need a traceback."""
     if isinstance(error, ValueError):
-        return 1 if isinstance(error, DataError) else 2
-    return 1 if isinstance(error, LossNotFiniteError) or _disk_is_full(error) else None
+        return 1 if isinstance(error, DataError | WeightsError) else 2
+    denied = isinstance(error, OSError) and error.errno in UNWRITABLE
+    return 1 if isinstance(error, LossNotFiniteError) or denied or _disk_is_full(error) else None
 
 
 def _report_failure(error: BaseException, folder: RunFolder | None) -> None:
@@ -205,6 +209,7 @@ def _report_failure(error: BaseException, folder: RunFolder | None) -> None:
             write_atomically(folder.traceback, "".join(traceback.format_exception(error)))
             message += f" (traceback: {folder.traceback})"
         except OSError as refusal:
-            traceback.print_exception(error)
+            if _exit_code(error) is None:
+                traceback.print_exception(error)
             message += f" (no traceback.txt: {refusal})"
     print(f"ERROR: {message}", file=sys.stderr, flush=True)

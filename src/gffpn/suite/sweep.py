@@ -71,6 +71,7 @@ class SweepCallback(Callback):
     def _open(self, config: DictConfig) -> None:
         with first_imports():
             from gffpn.machine.processes import siblings
+            from gffpn.suite.door import check_writable
             from gffpn.suite.jobs import check_jobs
 
         check_paper_table(config.experiment.paper_table)
@@ -78,6 +79,8 @@ class SweepCallback(Callback):
             raise ValueError(
                 "a sweep cannot run in several processes: start one; hydra/launcher=slurm starts the runs"
             )
+        sweeps = Path(config.paths.runs) / "sweeps"
+        check_writable(sweeps)
         self._planned = check_jobs(config)
         launcher = str(config.hydra.runtime.choices["hydra/launcher"])
         if launcher in ("slurm", "submitit_slurm") and shutil.which("srun") is None:
@@ -85,7 +88,7 @@ class SweepCallback(Callback):
                 f"hydra/launcher={launcher}: this machine has no srun; start the sweep on a SLURM cluster"
             )
         overrides = [str(o) for o in config.hydra.overrides.task]
-        folder = Path(config.paths.runs) / "sweeps" / sweep_name(overrides, config.name)
+        folder = sweeps / sweep_name(overrides, config.name)
         self._held.enter_context(alone(folder / ".lock", waits_for=f"the sweep {folder.name}"))
         for stale in (folder / "jobs").glob("*.json"):
             stale.unlink()
