@@ -92,6 +92,8 @@ def refusals(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     )
     assert "--limit: got -1" in refused(capsys, folder, "--limit", -1)
     assert "expected a file name that ends in .onnx" in refused(capsys, folder, "--out", tmp_path / "a.pt")
+    line = refused(capsys, folder, "--out", folder / "config.yaml" / "a.onnx")
+    assert "config.yaml: cannot be written to (Not a directory); --out chooses another folder" in line
     assert "neck=fpn: expected KEY=VALUE with KEY one of" in refused(capsys, folder, "neck=fpn")
     assert "trainer.threads: got 'two'" in refused(capsys, folder, "trainer.threads=two")
     assert "data.root=/nowhere: no such folder" in refused(capsys, folder, "data.root=/nowhere")

@@ -182,7 +182,7 @@ def test_tensors_that_do_not_match_are_counted_and_named(tmp_path: Path, weights
         f"backbone.file={path}: {total - 3} of {total} tensors of {MODEL} match; "
         f"not in the file: layer4.0.conv1.weight, layer4.0.conv2.weight; "
         f"of another shape: conv1.0.weight {(shape[0], 1, *shape[2:])}, expected {shape} "
-        f"(weights for images of 1 channels; ours have 3)"
+        f"(for images of 1 channel(s), not 3)"
     )
 
 

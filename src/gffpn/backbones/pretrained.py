@@ -99,5 +99,5 @@ def _some(names: Iterable[str]) -> str:
 def _shapes(key: str, given: Tensor, own: Tensor) -> str:
     text = f"{key} {tuple(given.shape)}, expected {tuple(own.shape)}"
     if given.ndim == own.ndim == 4 and own.shape[1] == 3 and given.shape[::2] == own.shape[::2]:
-        text += f" (weights for images of {given.shape[1]} channels; ours have 3)"
+        text += f" (for images of {given.shape[1]} channel(s), not 3)"
     return text

@@ -1,8 +1,5 @@
 """Checks at the start of a run or a sweep, so that it is refused before anything is simulated or trained."""
 
-import tempfile
-from pathlib import Path
-
 import torch
 from omegaconf import DictConfig
 
@@ -14,19 +11,6 @@ from gffpn.detector import Detector
 from gffpn.machine.processes import asked_for
 from gffpn.pyramid import StartsFromWeights
 from gffpn.streams import torch_stream
-
-
-def check_writable(folder: Path) -> None:
-    """Raise ValueError unless files can be written to a folder for runs, or the folder can be created."""
-    try:
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
-        # only an attempt shows it: permissions do not apply to root, and network drives have their own
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise ValueError(
-            f"{folder}: cannot be written to ({error.strerror}); paths.runs=FOLDER chooses another folder"
-        ) from error
 
 
 def check_start(config: DictConfig) -> None:

@@ -21,12 +21,12 @@ from gffpn.config.check import check
 from gffpn.config.overrides import unwrapped
 from gffpn.config.resolve import resolved, starts_processes
 from gffpn.data.index import DataError, DataIndex
-from gffpn.files.writing import UNWRITABLE, alone, write_atomically
+from gffpn.files.writing import UNWRITABLE, alone, check_writable, write_atomically
 from gffpn.machine.processes import is_lead
 from gffpn.report.table import print_table
 from gffpn.runs import identity
 from gffpn.runs.folder import RunFolder
-from gffpn.suite.door import check_data, check_start, check_writable
+from gffpn.suite.door import check_data, check_start
 from gffpn.suite.fit import about, fit_and_test
 from gffpn.suite.sweep import record_job
 from gffpn.weights import WeightsError
@@ -76,7 +76,7 @@ class Attempt:
         """Find the run's folder and execute the run there."""
         check(self.config)
         runs = Path(self.config.paths.runs)
-        check_writable(runs)
+        check_writable(runs, setting="paths.runs=FOLDER")
         if not self.in_sweep:
             check_start(self.config)
         index = build_index(self.config)

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, open_dict
 
 from gffpn.config.overrides import refuse
 from gffpn.data.index import DataError
-from gffpn.files.writing import alone, write_atomically
+from gffpn.files.writing import alone, check_writable, write_atomically
 from gffpn.machine.imports import first_imports
 from gffpn.report.paper import check_paper_table, paper_mAP50
 from gffpn.report.table import print_table, settings, varied, write_tables
@@ -71,7 +71,6 @@ class SweepCallback(Callback):
     def _open(self, config: DictConfig) -> None:
         with first_imports():
             from gffpn.machine.processes import siblings
-            from gffpn.suite.door import check_writable
             from gffpn.suite.jobs import check_jobs
 
         check_paper_table(config.experiment.paper_table)
@@ -80,7 +79,7 @@ class SweepCallback(Callback):
                 "a sweep cannot run in several processes: start one; hydra/launcher=slurm starts the runs"
             )
         sweeps = Path(config.paths.runs) / "sweeps"
-        check_writable(sweeps)
+        check_writable(sweeps, setting="paths.runs=FOLDER")
         self._planned = check_jobs(config)
         launcher = str(config.hydra.runtime.choices["hydra/launcher"])
         if launcher in ("slurm", "submitit_slurm") and shutil.which("srun") is None:
