@@ -26,6 +26,11 @@ from gffpn.suite.run import run
 DOC = Path(__file__).parents[1] / "docs" / "inference.md"
 
 
+class Exploit:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return print, ("executed",)
+
+
 def refused(capsys: pytest.CaptureFixture, *words: object) -> str:
     with pytest.raises(SystemExit) as leaving:
         verbs(["export", *map(str, words)])
@@ -121,6 +126,8 @@ def refusals(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     )
     assert "--limit: got -1" in refused(capsys, folder, "--limit", -1)
     assert "expected a file name that ends in .onnx" in refused(capsys, folder, "--out", tmp_path / "a.pt")
+    line = refused(capsys, folder, "--out", folder / "config.yaml" / "a.onnx")
+    assert "config.yaml: cannot be written to (Not a directory); --out chooses another folder" in line
     assert "neck=fpn: expected KEY=VALUE with KEY one of" in refused(capsys, folder, "neck=fpn")
     assert "trainer.threads: got 'two'" in refused(capsys, folder, "trainer.threads=two")
     assert "data.root=/nowhere: no such folder" in refused(capsys, folder, "data.root=/nowhere")
@@ -129,6 +136,8 @@ def refusals(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     (folder / "kept.json").rename(folder / "metrics.json")
     best = folder / "checkpoints" / "best.ckpt"
     of_another_version = torch.load(best, weights_only=True)
+    torch.save({**of_another_version, "callbacks": Exploit()}, best)
+    assert f"{best}: refused, because loading it would execute code (print)" in refused(capsys, folder)
     del of_another_version["state_dict"]["detector.backbone.stem.conv.weight"]
     torch.save(of_another_version, best)
     line = refused(capsys, folder)

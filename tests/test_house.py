@@ -18,6 +18,7 @@ RANKS = {
     "boxes": 0,
     "streams": 0,
     "choice": 0,
+    "weights": 0,
     "machine": 0,
     "files": 0,
     "layers": 1,

@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from pickle import UnpicklingError
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,6 +24,7 @@ from gffpn.files.writing import alone, whole_file
 from gffpn.runs.folder import RunFolder
 from gffpn.suite import tracking
 from gffpn.suite.tracker import RowCount, Tracker
+from gffpn.weights import WeightsError
 from kill_and_resume import figures, sweep, try_moment
 
 FPN = ["neck=fpn", "logger.wandb=off"]
@@ -158,9 +158,24 @@ def test_loading_a_checkpoint_never_runs_code(tmp_path: Path, capsys: pytest.Cap
     path = tmp_path / "last.ckpt"
     torch.save({"state_dict": {}, "callbacks": Exploit()}, path)
     for asked in (None, False, True):
-        with pytest.raises(UnpicklingError, match="Weights only load failed"):
+        with pytest.raises(WeightsError, match=r"last.ckpt: refused, because loading it would execute code"):
             WholeCheckpoints().load_checkpoint(path, weights_only=asked)
     assert "executed" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
+def test_a_run_whose_checkpoint_would_execute_code_ends_with_one_line(
+    plain: list[str], finished: RunFolder, name: str, train: Train
+) -> None:
+    finished.metrics.unlink()
+    torch.save({"state_dict": {}, "callbacks": Exploit()}, finished.checkpoints / name)
+    code, printed = train(*plain)
+    assert code == 1
+    assert "Traceback" not in printed
+    (line,) = [line for line in printed.splitlines() if "ERROR" in line]
+    assert f"{finished.checkpoints / name}: refused, because loading it would execute code (print)" in line
+    assert "executed" not in printed
 
 
 def test_an_incomplete_file_never_replaces_a_complete_one(tmp_path: Path) -> None:

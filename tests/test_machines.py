@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 
 from commands import Train
 from gffpn.config.compose import compose_config
-from gffpn.config.resolve import starts_processes
+from gffpn.config.resolve import resolved, starts_processes
 from gffpn.machine.processes import asked_for
 from gffpn.suite.run import run
 from kill_and_resume import figures
@@ -78,7 +78,7 @@ def test_which_runs_start_processes(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert starts_processes(compose_config(overrides)) is starts
+    assert starts_processes(resolved(compose_config(overrides))) is starts
 
 
 def test_slurm_sets_the_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:

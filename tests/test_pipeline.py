@@ -4,8 +4,11 @@ import logging
 import pickle
 import shutil
 from collections import namedtuple
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -297,7 +300,7 @@ class TestBatches:
         data = data_of(index, tmp_path, batch_size=2)
         data.setup()
         sizes = [len(batch["images"]) for batch in data.train_dataloader()]
-        assert sizes == [2, 2, 2, 1]
+        assert sizes == [2, 2, 2]
         assert [len(batch["images"]) for batch in data.val_dataloader()] == [2, 1]
         batch = next(iter(data.test_dataloader()))
         assert batch["images"].shape == (2, 3, *SIZE)
@@ -384,6 +387,43 @@ class TestBatches:
     def test_wrong_values_are_refused(self, index: DataIndex, tmp_path: Path, wrong: dict) -> None:
         with pytest.raises(ValueError, match=r"got .*expected"):
             data_of(index, tmp_path, **wrong)
+
+    @pytest.mark.parametrize(
+        ("batch_size", "devices", "sizes"),
+        [
+            (4, 1, [4, 3]),
+            (3, 1, [3, 3]),  # 7 images leave one over
+            (6, 1, [6]),
+            (5, 1, [5, 2]),
+            (16, 1, [7]),
+            (1, 1, [1] * 7),
+            (6, 2, [3]),  # 4 images per device leave one over
+            (4, 2, [2, 2]),
+            (14, 7, [1]),  # one image per device: without it, nothing is left
+        ],
+    )
+    def test_no_training_batch_has_a_single_image_left_over(
+        self, index: DataIndex, tmp_path: Path, batch_size: int, devices: int, sizes: list[int]
+    ) -> None:
+        data = data_of(index, tmp_path, batch_size=batch_size)
+        data.setup("fit")
+        data.trainer = SimpleNamespace(
+            world_size=devices, global_rank=0, strategy=SimpleNamespace(root_device=torch.device("cpu"))
+        )
+        loader = data.train_dataloader()
+        assert [len(batch["targets"]) for batch in loader] == sizes
+        assert len(loader) == len(sizes)
+
+    def test_the_image_left_out_is_not_always_the_same(self, index: DataIndex, tmp_path: Path) -> None:
+        data = data_of(index, tmp_path, batch_size=6, augment=Augment(**BUSY))
+        data.setup("fit")
+        loader = data.train_dataloader()
+        seen = [
+            {target["image_index"] for batch in epoch_of(loader, epoch) for target in batch["targets"]}
+            for epoch in range(3)
+        ]
+        assert [len(one) for one in seen] == [6] * 3
+        assert len(set.union(*seen)) == 7
 
 
 class TestCache:
@@ -496,6 +536,35 @@ class TestCache:
         assert images.mode == "none"
         assert "images are decoded at each read" in caplog.text
         assert [file.name for file in images.folder.iterdir()] == ["lock"]
+        expected = ImageCache(records, tmp_path / "c", image_size=SIZE, mode="ram")
+        np.testing.assert_array_equal(images[4], expected[4])
+
+    @pytest.mark.parametrize("folder", ["file/c", "unreadable/c"])
+    def test_a_folder_that_cannot_be_used_is_reported_and_survived(
+        self,
+        records: tuple[ImageRecord, ...],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        folder: str,
+    ) -> None:
+        (tmp_path / "file").touch()
+        read, make = Path.read_text, Path.mkdir
+
+        def denied(whole: Callable[..., Any]) -> Callable[..., Any]:
+            def attempt(path: Path, *words: Any, **options: Any) -> Any:
+                if "unreadable" in path.parts:
+                    raise PermissionError(13, "Permission denied", str(path))
+                return whole(path, *words, **options)
+
+            return attempt
+
+        monkeypatch.setattr(Path, "read_text", denied(read))  # root may read and write everywhere
+        monkeypatch.setattr(Path, "mkdir", denied(make))
+        with caplog.at_level(logging.WARNING):
+            images = ImageCache(records, tmp_path / folder, image_size=SIZE)
+        assert images.mode == "none"
+        assert "images are decoded at each read" in caplog.text
         expected = ImageCache(records, tmp_path / "c", image_size=SIZE, mode="ram")
         np.testing.assert_array_equal(images[4], expected[4])
 

@@ -97,6 +97,10 @@ def test_wrong_arguments_are_refused(capsys: pytest.CaptureFixture) -> None:
         (["--run", "/nowhere"], "/nowhere: not a run"),
         (["--run", "/nowhere", "--classes", "3"], "--classes: the run has its own number of classes"),
         (["--batch", "0"], "--batch: got 0"),
+        (
+            ["--out", f"{__file__}/new"],
+            "cannot be written to (Not a directory); --out chooses another folder",
+        ),
     ):
         with pytest.raises(SystemExit) as leaving:
             verbs(["speed", *words])

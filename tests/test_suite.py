@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gffpn.files.content import content_digest
 from gffpn.files.writing import write_atomically
 from gffpn.report.paper import FIGURES, paper_mAP50
 from gffpn.report.table import caption, cells, markdown, write_tables
@@ -54,6 +55,27 @@ def test_settings_that_affect_a_result_change_the_name(key: str, value: object) 
 
 def test_the_data_fingerprint_changes_the_name() -> None:
     assert run_name(CONFIG, "one") != run_name(CONFIG, "two")
+
+
+def test_weights_count_by_content_and_not_by_path(tmp_path: Path) -> None:
+    for name, content in {"a.pt": b"one", "b.pt": b"one", "c.pt": b"two"}.items():
+        (tmp_path / name).write_bytes(content)
+    config = {**CONFIG, "backbone": {"file": None}}
+    names = [
+        run_name({**config, "backbone": {"file": str(tmp_path / name)}}, "d")
+        for name in ("a.pt", "b.pt", "c.pt")
+    ]
+    assert names[0] == names[1]
+    assert len({*names, run_name(config, "d")}) == 3
+    (tmp_path / "a.pt").write_bytes(b"other")
+    assert run_name({**config, "backbone": {"file": str(tmp_path / "a.pt")}}, "d") not in names
+
+
+def test_the_digest_of_a_file_is_that_of_its_content(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert content_digest(tmp_path / "a") == "ba7816bf8f01cfea"  # FIPS 180-2, appendix B.1
+    with pytest.raises(FileNotFoundError):
+        content_digest(tmp_path / "b")
 
 
 def test_determining_leaves_its_argument_alone() -> None:

@@ -18,8 +18,10 @@ from gffpn.__main__ import main as verbs
 from gffpn.build.index import build_index
 from gffpn.callbacks.console import EpochLines
 from gffpn.config.compose import compose_config
+from gffpn.data.index import DataError, DataIndex
+from gffpn.data.readers.yolo import YOLO
 from gffpn.runs.folder import RunFolder
-from gffpn.suite.fit import fit_and_test
+from gffpn.suite.door import check_data, check_start
 from gffpn.suite.run import run
 from gffpn.task import DetectionTask
 from wandb_offline import attempts, keys, read_offline
@@ -202,27 +204,110 @@ def test_a_wrong_value_is_reported_in_one_line(
 
 
 @pytest.mark.slow
-def test_training_on_images_without_objects_finishes(tiny: list[str], squares: Path, tmp_path: Path) -> None:
+def test_steps_on_images_without_objects_are_trained(tiny: list[str], squares: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     for folder in ("images", "labels", "splits"):
         (empty / folder).mkdir(parents=True)
         for path in (squares / folder).iterdir():
-            content = b"" if folder == "labels" and path.stem.startswith("train") else path.read_bytes()
+            bare = folder == "labels" and path.stem.startswith("train") and path.stem != "train0"
+            content = b"" if bare else path.read_bytes()
             (empty / folder / path.name).write_bytes(content)
     overrides = [*tiny, f"data.root={empty}", f"data.splits={empty}/splits", "neck=fpn"]
     overrides += ["trainer.max_epochs=1", "logger.wandb=off"]
     assert run_tiny(overrides).status == "finished"
 
 
-def test_a_val_split_without_objects_is_refused(tiny: list[str], capsys: pytest.CaptureFixture) -> None:
-    index = build_index(compose_config(tiny))
-    # a crowd region is no object
-    bare = tuple(replace(record, crowd=~record.crowd) for record in index.splits["val"])
-    config = compose_config([*tiny, "neck=fpn"])
-    with pytest.raises(ValueError, match="val split has no objects"):
-        fit_and_test(
-            config, replace(index, splits={**index.splits, "val": bare}), RunFolder(Path()), group=""
-        )
+@pytest.mark.parametrize("mode", [[], ["-m"]])
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_split_without_objects_is_refused_before_a_run_starts(
+    tiny: list[str],
+    tmp_path: Path,
+    train: Train,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: list[str],
+    split: str,
+) -> None:
+    whole = YOLO.index
+
+    def bare(source: YOLO) -> DataIndex:
+        index = whole(source)
+        # a crowd region is no object
+        empty = [replace(record, crowd=~record.crowd) for record in index.splits[split]]
+        return replace(index, splits={**index.splits, split: tuple(empty)})
+
+    monkeypatch.setattr(YOLO, "index", bare)
+    code, printed = train(*mode, *tiny, "neck=fpn")
+    assert code == 1
+    assert f"ERROR: the {split} split has no objects" in printed
+    assert not list((tmp_path / "runs").glob("*/config.yaml"))
+
+
+@pytest.mark.parametrize("mode", [[], ["-m"]])
+@pytest.mark.parametrize("place", ["file/runs", "file"])
+def test_a_folder_that_cannot_be_written_to_is_refused_before_data_is_read(
+    tiny: list[str], tmp_path: Path, train: Train, mode: list[str], place: str
+) -> None:
+    (tmp_path / "file").touch()
+    code, printed = train(*mode, *tiny, f"paths.runs={tmp_path}/{place}")
+    assert code == 2
+    (line,) = printed.splitlines()
+    assert f"ERROR: {tmp_path}/{place}" in line
+    assert ": cannot be written to (Not a directory); paths.runs=FOLDER chooses another folder" in line
+
+
+def test_a_sweeps_folder_that_cannot_be_written_to_is_refused(
+    tiny: list[str], tmp_path: Path, train: Train
+) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "sweeps").touch()
+    code, printed = train("-m", *tiny)
+    assert code == 2
+    (line,) = printed.splitlines()
+    assert f"ERROR: {tmp_path}/runs/sweeps: cannot be written to (" in line
+
+
+def test_a_run_whose_own_folder_cannot_be_written_to_ends_with_one_line(
+    tiny: list[str], train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, text: str) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("gffpn.suite.execution.write_atomically", refuse)
+    code, printed = train(*tiny, "neck=fpn")
+    assert code == 1
+    assert "Traceback" not in printed
+    (line,) = [line for line in printed.splitlines() if "ERROR" in line]
+    assert "Permission denied: '" in line
+    assert "config.yaml" in line
+
+
+def test_a_simulated_set_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    config = compose_config(["image_size=64", f"paths.cache={tmp_path}/file/cache"])
+    with pytest.raises(
+        DataError, match=r"cache: the simulated set cannot be written there \(Not a directory\)"
+    ):
+        build_index(config)
+
+
+@pytest.mark.parametrize(("neck", "side"), [("cfpt", 64), ("fpn", 32)])
+def test_a_batch_of_one_image_is_refused_where_a_norm_needs_more(
+    tiny: list[str], neck: str, side: int
+) -> None:
+    overrides = [*tiny, f"neck={neck}", f"image_size={side}"]
+    with pytest.raises(
+        ValueError, match=rf"one image per process.*neck={neck} at {side} x {side} pixels"
+    ) as e:
+        check_start(compose_config([*overrides, "batch_size=1"]))
+    assert len(str(e.value).splitlines()) == 1
+    check_start(compose_config([*overrides, "batch_size=2"]))
+    check_start(compose_config([*tiny, "neck=fpn", "batch_size=1"]))
+    config = compose_config(overrides)
+    index = build_index(config)
+    single = replace(index, splits={**index.splits, "train": index.splits["train"][:1]})
+    with pytest.raises(ValueError, match="at least two training images"):
+        check_data(config, single)
+    check_data(config, index)
 
 
 @pytest.mark.slow

@@ -79,6 +79,19 @@ class Normalising(Protocol):
 
 
 @runtime_checkable
+class StartsFromWeights(Protocol):
+    """A backbone that can start from weights trained before. They are not loaded by its constructor."""
+
+    def check_weights(self) -> None:
+        """Raise ValueError if local weights do not fit; no network is used. Called before data is read."""
+        ...
+
+    def load_weights(self) -> None:
+        """Load the weights. Called once per run, unless it resumes from a checkpoint."""
+        ...
+
+
+@runtime_checkable
 class FitsToBoxes(Protocol):
     """A head that adapts to the training data before training starts."""
 

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gffpn.backbones import pretrained as weights
 from gffpn.pyramid import Level
 
 STRIDES = (4, 8, 16, 32)
@@ -22,8 +24,12 @@ class TimmBackbone(nn.Module):
     Images whose size the coarsest stride does not divide are padded with the mean colour on the right and at
     the bottom, and their maps are cropped to ceil(size / stride).
 
-    Raises ValueError if timm has no model `name` or the model does not return such maps for every image
-    size; RuntimeError if `pretrained` weights are not available.
+    The weights are random until `load_weights` loads those that `pretrained` (the weights of timm's own hub)
+    or `file` (a local .safetensors file or torch state dict) chooses. A network that gets its weights from a
+    checkpoint therefore needs neither the hub nor the file.
+
+    Raises ValueError if timm has no model `name`, the model does not return such maps for every image size,
+    timm has no `pretrained` weights for it, or there is a `file` as well.
     """
 
     normalises = True
@@ -31,9 +37,11 @@ class TimmBackbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, *, name: str, pretrained: bool) -> None:
+    def __init__(self, *, name: str, pretrained: bool, file: str | None = None) -> None:
         super().__init__()
-        body = create(name, pretrained=pretrained)
+        body = create(name)
+        _check_source(name, pretrained=pretrained, file=file)
+        self._name, self._pretrained, self._file = name, pretrained, file
         self.body: nn.Module = body
         strides = body.feature_info.reduction()
         self._positions = [i for i, stride in enumerate(strides) if stride in STRIDES]
@@ -61,6 +69,21 @@ class TimmBackbone(nn.Module):
             features.append(y[..., : math.ceil(height / stride), : math.ceil(width / stride)])
         return features
 
+    def check_weights(self) -> None:
+        """Raise ValueError if the local file does not fit; the hub is not asked."""
+        if self._file is not None:
+            self._from_file(Path(self._file))
+
+    def load_weights(self) -> None:
+        """Load the weights with which a training starts; see `pretrained` for the errors."""
+        if self._pretrained:
+            self.body = weights.from_hub(self._name)
+        elif self._file is not None:
+            self.body.load_state_dict(self._from_file(Path(self._file)))
+
+    def _from_file(self, file: Path) -> dict[str, Tensor]:
+        return weights.from_file(file, self._name, self.body.state_dict())
+
     @torch.no_grad()
     def _gives_channels_last(self, name: str) -> bool:
         """Return whether the maps have their channels last; raise ValueError if their shapes are unexpected.
@@ -85,18 +108,20 @@ class TimmBackbone(nn.Module):
         return False
 
 
-def create(name: str, *, pretrained: bool) -> Any:
-    """Return a timm model as a feature extractor; see `TimmBackbone` for the errors."""
+def create(name: str) -> Any:
+    """Return a timm model as a feature extractor with random weights; see `TimmBackbone` for the errors."""
     known = [*timm.list_models(), *timm.list_models(include_tags=True)]
     if name not in known:
         near = difflib.get_close_matches(name, known, n=5)
         raise ValueError(f"name: got {name!r}, which timm {timm.__version__} does not have; similar: {near}")
-    if not pretrained:
-        return timm.create_model(name, features_only=True)
-    try:
-        return timm.create_model(name, features_only=True, pretrained=True)
-    except Exception as error:  # a failed download raises errors of several libraries without a common base
-        raise RuntimeError(
-            f"no pretrained weights for {name}: {error}. Set backbone.pretrained=false, or download them "
-            f"once while online: python -c 'import timm; timm.create_model(\"{name}\", pretrained=True)'"
-        ) from error
+    return timm.create_model(name, features_only=True)
+
+
+def _check_source(name: str, *, pretrained: bool, file: str | None) -> None:
+    if pretrained and file is not None:
+        raise ValueError(f"backbone.pretrained=true: got backbone.file={file} as well, expected one of them")
+    if pretrained and not timm.is_model_pretrained(name):
+        others = timm.list_pretrained(f"{name.partition('.')[0]}.*")
+        raise ValueError(
+            f"backbone.pretrained=true: timm has no pretrained weights for {name}; with weights: {others}"
+        )

@@ -14,6 +14,7 @@ from gffpn.config.compose import image_size
 from gffpn.config.overrides import choices, got, unwrapped
 from gffpn.config.resolve import resolved
 from gffpn.detector import Detector
+from gffpn.files.writing import check_writable
 from gffpn.heads.postprocess import Decode
 from gffpn.machine.devices import device, device_name
 from gffpn.pyramid import check_image_size, size_multiple
@@ -50,6 +51,7 @@ class Options:
             raise ValueError(f"--batch: got {self.batch}, expected 1 or more")
         if not 0 <= self.seconds < float("inf"):
             raise ValueError(f"--seconds: got {self.seconds}, expected 0 or more")
+        check_writable(self.out, setting="--out")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,15 @@ from gffpn.detector import Detector
 from gffpn.machine.cores import usable_cores
 from gffpn.machine.devices import device
 from gffpn.optim import Recipe
-from gffpn.pyramid import FitsToBoxes, Head, Levels, Neck, check_image_size, size_multiple
+from gffpn.pyramid import (
+    FitsToBoxes,
+    Head,
+    Levels,
+    Neck,
+    StartsFromWeights,
+    check_image_size,
+    size_multiple,
+)
 from gffpn.streams import torch_stream
 from gffpn.task import DetectionTask
 
@@ -49,7 +57,7 @@ def loader_workers(config: DictConfig) -> int:
 
 
 def build_detector(config: DictConfig, num_classes: int) -> Detector:
-    """Build a detector.
+    """Build a detector with random weights; `load_weights` loads the pretrained ones.
 
     Backbone, neck and head each have their own random stream, so that equal seeds give equal backbones. Heads
     and the necks of the suite use a stream of it for each part, see `gffpn.layers.start`.
@@ -62,6 +70,16 @@ def build_detector(config: DictConfig, num_classes: int) -> Detector:
     return Detector(backbone, neck, head)
 
 
+def load_weights(config: DictConfig, detector: Detector) -> None:
+    """Load the pretrained weights that the configuration chooses, if any.
+
+    Raises WeightsError if they cannot be obtained, and ValueError if they do not fit.
+    """
+    if isinstance(detector.backbone, StartsFromWeights):
+        with torch_stream(config.seed, "backbone"):
+            detector.backbone.load_weights()
+
+
 def build_neck(config: DictConfig, in_levels: Levels) -> Neck:
     """Build the neck alone."""
     with torch_stream(config.seed, "neck"):
@@ -69,8 +87,10 @@ def build_neck(config: DictConfig, in_levels: Levels) -> Neck:
     return neck
 
 
-def rehearse(config: DictConfig) -> None:
+def rehearse(config: DictConfig) -> Detector:
     """Build everything that needs no data, so that wrong values are refused before data is read or simulated.
+
+    Returns the detector, for one class and without pretrained weights.
 
     Raises ValueError for a wrong value, and for an image size that is not a multiple of the neck's
     `size_multiple`.
@@ -80,6 +100,7 @@ def rehearse(config: DictConfig) -> None:
     build_loss_and_decode(config, detector.head)
     instantiate(config.augment, _convert_="all")
     build_recipe(config)
+    return detector
 
 
 def build_recipe(config: DictConfig) -> Recipe:
@@ -94,12 +115,15 @@ def build_loss_and_decode(config: DictConfig, head: Head) -> tuple[Any, Any]:
     return loss, decode
 
 
-def build_task(config: DictConfig, data: DetectionData) -> DetectionTask:
+def build_task(config: DictConfig, data: DetectionData, *, from_scratch: bool = False) -> DetectionTask:
     """Build the detector with its loss and decoding.
 
-    A head that `FitsToBoxes` is fitted to the sizes of the training boxes.
+    A head that `FitsToBoxes` is fitted to the sizes of the training boxes. Pretrained weights are loaded only
+    for a run that starts `from_scratch`: a checkpoint would replace them, and timing does not need them.
     """
     detector = build_detector(config, len(data.index.classes))
+    if from_scratch:
+        load_weights(config, detector)
     if isinstance(detector.head, FitsToBoxes):
         detector.head.fit_to(data.boxes_wh())
     return DetectionTask(

@@ -11,6 +11,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from gffpn.files.writing import whole_file
+from gffpn.weights import load_torch
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -31,7 +32,8 @@ class WholeCheckpoints(TorchCheckpointIO):
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         # a checkpoint may come from someone else: never unpickle code, even if the caller asks for it
-        return torch.load(path, map_location=map_location, weights_only=True)
+        content: dict[str, Any] = load_torch(Path(path), map_location)
+        return content
 
 
 class MovableCheckpoint(ModelCheckpoint):

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from hydra.core.hydra_config import HydraConfig
@@ -14,6 +15,7 @@ from gffpn.config.keys import HYDRA_WORDS, check_extra, check_keys
 from gffpn.config.overrides import WRONG_OVERRIDE, explain
 from gffpn.config.yaml_types import fits, words
 from gffpn.data.cache import CacheMode
+from gffpn.runs.identity import WEIGHT_FILES
 
 LoggingMode = Literal["auto", "online", "offline", "off"]
 Rerun = Literal["never", "changed", "all"]
@@ -54,7 +56,8 @@ def check(config: DictConfig) -> None:
         check_keys(config)
         _check_numbers(config)
         _check_schedule(config)
-        check_extra(OmegaConf.to_container(config.trainer, resolve=True)["extra"])  # type: ignore[index, call-overload]
+        check_extra(config.trainer.extra)
+        _check_files(config)
         one_of("loader.cache", config.loader.cache, CacheMode)
         one_of("logger.wandb", config.logger.wandb, LoggingMode)
         one_of("rerun", config.rerun, Rerun)
@@ -106,6 +109,13 @@ def _check_schedule(config: DictConfig) -> None:
             f"trainer.check_val_every_n_epoch: got {interval}, expected a divisor of trainer.max_epochs "
             f"({epochs}), so that the last epoch is validated"
         )
+
+
+def _check_files(config: DictConfig) -> None:
+    for key in WEIGHT_FILES:
+        file = OmegaConf.select(config, key)
+        if file is not None and not Path(file).is_file():
+            raise ValueError(f"{key}: got {str(file)!r}, expected a file of weights")
 
 
 def check_least_or_null(config: DictConfig) -> None:

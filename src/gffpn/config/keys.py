@@ -64,19 +64,19 @@ def check_keys(config: DictConfig) -> None:
     Keys of a node with a `_target_` are checked with its arguments. A key that an interpolation refers to is
     read.
     """
-    used = set(re.findall(r"\$\{([\w.]+)", OmegaConf.to_yaml(_own(config), resolve=False)))
-    for key in _unknown(config, _known(), ""):
+    plain = _plain(config)
+    hydra = plain.pop("hydra", None) or _plain(HydraConfig.get())
+    used = set(re.findall(r"\$\{([\w.]+)", str(plain)))
+    for key in _unknown(plain, _known(), ""):
         if not any(name == key or name.startswith(f"{key}.") for name in used):
-            raise ValueError(f"{key}: nothing reads this key{_nearest(key, config)}")
-    schema = OmegaConf.to_container(OmegaConf.structured(HydraConf), resolve=False)
-    assert isinstance(schema, dict)
-    hydra = config.hydra if "hydra" in config else HydraConfig.get()
-    for key in _unknown(hydra, {**schema, **dict.fromkeys(HYDRA_PLUGINS)}, "hydra"):
-        raise ValueError(f"{key}: Hydra has no such key, expected one of {sorted(schema)}")
+            raise ValueError(f"{key}: nothing reads this key{_nearest(key, plain)}")
+    schema = {**_plain(OmegaConf.structured(HydraConf)), **dict.fromkeys(HYDRA_PLUGINS)}
+    for key in _unknown(hydra, schema, "hydra"):
+        raise ValueError(f"{key}: Hydra does not read this key")
 
 
 def check_extra(extra: Any) -> None:
-    """Raise ValueError for an entry of `trainer.extra` that Lightning's Trainer or the suite does not take."""
+    """Raise ValueError for an entry of `trainer.extra` that Lightning's Trainer or the suite refuses."""
     taken = trainer_arguments()
     if not isinstance(extra, Mapping):
         raise ValueError(f"trainer.extra: got {extra!r}, expected arguments of Lightning's Trainer")
@@ -106,47 +106,41 @@ def _known() -> dict[str, Any]:
 
 
 def _load(name: str) -> dict[str, Any]:
-    values = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"), resolve=False)
+    return _plain(OmegaConf.load(CONF / f"{name}.yaml"))
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    """Return a configuration as plain values, with its interpolations as they are written."""
+    values = OmegaConf.to_container(config, resolve=False)
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
 
 
-def _own(config: DictConfig) -> DictConfig:
-    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-
-
-def _unknown(node: DictConfig, known: Mapping[str, Any], where: str) -> Iterator[str]:
-    for key in node:
-        name = f"{where}.{key}" if where else str(key)
-        if name == "hydra":
-            continue
+def _unknown(node: Mapping[str, Any], known: Mapping[str, Any], where: str) -> Iterator[str]:
+    for key, value in node.items():
+        name = f"{where}.{key}" if where else key
         if key not in known:
             yield name
-        elif isinstance(known[str(key)], dict) and OmegaConf.is_dict(value := node._get_node(key)):
-            yield from _unknown(value, known[str(key)], name)
+        elif isinstance(known[key], dict) and isinstance(value, dict):
+            yield from _unknown(value, known[key], name)
 
 
-def _nearest(key: str, config: DictConfig) -> str:
+def _nearest(key: str, plain: Mapping[str, Any]) -> str:
     """Return the suggestion of a real key, found by its last word or by its whole name."""
-    last = min(_within(key, config), key=len).rpartition(".")[2]
+    every = list(_names(plain, ""))
+    inside = [name for name in every if name == key or name.startswith(f"{key}.")]
+    # the innermost name of an unknown node: early_stopping.patience
+    last = max(inside, key=lambda name: name.count(".")).rpartition(".")[2]
     instead = OWNED.get(last, "")
     if "." in instead:
         return f"; did you mean {instead.partition(',')[0]!r}?"
-    every = _names(OmegaConf.to_container(_own(config), resolve=False), "")
-    real = [name for name in every if name != key and not name.startswith(f"{key}.")]
+    real = [name for name in every if name not in inside]
     for names in (real, [f"trainer.extra.{name}" for name in trainer_arguments() if name not in OWNED]):
         ends = {name.rpartition(".")[2]: name for name in reversed(names)}
         if near := difflib.get_close_matches(last, ends, n=1, cutoff=0.7):
             return f"; did you mean {ends[near[0]]!r}?"
-    near = difflib.get_close_matches(key, real, n=1)
+    near = difflib.get_close_matches(key, [name for name in real if not key.startswith(f"{name}.")], n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _within(key: str, config: DictConfig) -> list[str]:
-    """Return the innermost names of an unknown node: `early_stopping` -> `early_stopping.patience`."""
-    value = OmegaConf.select(config, key)
-    inner = _names(OmegaConf.to_container(value, resolve=False), key) if OmegaConf.is_dict(value) else ()
-    return list(inner) or [key]
 
 
 def _names(node: object, where: str) -> Iterator[str]:

@@ -90,11 +90,9 @@ class ImageCache:
         """Return the memory-mapped file, or None if it is missing or incomplete."""
         try:
             whole = json.loads(self.file.with_suffix(".json").read_text()) == self._facts()
-        except (FileNotFoundError, json.JSONDecodeError):
+            return np.asarray(np.load(self.file, mmap_mode="r"), np.uint8) if whole else None
+        except (OSError, json.JSONDecodeError):  # missing, or the folder of another user
             return None
-        if not whole:
-            return None
-        return np.asarray(np.load(self.file, mmap_mode="r"), np.uint8)
 
     def _facts(self) -> dict[str, Any]:
         return {"shape": [len(self), 3, *self.image_size], "bytes": self.file.stat().st_size}

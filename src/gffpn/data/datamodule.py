@@ -1,5 +1,6 @@
 """Lightning data module: batches from a data index."""
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from gffpn.data.sampler import EpochSampler
 from gffpn.data.transforms import Augment
 from gffpn.streams import derive_seed
 
+log = logging.getLogger(__name__)
+
 STAGE_SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ()}
 
 
@@ -28,6 +31,9 @@ class DetectionData(L.LightningDataModule):
     `image_size` is (H, W). `batch_size` is the number of images per step, over all devices. `workers` is the
     number of processes per loader; it does not affect the batches. `max_epochs` determines which epochs are
     the last ones, in which `augment` turns mosaic off. For `cache`, see `ImageCache`.
+
+    If the last batch of an epoch would have a single image per device, it is left out, for every network
+    alike, because batch norm needs more than one value per channel.
 
     The sampler itself shards over devices, so the Trainer needs `use_distributed_sampler=False`.
 
@@ -136,13 +142,22 @@ class DetectionData(L.LightningDataModule):
             raise ValueError(
                 f"{split}: got {len(dataset)} images, expected at least {world_size}, one per device"
             )
+        per_device = self.batch_size // world_size
+        lonely = split == "train" and len(sampler) % per_device == 1 < len(sampler)
+        if lonely:
+            log.info(
+                "train: %d images in batches of %d leave one image over; each epoch leaves out another one",
+                len(sampler),
+                per_device,
+            )
         # forked workers start in milliseconds, spawned ones in seconds because they import torch again; macOS
         # cannot fork safely
         context = "fork" if self.workers and sys.platform == "linux" else None
         return DataLoader(
             dataset,
-            self.batch_size // world_size,
+            per_device,
             sampler=sampler,
+            drop_last=lonely,
             num_workers=self.workers,
             collate_fn=collate,
             pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",

@@ -8,8 +8,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from gffpn.data.index import SPLITS, DataIndex
+from gffpn.data.index import SPLITS, DataError, DataIndex
 from gffpn.data.readers.coco import COCO
+from gffpn.files.writing import UNWRITABLE
 from tinyindus.dials import preset as dials_of
 from tinyindus.dials import turn, turn_test
 from tinyindus.store import write_dataset
@@ -89,16 +90,27 @@ class TinyIndusSim:
             self.test_dials = tuple(turn_test(self.dials, entry) for entry in test_dials)
 
     def index(self) -> DataIndex:
-        """Write the images unless they exist, and return their index."""
-        folder = write_dataset(
-            self.cache_dir,
-            dials=self.dials,
-            image_size=self.image_size,
-            counts=self.counts,
-            seed=self.seed,
-            progress=True,
-            test_dials=self.test_dials,
-        )
+        """Write the images unless they exist, and return their index.
+
+        Raises DataError if they do not exist and nothing can be written to `cache_dir`.
+        """
+        try:
+            folder = write_dataset(
+                self.cache_dir,
+                dials=self.dials,
+                image_size=self.image_size,
+                counts=self.counts,
+                seed=self.seed,
+                progress=True,
+                test_dials=self.test_dials,
+            )
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            raise DataError(
+                f"{self.cache_dir}: the simulated set cannot be written there ({error.strerror}); "
+                f"paths.cache=FOLDER chooses another folder"
+            ) from error
         settings = ", ".join(f"{name}={value}" for name, value in asdict(self.dials).items())
         if self.test_overrides:
             settings += f"; test: {[dict(entry) for entry in self.test_overrides]}"

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from gffpn.build.detector import build_data, build_detector, build_loss_and_decode
 from gffpn.build.index import build_index
 from gffpn.config.compose import image_size
@@ -20,6 +18,7 @@ from gffpn.heads.postprocess import Decode
 from gffpn.pyramid import check_image_size, size_multiple
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.reading import classes
+from gffpn.weights import load_torch
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class FinishedRun:
             raise ValueError(f"{self.folder.config}: {explain(unwrapped(error))}") from error
         check_image_size(self.image_size, size_multiple(detector.neck), neck=self.config.choice.neck)
         best = self.folder.checkpoints / "best.ckpt"
-        state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
+        state = load_torch(best)["state_dict"]
         own = "detector."
         weights = {key.removeprefix(own): x for key, x in state.items() if key.startswith(own)}
         try:

@@ -1,14 +1,15 @@
 """Digests of files' contents, and the stamps by which an unchanged file is recognised without reading it."""
 
+import functools
 import hashlib
 import os
 from pathlib import Path
 
 
 def content_digest(path: Path) -> str:
-    """Return 16 hex digits of a hash of a file's bytes."""
+    """Return 16 hex digits of the SHA-256 of a file's content; raise OSError if it cannot be read."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def stamp(path: Path) -> list[int]:
@@ -18,3 +19,16 @@ def stamp(path: Path) -> list[int]:
     """
     facts = os.stat(path)
     return [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+
+
+def remembered_digest(path: Path) -> str:
+    """Return the `content_digest` of a large file, read once by this process while its `stamp` is the same.
+
+    Raises OSError if the file cannot be read.
+    """
+    return _digest(path.resolve(), *stamp(path))
+
+
+@functools.cache
+def _digest(path: Path, *stamp: int) -> str:
+    return content_digest(path)

@@ -1,12 +1,30 @@
 """Locks for files that several processes share, and atomic writes that a crash cannot leave half done."""
 
+import errno
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+"""Error numbers of writing where this process may not, or below a path that is not a folder."""
+
+
+def check_writable(folder: Path, *, setting: str) -> None:
+    """Raise ValueError, naming the setting that chose it, unless a folder can be written to or created."""
+    try:
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        # only an attempt shows it: permissions do not apply to root, and network drives have their own
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"{folder}: cannot be written to ({error.strerror}); {setting} chooses another folder"
+        ) from error
 
 
 @contextmanager

@@ -1,9 +1,13 @@
 """Identity of a run: the part of its resolved configuration that determines the result, and the data."""
 
+import copy
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from gffpn.files.content import remembered_digest
 
 # Locations, hardware and reporting. The number of threads affects rounding only. The number of processes does
 # more, because each normalises its own share of a batch, and is part of the name
@@ -28,6 +32,9 @@ NOT_DETERMINING = (
     "trainer.save_every_n_epochs",
 )
 
+# Paths of files whose content determines the result, wherever they are.
+WEIGHT_FILES = ("backbone.file",)
+
 
 def determining(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of a resolved configuration without the keys that do not determine the result."""
@@ -41,9 +48,28 @@ def determining(config: Mapping[str, Any]) -> dict[str, Any]:
     return dict(kept)
 
 
+def by_content(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of a resolved configuration with digests of contents in place of `WEIGHT_FILES`' paths.
+
+    Raises OSError if such a file cannot be read.
+    """
+    config = copy.deepcopy(config)
+    for dotted in WEIGHT_FILES:
+        *parents, last = dotted.split(".")
+        node = config
+        for parent in parents:
+            node = node.get(parent) or {}
+        if node.get(last) is not None:
+            node[last] = remembered_digest(Path(node[last]))
+    return config
+
+
 def run_name(config: Mapping[str, Any], data_fingerprint: str, *, processes: int = 1) -> str:
-    """Return readable words and ten hex digits, equal for two configurations that give the same result."""
-    record: dict[str, Any] = {"config": determining(config), "data": data_fingerprint}
+    """Return readable words and ten hex digits, equal for two configurations that give the same result.
+
+    Raises OSError if a file of weights cannot be read.
+    """
+    record: dict[str, Any] = {"config": by_content(determining(config)), "data": data_fingerprint}
     if processes > 1:
         record["processes"] = processes
     digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:10]

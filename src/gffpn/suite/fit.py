@@ -17,7 +17,7 @@ from gffpn.build.trainer import build_tester, build_trainer
 from gffpn.callbacks.console import trained_minutes
 from gffpn.config.compose import image_size
 from gffpn.cost import cost, fps
-from gffpn.data.index import DataError, DataIndex
+from gffpn.data.index import DataIndex
 from gffpn.fold import inference_form
 from gffpn.machine.processes import is_lead
 from gffpn.runs import identity
@@ -31,6 +31,7 @@ logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 # about Lightning itself, or about the test, which is meant to run without the training callbacks
 EXPECTED_WARNINGS = (
     r".*LeafSpec.*is deprecated",
+    r"The `srun` command is available on your system but is not used",
     r"Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",
     r".*does not have many workers which may be a bottleneck",
     r"Checkpoint directory .* exists and is not empty",
@@ -65,20 +66,16 @@ def fit_and_test(
 ) -> dict[str, Any]:
     """Train, choose the best epoch on val, test it once, and measure the cost.
 
-    If the run `resumes`, training continues from its last checkpoint, if there is one.
-
-    Only the first process of a run returns figures; the others return an empty dict. Raises DataError if val
-    has no objects by which to choose an epoch.
+    If the run `resumes`, training continues from its last checkpoint, if there is one. Only the first process
+    of a run returns figures; the others return an empty dict.
     """
-    if not any(len(record.objects.boxes) for record in index.splits["val"]):
-        raise DataError("the val split has no objects, so no epoch can be chosen by it")
     data = build_data(config, index)
     tiny = data.count_thinner(TINY_SIDE)
     if any(tiny.values()) and is_lead():
         print(f"Boxes with a side shorter than {TINY_SIDE:g} px at this image size: {tiny}", flush=True)
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
-    task = build_task(config, data)
+    task = build_task(config, data, from_scratch=folder.last_checkpoint is None)
     loggers = build_loggers(config, folder, group=group)
     hush()
     try:

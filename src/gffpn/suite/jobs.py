@@ -16,15 +16,15 @@ from gffpn.config.overrides import WRONG_OVERRIDE, explain
 from gffpn.config.remembered import remember
 from gffpn.runs.code import code_of
 from gffpn.runs.provenance import provenance
+from gffpn.suite.door import check_objects
 
 
 def check_jobs(config: DictConfig) -> list[list[str]]:
     """Check every job of a sweep and read each data set once, so that no job starts if one is refused.
 
     The jobs will be composed from the files as they are now. Returns the overrides of each job; the list is
-    empty for sweepers that choose jobs as they go. Raises
-    ValueError for a wrong value, and DataError for a data set with faults. An error that only a constructor
-    finds fails its own job instead.
+    empty for sweepers that choose jobs as they go. Raises ValueError for a wrong value, and DataError for a
+    data set with faults or without objects. An error that only a constructor finds fails its own job instead.
     """
     files = remember()
     provenance()  # the commit with which the sweep starts, not one that is made while it runs
@@ -55,7 +55,7 @@ def check_jobs(config: DictConfig) -> list[list[str]]:
 def _read(job: DictConfig) -> None:
     logging.disable(logging.WARNING)  # each job logs the same again when it reads its data
     try:
-        build_index(job)
+        check_objects(build_index(job))
     except InstantiationException:
         pass  # the constructor fails again in its own job
     finally:

@@ -12,19 +12,20 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from gffpn.build.detector import rehearse
 from gffpn.callbacks.finite import LossNotFiniteError
 from gffpn.config.check import check
 from gffpn.config.overrides import unwrapped
 from gffpn.config.remembered import edited_files
 from gffpn.config.resolve import starts_processes
 from gffpn.data.index import DataError
-from gffpn.files.writing import write_atomically
+from gffpn.files.writing import UNWRITABLE, check_writable, write_atomically
 from gffpn.machine.processes import is_lead
 from gffpn.report.table import print_table
 from gffpn.runs.folder import RunFolder
+from gffpn.suite.door import check_data, check_start
 from gffpn.suite.execution import Plan, composed_by_lead, execute, execute_apart, say
 from gffpn.suite.sweep import record_job
+from gffpn.weights import WeightsError
 
 INTERRUPTED = 130
 """Exit code of a process that is ended by Ctrl-C."""
@@ -81,9 +82,12 @@ class Single:
     def go(self) -> None:
         """Check the configuration, name the run, and execute it."""
         check(self.config)
-        rehearse(self.config)
-        self.plan = Plan.of(self.config, group=self.config.name)
-        execute(self.plan)
+        check_writable(Path(self.config.paths.runs), setting="paths.runs=FOLDER")
+        check_start(self.config)
+        plan = Plan.of(self.config, group=self.config.name)
+        check_data(self.config, plan.index)
+        self.plan = plan
+        execute(plan)
 
     def fail(self, error: Exception) -> None:
         """Record and print a failure; exit with the error's code, or raise the error if it has none."""
@@ -116,13 +120,16 @@ class Job(Single):
         for path in edited_files():
             say(f"{path} was edited after the sweep started; this job uses what the sweep read at its start")
         check(self.config)
-        self.plan = Plan.of(self.config, group=self.sweep.name)
+        check_writable(Path(self.config.paths.runs), setting="paths.runs=FOLDER")
+        plan = Plan.of(self.config, group=self.sweep.name)
+        check_data(self.config, plan.index)
+        self.plan = plan
         self._record()
-        rehearse(self.config)  # here, so that a failure is recorded in the run's folder
-        if starts_processes(self.plan.config):
-            execute_apart(self.plan)
+        check_start(self.config)  # here, so that a failure is recorded in the run's folder
+        if starts_processes(plan.config):
+            execute_apart(plan)
         else:
-            execute(self.plan)
+            execute(plan)
 
     def fail(self, error: Exception) -> None:
         """Record and print a failure."""
@@ -147,8 +154,9 @@ def _disk_is_full(error: BaseException) -> bool:
 def _exit_code(error: BaseException) -> int | None:
     """Return 2 for a wrong setting, 1 for other errors that users can fix, None if they need a traceback."""
     if isinstance(error, ValueError):
-        return 1 if isinstance(error, DataError) else 2
-    return 1 if isinstance(error, LossNotFiniteError) or _disk_is_full(error) else None
+        return 1 if isinstance(error, DataError | WeightsError) else 2
+    denied = isinstance(error, OSError) and error.errno in UNWRITABLE
+    return 1 if isinstance(error, LossNotFiniteError) or denied or _disk_is_full(error) else None
 
 
 def _report_failure(error: BaseException, folder: RunFolder | None) -> None:
@@ -161,6 +169,7 @@ def _report_failure(error: BaseException, folder: RunFolder | None) -> None:
             write_atomically(folder.traceback, "".join(traceback.format_exception(error)))
             message += f" (traceback: {folder.traceback})"
         except OSError as refusal:
-            traceback.print_exception(error)
+            if _exit_code(error) is None:
+                traceback.print_exception(error)
             message += f" (no traceback.txt: {refusal})"
     print(f"ERROR: {message}", file=sys.stderr, flush=True)

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, open_dict
 
 from gffpn.config.overrides import refuse
 from gffpn.data.index import DataError
-from gffpn.files.writing import alone, write_atomically
+from gffpn.files.writing import alone, check_writable, write_atomically
 from gffpn.machine.imports import first_imports
 from gffpn.report.paper import check_paper_table, paper_mAP50
 from gffpn.report.table import print_table, settings, varied, write_tables
@@ -79,6 +79,8 @@ class SweepCallback(Callback):
             raise ValueError(
                 "a sweep cannot run in several processes: start one; hydra/launcher=slurm starts the runs"
             )
+        sweeps = Path(config.paths.runs) / "sweeps"
+        check_writable(sweeps, setting="paths.runs=FOLDER")
         self._planned = check_jobs(config)
         drop_wandb_run_id()
         launcher = str(config.hydra.runtime.choices["hydra/launcher"])
@@ -87,7 +89,7 @@ class SweepCallback(Callback):
                 f"hydra/launcher={launcher}: this machine has no srun; start the sweep on a SLURM cluster"
             )
         overrides = [str(o) for o in config.hydra.overrides.task]
-        folder = Path(config.paths.runs) / "sweeps" / sweep_name(overrides, config.name)
+        folder = sweeps / sweep_name(overrides, config.name)
         self._held.enter_context(alone(folder / ".lock", waits_for=f"the sweep {folder.name}"))
         for stale in (folder / "jobs").glob("*.json"):
             stale.unlink()

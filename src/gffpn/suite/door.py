@@ -1,0 +1,58 @@
+"""Checks at the start of a run or a sweep, so that it is refused before anything is simulated or trained."""
+
+import torch
+from omegaconf import DictConfig
+
+from gffpn.build.detector import rehearse
+from gffpn.config.compose import image_size
+from gffpn.config.resolve import processes_of, resolved
+from gffpn.data.index import DataError, DataIndex
+from gffpn.detector import Detector
+from gffpn.pyramid import StartsFromWeights
+from gffpn.streams import torch_stream
+
+
+def check_start(config: DictConfig) -> None:
+    """Build everything that needs no data, and check the weights to start from.
+
+    Raises ValueError for a wrong value, for a file of weights that does not fit, and for a batch that is too
+    small for the network.
+    """
+    detector = rehearse(config)
+    if isinstance(detector.backbone, StartsFromWeights):
+        detector.backbone.check_weights()
+    if config.batch_size <= processes_of(resolved(config)):
+        _check_single_image(config, detector)
+
+
+def check_data(config: DictConfig, index: DataIndex) -> None:
+    """Raise DataError for a split without objects, and ValueError for too few images for the network."""
+    check_objects(index)
+    if len(index.splits["train"]) <= processes_of(resolved(config)):
+        _check_single_image(config, rehearse(config))
+
+
+def check_objects(index: DataIndex) -> None:
+    """Raise DataError if there are no objects to train with, or none by which to choose an epoch."""
+    for split, purpose in {"train": "nothing can be learnt", "val": "no epoch can be chosen by it"}.items():
+        if not any(len(record.objects.boxes) for record in index.splits[split]):
+            raise DataError(f"the {split} split has no objects, so {purpose}")
+
+
+def _check_single_image(config: DictConfig, detector: Detector) -> None:
+    """Raise ValueError if the network cannot be trained on one image per step and process.
+
+    Batch norm needs two values per channel, and a map of a single cell has one per image.
+    """
+    if config.trainer.sync_batchnorm:
+        return  # the norms see the images of all processes
+    height, width = image_size(config)
+    try:
+        with torch_stream(config.seed, "rehearsal"), torch.no_grad():
+            detector.train()(torch.zeros(1, 3, height, width))
+    except ValueError as error:
+        raise ValueError(
+            f"each step has one image per process (batch_size={config.batch_size}), which is too few for the "
+            f"norms of neck={config.choice.neck} at {height} x {width} pixels: {error}; use a larger "
+            f"batch_size and at least two training images per process"
+        ) from error

@@ -1,0 +1,61 @@
+"""Files of weights, which are read without executing code from them."""
+
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+WRAPPERS = ("state_dict", "model")
+"""Keys below which training scripts store a network's tensors."""
+
+
+class WeightsError(ValueError):
+    """Raised for weights that cannot be obtained or read; the message is one line and names their source."""
+
+
+def load_torch(path: Path, map_location: Any = "cpu") -> Any:
+    """Return the content of a file that `torch.save` wrote.
+
+    Raises WeightsError if the file is damaged or if loading it would execute code, and OSError if it cannot
+    be opened.
+    """
+    try:
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        if unsafe := re.search(r"GLOBAL (\S+)", str(error)):
+            raise WeightsError(
+                f"{path}: refused, because loading it would execute code ({unsafe[1]}); "
+                f"expected a file of tensors and plain values"
+            ) from error
+        raise WeightsError(f"{path}: not a file of weights, or damaged") from error
+    except (RuntimeError, EOFError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise WeightsError(f"{path}: cannot be loaded: {reason:.200}") from error
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a .safetensors file or of a torch state dict by name.
+
+    The state dict may be below one of the keys `WRAPPERS`. Raises WeightsError if there are no tensors, and
+    in the cases of `load_torch`.
+    """
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise WeightsError(f"{path}: not a safetensors file, or damaged: {error}") from error
+    content = load_torch(path)
+    for key in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    items = content.items() if isinstance(content, Mapping) else ()
+    tensors = {str(name): value for name, value in items if isinstance(value, Tensor)}
+    if not tensors:
+        raise WeightsError(f"{path}: holds no tensors by name, expected a state dict")
+    return tensors
