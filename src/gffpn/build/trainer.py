@@ -11,10 +11,11 @@ from lightning.pytorch.profilers import Profiler
 from omegaconf import DictConfig
 
 from gffpn.build.detector import build_recipe
-from gffpn.callbacks.checkpoints import BestCheckpoint, MovableCheckpoint, WholeCheckpoints
+from gffpn.callbacks.checkpoints import BestCheckpoint, EpochWeights, MovableCheckpoint, WholeCheckpoints
 from gffpn.callbacks.console import EpochLines
 from gffpn.callbacks.ema import RampedEMA
 from gffpn.callbacks.finite import FiniteLoss
+from gffpn.callbacks.patience import Patience
 from gffpn.callbacks.pictures import Pictures
 from gffpn.callbacks.streams import StepStream
 from gffpn.callbacks.telemetry import AttentionTelemetry
@@ -37,6 +38,8 @@ def build_trainer(
     best = BestCheckpoint(folder.checkpoints, "best", monitor="val/mAP50", **saving)
     last = MovableCheckpoint(folder.checkpoints, "last", **saving)
     average = [RampedEMA(recipe.ema_decay)] if recipe.ema_decay is not None else []
+    stopping = [] if config.trainer.patience is None else [Patience(config.trainer.patience)]
+    kept = [EpochWeights(folder.checkpoints, every)] if (every := config.trainer.save_every_n_epochs) else []
     reporting = [EpochLines(), AttentionTelemetry(), *_reporters(config, folder)]
     chance = StepStream(config.seed)
     return L.Trainer(
@@ -45,7 +48,9 @@ def build_trainer(
         gradient_clip_val=recipe.gradient_clip,
         logger=list(loggers),
         profiler=profiler,
-        callbacks=[chance, FiniteLoss(), *average, *reporting, best, last],
+        callbacks=[chance, FiniteLoss(), *kept, *average, *reporting, *stopping, best, last],
+        accumulate_grad_batches=config.trainer.accumulate_grad_batches,
+        check_val_every_n_epoch=config.trainer.check_val_every_n_epoch,
         limit_train_batches=config.trainer.limit_train_batches,
         limit_val_batches=config.trainer.limit_eval_batches,
         num_sanity_val_steps=0,
@@ -82,6 +87,7 @@ def _engine(config: DictConfig) -> dict[str, Any]:
         "deterministic": trainer.deterministic,
         "use_distributed_sampler": False,  # the data module shards the data itself and counts no image twice
         "enable_progress_bar": _watched(),
+        **trainer.extra,
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
@@ -71,3 +71,21 @@ class BestCheckpoint(MovableCheckpoint):
         # not below the best, which is -inf if it was NaN
         better = best is None or not bool(current.nan_to_num(-torch.inf) < best)
         return trainer.strategy.reduce_boolean_decision(better)
+
+
+class EpochWeights(Callback):
+    """Callback that keeps the weights that are validated after every `every` epochs, as `epoch_<N>.ckpt`.
+
+    It must come before the callback that averages weights, which takes the average out of the network at the
+    end of a validation.
+    """
+
+    def __init__(self, folder: Path, every: int) -> None:
+        self.folder = folder
+        self.every = every
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        epoch = trainer.current_epoch + 1
+        if trainer.state.fn == "fit" and trainer.is_global_zero and epoch % self.every == 0:
+            content = {"state_dict": pl_module.state_dict(), "epoch": epoch}
+            WholeCheckpoints().save_checkpoint(content, self.folder / f"epoch_{epoch}.ckpt")

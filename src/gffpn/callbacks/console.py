@@ -1,4 +1,4 @@
-"""One printed line per epoch, to follow a long run in a log file or through a pipe."""
+"""One printed line per validated epoch, to follow a long run in a log file or through a pipe."""
 
 import time
 from typing import Any
@@ -8,18 +8,18 @@ from lightning.pytorch.callbacks import Callback
 
 
 class EpochLines(Callback):
-    """Callback that prints a line per epoch and logs the training time, which is kept across resumptions.
+    """Callback that prints a line per validation and logs the training time, which is kept across resumptions.
 
     The line shows the losses, val mAP50, the speed, and the time spent and left.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self._epoch_start = 0.0
+        self._line_start = 0.0
         self._images = 0
 
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._epoch_start = time.monotonic()
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._line_start = time.monotonic()
         self._images = 0
 
     def on_train_batch_end(
@@ -29,19 +29,20 @@ class EpochLines(Callback):
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn == "fit":  # allows curves to be plotted over time as well as over epochs
-            minutes = (self.seconds + time.monotonic() - self._epoch_start) / 60
+            minutes = (self.seconds + time.monotonic() - self._line_start) / 60
             pl_module.log("train/minutes", minutes, sync_dist=True)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Print the epoch's line; every epoch ends with its validation."""
-        spent = time.monotonic() - self._epoch_start
+        """Print the line of the epochs since the last validation."""
+        spent = time.monotonic() - self._line_start
         self.seconds += spent
-        self._epoch_start = time.monotonic()
+        self._line_start = time.monotonic()
+        images, self._images = self._images, 0
         if not trainer.is_global_zero:
             return
         metrics = trainer.callback_metrics
         done, total = trainer.current_epoch + 1, trainer.max_epochs or 0
-        rate = self._images * trainer.world_size / spent
+        rate = images * trainer.world_size / spent
         left = self.seconds / done * (total - done) / 60
         print(
             f"epoch {done}/{total}  train loss {float(metrics.get('train/loss', float('nan'))):.3f}  "

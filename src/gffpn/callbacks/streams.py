@@ -12,7 +12,7 @@ from gffpn.streams import derive_seed
 class StepStream(Callback):
     """Callback that seeds torch before each step.
 
-    The seed depends on (seed, step, rank) only, so that a resumed run draws the same numbers.
+    The seed depends on (seed, epoch, batch, rank) only, so that a resumed run draws the same numbers.
     """
 
     def __init__(self, seed: int) -> None:
@@ -21,7 +21,7 @@ class StepStream(Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        seed = derive_seed(self.seed, "step", trainer.global_step, trainer.global_rank)
+        seed = derive_seed(self.seed, "step", trainer.current_epoch, batch_idx, trainer.global_rank)
         # seed only the generators in use: torch.manual_seed checks for every kind of device, in a millisecond
         torch.default_generator.manual_seed(seed)
         device = trainer.strategy.root_device

@@ -93,7 +93,8 @@ class RunFolder:
         """
         for draft in self.checkpoints.glob(".*.ckpt.*"):
             draft.unlink()
-        found = {path.name: path for path in sorted(self.checkpoints.glob("*.ckpt"))}
+        paths = [self.checkpoints / name for name in ("best.ckpt", "last.ckpt")]
+        found = {path.name: path for path in paths if path.exists()}
         torn = [name for name, path in found.items() if not _whole(path)]
         if "last.ckpt" in found and "best.ckpt" not in found:
             torn.append("best.ckpt")
