@@ -20,7 +20,8 @@ from gffpn.benchmark.training_step import TrainingStep, random_images, random_ta
 from gffpn.build.detector import build_detector
 from gffpn.config.compose import compose_config
 from gffpn.config.overrides import CONF
-from gffpn.cost import Cost, cost
+from gffpn.cost import cost
+from gffpn.figures import Cost
 from gffpn.machine.devices import device
 from gffpn.machine.timing import rotated, take_rounds
 from gffpn.necks.panet import PANet

@@ -13,12 +13,15 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from commands import ROOT, Train, run_tiny, tiny_overrides, without_times
+from commands import ROOT, Train, record_of, run_tiny, tiny_overrides, without_times
 from gffpn.__main__ import main as verbs
 from gffpn.build.index import build_index
 from gffpn.callbacks.console import EpochLines
 from gffpn.config.compose import compose_config
 from gffpn.runs.folder import RunFolder
+from gffpn.runs.predictions import read_predictions
+from gffpn.runs.provenance import provenance
+from gffpn.runs.verify import differences
 from gffpn.suite.fit import fit_and_test
 from gffpn.suite.run import run
 from gffpn.task import DetectionTask
@@ -72,7 +75,7 @@ def fail_in_epoch(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 def test_a_run_leaves_its_metrics_and_files(finished: Finished) -> None:
     assert "epoch 2/2" in finished.printed
     # without a time budget, FPS is measured over the smallest number of rounds
-    assert finished.folder.read_metrics()["rounds"] == 10
+    assert record_of(finished.folder).speed.rounds == 10
     check_what_a_run_leaves(finished.folder)
 
 
@@ -82,24 +85,34 @@ def test_a_run_with_anchors_leaves_the_same(tiny: list[str]) -> None:
 
 
 def check_what_a_run_leaves(folder: RunFolder) -> None:
-    metrics = folder.read_metrics()
-    for key in ("test/mAP50", "test/mAP50_95", "test/AP50/dark", "test/AP50/bright", "test/AP50_paper"):
-        assert 0 <= metrics[key] <= 1
-    assert metrics["test/n_8_16"] + metrics["test/n_16_32"] == 4
-    assert metrics["test/AP_0_8"] is None
-    assert (metrics["neck"], metrics["seed"], metrics["image_size"]) == ("gffpn", 0, "64")
-    assert metrics["params"] == metrics["params_backbone"] + metrics["params_neck"] + metrics["params_head"]
-    assert metrics["gflops"] > 0
-    assert metrics["fps_end_to_end"] > 0
-    assert metrics["simulated"] is False
+    record = record_of(folder)
+    columns = record.columns()
+    for key in ("mAP50", "mAP50_95", "AP50/dark", "AP50/bright", "AP50_paper"):
+        assert 0 <= columns[f"test/{key}"] <= 1
+        assert 0 <= columns[f"val/{key}"] <= 1
+    assert columns["test/n_8_16"] + columns["test/n_16_32"] == 4
+    assert columns["test/AP_0_8"] is None
+    assert [(one.name, one.objects) for one in record.test.classes] == [("dark", 2), ("bright", 2)]
+    assert (columns["neck"], columns["seed"], columns["image_size"]) == ("gffpn", 0, "64")
+    assert columns["params"] == columns["params_backbone"] + columns["params_neck"] + columns["params_head"]
+    assert columns["gflops"] > 0
+    assert 0 < record.speed.latency_forward_ms < record.speed.latency_end_to_end_ms
+    assert record.speed.images == 4
+    assert record.data.simulated is False
+    assert record.data.images == {"train": 8, "val": 4, "test": 4} == record.data.objects
+    assert record.test_precision == "32-true"
+    assert record.training.chosen_epoch in (1, 2)
     assert OmegaConf.load(folder.config).neck.fusion == "star"
     assert {path.name for path in folder.checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
     assert {path.name for path in (folder.path / "pictures").iterdir()} == {"val.png", "test.png"}
     (log,) = (folder.path / "logs").glob("attempt_*/metrics.csv")
-    columns = set(log.read_text().splitlines()[0].split(","))
-    expected = {"train/loss", "train/minutes", "val/loss", "val/mAP50", "val/mAP50_95"}
-    assert expected | {"val/AP50/dark", "val/AP_8_16"} <= columns
-    assert any(column.startswith("attention/") for column in columns)
+    logged = set(log.read_text().splitlines()[0].split(","))
+    expected = {"lr", "train/loss", "train/minutes", "val/loss", "val/mAP50", "val/mAP50_95"}
+    assert expected | {"val/AP50/dark", "val/AP_8_16"} <= logged
+    assert any(column.startswith("attention/") for column in logged)
+    figures, lines = differences(record, read_predictions(folder.predictions))
+    assert figures > 100
+    assert lines == []
 
 
 def test_wandb_logs_the_run(finished: Finished) -> None:
@@ -118,7 +131,7 @@ def test_wandb_logs_the_run(finished: Finished) -> None:
     expected |= {"train/loss", "val/loss"} | {
         f"{split}/{part}" for split in ("train", "val") for part in ("box", "class")
     }
-    expected |= {"model/params_m", "model/gflops", "model/fps", "model/fps_forward", "model/fps_end_to_end"}
+    expected |= {"model/params_m", "model/gflops", "model/fps_forward", "model/fps_end_to_end"}
     assert expected <= set(logged.history) | set(logged.summary)
     assert {"val/pictures", "test/pictures"} <= set(logged.boxed_images)
     assert logged.group == folder.path.name
@@ -157,7 +170,7 @@ def test_a_resumed_run_ends_bit_equal_to_an_uninterrupted_one(
     assert "the machine is on fire" in RunFolder(path).traceback.read_text()
     resumed = run_tiny(overrides)
     assert resumed.path.name == uninterrupted.path.name
-    assert without_times(resumed.read_metrics()) == without_times(uninterrupted.read_metrics())
+    assert without_times(record_of(resumed)) == without_times(record_of(uninterrupted))
     one, other = (
         torch.load(folder.checkpoints / "last.ckpt", weights_only=True) for folder in (resumed, uninterrupted)
     )
@@ -203,10 +216,9 @@ def test_a_val_split_without_objects_is_refused(tiny: list[str], capsys: pytest.
         replace(record, boxes=record.boxes[:0], labels=record.labels[:0]) for record in index.splits["val"]
     )
     config = compose_config([*tiny, "neck=fpn"])
+    bare_index = replace(index, splits={**index.splits, "val": bare})
     with pytest.raises(ValueError, match="val split has no objects"):
-        fit_and_test(
-            config, replace(index, splits={**index.splits, "val": bare}), RunFolder(Path()), group=""
-        )
+        fit_and_test(config, bare_index, RunFolder(Path()), group="", origin=provenance())
 
 
 @pytest.mark.slow

@@ -140,8 +140,8 @@ def markdown(rows: Sequence[dict[str, Any]], asked: Contestant) -> str:
             "in each. Times are from uint8 images on the device to raw predictions (forward) or detections "
             f"(end to end), at batch 1 except for the last two columns, which are at batch {s.batch}. "
             f"Weights: {asked.weights}. "
-            f"torch {torch.__version__}, commit {origin['commit'] or 'unknown'}"
-            f"{' with uncommitted changes' if origin['dirty'] else ''}.",
+            f"torch {torch.__version__}, commit {origin.commit or 'unknown'}"
+            f"{' with uncommitted changes' if origin.dirty else ''}.",
         ]
     )
 

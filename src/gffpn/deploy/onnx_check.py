@@ -54,11 +54,12 @@ def check(
         for name, metric in metrics.items():
             metric.update(found[name], targets)
     assert image is not None
-    figures = {name: _plain(metric.compute()) for name, metric in metrics.items()}
+    figures = {name: metric.figures(metric.evaluated()) for name, metric in metrics.items()}
     return {
         "split": split,
         "agreement": agreement.summary(),
-        "figures": figures,
+        "figures": {name: found.columns() for name, found in figures.items()},
+        "bins": [size.name for size in figures["torch"].network_bins],
         "latency": latencies(deployed, session, image),
     }
 
@@ -91,7 +92,3 @@ def _batches(data: DetectionData, split: str, limit: int | None) -> Iterator[tup
     for first in range(0, count, data.batch_size):
         batch = collate([dataset[0, k] for k in range(first, min(first + data.batch_size, count))])
         yield batch["images"], list(batch["targets"])
-
-
-def _plain(figures: dict[str, float]) -> dict[str, float | None]:
-    return {name: None if value != value else value for name, value in figures.items()}

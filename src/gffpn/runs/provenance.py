@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,15 +11,27 @@ SOURCES = (":/src", ":/conf", ":/experiments/*.yaml", ":/train.py")
 LIBRARIES = ("torch", "torchvision", "lightning", "torchmetrics", "numpy", "timm")
 
 
-def provenance() -> dict[str, object]:
-    """Return commit (or None outside git), whether the tree is dirty, and Python and library versions."""
+@dataclass(frozen=True)
+class Provenance:
+    """The code and the libraries that produced a result."""
+
+    commit: str | None
+    """None outside git."""
+    dirty: bool | None
+    """True if the tree had uncommitted changes; None outside git."""
+    python: str
+    libraries: dict[str, str]
+
+
+def provenance() -> Provenance:
+    """Return the provenance of what this process computes."""
     commit = _git("rev-parse", "HEAD")
-    return {
-        "commit": commit,
-        "dirty": bool(_git("status", "--porcelain", "--", *SOURCES)) if commit else None,
-        "python": platform.python_version(),
-        "libraries": {name: version(name) for name in LIBRARIES},
-    }
+    return Provenance(
+        commit=commit,
+        dirty=bool(_git("status", "--porcelain", "--", *SOURCES)) if commit else None,
+        python=platform.python_version(),
+        libraries={name: version(name) for name in LIBRARIES},
+    )
 
 
 def _git(*arguments: str) -> str | None:

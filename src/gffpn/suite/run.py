@@ -24,10 +24,11 @@ from gffpn.config.resolve import resolved, starts_processes
 from gffpn.data.index import DataError, DataIndex
 from gffpn.files.writing import alone, write_atomically
 from gffpn.machine.processes import is_lead
-from gffpn.report.table import print_table
+from gffpn.report.table import print_table, row_of
 from gffpn.runs import identity
 from gffpn.runs.folder import RunFolder
-from gffpn.suite.fit import about, fit_and_test
+from gffpn.runs.provenance import provenance
+from gffpn.suite.fit import fit_and_test
 from gffpn.suite.sweep import record_job
 
 INTERRUPTED = 130
@@ -113,8 +114,8 @@ class Attempt:
             return "failed"
         status = self.folder.status
         if not self.in_sweep and is_lead():
-            row = {"overrides": self.overrides, **(self.folder.read_metrics() or {}), "status": status}
-            print_table([row], title=self.folder.path.name)
+            row = {"overrides": self.overrides, "status": status}
+            print_table([row_of(row, self.folder.read())], title=self.folder.path.name)
             print(f"Run: {self.folder.path}")
         return status
 
@@ -135,6 +136,10 @@ def execute(config: DictConfig, index: DataIndex, folder: RunFolder, *, group: s
     if folder.status == "finished":
         _say(f"Already finished, skipped: {folder.path}")
         return
+    if other := folder.other_version():
+        if other.newer:
+            raise other
+        _say(str(other))
     plain = resolved(config)
     if is_lead():
         if torn := folder.drop_torn_checkpoints():
@@ -143,9 +148,9 @@ def execute(config: DictConfig, index: DataIndex, folder: RunFolder, *, group: s
         write_atomically(folder.config, OmegaConf.to_yaml(OmegaConf.create(plain)))
     _say(f"{'Running' if folder.last_checkpoint is None else 'Resuming'}: {folder.path}")
     try:
-        figures = fit_and_test(config, index, folder, group=group or folder.path.name)
-        if is_lead():
-            folder.finish({**about(plain, index), **figures})
+        record = fit_and_test(config, index, folder, group=group or folder.path.name, origin=provenance())
+        if record is not None:
+            folder.finish(record)
     except SystemExit:  # Lightning exits on Ctrl-C and SIGTERM
         raise KeyboardInterrupt from None
 
