@@ -50,6 +50,7 @@ def test_export_of_a_run(tiny: list[str], tmp_path: Path, capsys: pytest.Capture
     assert agreement["largest_box_difference_px"] < 1e-3
     assert check["figures"]["onnx"] == pytest.approx(check["figures"]["torch"], abs=1e-6)
     assert check["figures"]["onnx"]["n_8_16"] + check["figures"]["onnx"]["n_16_32"] == 3
+    assert check["latency"]["images"] == 4
     assert 0 < check["latency"]["onnx"]["median_ms"] <= check["latency"]["onnx"]["p95_ms"]
     kept = session(out, threads=1).get_modelmeta().custom_metadata_map
     assert json.loads(kept["classes"]) == ["dark", "bright"]
@@ -151,7 +152,13 @@ def test_a_drop_is_shown_by_size() -> None:
         "agreement": Agreement().summary(),
         "figures": {"torch": figures, "onnx": {**figures, "AP_0_8": 0.1}},
         "bins": ["0_8", "8_up"],
-        "latency": {"torch": latency, "onnx": {**latency, "median_ms": 2.0}, "threads": 1, "device": "CPU"},
+        "latency": {
+            "torch": latency,
+            "onnx": {**latency, "median_ms": 2.0},
+            "threads": 1,
+            "device": "CPU",
+            "images": 4,
+        },
     }
     about = {"run": "r", "image_size": [64, 32], "classes": ["a"]}
     about |= {"score_threshold": 0.1, "iou_threshold": 0.6, "max_detections": 9}

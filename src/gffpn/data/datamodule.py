@@ -19,6 +19,8 @@ from gffpn.data.sampler import EpochSampler
 from gffpn.data.transforms import Augment
 from gffpn.streams import derive_seed, numpy_stream
 
+TIMED_IMAGES = 32
+"""Number of images on which a detector's speed is measured."""
 STAGE_SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ()}
 
 
@@ -152,7 +154,7 @@ class DetectionData(L.LightningDataModule):
             generator=torch.Generator().manual_seed(derive_seed(self.seed, "loader", split)),
         )
 
-    def sample(self, split: str, count: int) -> Tensor:
+    def sample(self, split: str, count: int = TIMED_IMAGES) -> Tensor:
         """Return up to `count` images of an open split, uint8 (N, 3, H, W), the same ones for every run.
 
         They are in random order, so that the first of them are a sample, too.

@@ -54,8 +54,9 @@ def _latency(check: Mapping[str, Any]) -> str:
     latency = check["latency"]
     ours, theirs = latency["torch"], latency["onnx"]
     return (
-        "From a uint8 image to detections at batch 1, both timed in the same rounds on "
-        f"{latency['device']}, {latency['threads']} threads: PyTorch, inference form "
+        f"From a uint8 image to detections at batch 1, on {latency['images']} images of {check['split']}, "
+        f"both timed in the same rounds on {latency['device']}, {latency['threads']} threads: PyTorch, "
+        "inference form "
         f"{ours['median_ms']:.2f} ms (p95 {ours['p95_ms']:.2f}), ONNX Runtime {theirs['median_ms']:.2f} ms "
         f"(p95 {theirs['p95_ms']:.2f}); {ours['n']} rounds, ratio "
         f"{ours['median_ms'] / theirs['median_ms']:.2f}."

@@ -49,8 +49,6 @@ EXPECTED_WARNINGS = (
 )
 # in pixels of the network input; a box with a shorter side than this can hardly be learnt or found
 TINY_SIDE = 2.0
-TIMED_IMAGES = 32
-"""Number of test images on which the speed is measured in turn."""
 
 
 def fit_and_test(
@@ -160,7 +158,7 @@ def measure(
         "speed": speed(
             inference_form(task.detector),
             lambda raw: task.decode(raw, size),
-            data.sample("test", TIMED_IMAGES),
+            data.sample("test"),
             device=device,
             channels_last=config.trainer.channels_last,
             budget_s=config.trainer.fps_seconds,
