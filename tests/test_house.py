@@ -18,6 +18,7 @@ RANKS = {
     "boxes": 0,
     "streams": 0,
     "choice": 0,
+    "figures": 0,
     "machine": 0,
     "files": 0,
     "layers": 1,
@@ -56,6 +57,10 @@ ONLY_IN = {
 
 WITHOUT_TORCH = [
     "files",
+    "figures",
+    "metrics.average_precision",
+    "metrics.evaluated",
+    "metrics.operating_point",
     "runs",
     "report",
     "data.index",

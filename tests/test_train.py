@@ -16,8 +16,10 @@ from omegaconf import OmegaConf
 from commands import ROOT, Train, record_of, run_tiny, tiny_overrides, without_times
 from gffpn.__main__ import main as verbs
 from gffpn.build.index import build_index
+from gffpn.build.trainer import build_tester
 from gffpn.callbacks.console import EpochLines
 from gffpn.config.compose import compose_config
+from gffpn.machine.devices import without_tf32
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.predictions import read_predictions
 from gffpn.runs.provenance import provenance
@@ -37,6 +39,8 @@ class Finished:
     printed: str
     tested: dict[str, torch.Tensor]
     """The task's weights at the start of testing."""
+    precision: str
+    """The precision of the test."""
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +49,17 @@ def finished(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Finishe
     overrides = [*tiny_overrides(squares, tmp_path_factory.mktemp("finished")), "neck=gffpn"]
     tested: dict[str, torch.Tensor] = {}
 
+    precisions: list[str] = []
+
     def keep(task: DetectionTask) -> None:
+        precisions.append(task.trainer.precision)
         tested.update({key: value.clone() for key, value in task.state_dict().items()})
 
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
         patch.setattr(DetectionTask, "on_test_start", keep)
         folder = run_tiny([*overrides, "logger.tags=[trial]"])
-    return Finished(overrides, folder, printed.getvalue(), tested)
+    return Finished(overrides, folder, printed.getvalue(), tested, *precisions)
 
 
 @pytest.fixture
@@ -147,6 +154,26 @@ def test_equivalent_overrides_match_a_finished_run_and_are_skipped(
     assert run_tiny([*finished.overrides, *words]) == finished.folder
     assert finished.folder.metrics.stat().st_mtime_ns == before
     assert "Already finished" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed", "bf16-true", "64-true"])
+def test_the_test_is_in_fp32_whatever_the_precision_of_the_training(
+    finished: Finished, precision: str
+) -> None:
+    assert finished.precision == record_of(finished.folder).test_precision == "32-true"
+    assert {weight.dtype for weight in finished.tested.values() if weight.is_floating_point()} == {
+        torch.float32
+    }
+    config = compose_config([f"trainer.precision={precision}", "trainer.accelerator=cpu"])
+    assert build_tester(config, None, []).precision == "32-true"
+
+
+def test_the_test_does_not_round_to_tf32() -> None:
+    assert torch.backends.cudnn.allow_tf32  # PyTorch's default
+    with without_tf32():
+        assert not torch.backends.cudnn.allow_tf32
+        assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cudnn.allow_tf32
 
 
 def test_the_tested_weights_are_the_averaged_ones(finished: Finished) -> None:
