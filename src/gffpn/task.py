@@ -101,11 +101,12 @@ class DetectionTask(L.LightningModule):
         return {"detections": detections}
 
     def on_validation_epoch_end(self) -> None:
-        if self._losses["train"]:  # empty if no training precedes the validation
+        if self.trainer.state.fn == "fit":  # not in the validation that belongs to the test
             self._log_losses("train")  # here, because the epoch's checkpoint is saved next
             self.log("train/lost_boxes", float(self._lost_boxes), reduce_fx="sum", sync_dist=True)
             self._lost_boxes = 0
-            self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])  # at the end of the epoch
+            # at the end of the epoch, the same in all processes
+            self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
         self._log_losses("val")
         self._finish("val", self.val_metric)
 
