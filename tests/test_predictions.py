@@ -15,6 +15,7 @@ from pycocotools.cocoeval import COCOeval
 
 from fake_runs import record
 from gffpn.__main__ import main as verbs
+from gffpn.data.index import DataIndex, ImageRecord
 from gffpn.figures import Rates
 from gffpn.metrics.evaluated import Evaluated
 from gffpn.metrics.matching import SIZE_EDGES, Boxes, Matches, size_ranges
@@ -23,6 +24,7 @@ from gffpn.runs.folder import RunFolder
 from gffpn.runs.predictions import Predictions, read_predictions, write_predictions
 from gffpn.runs.record import Record
 from gffpn.runs.verify import differences, results
+from gffpn.suite.evaluate import predictions
 
 CLASSES = ("n_hole", "edge/left", "never")
 
@@ -98,6 +100,20 @@ def test_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
         ):
             np.testing.assert_array_equal(one, other)
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.npz"]
+
+
+def test_a_part_of_a_split_keeps_the_names_of_its_images() -> None:
+    """As with trainer.limit_eval_batches, which tests only some of the images."""
+    none = np.zeros((0, 4), np.float32)
+    images = [
+        ImageRecord(Path(name), name, 40, 60, none, np.zeros(0, np.int64), group)
+        for name, group in (("a", ""), ("b", "part 1"), ("c", ""))
+    ]
+    index = DataIndex(CLASSES, {"test": tuple(images)})
+    evaluated = Evaluated(np.array([1, 2]), np.ones((2, 2)), *SPLITS["test"].evaluated[2:])
+    kept = predictions(index, "test", evaluated)
+    assert (kept.classes, kept.names, kept.groups) == (CLASSES, ("b", "c"), ("part 1", "c"))
+    assert kept.sizes.tolist() == [[40, 60], [40, 60]]
 
 
 def test_a_detection_takes_at_most_30_bytes(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ class FormTurn:
         setting = subject.setting
         subject.detector.to(setting.device)  # decoding reads constants of its head
         images = _noise(setting) if subject.images is None else subject.images
-        self.single = images.to(setting.device).split(1)
+        self.single = [image[None] for image in images.to(setting.device)]
         # as often as needed, because a small set may have fewer images than a batch
         repeats = -(-setting.batch // len(images))
         self.batch = images.repeat(repeats, 1, 1, 1)[: setting.batch].to(setting.device)

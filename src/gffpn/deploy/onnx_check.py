@@ -67,7 +67,8 @@ def latencies(deployed: Deployed, session: Any, images: Tensor) -> dict[str, Any
 
     Each round takes the next of the images (N, 3, H, W). Returns the median and the 95th percentile in ms.
     """
-    tensors, arrays = cycle(images.split(1)), cycle(image.numpy() for image in images.split(1))
+    tensors = cycle(image[None] for image in images)
+    arrays = cycle(image[None].numpy() for image in images)
     ours, theirs = side_by_side(
         lambda: deployed.detect(next(tensors)),
         lambda: session.run(None, {"images": next(arrays)}),

@@ -5,7 +5,7 @@ The results go to predictions.npz and metrics.json.
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ from gffpn.machine.processes import is_lead
 from gffpn.metrics.evaluated import MAX_DETECTIONS
 from gffpn.metrics.matching import SIZE_EDGES
 from gffpn.runs.folder import RunFolder
-from gffpn.runs.predictions import write_predictions
+from gffpn.runs.predictions import Predictions, write_predictions
 from gffpn.runs.provenance import Provenance
 from gffpn.runs.reading import curves, still_improving
 from gffpn.runs.record import Choice, DataFacts, Record, Settings, Training
@@ -77,23 +77,19 @@ def fit_and_test(
         if not is_lead():
             return None
         write_predictions(folder.predictions, splits)
-        figures, point = results(splits)
+        training = Training(
+            processes=trainer.world_size,
+            minutes=trained_minutes(trainer),
+            chosen_epoch=task.chosen_epoch,
+            still_improving=still_improving([value for _, value in curves(folder.path)["val/mAP50"]]),
+        )
         record = Record(
             **asked(config),
+            **computed(splits),
+            **measure(config, task, data, trainer.strategy.root_device),
             data=data_facts(index, tiny),
             provenance=origin,
-            training=Training(
-                processes=trainer.world_size,
-                minutes=trained_minutes(trainer),
-                chosen_epoch=task.chosen_epoch,
-                still_improving=still_improving([value for _, value in curves(folder.path)["val/mAP50"]]),
-            ),
-            size_edges=SIZE_EDGES,
-            max_detections=MAX_DETECTIONS,
-            test=figures["test"],
-            val=figures["val"],
-            operating_point=point,
-            **measure(config, task, data, trainer.strategy.root_device),
+            training=training,
         )
         log_results(loggers, record)
     finally:
@@ -117,6 +113,18 @@ def asked(config: DictConfig) -> dict[str, Any]:
             lr=float(optim["lr"]),
             precision=str(trainer["precision"]),
         ),
+    }
+
+
+def computed(splits: Mapping[str, Predictions]) -> dict[str, Any]:
+    """Return the record's fields that follow from the predictions."""
+    figures, point = results(splits)
+    return {
+        "size_edges": SIZE_EDGES,
+        "max_detections": MAX_DETECTIONS,
+        "test": figures["test"],
+        "val": figures["val"],
+        "operating_point": point,
     }
 
 
