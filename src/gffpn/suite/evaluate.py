@@ -1,7 +1,6 @@
 """The final evaluation of a run: val and test with the weights of the best epoch, in fp32."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from lightning.pytorch.loggers import Logger
@@ -26,14 +25,11 @@ def evaluate(
     because val would look like another epoch.
     """
     task.float()
-    best: dict[str, Any] = {
-        "ckpt_path": folder.checkpoints / "best.ckpt",
-        "weights_only": True,
-        "verbose": False,
-    }
+    best = folder.checkpoints / "best.ckpt"
     with without_tf32():
-        build_tester(config, None, []).validate(task, data, **best)
-        build_tester(config, folder, loggers).test(task, data, **best)
+        validator, tester = build_tester(config, None, []), build_tester(config, folder, loggers)
+        validator.validate(task, data, ckpt_path=best, weights_only=True, verbose=False)
+        tester.test(task, data, verbose=False)  # with the same weights
     return {split: predictions(data.index, split, task.evaluated[split]) for split in SPLITS}
 
 
