@@ -52,7 +52,7 @@ def random_set(images: int, detections: int, classes: int, *, seed: int = 0) -> 
             scores=scores.clip(0.001, 1.0).astype(np.float32),
         ),
         [
-            {**own, "image_index": number, "scale": 1.0}
+            {**own, "image_index": number, "scale": (1.0, 1.0)}
             for number, own in enumerate(
                 _by_image(image, images, boxes=boxes.astype(np.float32), labels=label)
             )

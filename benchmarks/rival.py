@@ -44,8 +44,8 @@ def write_yolo_set(index: DataIndex, folder: Path) -> Path:
         for number, record in enumerate(records):
             link = images / f"{number}{record.path.suffix}"
             link.symlink_to(record.path.resolve())
-            lines = []
-            for (x1, y1, x2, y2), label in zip(record.boxes.tolist(), record.labels.tolist(), strict=True):
+            lines, objects = [], record.objects
+            for (x1, y1, x2, y2), label in zip(objects.boxes.tolist(), objects.labels.tolist(), strict=True):
                 sides = (record.width, record.height) * 2
                 box = ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
                 shares = " ".join(f"{value / side:.6f}" for value, side in zip(box, sides, strict=True))

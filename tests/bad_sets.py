@@ -224,6 +224,14 @@ CASES = [
         "each named once",
         skippable=False,
     ),
+    Case(
+        "masks exported as crowd",
+        "coco",
+        coco_change(lambda c: [a.update(iscrowd=1) for a in c["annotations"] if a["category_id"] == 1]),
+        "many crowd annotations",
+        "dark: all 5 annotations have iscrowd = 1",
+        skippable=False,
+    ),
     # one image
     Case("not an image", "yolo", write(PNG, "text"), "unreadable image", "b.png: .*no known image format"),
     Case("empty image file", "yolo", write(PNG, ""), "unreadable image", "b.png"),

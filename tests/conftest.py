@@ -19,6 +19,8 @@ from commands import SIDE, Train, own_logging, tiny_overrides
 def pytest_configure() -> None:
     """Import the test files with the garbage collector off; importing creates no garbage."""
     gc.disable()
+    for name in ("WANDB_PROJECT", "WANDB_ENTITY", "WANDB_RUN_ID", "WANDB_SWEEP_ID"):
+        os.environ.pop(name, None)
 
 
 def pytest_collection_finish() -> None:

@@ -137,15 +137,15 @@ MOMENTS = (
 
 def train_and_die(moment: str) -> None:
     """Run train.py in this process, which dies at the given moment of its second run."""
-    from gffpn.suite import run
+    from gffpn.suite import execution
 
-    whole, begun = run.fit_and_test, []
+    whole, begun = execution.fit_and_test, []
 
     def counted(*values: Any, **named: Any) -> dict[str, Any]:
         begun.append(1)
         return whole(*values, **named)
 
-    run.fit_and_test = counted
+    execution.fit_and_test = counted
     arrange = {function.__name__: function for function in MOMENTS}[moment]
     arrange(lambda: len(begun) == 2)
     sys.argv[0] = str(ROOT / "train.py")

@@ -1,6 +1,7 @@
 """Are images inspected only once, duplicates found, and the card's counts correct?"""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,11 @@ def texture(seed: int, side: int = 64) -> Image.Image:
     return Image.fromarray(cells.repeat(4, 0).repeat(4, 1))
 
 
+def inspected(result: inspection.Seen | DataError) -> Look:
+    assert isinstance(result, inspection.Seen)
+    return result.look
+
+
 def test_an_intact_file_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texture(0).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_text("none")
@@ -48,16 +54,32 @@ def test_an_intact_file_is_decoded_once(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(inspection, "look", counting)
     first = inspection.inspect(paths, cache)
-    assert first[paths[0]] == Look(64, 64, ())
+    assert inspected(first[paths[0]]) == Look(64, 64, ())
     assert isinstance(first[paths[1]], DataError)
     inspection.inspect(paths, cache)
     assert sorted(decoded) == ["a.png", "b.png", "b.png"]  # b.png may have been repaired
     texture(1, side=32).save(paths[0])
-    assert inspection.inspect(paths, cache)[paths[0]] == Look(32, 32, ())
+    assert inspected(inspection.inspect(paths, cache)[paths[0]]) == Look(32, 32, ())
     for spoilt in ("no json", "[]", '{"rules": 0, "files": {}}'):
         (cache / inspection.MEMO).write_text(spoilt)
-        assert inspection.inspect(paths[:1], cache)[paths[0]] == Look(32, 32, ())
+        assert inspected(inspection.inspect(paths[:1], cache)[paths[0]]) == Look(32, 32, ())
     assert decoded.count("a.png") == 5
+
+
+def test_a_file_with_other_pixels_is_inspected_again_whatever_its_name_size_and_time(tmp_path: Path) -> None:
+    path, copy = tmp_path / "a.bmp", tmp_path / "b.bmp"
+    texture(0).save(path)
+    shutil.copy(path, copy)
+    before = path.stat()
+    first = inspection.inspect([path, copy], tmp_path / "cache")
+    assert first[path] == first[copy]
+    texture(1).save(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    again = inspection.inspect([path, copy], tmp_path / "cache")
+    assert inspected(again[path]) == inspected(first[path])
+    assert again[path] != first[path]
+    assert again[copy] == first[copy]
 
 
 def test_a_memo_keeps_unusual_properties_and_other_data_sets(tmp_path: Path) -> None:
@@ -65,8 +87,10 @@ def test_a_memo_keeps_unusual_properties_and_other_data_sets(tmp_path: Path) -> 
     texture(0).save(tmp_path / "a.png")
     palette, plain = tmp_path / "p.png", tmp_path / "a.png"
     for _ in range(2):
-        assert inspection.inspect([palette], tmp_path)[palette] == Look(4, 8, (("palette image", "mode P"),))
-        assert inspection.inspect([plain], tmp_path)[plain] == Look(64, 64, ())
+        assert inspected(inspection.inspect([palette], tmp_path)[palette]) == Look(
+            4, 8, (("palette image", "mode P"),)
+        )
+        assert inspected(inspection.inspect([plain], tmp_path)[plain]) == Look(64, 64, ())
     assert len(json.loads((tmp_path / inspection.MEMO).read_text())["files"]) == 2
 
 

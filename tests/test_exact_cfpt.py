@@ -429,6 +429,13 @@ def test_other_sizes_are_refused(size: tuple[int, int]) -> None:
         CFPT(LEVELS, out_channels=16)(features)
 
 
+def test_the_width_of_the_mlp_is_rounded_down() -> None:
+    """1.1 x 16 = 17.6: the reference truncates."""
+    neck = CFPT(LEVELS, out_channels=16, mlp_ratio=1.1)
+    widths = {part.mlp[1].out_features for part in neck.modules() if isinstance(part, AfterAttention)}
+    assert widths == {17}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

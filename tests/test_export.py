@@ -2,17 +2,23 @@
 
 import json
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from gffpn.__main__ import main as verbs
 from gffpn.config.compose import compose_config
+from gffpn.data.letterbox import letterboxed
 from gffpn.deploy.compare import Agreement
 from gffpn.deploy.finished import finished_run
+from gffpn.deploy.onnx_check import sample
 from gffpn.deploy.onnx_file import session
 from gffpn.deploy.page import markdown
 from gffpn.suite.run import run
@@ -57,19 +63,47 @@ def test_export_of_a_run(tiny: list[str], tmp_path: Path, capsys: pytest.Capture
     assert json.loads(kept["image_size"]) == [64, 64]
     assert json.loads(kept["iou_threshold"]) == 0.6
     assert kept["data_fingerprint"] == finished_run(folder).record.data.fingerprint
-    documented(out, next(Path(config.data.root).glob("images/test*.png")), capsys)
+    printed = documented(out, next(Path(config.data.root).glob("images/test*.png")), capsys)
+    assert printed[0].split()[0] in ("dark", "bright")
     refusals(folder, tmp_path, capsys)
 
 
-def documented(detector: Path, image: Path, capsys: pytest.CaptureFixture) -> None:
-    """Run the example of docs/inference.md."""
+def documented(detector: Path, image: Path, capsys: pytest.CaptureFixture) -> list[str]:
+    """Run the example of docs/inference.md and return the lines that it prints."""
     (example,) = re.findall(r"```python\n(.*?)```", DOC.read_text(), re.DOTALL)
     names = {'"detector.onnx"': repr(str(detector)), '"part.png"': repr(str(image)), "0.25": "0.0"}
     for name, own in names.items():
         assert name in example
         example = example.replace(name, own)
     exec(compile(example, "inference.md", "exec"), {})
-    assert capsys.readouterr().out.splitlines()[0].split()[0] in ("dark", "bright")
+    return str(capsys.readouterr().out).splitlines()
+
+
+def test_the_example_fits_a_photo_as_training_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """61 x 47 pixels would become 64 x 49.31, and become 64 x 49."""
+    photo = np.random.default_rng(0).integers(0, 256, (47, 61, 3), dtype=np.uint8)
+    Image.fromarray(photo).save(tmp_path / "part.png")
+    about = {"image_size": "[96, 64]", "classes": '["dark", "bright"]'}
+
+    class Session:
+        def __init__(self, path: str, providers: list[str]) -> None:
+            pass
+
+        def get_modelmeta(self) -> SimpleNamespace:
+            return SimpleNamespace(custom_metadata_map=about)
+
+        def run(self, outputs: None, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+            np.testing.assert_array_equal(feed["images"][0], letterboxed(photo, (96, 64)))
+            boxes = np.array([[0, 0, 64, 49], [32, 24.5, 48, 36.75]], np.float32)
+            return [boxes[None], np.array([[0.75, 0.5]]), np.array([[1, 0]]), np.array([2])]
+
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(InferenceSession=Session))
+    assert documented(Path("x.onnx"), tmp_path / "part.png", capsys) == [
+        "bright 0.75 [0.0, 0.0, 61.0, 47.0]",
+        "dark 0.5 [30.5, 23.5, 45.8, 35.2]",
+    ]
 
 
 def sharpen(checkpoint: Path) -> None:
@@ -118,6 +152,15 @@ def found(*rows: tuple[list[float], float, int]) -> dict[str, Tensor]:
         "scores": torch.tensor(scores, dtype=torch.float32),
         "labels": torch.tensor(labels, dtype=torch.int64),
     }
+
+
+def test_the_images_to_check_on_are_drawn_from_the_whole_split() -> None:
+    drawn = sample(180, 12)  # NEU-DET's test split: 30 images per class, sorted by class
+    assert drawn == sorted(set(drawn)) == sample(180, 12)
+    assert len(drawn) == 12
+    assert len({position // 30 for position in drawn}) >= 4
+    assert set(drawn) <= set(sample(180, 40))
+    assert sample(5, None) == sample(5, 9) == [0, 1, 2, 3, 4]
 
 
 def test_agreement_by_hand() -> None:

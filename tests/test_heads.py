@@ -1,6 +1,7 @@
 """Do heads predict, compute losses and decode as documented, for any batch?"""
 
 import copy
+import inspect
 import logging
 import math
 import re
@@ -14,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.ops import box_iou
 
 from gffpn.detector import Detector
-from gffpn.heads.anchors import COCO_ANCHORS, fitness
+from gffpn.heads.anchors import COCO_ANCHORS, AnchorRule, best_possible_recall, fitness
 from gffpn.heads.tal import OverlapMeasure, TALDecode, TALHead, TALLoss
 from gffpn.heads.yolov5 import YOLOv5Decode, YOLOv5Head, YOLOv5Loss
 from gffpn.layers.conv import ConvBNAct
@@ -246,6 +247,7 @@ def choices(literal: object) -> str:
         (lambda: TALHead(TINY, 3, reg_max=1), "reg_max: got 1"),
         (lambda: TALHead(TINY, 3, start_distance=-1), "start_distance: got -1"),
         (lambda: YOLOv5Loss(YOLOv5Head(TINY, 3), objectness_balance={8: 1.0}), r"\[16, 32\]"),
+        (lambda: YOLOv5Head(TINY, 3, anchors="none"), f"anchors: got 'none', {choices(AnchorRule)}"),
         (lambda: TALDecode(TALHead(TINY, 3), iou_threshold=1.5), "iou_threshold: got 1.5"),
         (lambda: TALDecode(TALHead(TINY, 3), max_detections=0), "max_detections: got 0"),
     ],
@@ -376,23 +378,53 @@ def test_default_anchors_follow_the_stride() -> None:
     torch.testing.assert_close(anchors[0], anchors[1] / 2)
 
 
+def boxes_with_tiny_ones(count: int) -> Tensor:
+    """Return 100 boxes, of which `count` are too small for COCO's anchors."""
+    return torch.tensor([[20.0, 20.0]] * (100 - count) + [[2.0, 2.0]] * count)
+
+
+@pytest.mark.parametrize(
+    ("rule", "tiny", "fitted"),
+    [
+        ("auto", 2, False),
+        ("auto", 3, True),
+        ("fit", 0, True),
+        ("keep", 100, False),
+    ],
+)
+def test_anchors_are_fitted_by_rule(rule: AnchorRule, tiny: int, fitted: bool) -> None:
+    """YOLOv5's rule, the default: if COCO's anchors can match less than 98 % of the boxes."""
+    head = YOLOv5Head(TINY, 3, anchors=rule)
+    head.fit_to(boxes_with_tiny_ones(tiny))
+    assert (not torch.equal(head.anchors, torch.tensor(COCO_ANCHORS, dtype=torch.float32))) is fitted
+    assert inspect.signature(YOLOv5Head).parameters["anchors"].default == "auto"
+
+
+def test_recall_by_hand() -> None:
+    anchors = torch.tensor([[10.0, 13], [16, 30]])
+    # a quarter of the first anchor is a factor of 4, which is too much; boxes without extent do not count
+    boxes = torch.tensor([[2.5, 3.25], [2.6, 3.3], [63.9, 119.9], [64, 119.9], [0, 5]])
+    assert best_possible_recall(anchors, boxes) == 0.5
+    assert best_possible_recall(anchors, boxes[-1:]) == 0
+
+
 def test_anchors_fit_the_boxes_that_they_are_fitted_to() -> None:
     generator = torch.Generator().manual_seed(0)
     boxes = 6 * torch.exp(0.6 * torch.randn(400, 2, generator=generator))
-    head = YOLOv5Head(TINY, 3)
+    head = YOLOv5Head(TINY, 3, anchors="fit")
     before = fitness(head.anchors.view(-1, 2), boxes)
     head.fit_to(boxes)
     fitted = head.anchors.view(-1, 2)
     assert fitness(fitted, boxes) > before + 0.2
     assert (fitted.prod(1).diff() >= 0).all()
-    twin = YOLOv5Head(TINY, 3)
+    twin = YOLOv5Head(TINY, 3, anchors="fit")
     twin.fit_to(boxes)
     assert torch.equal(twin.anchors, head.anchors)
 
 
 @pytest.mark.parametrize("sizes", [[[20.0, 10.0]], [[20.0, 10.0], [4.0, 4.0]]])
 def test_anchors_fit_boxes_of_few_sizes(sizes: list[list[float]]) -> None:
-    head = YOLOv5Head(TINY, 3)
+    head = YOLOv5Head(TINY, 3, anchors="fit")
     head.fit_to(torch.tensor(sizes * 12))
     anchors = head.anchors.view(-1, 2)
     assert len(anchors.unique(dim=0)) == 9
@@ -401,7 +433,7 @@ def test_anchors_fit_boxes_of_few_sizes(sizes: list[list[float]]) -> None:
 
 @pytest.mark.parametrize("boxes", [torch.zeros(0, 2), torch.full((8, 2), 20.0), torch.zeros(30, 2)])
 def test_too_few_boxes_leave_the_anchors_unchanged(boxes: Tensor, caplog: pytest.LogCaptureFixture) -> None:
-    head = YOLOv5Head(TINY, 3)
+    head = YOLOv5Head(TINY, 3, anchors="fit")
     with caplog.at_level(logging.WARNING):
         head.fit_to(boxes)
     assert "anchors left unchanged" in caplog.text
@@ -409,7 +441,7 @@ def test_too_few_boxes_leave_the_anchors_unchanged(boxes: Tensor, caplog: pytest
 
 
 def test_the_loss_uses_fitted_anchors() -> None:
-    head = YOLOv5Head(TINY, 3)
+    head = YOLOv5Head(TINY, 3, anchors="fit")
     loss = YOLOv5Loss(head)
     raw = [torch.zeros(4, 24, 64 // s, 64 // s) for s in (8, 16, 32)]
     before = loss(raw, TARGETS, (64, 64))["box"]

@@ -24,6 +24,7 @@ from gffpn.callbacks.finite import FiniteLoss, LossNotFiniteError
 from gffpn.files.writing import alone, whole_file
 from gffpn.runs.folder import RunFolder
 from gffpn.suite import tracking
+from gffpn.suite.tracker import RowCount, Tracker
 from kill_and_resume import figures, sweep, try_moment
 
 FPN = ["neck=fpn", "logger.wandb=off"]
@@ -273,7 +274,7 @@ def test_wandb_is_no_longer_used_after_it_fails(
 
     monkeypatch.setattr(WandbLogger, "log_metrics", broken)
     monkeypatch.setattr(WandbLogger, "__init__", lambda self, experiment: None)
-    tracker = tracking.Tracker(None)
+    tracker = Tracker(None, RowCount(Path("none")))
     tracker.log_metrics({"a": 1.0})
     tracker.log_metrics({"a": 2.0})
     assert len(calls) == 1
@@ -293,10 +294,10 @@ def test_wandb_that_cannot_start_is_used_offline_or_not_at_all(
     monkeypatch.delenv("WANDB_MODE")
     monkeypatch.setattr(tracking.wandb, "init", start)
     monkeypatch.setattr(tracking.wandb, "teardown", lambda: None)
-    settings = OmegaConf.create({"wandb": "online", "project": "p", "entity": None, "tags": []})
+    settings = {"wandb": "online", "project": "p", "entity": None, "run_id": "token", "tags": []}
     config = {"choice": {"neck": "fpn", "data": "voc"}}
     folder = RunFolder(tmp_path / "fpn_0123456789")
-    assert tracking.wandb_logger(settings, folder, config=config, group="g") is None
+    assert tracking.wandb_logger(OmegaConf.create(settings), folder, config=config, group="g") is None
     assert tried == ["online", "offline"]
     assert "continues without W&B" in capsys.readouterr().err
 

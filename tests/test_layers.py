@@ -14,6 +14,7 @@ from gffpn.necks.fpn import TopDown
 from gffpn.necks.gffpn import fccfm, guided, lpam, lsam
 from gffpn.necks.gffpn.fccfm import ChannelCorrelation, mix_channels
 from gffpn.necks.gffpn.lsam import split_in_three
+from gffpn.pyramid import Level
 from golden import load
 
 PARTS = load("neck", "gffpn", size="n")
@@ -150,7 +151,7 @@ def test_upsampling_returns_the_size_of_the_lateral() -> None:
 
 
 def test_top_down_concatenates_the_upsampled_map_first() -> None:
-    top_down = TopDown([2, 4], [2, 4], [1, 1])
+    top_down = TopDown((Level(2, 8), Level(4, 16)), [2, 4], [1, 1])
     for blocks in (top_down.reduce, top_down.fuse):
         for i in range(len(blocks)):
             blocks[i] = nn.Identity()
@@ -425,7 +426,7 @@ class TestCatChannels:
 @pytest.mark.parametrize("side", [8, 7])
 def test_top_down_pass_is_the_same_with_and_without_gradients(side: int) -> None:
     torch.manual_seed(0)
-    neck = TopDown([3, 4], [2, 6], [1, 1]).double()
+    neck = TopDown((Level(3, 8), Level(4, 16)), [2, 6], [1, 1]).double()
     maps = [torch.randn(2, 3, side, side).double(), torch.randn(2, 4, 4, 4).double()]
     learning = neck(maps)
     with torch.no_grad():

@@ -23,7 +23,10 @@ EDGES = (0, 8, 16, 32, 96, 1e5)
 
 
 def image(
-    index: int, objects: list[list[float]], detections: list[list[float]], scale: float = 1.0
+    index: int,
+    objects: list[list[float]],
+    detections: list[list[float]],
+    scale: tuple[float, float] = (1.0, 1.0),
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return one image's detections and target.
 
@@ -55,13 +58,16 @@ def by_hand() -> Batch:
             [[0, 0, 10, 10, 0], [20, 20, 30, 30, 0]],
             [[0, 0, 10, 10, 0, 0.9], [50, 50, 62, 62, 0, 0.8]],
         ),
-        image(2, [[0, 0, 20, 20, 0]], [[0, 0, 20, 12.5, 0, 0.7]], scale=2.0),
+        image(2, [[0, 0, 20, 20, 0]], [[0, 0, 20, 12.5, 0, 0.7]], scale=(2.5, 1.6)),
     )
 
 
-def random_scene(seed: int, *, images: int = 12, size: int = 120) -> Batch:
-    """Return integer boxes and scores in tenths: many scores and IoUs are equal, many sides a bin edge."""
-    rng = np.random.default_rng(seed)
+def random_scene(seed: int, *, images: int = 12, size: int = 120, crowd: float = 0.0) -> Batch:
+    """Return integer boxes and scores in tenths: many scores and IoUs are equal, many sides a bin edge.
+
+    `crowd` is the share of crowd regions among the objects.
+    """
+    rng, crowds = np.random.default_rng(seed), np.random.default_rng([seed, 1])
 
     def boxes(count: int) -> Tensor:
         corner = rng.integers(0, size // 2, (count, 2))
@@ -84,8 +90,9 @@ def random_scene(seed: int, *, images: int = 12, size: int = 120) -> Batch:
                 {
                     "boxes": true,
                     "labels": torch.from_numpy(rng.integers(0, 2, len(true))),
+                    "crowd": torch.from_numpy(crowds.random(len(true)) < crowd),
                     "image_index": int(index),
-                    "scale": float(rng.choice([0.5, 1.0, 2.0])),
+                    "scale": tuple(rng.choice([0.5, 1.0, 2.0], 2).tolist()),
                 },
             )
         )
@@ -100,14 +107,16 @@ def coco_precision(scene: Batch, *, max_detections: int = 100, native: bool = Fa
     annotations: list[dict[str, Any]] = []
     found: list[dict[str, Any]] = []
     for detection, target in zip(*scene, strict=True):
-        shrink = target["scale"] if native else 1.0
+        shrink = torch.tensor(target["scale"] * 2 if native else [1.0])
         for table, boxes in ((annotations, target), (found, detection)):
             for position, (x1, y1, x2, y2) in enumerate((boxes["boxes"] / shrink).tolist()):
                 row = {"image_id": target["image_index"], "category_id": int(boxes["labels"][position])}
                 row |= {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1)}
                 if table is found:
                     row["score"] = float(boxes["scores"][position])
-                table.append(row | {"id": len(table) + 1, "iscrowd": 0})
+                else:
+                    row["iscrowd"] = int(target["crowd"][position])
+                table.append(row | {"id": len(table) + 1})
     truth = COCO()
     truth.dataset = {
         "images": [{"id": target["image_index"]} for target in scene[1]],
@@ -148,7 +157,7 @@ def test_sizes_by_hand() -> None:
     # found at 3 of 10 thresholds; the small detections are ignored
     assert figures["AP_16_32"] == pytest.approx(0.3)
     assert [figures[f"n_{size}"] for size in BINS] == [0, 2, 1, 0, 0]
-    # the second image is enlarged to twice its native size; its object has sides of 10 native px
+    # the second image is enlarged 2.5 times in x and 1.6 in y; its object has 8 x 12.5 native px
     assert [figures[f"n_native_{size}"] for size in BINS] == [0, 3, 0, 0, 0]
     assert figures["AP_native_8_16"] == figures["mAP50_95"]
     assert math.isnan(figures["AP_native_16_32"])
@@ -182,6 +191,69 @@ def test_native_sizes_equal_pycocotools_on_native_boxes() -> None:
         assert figures[f"AP_native_{size}"] == pytest.approx(wanted, abs=1e-9, nan_ok=True)
 
 
+def with_crowd(scene: tuple[dict[str, Tensor], dict[str, Any]], *crowd: bool) -> Batch:
+    """Return a batch of one image, some of whose objects are crowd regions."""
+    detection, target = scene
+    return batch((detection, {**target, "crowd": torch.tensor(crowd)}))
+
+
+def test_crowd_by_hand() -> None:
+    # an object of 10 x 10 and a crowd region of 40 x 40; three small detections lie in the region, half of
+    # the fourth does; the fifth hits the object. Without the region: four false alarms, then a hit
+    objects: list[list[float]] = [[0, 0, 10, 10, 0], [50, 50, 90, 90, 0]]
+    inside = [[50, 50, 60, 60, 0, 0.9], [60, 60, 70, 70, 0, 0.8], [80, 80, 90, 90, 0, 0.7]]
+    found = [*inside, [85, 50, 95, 60, 0, 0.6], [0, 0, 10, 10, 0, 0.5]]
+    metric = metric_of(with_crowd(image(0, objects, found), False, True))
+    matches, figures = metric.matches(), metric.compute()
+    assert matches.outcome[0, 0].tolist() == [-1, -1, -1, -1, 1]
+    assert matches.outcome[0, 1].tolist() == [-1, -1, -1, 0, 1]
+    # at IoU 0.5 all false alarms are ignored; above it, the fourth is one before the only hit
+    assert figures["mAP50"] == figures["AP50/pit"] == pytest.approx(1.0)
+    assert figures["mAP50_95"] == pytest.approx((1 + 9 / 2) / 10)
+    assert figures["AP50_paper"] == pytest.approx(0.995)
+    assert (figures["n_8_16"], figures["n_32_96"]) == (1, 0)
+    assert object_counts(matches).tolist() == [1, 0, 0]
+
+
+def test_a_detection_prefers_an_object_to_the_crowd_around_it() -> None:
+    objects: list[list[float]] = [[0, 0, 100, 100, 0], [0, 0, 10, 10, 0]]
+    twice = [[0, 0, 10, 8, 0, 0.9], [0, 0, 10, 10, 0, 0.8]]
+    matches = metric_of(with_crowd(image(0, objects, twice), True, False)).matches()
+    # IoU 0.8 with the object: a hit up to that threshold, above it part of the crowd; the second of two hits
+    # on one object is part of the crowd, too
+    assert matches.outcome[0].tolist() == [[1, -1]] * 7 + [[-1, 1]] * 3
+
+
+def test_a_class_of_crowd_alone_has_no_average_precision() -> None:
+    scene = with_crowd(image(0, [[0, 0, 40, 40, 0]], [[0, 0, 9, 9, 0, 0.9]]), True)
+    assert all(math.isnan(v) for name, v in metric_of(scene).compute().items() if not name.startswith("n_"))
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("seed", range(6))
+def test_crowds_equal_pycocotools_in_every_class_size_and_threshold(seed: int, native: bool) -> None:
+    scene = random_scene(seed, crowd=0.3)
+    matches, expected = metric_of(scene).matches(), coco_precision(scene, native=native)
+    expected = np.where(expected < 0, np.nan, expected)
+    sizes = ["all", *(f"native_{size}" if native else size for size in BINS)]
+    ones = np.ones(len(matches.image_index))
+    for position, size in enumerate(sizes):
+        wanted = expected[..., position].mean(axis=1).T
+        np.testing.assert_allclose(average_precision(matches, ones, size=size), wanted, rtol=0, atol=1e-12)
+    # the regions matter: neither objects nor dropped
+    for other in (random_scene(seed), without_crowd(scene)):
+        assert abs(metric_of(other).compute()["mAP50"] - np.nanmean(expected[0, ..., 0])) > 0.001
+
+
+def without_crowd(scene: Batch) -> Batch:
+    """Return the scene with its crowd regions dropped."""
+    dropped = [
+        {**target, **{key: target[key][~target["crowd"]] for key in ("boxes", "labels", "crowd")}}
+        for target in scene[1]
+    ]
+    return scene[0], dropped
+
+
 def test_a_box_of_32_by_32_is_counted_once() -> None:
     figures = metric_of(batch(image(0, [[0, 0, 32, 32, 0]], [[0, 0, 32, 32, 0, 0.5]]))).compute()
     assert (figures["n_16_32"], figures["n_32_96"]) == (0, 1)
@@ -195,7 +267,7 @@ def test_rounding_errors_do_not_change_the_bin() -> None:
     for side, size in ((10.0, "32_96"), (8.0, "native_8_16")):
         objects = torch.cat([corners, corners + side], dim=1) * 3.2
         detection, target = image(0, [], [])
-        target |= {"boxes": objects, "labels": torch.zeros(200, dtype=torch.int64), "scale": 3.2}
+        target |= {"boxes": objects, "labels": torch.zeros(200, dtype=torch.int64), "scale": (3.2, 3.2)}
         assert metric_of(batch((detection, target))).compute()[f"n_{size}"] == 200
 
 

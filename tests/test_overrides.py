@@ -82,6 +82,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_
         ("seed=${foo}", "Interpolation key 'foo' not found"),
         ("loader.cache=tape", "loader.cache: got 'tape', expected one of ['disk', 'ram', 'none']"),
         ("logger.wandb=maybe", "logger.wandb: got 'maybe', expected one of ['auto',"),
+        ("logger.run_id=abc", "logger.run_id: got 'abc', expected one of ['token', 'hash']"),
         ("data=voc data.on_error=ignore", "on_error: got 'ignore', expected one of ['raise', 'skip']"),
         ("data=yolo data.unusual_images=keep", "unusual_images: got 'keep', expected one of"),
         ("data.contrast=high", "data.contrast: got 'high', expected a number or null"),
@@ -152,7 +153,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     def broken(*_: object) -> None:
         raise ConfigAttributeError("a bug")  # composing raises this error, too
 
-    monkeypatch.setattr("gffpn.suite.run.build_index", broken)
+    monkeypatch.setattr("gffpn.suite.execution.build_index", broken)
     monkeypatch.setattr(sys, "argv", ["train.py", f"paths.runs={tmp_path}"])
     with pytest.raises(ConfigAttributeError, match="a bug"):
         start(train.main)
@@ -175,7 +176,7 @@ class Windows(nn.Module):
 def test_an_image_size_that_a_neck_cannot_take_is_refused_before_data_is_read(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr("gffpn.suite.run.build_index", lambda _: pytest.fail("data was read"))
+    monkeypatch.setattr("gffpn.suite.execution.build_index", lambda _: pytest.fail("data was read"))
     overrides = ["neck=none", f"neck._target_={__name__}.Windows"]
     with pytest.raises(SystemExit) as leaving:
         run(compose_config([*overrides, "image_size=[320, 96]"]))

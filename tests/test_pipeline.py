@@ -4,6 +4,7 @@ import logging
 import pickle
 import shutil
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
@@ -22,6 +23,7 @@ from gffpn.data.mosaic import BoxRule, Sample, Source, Span, blank, paste, span
 from gffpn.data.readers.images import read_image
 from gffpn.data.sampler import EpochSampler
 from gffpn.data.transforms import Augment, flipped, recoloured
+from gffpn.files.content import content_digest
 from gffpn.streams import derive_seed, numpy_stream, torch_stream
 
 SIZE = (64, 64)
@@ -115,10 +117,20 @@ class TestStreams:
 class TestGeometry:
     def test_letterbox_by_hand(self) -> None:
         fit = Letterbox.fit((50, 100), (64, 64))
-        assert fit == (0.64, 32, 64)
+        assert fit == ((0.64, 0.64), 32, 64)
         boxes = f32((10, 20, 50, 40))
         np.testing.assert_allclose(fit.to_network(boxes), f32((6.4, 12.8, 32, 25.6)), rtol=1e-6)
-        assert Letterbox.fit((20, 10), (64, 32)) == (3.2, 64, 32)  # smaller images are enlarged
+        assert Letterbox.fit((20, 10), (64, 32)) == ((3.2, 3.2), 64, 32)  # smaller images are enlarged
+
+    def test_letterbox_keeps_the_aspect_ratio_to_whole_pixels(self) -> None:
+        # 2048 rows would become 535.42, so a row becomes 535 / 2048 and a column 640 / 2448 pixels
+        fit = Letterbox.fit((2048, 2448), (640, 640))
+        assert fit == ((640 / 2448, 535 / 2048), 535, 640)
+        boxes = f32((0, 0, 2448, 2048), (1224, 1024, 1836, 1536))
+        expected = f32((0, 0, 640, 535), (320, 267.5, 480, 401.25))
+        np.testing.assert_array_equal(fit.to_network(boxes), expected)
+        # a strip of 1000 x 1 would be 0.064 pixels high, and has one row
+        assert Letterbox.fit((1, 1000), (64, 64)) == ((0.064, 1.0), 1, 64)
 
     def test_span_by_hand(self) -> None:
         assert span(100, 0.5, 10, (0, 64)) == Span(0, 100, 10, 60)
@@ -126,6 +138,15 @@ class TestGeometry:
         assert span(100, 2.0, -50, (0, 64)) == Span(25, 57, 0, 64)
         assert span(100, 0.5, 10, (60, 64)) is None
         assert Span(25, 57, 0, 64).ratio == 2.0
+        # the 100 columns would cover 10.4 to 80.4; rounded, they cover 10 to 80, all of them
+        assert span(100, 0.7, 10.4, (0, 90)) == Span(0, 100, 10, 80)
+
+    def test_an_image_wholly_in_view_is_not_cut(self) -> None:
+        rng = np.random.default_rng(0)
+        for _ in range(500):
+            length, scale, offset = int(rng.integers(8, 200)), rng.uniform(0.3, 1.6), rng.uniform(0, 30)
+            found = span(length, scale, offset, (0, 400))
+            assert found == (0, length, round(offset), round(offset + length * scale))
 
     def test_paste_by_hand(self) -> None:
         pixels = np.zeros((3, 20, 20), np.uint8)
@@ -143,12 +164,20 @@ class TestGeometry:
         assert canvas[0, :, 20:].eq(114).all()
 
     def test_box_rule_by_hand(self) -> None:
-        before = f32((0, 0, 10, 10), (0, 0, 10, 10), (0, 0, 10, 1), (0, 0, 10, 1), (0, 0, 3, 3))
-        moved = f32((-9.5, 0, 0.5, 10), (-8, 0, 2, 10), (0, 0, 10, 1), (0, 0, 5, 0.5), (0, 0, 1.5, 1.5))
+        moved = f32(
+            (-9.5, 0, 0.5, 10),  # 0.5 px of a side remains
+            (-8, 0, 2, 10),  # 2 px and a fifth remain
+            (-5, 0, 5, 1),  # half of a thin box remains, its short side uncut
+            (0, -0.5, 10, 0.5),  # half of a thin box remains, its short side cut
+            (70, 0, 80, 10),  # nothing remains
+        )
         clipped = moved.clip(0, 64)
-        # 0.5 px remains; 2 px and a fifth remain; thin already before; thin and shrunk; shrunk below 2 px
-        assert BoxRule(2.0, 0.1).keeps(before, moved, clipped).tolist() == [False, True, True, False, False]
-        assert BoxRule(2.0, 0.25).keeps(before, moved, clipped).tolist()[1] is False
+        assert BoxRule(2.0, 0.1).keeps(moved, clipped).tolist() == [False, True, True, False, False]
+        assert BoxRule(2.0, 0.25).keeps(moved, clipped).tolist()[1] is False
+
+    def test_a_box_wholly_in_view_is_kept_however_small(self) -> None:
+        moved = f32((0, 0, 5, 0.5), (3, 3, 3.2, 3.1), (60, 60, 64.00001, 64))
+        assert BoxRule(2.0, 1.0).keeps(moved, moved.clip(0, 64)).all()
 
     def test_flips_by_hand(self) -> None:
         image = torch.arange(12, dtype=torch.uint8).reshape(1, 3, 4).expand(3, 3, 4)
@@ -276,10 +305,12 @@ class TestBatches:
         assert batch["lost_boxes"] == 0
         target = batch["targets"][1]
         record = index.splits["test"][1]
-        assert (target["image_index"], target["scale"]) == (1, 64 / 60)
+        # 50 rows would become 53.33
+        assert (target["image_index"], target["scale"]) == (1, (64 / 60, 53 / 50))
         assert target["labels"].tolist() == record.labels.tolist()
         assert (target["boxes"].dtype, target["labels"].dtype) == (torch.float32, torch.int64)
-        torch.testing.assert_close(target["boxes"] / target["scale"], torch.from_numpy(record.boxes))
+        native = target["boxes"] / torch.tensor(target["scale"] * 2)
+        torch.testing.assert_close(native, torch.from_numpy(record.boxes))
 
     def test_lost_boxes_add_up(self, index: DataIndex, tmp_path: Path) -> None:
         data = data_of(index, tmp_path, augment=Augment(scale=(3.0, 3.0)))
@@ -291,9 +322,15 @@ class TestBatches:
         assert sum(batch["lost_boxes"] for batch in batches) > 0
 
     def test_targets_are_pickled_as_arrays(self) -> None:
-        facts = {"scale": 0.5, "lost_boxes": 2, "sources": (4, 1)}
+        facts = {"scale": (0.5, 0.25), "lost_boxes": 2, "sources": (4, 1)}
         sent = Targets(
-            {"boxes": torch.rand(n, 4), "labels": torch.arange(n), "image_index": n, **facts}
+            {
+                "boxes": torch.rand(n, 4),
+                "labels": torch.arange(n),
+                "crowd": torch.arange(n) == 1,
+                "image_index": n,
+                **facts,
+            }
             for n in (2, 0, 3)
         )
         got = pickle.loads(pickle.dumps(sent))
@@ -302,13 +339,16 @@ class TestBatches:
         for before, after in zip(sent, got, strict=True):
             assert torch.equal(before["boxes"], after["boxes"])
             assert torch.equal(before["labels"], after["labels"])
-            assert (after["scale"], after["lost_boxes"], after["sources"]) == (0.5, 2, (4, 1))
+            assert torch.equal(before["crowd"], after["crowd"])
+            assert (after["scale"], after["lost_boxes"], after["sources"]) == ((0.5, 0.25), 2, (4, 1))
         assert b"torch.storage" not in pickle.dumps(sent)
 
     def test_training_boxes_in_network_pixels(self, index: DataIndex, tmp_path: Path) -> None:
         native = np.concatenate([record.boxes for record in index.splits["train"]])
         sides = torch.from_numpy(native[:, 2:] - native[:, :2])
-        torch.testing.assert_close(data_of(index, tmp_path).boxes_wh(), sides * (64 / 60))
+        torch.testing.assert_close(
+            data_of(index, tmp_path).boxes_wh(), sides * torch.tensor([64 / 60, 53 / 50])
+        )
 
     @pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning")  # raised in Lightning
     def test_lightning_sets_the_epoch(self, index: DataIndex, tmp_path: Path) -> None:
@@ -385,9 +425,19 @@ class TestCache:
         assert sorted(file.name for file in first.folder.iterdir()) == ["images.json", "images.npy", "lock"]
 
         Image.new("RGB", (60, 50), (9, 9, 9)).save(records[0].path)  # another image with the same name
-        third = ImageCache(records, tmp_path / "c", image_size=SIZE, read=counted)
+        changed = [replace(record, content=content_digest(record.path)) for record in records]
+        third = ImageCache(changed, tmp_path / "c", image_size=SIZE, read=counted)
         assert len(read) == 2 * len(records)
         assert third[0][0, 0, 0] == 9
+
+    def test_an_image_that_changes_after_its_inspection_is_refused(
+        self, records: tuple[ImageRecord, ...], tmp_path: Path
+    ) -> None:
+        inspected = [replace(record, content=content_digest(record.path)) for record in records]
+        Image.new("RGB", (60, 50), (9, 9, 9)).save(records[0].path)
+        for mode in ("disk", "ram"):
+            with pytest.raises(DataError, match=r"0\.png: the file changed since this run started"):
+                ImageCache(inspected, tmp_path / "c", image_size=SIZE, mode=mode)
 
     @pytest.mark.parametrize("harm", ["truncated", "unannounced"])
     def test_an_incomplete_file_is_rebuilt(

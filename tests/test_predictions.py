@@ -57,6 +57,7 @@ def random_predictions(seed: int, *, images: int = 30, each: int = 40) -> Predic
             detections=Boxes(np.repeat(position, each), found.ravel(), single(xyxy.reshape(-1, 4))),
             scores=single(scores.ravel()),
             objects=Boxes(np.repeat(position, 6), labels, single(true)),
+            crowd=rng.random(len(true)) < 0.05,
         ),
     )
 
@@ -89,12 +90,19 @@ def test_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
         assert (got.classes, got.names, got.groups) == (expected.classes, expected.names, expected.groups)
         np.testing.assert_array_equal(got.sizes, expected.sizes)
         for one, other in zip(
-            (*got.evaluated[:2], *got.evaluated.detections, got.evaluated.scores, *got.evaluated.objects),
+            (
+                *got.evaluated[:2],
+                *got.evaluated.detections,
+                got.evaluated.scores,
+                *got.evaluated.objects,
+                got.evaluated.crowd,
+            ),
             (
                 *expected.evaluated[:2],
                 *expected.evaluated.detections,
                 expected.evaluated.scores,
                 *expected.evaluated.objects,
+                expected.evaluated.crowd,
             ),
             strict=True,
         ):

@@ -73,15 +73,6 @@ def test_boxes_one_pixel_outside_are_clipped_and_duplicates_dropped(
     assert "boxes clipped that left their image by at most 1 px: 3" in caplog.text
 
 
-def test_coco_crowds_are_dropped(root: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    content = coco_content()
-    content["annotations"][0].update(iscrowd=1, bbox=[0, 0, 999, 999])
-    (root / "all.json").write_text(json.dumps(content))
-    assert coco(root).index().splits["train"][0].labels.tolist() == [0]
-    assert "crowd annotations dropped: 1" in caplog.text
-
-
 def test_splits_in_separate_folders_are_read(root: Path) -> None:
     expected = voc(root).index()
     for split, stem in SPLIT_OF.items():

@@ -8,7 +8,14 @@ import pytest
 import yaml
 
 from fake_runs import finished_run, write_log
-from gffpn.runs.reading import curves, finished_runs, other_versions, still_improving, unfinished_runs
+from gffpn.runs.reading import (
+    curves,
+    finished_runs,
+    logged_rows,
+    other_versions,
+    still_improving,
+    unfinished_runs,
+)
 
 
 def test_finished_runs_are_those_with_metrics(tmp_path: Path) -> None:
@@ -102,3 +109,20 @@ def test_runs_of_another_version_are_named_and_not_finished(tmp_path: Path) -> N
 )
 def test_a_run_still_improves_if_its_last_fifth_gains_a_point(values: list[float], expected: bool) -> None:
     assert still_improving(values) is expected
+
+
+def test_logged_rows_leave_out_what_was_repeated(tmp_path: Path) -> None:
+    """The first attempt stopped in epoch 1 of 2, the second one during the test."""
+    first = [{"epoch": 0, "step": 9, "val/loss": 3.0}, {"epoch": 1, "step": 14, "train/loss": 8.0}]
+    second = [{"epoch": 1, "step": 14, "train/loss": 2.0}, {"epoch": 1, "step": 19, "val/loss": 1.0}]
+    third = [{"epoch": 0, "step": 0, "test/mAP50": 0.5}, {"step": 4, "model/gflops": 3.5}]
+    for attempt, rows in enumerate((first, second, third)):
+        write_log(tmp_path, attempt=attempt, rows=[dict(row) for row in rows])
+    assert logged_rows(tmp_path) == [
+        (9, {"epoch": 0, "val/loss": 3.0}),
+        (14, {"epoch": 1, "train/loss": 2.0}),
+        (19, {"epoch": 1, "val/loss": 1.0}),
+        (0, {"epoch": 0, "test/mAP50": 0.5}),
+        (None, {"model/gflops": 3.5}),
+    ]
+    assert logged_rows(tmp_path / "none") == []

@@ -19,6 +19,7 @@ from tinyindus.lookalikes import broken
 from tinyindus.looks import blend, draw_look
 from tinyindus.marks import SHAPE_DRAWS, Mark
 from tinyindus.parts import Assembly, Imitation, Part
+from tinyindus.primitives import PRIMITIVES
 from tinyindus.scene import Picture, planned_labels, render
 from tinyindus.truth import Truth, add_and_measure
 
@@ -359,6 +360,22 @@ def canvas(*parts: Part) -> tuple[Canvas, NDArray[np.float32]]:
     assembly = Assembly(Fields.empty(bounds), bounds, parts=list(parts))
     painted = Canvas.paint(assembly, light, np.random.default_rng(0))
     return painted, camera.blur(painted.radiance, 0.8)
+
+
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+def test_no_mark_removes_more_glass_than_there_is(primitive: str) -> None:
+    """Amber glass absorbs blue best, so in grey light no part of it looks blue, however deep the mark."""
+    fields = Fields.empty(Window(0, 0, 64, 64))
+    fields.cover += 1.0
+    fields.thickness += 0.02
+    amber = Material((0.30, 0.75, 2.2), gloss=0.0)
+    painted, _ = canvas(Part(Window(0, 0, 64, 64), Pose(0.0, 0.0, 0.0, 40.0), amber, fields))
+    gross = Mark(primitive, 32.0, 32.0, 30.0, 0.3, 3.0, np.full(SHAPE_DRAWS, 0.5))
+    window, change = painted.mark(0, gross)
+    assert fields.thickness.min() >= 0
+    assert (fields.thickness.min() == 0) == (primitive in ("crack", "scratch", "bubble", "pit", "notch"))
+    red, _, blue = painted.radiance[(slice(None), *window.slices())] + change
+    assert (blue <= red + 1e-6).all()
 
 
 def spot(x: float, y: float) -> Mark:

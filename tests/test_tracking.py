@@ -1,23 +1,36 @@
 """Is the data that runs log to W&B complete, as read back from its offline files?"""
 
 import json
+import os
+import re
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf import OmegaConf
+from wandb.errors import CommError
 
+from fake_runs import write_log
 from gffpn.callbacks.pictures import Pictures
 from gffpn.runs.folder import RunFolder
 from gffpn.suite import tracking
+from gffpn.suite.sweep import drop_wandb_run_id
+from gffpn.suite.tracker import Tracker
 from wandb_offline import BLOCK, HEAD, HEADER, Keys, OfflineRun, attempts, keys, messages, read_offline
 
 CONFIG = {"seed": 3, "choice": {"neck": "fpn", "data": "voc"}, "optim": {"lr": 0.002}}
-SETTINGS = OmegaConf.create({"wandb": "auto", "project": "gffpn", "entity": None, "tags": ["tests"]})
+SETTINGS = OmegaConf.create(
+    {"wandb": "auto", "project": None, "entity": None, "run_id": "token", "tags": ["tests"]}
+)
+DELETED = (
+    "Timed out while retrying: HTTP 409: run e/p/%s was previously created and deleted; try a new run name"
+)
 CLASSES = ("pock", "flaw")
 EPOCHS = 5
 
@@ -45,7 +58,11 @@ def show_pictures(folder: RunFolder, logger: WandbLogger, *, current_epoch: int)
         current_epoch=current_epoch,
         max_epochs=EPOCHS,
     )
-    target = {"boxes": torch.tensor([[4.0, 5.0, 10.0, 15.0]]), "labels": torch.tensor([1])}
+    target = {
+        "boxes": torch.tensor([[4.0, 5.0, 10.0, 15.0]]),
+        "labels": torch.tensor([1]),
+        "crowd": torch.tensor([False]),
+    }
     detections = {
         "boxes": torch.tensor([[4.0, 5.0, 11.0, 15.0], [0.0, 0.0, 9.0, 9.0]]),
         "scores": torch.tensor([0.75, 0.125]),
@@ -99,9 +116,15 @@ def run(folder: RunFolder) -> OfflineRun:
 
 
 def test_a_resumed_run_keeps_its_id(folder: RunFolder) -> None:
-    runs = [read_offline(path) for path in offline_files(folder)]
-    assert [one.run_id for one in runs] == ["0123456789", "0123456789"]
-    assert [one.exits for one in runs] == [[1], [0]]
+    first, second = (read_offline(path) for path in offline_files(folder))
+    assert re.fullmatch("0123456789-[0-9a-f]{8}", first.run_id)
+    assert second.run_id == first.run_id
+    assert (first.exits, second.exits) == ([1], [0])
+
+
+def test_a_resumed_run_goes_on_counting_steps(run: OfflineRun) -> None:
+    assert [row["_step"] for row in run.history] == [0, 1, 2, 3, 4]
+    assert all(run.appends)
 
 
 def test_a_run_logs_its_name_group_tags_and_config(run: OfflineRun, folder: RunFolder) -> None:
@@ -118,7 +141,7 @@ def test_metrics_are_logged_against_training_steps(run: OfflineRun) -> None:
     assert run.summary["model/gflops"] == 3.5
 
 
-def test_keys_of_a_run(folder: RunFolder) -> None:
+def test_keys_of_a_run(folder: RunFolder, run: OfflineRun) -> None:
     logged = {"epoch", "trainer/global_step", "val/mAP50", "val/AP_0_8", "val/pictures", "model/gflops"}
     assert keys(folder.path) == Keys(
         config=frozenset({"seed", "choice", "choice.neck", "choice.data", "optim", "optim.lr"}),
@@ -127,7 +150,7 @@ def test_keys_of_a_run(folder: RunFolder) -> None:
         boxed_images=frozenset({"val/pictures"}),
         group="table6",
         tags=("tests", "fpn", "voc"),
-        run_id="0123456789",
+        run_id=run.run_id,
     )
 
 
@@ -156,6 +179,169 @@ def test_wandb_gets_only_the_pictures_of_the_last_validation(
     show_pictures(RunFolder(tmp_path), WandbLogger(), current_epoch=epoch)
     assert logged == (["val/pictures"] if sent else [])
     assert (tmp_path / "pictures" / "val.png").exists()
+
+
+@dataclass
+class Started:
+    """A W&B run that is started without W&B's service."""
+
+    id: str
+    project: str
+    entity: str | None
+    step: int = 0
+    offline: bool = False
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def define_metric(self, *names: str, **settings: Any) -> None:
+        """Ignore the axes."""
+
+    def log(self, values: dict[str, Any], step: int | None = None, commit: bool = True) -> None:
+        """Count steps as W&B does."""
+        self.step = self.step if step is None else step
+        if commit:
+            self.rows.append({**values, "_step": self.step})
+            self.step += 1
+
+
+@pytest.fixture
+def starts(monkeypatch: pytest.MonkeyPatch) -> list[Started]:
+    """Return the W&B runs that are started, in a process with a W&B account."""
+    started: list[Started] = []
+
+    def init(*, id: str, project: str, entity: str | None, **settings: Any) -> Started:
+        started.append(Started(id, project, entity))
+        return started[-1]
+
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setattr(wandb, "init", init)
+    monkeypatch.setattr(wandb, "teardown", lambda: None)
+    return started
+
+
+def start(folder: Path, **changed: str) -> Tracker | None:
+    settings = OmegaConf.merge(SETTINGS, changed)
+    return tracking.wandb_logger(settings, RunFolder(folder), config=CONFIG, group="g")
+
+
+def test_users_of_one_project_have_their_own_ids(starts: list[Started], tmp_path: Path) -> None:
+    for home in ("a", "b"):
+        start(tmp_path / home / "fpn_0123456789")
+        start(tmp_path / home / "fpn_0123456789")
+    ids = [one.id for one in starts]
+    assert (ids[0], ids[2]) == (ids[1], ids[3])
+    assert ids[0] != ids[2]
+
+
+@pytest.mark.parametrize("kind", ["token", "hash"])
+def test_a_deleted_run_gets_a_new_id(
+    kind: str, starts: list[Started], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    folder = tmp_path / "fpn_0123456789"
+    write_log(folder, attempt=0, rows=[{"epoch": 0, "step": 9, "val/mAP50": 0.25}])
+    start(folder, run_id=kind)
+    (deleted,) = starts
+    assert (deleted.id == "0123456789") == (kind == "hash")
+    whole = wandb.init
+
+    def refuse(*, id: str, **settings: Any) -> Started:
+        if id == deleted.id:
+            raise CommError(DELETED % id)
+        return whole(id=id, **settings)
+
+    monkeypatch.setattr(wandb, "init", refuse)
+    for _ in range(2):  # the new id is kept
+        start(folder, run_id=kind)
+    new = starts[1]
+    assert re.fullmatch("0123456789-[0-9a-f]{8}", new.id)
+    assert starts[2].id == new.id != deleted.id
+    assert f"the W&B run {deleted.id} was deleted; a new one is created" in capsys.readouterr().err
+    # the new run has the rows that the deleted one had, once
+    assert new.rows == [{"epoch": 0.0, "val/mAP50": 0.25, "trainer/global_step": 9, "_step": 0}]
+    assert starts[2].rows == []
+
+
+def test_the_id_of_a_trial_is_never_replaced(
+    starts: list[Started], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def refuse(*, id: str, **settings: Any) -> Started:
+        tried.append(id)
+        raise CommError(DELETED % id)
+
+    monkeypatch.setattr(wandb, "init", refuse)
+    monkeypatch.setenv("WANDB_RUN_ID", "trial7")
+    assert start(tmp_path / "fpn_0123456789") is None
+    assert tried == ["trial7", "trial7"]  # online, then offline
+
+
+@pytest.mark.parametrize(
+    ("override", "environment", "used"), [("mine", "lab", "mine"), ("", "lab", "lab"), ("", "", "")]
+)
+def test_settings_precede_the_environment(
+    override: str,
+    environment: str,
+    used: str,
+    starts: list[Started],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WANDB_PROJECT", environment)
+    monkeypatch.setenv("WANDB_ENTITY", environment)
+    start(tmp_path / "fpn_0123456789", **({"project": override, "entity": override} if override else {}))
+    assert (starts[0].project, starts[0].entity) == (used or "gffpn", used or None)
+
+
+def test_an_attempt_online_continues_the_steps_of_one_offline(starts: list[Started], tmp_path: Path) -> None:
+    for _ in range(2):
+        tracker = start(tmp_path / "fpn_0123456789")
+        assert tracker is not None
+        tracker.log_metrics({"a": 1.0})
+    assert [row["_step"] for one in starts for row in one.rows] == [0, 1]
+
+
+@pytest.mark.parametrize(("agent", "kept"), [(True, "abc"), (False, None)])
+def test_one_id_is_not_used_for_all_runs_of_a_sweep(
+    agent: bool, kept: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("WANDB_RUN_ID", "abc")
+    if agent:
+        monkeypatch.setenv("WANDB_SWEEP_ID", "sweep1")
+    drop_wandb_run_id()
+    assert os.environ.get("WANDB_RUN_ID") == kept
+    assert ("WANDB_RUN_ID is ignored in a sweep" in capsys.readouterr().err) == (not agent)
+
+
+def test_a_skipped_run_reports_to_an_agents_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder(tmp_path / "fpn_0123456789")
+    write_log(
+        folder.path,
+        attempt=0,
+        rows=[
+            {"epoch": 0, "step": 9, "val/mAP50": 0.25},
+            {"epoch": 1, "step": 19, "val/mAP50": 0.5},
+            {"epoch": 0, "step": 0, "test/mAP50": 0.75},
+            {"step": 2, "model/gflops": 3.5},
+        ],
+    )
+    config = OmegaConf.create({"logger": SETTINGS})
+    monkeypatch.setattr(tracking, "resolved", lambda config: CONFIG)
+    tracking.report_skipped(config, folder, group="g")
+    assert attempts(folder.path) == []  # nobody waits for a value
+    for name, value in {"SWEEP_ID": "sweep1", "RUN_ID": "trial7", "PROJECT": "lab"}.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    wandb.teardown()  # W&B reads the environment when it starts
+    try:
+        tracking.report_skipped(config, folder, group="g")
+    finally:
+        wandb.teardown()
+    wait_for_exits(folder)
+    trial = read_offline(*offline_files(folder))
+    assert (trial.run_id, trial.project, trial.name) == ("trial7", "lab", "fpn_0123456789")
+    figures = {"val/mAP50": 0.5, "test/mAP50": 0.75, "model/gflops": 3.5}
+    assert {name: trial.summary[name] for name in figures} == figures
+    assert [row.get("val/mAP50") for row in trial.history] == [0.25, 0.5, None, None]
+    assert [row.get("trainer/global_step") for row in trial.history[:3]] == [9, 19, 0]
 
 
 @pytest.mark.parametrize("asked", ["auto", "online", "offline"])
@@ -196,11 +382,8 @@ def test_unknown_modes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_disabled_run_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     folder = RunFolder(tmp_path / "fpn_0123456789")
-    try:
-        attempt(folder, 0, pictures=True)
-    finally:
-        tracking.finish()
-    assert attempts(folder.path) == []
+    assert tracking.wandb_logger(SETTINGS, folder, config=CONFIG, group="g") is None
+    assert not folder.path.exists()
     with pytest.raises(FileNotFoundError, match="no offline run"):
         keys(folder.path)
 

@@ -40,7 +40,7 @@ def voc(root: Path | str | None, **changes: Any) -> VOC:
 
 
 def coco(root: Path, **changes: Any) -> COCO:
-    given = {"images": "images", "annotations": "all.json", **SHARED, **changes}
+    given = {"images": "images", "annotations": "all.json", "crowd": None, **SHARED, **changes}
     return COCO(memo(root), (64, 64), root=str(root), **given)
 
 

@@ -26,6 +26,7 @@ class OfflineRun:
 
     run_id: str = ""
     name: str = ""
+    entity: str = ""
     project: str = ""
     group: str = ""
     tags: tuple[str, ...] = ()
@@ -34,6 +35,8 @@ class OfflineRun:
     summary: dict[str, Any] = field(default_factory=dict)
     step_metrics: dict[str, str] = field(default_factory=dict)
     """The metric on the x axis of each metric or pattern of metrics."""
+    appends: list[bool] = field(default_factory=list)
+    """Whether `wandb sync` appends an attempt's rows to those of the same W&B run, or starts at row 0."""
     exits: list[int] = field(default_factory=list)
     """Exit code of each attempt that was not killed."""
 
@@ -116,7 +119,8 @@ def _take(record: Any, run: OfflineRun) -> None:
     if kind == "run":
         logged = record.run
         run.run_id, run.name, run.project = logged.run_id, logged.display_name, logged.project
-        run.group, run.tags = logged.run_group, tuple(logged.tags)
+        run.entity, run.group, run.tags = logged.entity, logged.run_group, tuple(logged.tags)
+        run.appends.append(logged.resume)
         _set_all(run.config, logged.config.update)
     elif kind == "config":
         _set_all(run.config, record.config.update)

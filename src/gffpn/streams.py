@@ -33,3 +33,17 @@ def torch_stream(*parts: int | str) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive_seed(*parts))
         yield
+
+
+@contextmanager
+def torch_substream(*parts: int | str) -> Iterator[None]:
+    """Use a stream of the stream in use inside the block; restore the previous state afterwards.
+
+    It depends on the parts and on the seed of torch's CPU generator, that is, on the enclosing `torch_stream`
+    or `torch_substream`, or else on `torch.manual_seed`. It depends on nothing that was drawn before. Equal
+    parts give equal numbers, so parts of a network that occur several times need different ones.
+    """
+    import torch  # as above
+
+    with torch_stream(torch.default_generator.initial_seed(), *parts):
+        yield

@@ -10,6 +10,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from gffpn.detector import Detector
+from gffpn.machine.processes import sum_over_processes
 from gffpn.metrics.detection import DetectionMetric, logged
 from gffpn.metrics.evaluated import Evaluated
 from gffpn.optim import Recipe
@@ -75,7 +76,9 @@ class DetectionTask(L.LightningModule):
         return self._total_loss("train", self.detector(images), batch)
 
     def _total_loss(self, split: str, raw: list[Tensor], batch: Batch) -> Tensor:
-        parts = self.loss(raw, batch["targets"], size_of(batch["images"]))
+        # training targets have no crowd regions, and visiting each of them takes time
+        targets = batch["targets"] if split == "train" else [_objects(target) for target in batch["targets"]]
+        parts = self.loss(raw, targets, size_of(batch["images"]))
         total = torch.stack(list(parts.values())).sum()
         detached = {name: value.detach() for name, value in {"loss": total, **parts}.items()}
         self._losses[split].append((detached, len(batch["images"])))
@@ -84,13 +87,13 @@ class DetectionTask(L.LightningModule):
     def _log_losses(self, split: str) -> None:
         # once per epoch: Lightning needs a fifth of a millisecond per step for each value logged there
         steps, self._losses[split] = self._losses[split], []
-        counts = torch.tensor([count for _, count in steps], device=self.device)
-        images = sum(count for _, count in steps)
-        for name in steps[0][0]:
-            mean = (torch.stack([detached[name] for detached, _ in steps]) * counts).sum() / images
-            shown = (split, name) == ("train", "loss")
-            # across processes, a mean weighted by their numbers of images
-            self.log(f"{split}/{name}", mean, prog_bar=shown, batch_size=images, sync_dist=True)
+        counts = torch.tensor([float(count) for _, count in steps], device=self.device)
+        names = list(steps[0][0])
+        losses = torch.stack([torch.stack([detached[name] for name in names]) for detached, _ in steps])
+        # not by sync_dist: Lightning truncates the mean number of images to a whole one
+        sums = sum_over_processes(torch.cat(((losses * counts[:, None]).sum(0), counts.sum()[None])))
+        for name, mean in zip(names, sums[:-1] / sums[-1], strict=True):
+            self.log(f"{split}/{name}", mean, prog_bar=(split, name) == ("train", "loss"))
 
     def validation_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:
         images = self.images(batch)
@@ -153,6 +156,11 @@ class DetectionTask(L.LightningModule):
             # on a GPU, the comparison would force a sync
             if norm.device.type != "cpu" or not norm <= gradient_clip_val:
                 clip_grads_with_norm_(parameters, gradient_clip_val, norm)
+
+
+def _objects(target: Target) -> Target:
+    """Return the boxes and labels of a target without its crowd regions."""
+    return {name: target[name][~target["crowd"]] for name in ("boxes", "labels")}
 
 
 def size_of(images: Tensor) -> tuple[int, int]:

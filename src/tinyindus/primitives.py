@@ -179,6 +179,11 @@ PRIMITIVES: dict[str, Primitive] = {
 
 
 def apply(fields: Fields, window: Window, mark: Mark, unit: float) -> None:
-    """Apply a mark to the fields of `window`, in place; `unit` is the part's unit in pixels."""
+    """Apply a mark to the fields of `window`, in place; `unit` is the part's unit in pixels.
+
+    A mark that is deeper than the wall goes right through it and no further.
+    """
     x, y = np.broadcast_arrays(*window.centres())
     PRIMITIVES[mark.primitive](fields, x - np.float32(mark.x), y - np.float32(mark.y), mark, unit)
+    # a negative thickness would amplify light, most of all the colour that the glass absorbs best
+    np.maximum(fields.thickness, 0.0, out=fields.thickness)

@@ -69,7 +69,7 @@ def prior_finding(
             "boxes": torch.tensor([t.box for t in scene], dtype=torch.float32).reshape(-1, 4),
             "labels": torch.tensor([t.label for t in scene], dtype=torch.int64),
             "image_index": number,
-            "scale": 1.0,
+            "scale": (1.0, 1.0),
         }
         metric.update([detections], [target])
     matches = metric.matches()

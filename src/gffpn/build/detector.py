@@ -51,7 +51,8 @@ def loader_workers(config: DictConfig) -> int:
 def build_detector(config: DictConfig, num_classes: int) -> Detector:
     """Build a detector.
 
-    Backbone, neck and head each have their own random stream, so that equal seeds give equal backbones.
+    Backbone, neck and head each have their own random stream, so that equal seeds give equal backbones. Heads
+    and the necks of the suite use a stream of it for each part, see `gffpn.layers.start`.
     """
     with torch_stream(config.seed, "backbone"):
         backbone = instantiate(config.backbone, _convert_="all")

@@ -11,7 +11,7 @@ from lightning.pytorch.profilers import Profiler
 from omegaconf import DictConfig
 
 from gffpn.build.detector import build_recipe
-from gffpn.callbacks.checkpoints import MovableCheckpoint, WholeCheckpoints
+from gffpn.callbacks.checkpoints import BestCheckpoint, MovableCheckpoint, WholeCheckpoints
 from gffpn.callbacks.console import EpochLines
 from gffpn.callbacks.ema import RampedEMA
 from gffpn.callbacks.finite import FiniteLoss
@@ -35,7 +35,7 @@ def build_trainer(
     # saved after validation, so that a run resumes after it; `last` comes second in the list of callbacks, so
     # that it contains the state of `best`
     saving: dict[str, Any] = {"enable_version_counter": False, "save_on_train_epoch_end": False}
-    best = MovableCheckpoint(folder.checkpoints, "best", monitor="val/mAP50", mode="max", **saving)
+    best = BestCheckpoint(folder.checkpoints, "best", monitor="val/mAP50", **saving)
     last = MovableCheckpoint(folder.checkpoints, "last", **saving)
     average = [RampedEMA(recipe.ema_decay)] if recipe.ema_decay is not None else []
     reporting = [EpochLines(), AttentionTelemetry(), *_reporters(config, folder)]

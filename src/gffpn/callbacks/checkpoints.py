@@ -4,9 +4,11 @@ import io
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor
 
 from gffpn.files.writing import whole_file
 
@@ -48,3 +50,22 @@ class MovableCheckpoint(ModelCheckpoint):
             return here + value[len(there) :] if isinstance(value, str) and value.startswith(there) else value
 
         super().load_state_dict(moved(state_dict))
+
+
+class BestCheckpoint(MovableCheckpoint):
+    """Checkpoint callback that keeps the epoch with the highest `monitor`, and of several the latest one.
+
+    Lightning keeps the first one. Early in a training, the metric is often equally 0 in several epochs while
+    the loss still falls. NaN, the metric of no objects, counts as the lowest value.
+    """
+
+    def __init__(self, dirpath: Path, filename: str, *, monitor: str, **saving: Any) -> None:
+        super().__init__(dirpath, filename, monitor=monitor, mode="max", save_top_k=1, **saving)
+
+    def check_monitor_top_k(self, trainer: L.Trainer, current: Tensor | None = None) -> bool:
+        if current is None:
+            return False
+        best = self.best_k_models.get(self.kth_best_model_path)
+        # not below the best, which is -inf if it was NaN
+        better = best is None or not bool(current.nan_to_num(-torch.inf) < best)
+        return trainer.strategy.reduce_boolean_decision(better)

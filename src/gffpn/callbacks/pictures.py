@@ -23,7 +23,8 @@ SHOWN_WIDTH = 448
 class Pictures(Callback):
     """Callback that draws the first images of val (each epoch, to `val.png`) and of test (to `test.png`).
 
-    Ground truth is green; detections with a score of at least 0.25 are orange.
+    Ground truth is green, and grey where it is a crowd region, in which no detection is false; detections
+    with a score of at least 0.25 are orange.
     """
 
     def __init__(self, folder: Path, *, count: int) -> None:
@@ -85,10 +86,12 @@ def drawn(
     shown = found["scores"] >= SHOWN_SCORE
     detections = zip(found["labels"][shown].tolist(), found["scores"][shown].tolist(), strict=True)
     captions = [f"{classes[label]} {score:.2f}" for label, score in detections]
-    truth = [classes[label] for label in target["labels"].tolist()]
+    crowd = target["crowd"]
+    truth, crowds = ([classes[k] for k in target["labels"][which].tolist()] for which in (~crowd, crowd))
     # ground truth is labelled above its box and a detection below, so that both can be read
     for boxes, names, colour, below in (
-        (target["boxes"], truth, "lime", False),
+        (target["boxes"][crowd], crowds, "silver", False),
+        (target["boxes"][~crowd], truth, "lime", False),
         (found["boxes"][shown], captions, "orange", True),
     ):
         for (x1, y1, x2, y2), name in zip((boxes.float().cpu() * zoom).tolist(), names, strict=True):
@@ -107,16 +110,17 @@ def overlay(
     # W&B accepts integer pixels or fractions of a side; small boxes need the fractions
     sides = torch.tensor([width, height, width, height])
     truth, boxes = target["boxes"].float().cpu() / sides, found["boxes"].float().cpu() / sides
-    shown = found["scores"] >= SHOWN_SCORE
+    shown, crowd, labels = found["scores"] >= SHOWN_SCORE, target["crowd"].cpu(), target["labels"].cpu()
+    groups = {
+        "truth": _box_data(truth[~crowd], labels[~crowd], None, names),
+        "crowd": _box_data(truth[crowd], labels[crowd], None, names),
+        "detections": _box_data(boxes[shown.cpu()], found["labels"][shown], found["scores"][shown], names),
+    }
+    # a run without crowd regions has no group of that name
     return {
-        "truth": {
-            "box_data": _box_data(truth, target["labels"], None, names),
-            "class_labels": names,
-        },
-        "detections": {
-            "box_data": _box_data(boxes[shown.cpu()], found["labels"][shown], found["scores"][shown], names),
-            "class_labels": names,
-        },
+        group: {"box_data": rows, "class_labels": names}
+        for group, rows in groups.items()
+        if rows or group != "crowd"
     }
 
 

@@ -15,6 +15,8 @@ from gffpn.config.yaml_types import fits, words
 from gffpn.data.cache import CacheMode
 
 LoggingMode = Literal["auto", "online", "offline", "off"]
+Rerun = Literal["never", "changed", "all"]
+RunIdKind = Literal["token", "hash"]
 PARTS = ("size", "backbone", "neck", "head", "data", "augment", "optim", "trainer", "loader", "logger")
 # minimum of each setting, which must be a whole number
 LEAST = {
@@ -44,6 +46,8 @@ def check(config: DictConfig) -> None:
         _check_numbers(config)
         one_of("loader.cache", config.loader.cache, CacheMode)
         one_of("logger.wandb", config.logger.wandb, LoggingMode)
+        one_of("rerun", config.rerun, Rerun)
+        one_of("logger.run_id", config.logger.run_id, RunIdKind)
         choices = _choices(config)
         for where, node in _with_target(config, ""):
             _check_arguments(where, node, choices)

@@ -1,6 +1,6 @@
-"""Composition of a configuration from overrides, and reading of its image size."""
+"""Composition of a configuration from overrides, and reading of its image size and of its classes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
@@ -37,3 +37,13 @@ def image_size(config: DictConfig) -> tuple[int, int]:
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
         raise ValueError(f"image_size: got {value!r}, expected a number of pixels or [height, width]")
     return sides
+
+
+def targets(node: object) -> Iterator[str]:
+    """Yield the dotted name of each class or function (`_target_`) in a configuration of plain values."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield str(node["_target_"])
+        node = list(node.values())
+    for part in node if isinstance(node, list) else ():
+        yield from targets(part)

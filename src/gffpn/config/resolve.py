@@ -1,5 +1,6 @@
 """Resolution of a configuration to plain values, including the meaning of `auto` on this machine."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -20,8 +21,12 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     return values
 
 
-def starts_processes(config: DictConfig) -> bool:
-    """Return whether a run with this configuration would itself start further processes."""
-    trainer = resolved(config)["trainer"]
-    count = processes.asked_for(trainer["devices"], trainer["num_nodes"], trainer["accelerator"])
-    return count > 1 and not processes.started_outside()
+def processes_of(plain: Mapping[str, Any]) -> int:
+    """Return the number of processes of a run with this resolved configuration."""
+    trainer = plain["trainer"]
+    return processes.asked_for(trainer["devices"], trainer["num_nodes"], trainer["accelerator"])
+
+
+def starts_processes(plain: Mapping[str, Any]) -> bool:
+    """Return whether a run with this resolved configuration would itself start further processes."""
+    return processes_of(plain) > 1 and not processes.started_outside()

@@ -3,13 +3,14 @@
 The file names classes that are then constructed, so it is checked first.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from gffpn.config.check import check_least_or_null
+from gffpn.config.compose import targets
 
 MOVABLE = (
     "data.root",
@@ -31,7 +32,7 @@ def stored_config(path: Path, overrides: Sequence[str], *, allowed: Sequence[str
     """
     config = OmegaConf.load(path)
     assert isinstance(config, DictConfig)
-    for target in _targets(OmegaConf.to_container(config, resolve=True)):
+    for target in targets(OmegaConf.to_container(config, resolve=True)):
         if not any(_is_from(package, target) for package in ("gffpn", *allowed)):
             package = target.partition(".")[0]
             raise ValueError(
@@ -58,13 +59,3 @@ def _is_from(package: str, target: str) -> bool:
         return False
     # a module also contains names that it imports, such as gffpn.build.detector.torch
     return f"{getattr(found, '__module__', '')}.".startswith(f"{package}.")
-
-
-def _targets(node: object) -> Iterator[str]:
-    """Yield every `_target_` of a configuration."""
-    if isinstance(node, dict):
-        if "_target_" in node:
-            yield str(node["_target_"])
-        node = list(node.values())
-    for part in node if isinstance(node, list) else ():
-        yield from _targets(part)

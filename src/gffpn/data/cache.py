@@ -16,6 +16,7 @@ from gffpn.choice import one_of
 from gffpn.data.index import DataError, ImageRecord
 from gffpn.data.letterbox import letterboxed
 from gffpn.data.readers.images import read_image
+from gffpn.files.content import content_digest
 from gffpn.files.writing import alone
 from gffpn.machine.threads import in_threads
 
@@ -29,9 +30,9 @@ class ImageCache:
     """Cache of the images of one split as uint8 (3, H, W) arrays, indexed by position; read-only.
 
     With mode "disk", the images are in one memory-mapped file, built once and shared by all processes and
-    runs; its folder is named after `folder`, the image size and the source files. With "ram", they are in one
-    array in memory. With "none", each image is decoded at each read. If the disk cannot hold the file, "disk"
-    falls back to "none" with a warning.
+    runs; its folder is named after `folder`, the image size and the files' contents. With "ram", they are in
+    one array in memory. With "none", each image is decoded at each read. If the disk cannot hold the file,
+    "disk" falls back to "none" with a warning.
 
     Raises ValueError for any other mode, and DataError if a file does not contain the image described by its
     record.
@@ -51,9 +52,7 @@ class ImageCache:
         self.image_size = image_size
         self.read = read
         self.mode = mode
-        self.folder = folder.with_name(
-            f"{folder.name}-{image_size[0]}x{image_size[1]}-{source_digest(records)}"
-        )
+        self.folder = folder.with_name(f"{folder.name}-{image_size[0]}x{image_size[1]}-{_contents(records)}")
         self._pixels: NDArray[np.uint8] | None = None
         if mode == "ram":
             self._pixels = np.empty((len(records), 3, *image_size), np.uint8)
@@ -146,8 +145,14 @@ class ImageCache:
         os.fsync(stream.fileno())
 
     def _decoded(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield all images in order, decoded and letterboxed."""
-        return in_threads(self._letterboxed, range(len(self)), "Caching images")
+        """Yield all images in order, decoded and letterboxed; raise DataError if one is not as inspected."""
+        return in_threads(self._unchanged, range(len(self)), "Caching images")
+
+    def _unchanged(self, number: int) -> NDArray[np.uint8]:
+        record = self.records[number]
+        if record.content and content_digest(record.path) != record.content:
+            raise DataError(f"{record.path}: the file changed since this run started; repeat the command")
+        return self._letterboxed(number)
 
     def _letterboxed(self, number: int) -> NDArray[np.uint8]:
         record = self.records[number]
@@ -160,13 +165,6 @@ class ImageCache:
         return letterboxed(pixels, self.image_size)
 
 
-def source_digest(records: Sequence[ImageRecord]) -> str:
-    """Return 8 hex digits of a hash of the files' paths, sizes and modification times.
-
-    The cache needs it because the fingerprint of a data index does not cover the pixels.
-    """
-    digest = hashlib.sha256()
-    for record in records:
-        facts = os.stat(record.path)
-        digest.update(f"{os.path.abspath(record.path)} {facts.st_size} {facts.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:8]
+def _contents(records: Sequence[ImageRecord]) -> str:
+    """Return 8 hex digits of a hash of the files' contents, which the fingerprint covers only if it must."""
+    return hashlib.sha256("\n".join(record.content for record in records).encode()).hexdigest()[:8]

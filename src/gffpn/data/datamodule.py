@@ -164,13 +164,15 @@ class DetectionData(L.LightningDataModule):
         return torch.from_numpy(np.stack([images[int(position)] for position in drawn]))
 
     def count_thinner(self, side: float) -> dict[str, int]:
-        """Return the number of boxes per split with a side below `side` network pixels, unaugmented."""
+        """Return the number of objects per split with a side below `side` network pixels, unaugmented."""
         return {split: int((self.boxes_wh(split).amin(1) < side).sum()) for split in SPLITS}
 
     def boxes_wh(self, split: str = "train") -> Tensor:
-        """Return the width and height of every box, float32 (M, 2), in network pixels before augmentation."""
+        """Return the width and height of every object, float32 (M, 2), in unaugmented network pixels."""
         sizes = [np.zeros((0, 2), np.float32)]
         for record in self.index.splits[split]:
-            boxes = Letterbox.fit((record.height, record.width), self.image_size).to_network(record.boxes)
+            boxes = Letterbox.fit((record.height, record.width), self.image_size).to_network(
+                record.objects.boxes
+            )
             sizes.append(boxes[:, 2:] - boxes[:, :2])
         return torch.from_numpy(np.concatenate(sizes))

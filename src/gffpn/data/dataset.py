@@ -29,12 +29,15 @@ class Target(TypedDict):
     """float32 (M, 4) xyxy in network pixels"""
     labels: Tensor
     """int64 (M,)"""
+    crowd: Tensor
+    """bool (M,), true for a crowd region, which evaluation ignores; training targets contain none"""
     image_index: int
     """Position of the image in the split; for a mosaic, the position of its first image."""
-    scale: float
-    """Network pixels per native pixel before augmentation; in evaluation, `boxes / scale` are native."""
+    scale: tuple[float, float]
+    """Network pixels per native pixel along x and y, before augmentation; in evaluation, `boxes` divided by
+    (x, y, x, y) are native."""
     lost_boxes: int
-    """Number of boxes that augmentation cropped away or shrank too far."""
+    """Number of boxes that augmentation cropped away."""
     sources: tuple[int, ...]
     """Positions in the split of all images that were combined into this one."""
 
@@ -85,10 +88,13 @@ class DetectionDataset(Dataset[Item]):
         return Letterbox.fit((record.height, record.width), self.image_size)
 
     def source(self, position: int) -> Source:
-        """Return the image at `position` without padding, with its boxes in network pixels."""
-        fit = self.letterbox(position)
+        """Return the image at `position` without padding, with its objects in network pixels.
+
+        Crowd regions are left out.
+        """
+        fit, objects = self.letterbox(position), self.records[position].objects
         pixels = fit.covered(self.images[position])
-        return Source(pixels, fit.to_network(self.records[position].boxes), self.records[position].labels)
+        return Source(pixels, fit.to_network(objects.boxes), objects.labels)
 
     def __getitem__(self, key: tuple[int, int]) -> Item:
         epoch, position = key
@@ -98,7 +104,9 @@ class DetectionDataset(Dataset[Item]):
             boxes = self.letterbox(position).to_network(record.boxes)
             # copied because the cache may be read-only
             image = torch.from_numpy(self.images[position].copy())
-            return image, _target(boxes, record.labels, position, scale, lost_boxes=0, sources=(position,))
+            return image, _target(
+                boxes, record.labels, record.crowd, position, scale, lost_boxes=0, sources=(position,)
+            )
         sources: list[int] = []
 
         def read(number: int) -> Source:
@@ -113,16 +121,17 @@ class DetectionDataset(Dataset[Item]):
             epochs_left=self.max_epochs - epoch,
             rng=numpy_stream(self.seed, "image", epoch, position),
         )
-        lost, seen = sample.lost_boxes, tuple(sources)
-        target = _target(sample.boxes, sample.labels, position, scale, lost_boxes=lost, sources=seen)
+        lost, seen, crowd = sample.lost_boxes, tuple(sources), np.zeros(len(sample.labels), np.bool_)
+        target = _target(sample.boxes, sample.labels, crowd, position, scale, lost_boxes=lost, sources=seen)
         return sample.image, target
 
 
 def _target(
     boxes: NDArray[np.float32],
     labels: NDArray[np.int64],
+    crowd: NDArray[np.bool_],
     position: int,
-    scale: float,
+    scale: tuple[float, float],
     *,
     lost_boxes: int,
     sources: tuple[int, ...],
@@ -130,6 +139,7 @@ def _target(
     return {
         "boxes": torch.from_numpy(boxes.astype(np.float32)).reshape(-1, 4),
         "labels": torch.from_numpy(labels.astype(np.int64)),
+        "crowd": torch.from_numpy(crowd.astype(np.bool_)),
         "image_index": position,
         "scale": scale,
         "lost_boxes": lost_boxes,
@@ -138,30 +148,32 @@ def _target(
 
 
 class Targets(list[Target]):
-    """List of targets that is pickled as two arrays and unpickled as a plain list.
+    """List of targets that is pickled as three arrays and unpickled as a plain list.
 
-    Otherwise, a worker would send each tensor to the main process as an open file, two per image, and a large
-    batch would exceed the limit on open files.
+    Otherwise, a worker would send each tensor to the main process as an open file, three per image, and a
+    large batch would exceed the limit on open files.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
         boxes = torch.cat([target["boxes"] for target in self]).numpy()
         labels = torch.cat([target["labels"] for target in self]).numpy()
+        crowd = torch.cat([target["crowd"] for target in self]).numpy()
         ends = np.cumsum([len(target["labels"]) for target in self])
         facts = [(t["image_index"], t["scale"], t["lost_boxes"], t["sources"]) for t in self]
-        return _unpacked, (boxes, labels, ends, facts)
+        return _unpacked, (boxes, labels, crowd, ends, facts)
 
 
 def _unpacked(
     boxes: NDArray[np.float32],
     labels: NDArray[np.int64],
+    crowd: NDArray[np.bool_],
     ends: NDArray[np.int64],
-    facts: list[tuple[int, float, int, tuple[int, ...]]],
+    facts: list[tuple[int, tuple[float, float], int, tuple[int, ...]]],
 ) -> list[Target]:
-    parts = zip(np.split(boxes, ends[:-1]), np.split(labels, ends[:-1]), facts, strict=True)
+    parts = zip(*(np.split(array, ends[:-1]) for array in (boxes, labels, crowd)), facts, strict=True)
     return [
-        _target(box, label, index, scale, lost_boxes=lost, sources=sources)
-        for box, label, (index, scale, lost, sources) in parts
+        _target(box, label, flags, index, scale, lost_boxes=lost, sources=sources)
+        for box, label, flags, (index, scale, lost, sources) in parts
     ]
 
 

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,24 @@ class ImageRecord:
     """(M,) positions in the data set's `classes`."""
     group: str = ""
     """Group of the images with the same origin; if empty, the image is its own group."""
+    content: str = ""
+    """Digest of the file's contents."""
+    crowd: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """(M,) true for a crowd region: a box around objects that were not annotated one by one. Evaluation
+    ignores what is detected there, and training leaves the box out. If not given, no box is one."""
+
+    def __post_init__(self) -> None:
+        if len(self.crowd) == 0:
+            object.__setattr__(self, "crowd", np.zeros(len(self.labels), np.bool_))
+        assert len(self.crowd) == len(self.labels)
+
+    @property
+    def objects(self) -> Self:
+        """This record without its crowd regions."""
+        if not self.crowd.any():
+            return self
+        kept = ~self.crowd
+        return replace(self, boxes=self.boxes[kept], labels=self.labels[kept], crowd=self.crowd[kept])
 
 
 @dataclass(frozen=True)
@@ -46,15 +65,20 @@ class DataIndex:
 
     @property
     def fingerprint(self) -> str:
-        """12 hex digits of a hash of the origin, the classes and the records.
+        """12 hex digits of a hash of the origin, the classes and the records with their contents.
 
-        It does not cover the folder, nor the pixels unless there is an `origin`.
+        It does not cover the folder. An `origin` stands for the contents: files that a simulator writes may
+        differ in their compression, but not in their pixels.
         """
         digest = hashlib.sha256("\n".join([self.origin, *self.classes]).encode())
         for split, records in sorted(self.splits.items()):
             digest.update(f"\n{split} {len(records)}\n".encode())
             for record in records:
-                digest.update(f"{record.name} {record.height} {record.width} {record.group}\n".encode())
+                content = "" if self.origin else record.content
+                facts = f"{record.name} {record.height} {record.width} {record.group} {content}\n"
+                digest.update(facts.encode())
                 digest.update(np.ascontiguousarray(record.boxes, dtype="<f4").tobytes())
                 digest.update(np.ascontiguousarray(record.labels, dtype="<i8").tobytes())
+                if record.crowd.any():
+                    digest.update(b"crowd" + np.ascontiguousarray(record.crowd, dtype="u1").tobytes())
         return digest.hexdigest()[:12]

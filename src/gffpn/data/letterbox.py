@@ -13,11 +13,12 @@ GREY = 114
 class Letterbox(NamedTuple):
     """Fit of an image to the network's input: aspect ratio kept, top left, grey to the right and below.
 
-    The image is placed at the top left so that the scale alone converts a box back to native pixels.
+    The image is placed at the top left so that the scale alone converts a box back to native pixels. The
+    aspect ratio is kept to whole pixels, so each axis has a scale of its own.
     """
 
-    scale: float
-    """Network pixels per native pixel; above 1 for an image smaller than the input."""
+    scale: tuple[float, float]
+    """Network pixels per native pixel along x and y; above 1 for an image smaller than the input."""
     height: int
     width: int
     """Height and width of the image in network pixels; the rest of the input is padding."""
@@ -25,13 +26,13 @@ class Letterbox(NamedTuple):
     @classmethod
     def fit(cls, native_size: tuple[int, int], image_size: tuple[int, int]) -> Self:
         """Return the fit of an image of `native_size` to `image_size`, both (height, width)."""
-        scale = min(image_size[0] / native_size[0], image_size[1] / native_size[1])
-        height, width = (max(1, round(side * scale)) for side in native_size)
-        return cls(scale, height, width)
+        wanted = min(image_size[0] / native_size[0], image_size[1] / native_size[1])
+        height, width = (max(1, round(side * wanted)) for side in native_size)
+        return cls((width / native_size[1], height / native_size[0]), height, width)
 
     def to_network(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Convert boxes (M, 4) from native to network pixels."""
-        return np.asarray(boxes * np.float32(self.scale))
+        return (boxes * np.array(self.scale * 2)).astype(np.float32)
 
     def resize(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Resize a native image (H, W, 3) to (3, height, width), bilinearly and without padding."""

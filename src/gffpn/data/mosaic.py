@@ -37,32 +37,27 @@ class Sample(NamedTuple):
     boxes: NDArray[np.float32]
     labels: NDArray[np.int64]
     lost_boxes: int
-    """Number of source boxes that are out of view or that `BoxRule` drops."""
+    """Number of source boxes that are out of view or of which too little is left (`BoxRule`)."""
 
 
 class BoxRule(NamedTuple):
-    """Conditions for keeping a box after a crop and a resize."""
+    """Conditions for keeping a box that a crop cuts; a box that is wholly in view is kept, however small."""
 
     min_box_px: float
-    """Minimum side in pixels; for a side that was shorter already, its previous length is the minimum."""
+    """Minimum length in pixels of what is left of a cut side; a shorter side must not be cut at all."""
     min_visible: float
     """Minimum share of a box's area that must be inside the crop."""
 
-    def keeps(
-        self, before: NDArray[np.float32], moved: NDArray[np.float32], clipped: NDArray[np.float32]
-    ) -> NDArray[np.bool_]:
+    def keeps(self, moved: NDArray[np.float32], clipped: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Return a mask (M,) of the boxes to keep.
 
-        The same boxes (M, 4) are given in source pixels (`before`), in canvas pixels (`moved`), and in canvas
-        pixels clipped to the view (`clipped`).
+        The same boxes (M, 4) are given in canvas pixels (`moved`) and clipped to the view (`clipped`).
         """
-        sides = clipped[:, 2:] - clipped[:, :2]
-        needed = np.minimum(before[:, 2:] - before[:, :2], self.min_box_px)
-        share = sides.prod(1) / (moved[:, 2:] - moved[:, :2]).prod(1)
+        whole, sides = moved[:, 2:] - moved[:, :2], clipped[:, 2:] - clipped[:, :2]
         tolerance = 1e-3  # rounding of float32 coordinates of several hundred pixels
-        return np.asarray(
-            (sides > 0).all(1) & (sides >= needed - tolerance).all(1) & (share >= self.min_visible)
-        )
+        long_enough = sides >= np.minimum(whole, self.min_box_px) - tolerance
+        share = sides.prod(1) / whole.prod(1)
+        return np.asarray((sides > 0).all(1) & long_enough.all(1) & (share >= self.min_visible - tolerance))
 
 
 class Span(NamedTuple):
@@ -83,14 +78,17 @@ def span(length: int, scale: float, offset: float, window: tuple[int, int]) -> S
     """Return the span of an axis of `length` source pixels, scaled and placed at `offset`, inside `window`.
 
     Returns None if nothing is inside the window. Rounding to whole pixels in the source and on the canvas
-    changes the scale slightly, by at most one pixel over the span.
+    changes the scale slightly, by at most one pixel over the span; only the window cuts pixels off.
     """
-    to_start = max(window[0], round(offset))
-    to_stop = min(window[1], round(offset + length * scale))
+    first, last = round(offset), round(offset + length * scale)
+    to_start, to_stop = max(window[0], first), min(window[1], last)
     if to_stop <= to_start:
         return None
-    start = min(max(round((to_start - offset) / scale), 0), length - 1)
-    stop = min(max(round((to_stop - offset) / scale), start + 1), length)
+    start, stop = 0, length
+    if first < to_start:
+        start = min(max(round((to_start - offset) / scale), 0), length - 1)
+    if to_stop < last:
+        stop = min(max(round((to_stop - offset) / scale), start + 1), length)
     return Span(start, stop, to_start, to_stop)
 
 
@@ -109,7 +107,7 @@ def paste(canvas: Tensor, source: Source, rows: Span | None, columns: Span | Non
     low, high = [columns.to_start, rows.to_start] * 2, [columns.to_stop, rows.to_stop] * 2
     moved = moved.astype(np.float32)
     clipped = np.clip(moved, low, high).astype(np.float32)
-    kept = rule.keeps(source.boxes, moved, clipped)
+    kept = rule.keeps(moved, clipped)
     return Sample(canvas, clipped[kept], source.labels[kept], int(len(kept) - kept.sum()))
 
 

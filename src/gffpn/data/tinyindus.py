@@ -112,6 +112,7 @@ class TinyIndusSim:
             root=str(folder),
             images=dict.fromkeys(SPLITS, "images"),
             annotations={split: f"annotations/{split}.json" for split in SPLITS},
+            crowd=None,
             classes=None,
             splits=None,
             fractions=(0.8, 0.1, 0.1),

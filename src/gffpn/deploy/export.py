@@ -28,9 +28,9 @@ def export(
 ) -> tuple[Path, str]:
     """Write `out` (None: best.onnx in the run's folder), with a .json and a .md file beside it.
 
-    Returns the path of the ONNX file and the text of the .md file. The file is checked on the first `limit`
-    images of the split: None means all, and with 0 the data need not exist. Raises ValueError with a one-line
-    message if the run is not finished, or if a library or the data is missing.
+    Returns the path of the ONNX file and the text of the .md file. The file is checked on `limit` images
+    drawn from the split: None means all, and with 0 the data need not exist. Raises ValueError with a
+    one-line message if the run is not finished, or if a library or the data is missing.
     """
     if limit is not None and limit < 0:
         raise ValueError(f"--limit: got {limit}, expected 0 or more")
@@ -64,8 +64,10 @@ def facts(run: FinishedRun, deployed: Deployed) -> dict[str, Any]:
         "run": run.folder.path.resolve().name,
         "classes": run.classes,
         "image_size": list(run.image_size),
-        "input": "uint8 RGB, N x 3 x height x width, aspect ratio kept, image at the top left, "
-        f"padded with {GREY} to the right and below",
+        "input": "uint8 RGB, N x 3 x height x width, resized to whole pixels, aspect ratio kept, at the "
+        f"top left, padded with {GREY} to the right and below",
+        "boxes": "x1, y1, x2, y2 in pixels of the input; for pixels of the original image, multiply x by its "
+        "width / the resized width and y by its height / the resized height",
         "score_threshold": decode.score_threshold,
         "iou_threshold": decode.iou_threshold,
         "max_candidates": decode.max_candidates,

@@ -18,6 +18,7 @@ from gffpn.heads.postprocess import Decode
 from gffpn.machine.devices import device_name
 from gffpn.machine.timing import side_by_side
 from gffpn.metrics.detection import DetectionMetric
+from gffpn.streams import numpy_stream
 
 SPLITS = {"test": "test", "val": "validate"}
 """Lightning's name of the stage that uses each split."""
@@ -35,7 +36,7 @@ def check(
     split: str,
     limit: int | None,
 ) -> dict[str, Any]:
-    """Compare PyTorch and ONNX Runtime on the first `limit` images of a split (None: all).
+    """Compare PyTorch and ONNX Runtime on `limit` images of a split (None: all), see `sample`.
 
     Returns the agreement of their detections, and the figures and the latency of both. `trained` is the
     detector in the form in which it was trained, computing in float32; `deployed` is the network that the
@@ -85,10 +86,19 @@ def latencies(deployed: Deployed, session: Any, images: Tensor) -> dict[str, Any
     }
 
 
+def sample(count: int, limit: int | None) -> list[int]:
+    """Return the positions of `limit` of `count` images (None: all) in increasing order.
+
+    They are drawn at random, as many data sets are sorted by class; the same images for every run, and a
+    larger sample contains the smaller ones.
+    """
+    return sorted(numpy_stream(0, "export").permutation(count)[:limit].tolist())
+
+
 def _batches(data: DetectionData, split: str, limit: int | None) -> Iterator[tuple[Tensor, list[Any]]]:
     data.setup(SPLITS[split])
     dataset = data.datasets[split]
-    count = len(dataset) if limit is None else min(limit, len(dataset))
-    for first in range(0, count, data.batch_size):
-        batch = collate([dataset[0, k] for k in range(first, min(first + data.batch_size, count))])
+    positions = sample(len(dataset), limit)
+    for first in range(0, len(positions), data.batch_size):
+        batch = collate([dataset[0, position] for position in positions[first : first + data.batch_size]])
         yield batch["images"], list(batch["targets"])

@@ -1,5 +1,7 @@
 """Anchor boxes for `yolov5`: the published defaults and anchors fitted to a data set's boxes."""
 
+from typing import Literal
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,6 +15,11 @@ COCO_ANCHORS = (
     ((116, 90), (156, 198), (373, 326)),
 )
 """YOLOv5's defaults (the same as YOLOv3's): width and height in pixels for strides 8, 16 and 32."""
+AnchorRule = Literal["auto", "fit", "keep"]
+ENOUGH_RECALL = 0.98
+"""Anchors are fitted to the data if they can match a smaller share of its boxes than this (YOLOv5's rule)."""
+MAX_RATIO = 4.0
+"""Factor between the sides of a box and an anchor from which they do not match, YOLOv5's default."""
 RESTARTS = 20
 SPREAD = 0.25
 """Standard deviation, in log pixels, of the noise that separates boxes with too few distinct sizes."""
@@ -38,11 +45,10 @@ def fit_anchors(boxes_wh: Tensor, count: int, *, seed: int = 0) -> Tensor | None
     matching rule compares. Boxes without extent are ignored; if fewer than `count` are left, None is
     returned. The same boxes and seed give the same anchors.
     """
-    sizes = boxes_wh.detach().cpu().double().numpy()
-    sizes = sizes[np.isfinite(sizes).all(1) & (sizes > 0).all(1)]
+    sizes = with_extent(boxes_wh)
     if len(sizes) < count:
         return None
-    logs = np.log(sizes)
+    logs = np.log(sizes.double().numpy())
     # k-means returns fewer codes than requested if there are too few distinct sizes
     codes = _cluster(logs, count, seed)
     if len(codes) < count:
@@ -55,6 +61,25 @@ def fit_anchors(boxes_wh: Tensor, count: int, *, seed: int = 0) -> Tensor | None
 
 def _cluster(logs: NDArray[np.float64], count: int, seed: int) -> NDArray[np.float64]:
     return kmeans(logs, count, iter=RESTARTS, rng=np.random.default_rng(seed))[0]
+
+
+def with_extent(boxes_wh: Tensor) -> Tensor:
+    """Return those of the boxes (M, 2) whose sides are positive and finite, on the CPU."""
+    sizes = boxes_wh.detach().cpu()
+    return sizes[(sizes.isfinite() & (sizes > 0)).all(1)]
+
+
+def best_possible_recall(anchors: Tensor, boxes_wh: Tensor) -> float:
+    """Return the share of boxes (M, 2) that an anchor (A, 2) can match; 0 if no box has an extent.
+
+    An anchor matches a box if neither side differs by a factor of `MAX_RATIO` or more.
+    """
+    sizes = with_extent(boxes_wh)
+    if not len(sizes):
+        return 0.0
+    ratio = sizes[:, None] / anchors.cpu()[None]
+    matches = torch.maximum(ratio, 1 / ratio).amax(-1) < MAX_RATIO
+    return float(matches.any(-1).float().mean())
 
 
 def fitness(anchors: Tensor, boxes_wh: Tensor) -> float:

@@ -20,14 +20,17 @@ from torch import Tensor, nn
 from gffpn.assign import TaskAlignment, align_tasks, candidate_points
 from gffpn.boxes import Overlap, iou, nwd, pairwise
 from gffpn.choice import choose
+from gffpn.heads.normalisers import over_the_batch
 from gffpn.heads.points import boxes_from_distances, distances_from_boxes, grid_points
 from gffpn.heads.postprocess import Decode
 from gffpn.heads.prediction import logits_of_mean, prediction_conv
 from gffpn.heads.targets import pad_targets
 from gffpn.layers.cat import cat_channels
 from gffpn.layers.conv import ConvBNAct
+from gffpn.layers.start import start_as_built
 from gffpn.losses import BOX_LOSSES, BoxLoss, distribution_focal_loss
 from gffpn.pyramid import Levels
+from gffpn.streams import torch_substream
 
 
 def _larger(a: Tensor, b: Tensor) -> Tensor:
@@ -80,10 +83,13 @@ class TALHead(nn.Module):
         self.box_towers = nn.ModuleList()
         self.class_towers = nn.ModuleList()
         for level in in_levels:
-            self.box_towers.append(_box_tower(level.channels, box_width, distances))
             odds = objects_per_image / num_classes / (640 / level.stride) ** 2
             classes = torch.full((num_classes,), math.log(odds))
-            self.class_towers.append(_class_tower(level.channels, class_width, classes))
+            # streams that do not depend on the other levels, so that heads on different necks start equal
+            with torch_substream("box", level.stride):
+                self.box_towers.append(_box_tower(level.channels, box_width, distances))
+            with torch_substream("class", level.stride):
+                self.class_towers.append(_class_tower(level.channels, class_width, classes))
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Return the logits (N, 4 x reg_max + K, H, W) of each level."""
@@ -107,11 +113,9 @@ class TALHead(nn.Module):
 
 
 def _box_tower(in_channels: int, hidden_channels: int, start: Tensor) -> nn.Sequential:
-    return nn.Sequential(
-        ConvBNAct(in_channels, hidden_channels, 3),
-        ConvBNAct(hidden_channels, hidden_channels, 3),
-        prediction_conv(hidden_channels, start),
-    )
+    first = ConvBNAct(in_channels, hidden_channels, 3)
+    second = ConvBNAct(hidden_channels, hidden_channels, 3)
+    return _tower(first, second, hidden_channels, start)
 
 
 def _separable(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -120,11 +124,16 @@ def _separable(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 def _class_tower(in_channels: int, hidden_channels: int, start: Tensor) -> nn.Sequential:
-    return nn.Sequential(
-        _separable(in_channels, hidden_channels),
-        _separable(hidden_channels, hidden_channels),
-        prediction_conv(hidden_channels, start),
-    )
+    first = _separable(in_channels, hidden_channels)
+    second = _separable(hidden_channels, hidden_channels)
+    return _tower(first, second, hidden_channels, start)
+
+
+def _tower(first: nn.Module, second: nn.Module, hidden_channels: int, start: Tensor) -> nn.Sequential:
+    tower = nn.Sequential(first, second)
+    start_as_built(tower)
+    with torch_substream("prediction"):
+        return tower.append(prediction_conv(hidden_channels, start))
 
 
 def _grids(raw: list[Tensor]) -> list[tuple[int, int]]:
@@ -199,8 +208,9 @@ class TALLoss:
         goal = (
             F.one_hot(labels.gather(1, assigned.target), self.head.num_classes) * assigned.weight[..., None]
         )
-        total = assigned.weight.sum().clamp_min(1)
-        classes = F.binary_cross_entropy_with_logits(class_logits, goal, reduction="sum") / total
+        weights, processes = over_the_batch(assigned.weight.sum())
+        share = processes / weights.clamp_min(1)
+        classes = F.binary_cross_entropy_with_logits(class_logits, goal, reduction="sum")
 
         # the most points that ground truths can own, a bound known without a device sync
         count = min(len(points), self.topk * boxes.shape[1])
@@ -211,9 +221,9 @@ class TALLoss:
         logits = box_logits[image, chosen].float()
         box, dfl = self._box_losses(logits, points[chosen], strides[chosen], true_boxes)
         return {
-            "box": self.box_weight * (box * weight).sum() / total,
-            "class": self.class_weight * classes,
-            "dfl": self.dfl_weight * (dfl * weight).sum() / total,
+            "box": self.box_weight * (box * weight).sum() * share,
+            "class": self.class_weight * classes * share,
+            "dfl": self.dfl_weight * (dfl * weight).sum() * share,
         }
 
     @torch.no_grad()

@@ -15,15 +15,27 @@ from torch import Tensor, nn
 from gffpn.assign import AnchorMatches, match_anchors
 from gffpn.boxes import ciou
 from gffpn.choice import choose
-from gffpn.heads.anchors import ANCHORS_PER_LEVEL, default_anchors, fit_anchors, fitness
+from gffpn.heads.anchors import (
+    ANCHORS_PER_LEVEL,
+    ENOUGH_RECALL,
+    AnchorRule,
+    best_possible_recall,
+    default_anchors,
+    fit_anchors,
+    fitness,
+)
+from gffpn.heads.normalisers import over_the_batch
 from gffpn.heads.postprocess import Decode
 from gffpn.heads.prediction import prediction_conv
 from gffpn.heads.targets import PaddedTargets, pad_targets
 from gffpn.losses import BOX_LOSSES, BoxLoss
 from gffpn.pyramid import Levels
+from gffpn.streams import torch_substream
 
 log = logging.getLogger(__name__)
 
+# recall of COCO's anchors from which they are kept; it lies between 0 and 1
+ENOUGH: dict[AnchorRule, float] = {"auto": ENOUGH_RECALL, "fit": math.inf, "keep": 0.0}
 REFERENCE_SIZE = 640
 """Pixels: the image size for which the initial bias and the objectness weight are stated."""
 
@@ -36,15 +48,26 @@ class YOLOv5Head(nn.Module):
 
     Before training, objectness predicts `objects_per_image` objects per 640 x 640 image on each level, and a
     class score is about `class_prior` / K.
+
+    anchors: how they follow from the training boxes. `auto`, YOLOv5's rule: COCO's anchors are kept if at
+    least 98 % of the boxes have one that differs from them by a factor below 4 in both sides, and are fitted
+    otherwise; `fit`, always fitted; `keep`, always COCO's.
     """
 
     anchors: Tensor
     """(L, 3, 2) width and height in input pixels; COCO's until `fit_to` is called."""
 
     def __init__(
-        self, in_levels: Levels, num_classes: int, *, objects_per_image: float = 8, class_prior: float = 0.6
+        self,
+        in_levels: Levels,
+        num_classes: int,
+        *,
+        anchors: AnchorRule = "auto",
+        objects_per_image: float = 8,
+        class_prior: float = 0.6,
     ) -> None:
         super().__init__()
+        self.enough_recall = choose("anchors", anchors, ENOUGH)
         self.in_levels = in_levels
         self.num_classes = num_classes
         self.strides = tuple(level.stride for level in in_levels)
@@ -53,7 +76,9 @@ class YOLOv5Head(nn.Module):
             start = torch.zeros(ANCHORS_PER_LEVEL, 5 + num_classes)
             start[:, 4] = math.log(objects_per_image / (REFERENCE_SIZE / level.stride) ** 2)
             start[:, 5:] = math.log(class_prior / (num_classes - 0.99999))
-            self.predictions.append(prediction_conv(level.channels, start.flatten()))
+            # a stream that does not depend on the other levels, so that heads on different necks start equal
+            with torch_substream("prediction", level.stride):
+                self.predictions.append(prediction_conv(level.channels, start.flatten()))
         self.register_buffer("anchors", default_anchors(self.strides))
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
@@ -61,10 +86,14 @@ class YOLOv5Head(nn.Module):
         return [conv(feature) for conv, feature in zip(self.predictions, features, strict=True)]
 
     def fit_to(self, boxes_wh: Tensor) -> None:
-        """Fit the anchors to boxes (M, 2), width and height in input pixels.
+        """Fit the anchors to boxes (M, 2), width and height in input pixels, if the rule asks for it.
 
         The anchors stay unchanged if there are too few boxes.
         """
+        recall = best_possible_recall(self.anchors.view(-1, 2), boxes_wh)
+        if recall >= self.enough_recall:
+            log.info("anchors kept: they can match %.1f %% of the boxes", 100 * recall)
+            return
         anchors = fit_anchors(boxes_wh, self.anchors[..., 0].numel())
         if anchors is None:
             log.warning(
@@ -92,7 +121,7 @@ def _decode(logits: Tensor, cells: Tensor, anchors: Tensor, stride: int) -> Tens
 
 
 class YOLOv5Loss:
-    """Box, objectness and class losses, each multiplied by the batch size.
+    """Box, objectness and class losses, each multiplied by the number of images in the whole batch.
 
     On each level, the box loss is the mean over the matches, the class loss the mean over the matches and the
     classes, and the objectness loss the mean over all predictions, with max(CIoU, 0) as the target. The
@@ -134,17 +163,28 @@ class YOLOv5Loss:
         `targets` holds `boxes` (M, 4) in xyxy pixels and `labels` (M,) for each image; M may be 0.
         """
         padded = pad_targets(targets, raw[0].device)
-        parts = [self._level(index, _split_anchors(level), padded) for index, level in enumerate(raw)]
-        box, objectness, classes = (torch.stack(part).sum() for part in zip(*parts, strict=True))
-        scale = len(targets) * 3 / len(raw)
+        levels = [self._level(index, _split_anchors(level), padded) for index, level in enumerate(raw)]
+        box, objectness, classes, matches = (torch.stack(part) for part in zip(*levels, strict=True))
+        images = matches.new_tensor([float(len(targets))])
+        totals, processes = over_the_batch(torch.cat((matches, images)))
+        share = totals[-1] / totals[:-1].clamp_min(1)
+        box, classes = (box * share).sum(), (classes * share).sum()
+        scale = processes * 3 / len(raw)
         size = image_size[0] * image_size[1] / REFERENCE_SIZE**2 if self.objectness_size_scaling else 1.0
         return {
             "box": self.box_weight * scale * box,
-            "objectness": self.objectness_weight * size * scale * objectness,
+            # the mean over the predictions of all images, times the number of images
+            "objectness": self.objectness_weight * size * scale * objectness.sum(),
             "class": self.class_weight * self.head.num_classes / 80 * scale * classes,
         }
 
-    def _level(self, index: int, predictions: Tensor, padded: PaddedTargets) -> tuple[Tensor, Tensor, Tensor]:
+    def _level(
+        self, index: int, predictions: Tensor, padded: PaddedTargets
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the sums of the box loss, the objectness loss per cell and anchor, and of the class loss.
+
+        They are followed by the number of matches.
+        """
         stride, anchors = self.head.strides[index], self.head.anchors[index]
         rows, columns = predictions.shape[1:3]
         matches = match_anchors(
@@ -163,20 +203,20 @@ class YOLOv5Loss:
         cells = torch.stack((matches.column, matches.row), -1)
         boxes = _decode(matched[:, :4], cells, anchors[matches.anchor], stride)
         true_boxes = padded.boxes.flatten(0, 1)[matches.target]
-        weight = matches.valid / matches.valid.sum().clamp_min(1)
-
-        box = (self.box_loss(boxes, true_boxes) * weight).sum()
+        box = (self.box_loss(boxes, true_boxes) * matches.valid).sum()
         overlap = ciou(boxes, true_boxes).detach().clamp_min(0) * matches.valid
         goal = torch.zeros_like(flat[:, 4]).scatter_reduce(0, cell, overlap, "amax")
-        objectness = F.binary_cross_entropy_with_logits(flat[:, 4], goal) * self.balance[stride]
-        return box, objectness, self._class_loss(matched[:, 5:], padded.labels, matches, weight)
+        objectness = F.binary_cross_entropy_with_logits(flat[:, 4], goal, reduction="sum")
+        objectness = objectness * (self.balance[stride] / (rows * columns * len(anchors)))
+        classes = self._class_loss(matched[:, 5:], padded.labels, matches)
+        return box, objectness, classes, matches.valid.sum().to(box.dtype)
 
-    def _class_loss(self, logits: Tensor, labels: Tensor, matches: AnchorMatches, weight: Tensor) -> Tensor:
+    def _class_loss(self, logits: Tensor, labels: Tensor, matches: AnchorMatches) -> Tensor:
         if self.head.num_classes == 1:
             return logits.sum() * 0
         goal = F.one_hot(labels.flatten()[matches.target], self.head.num_classes).to(logits)
         loss = F.binary_cross_entropy_with_logits(logits, goal, reduction="none").mean(-1)
-        return (loss * weight).sum()
+        return (loss * matches.valid).sum()
 
 
 class YOLOv5Decode(Decode[YOLOv5Head]):

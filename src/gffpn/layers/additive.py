@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from gffpn.choice import choose
 from gffpn.layers.conv import ConvBNAct, Norm
 from gffpn.layers.resize import upsample_to
+from gffpn.layers.start import PerLevel
 from gffpn.pyramid import Levels
 
 
@@ -40,8 +41,8 @@ class AdditiveTopDown(nn.Module):
         conv = choose("norm", norm, CONVS)
         if out_channels < 1:
             raise ValueError(f"out_channels: got {out_channels!r}, expected at least 1")
-        self.lateral = nn.ModuleList(conv(level.channels, out_channels) for level in levels)
-        self.output = nn.ModuleList(conv(out_channels, out_channels, 3) for _ in levels)
+        self.lateral = PerLevel(strides, (conv(level.channels, out_channels) for level in levels))
+        self.output = PerLevel(strides, (conv(out_channels, out_channels, 3) for _ in levels))
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Map each C_i to an output P_i of the same size, finest first."""

@@ -51,15 +51,6 @@ def scaled_width(channels: int, width: float) -> int:
     return math.ceil(channels * width / 8) * 8
 
 
-def start_convolutions(module: nn.Module, start: Callable[[Tensor], object]) -> None:
-    """Apply `start` to the weight of every convolution and set its bias to zero."""
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d):
-            start(part.weight)
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)
-
-
 def is_batch_norm(norm: nn.Module) -> TypeGuard[_BatchNorm]:
     """Return whether `norm` is a BatchNorm and nothing more; timm's variant includes an activation.
 

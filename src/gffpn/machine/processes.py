@@ -4,14 +4,30 @@ import os
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
 
 
 def is_lead() -> bool:
     """Return whether this is the first or only process of its run, which alone writes, prints and logs."""
     # until Lightning has started the other processes, its rank is only the rank on this machine
     return int(getattr(rank_zero_only, "rank", 0)) == 0 and os.environ.get("NODE_RANK", "0") == "0"
+
+
+def running() -> int:
+    """Return the number of processes that train together; 1 unless they have been connected."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def sum_over_processes(values: Tensor) -> Tensor:
+    """Return the sum of `values` (...) over the processes of a run. All of them must call this together."""
+    if running() == 1:
+        return values
+    total = values.detach().clone()
+    dist.all_reduce(total)
+    return total
 
 
 def asked_for(devices: Any, num_nodes: int, accelerator: str) -> int:

@@ -53,7 +53,7 @@ def paper_average_precision(matches: Matches) -> Floats:
 
     Source: the public description of the YOLOv5 evaluator. Deviation: detections are matched by COCO's rule.
     """
-    objects = np.bincount(matches.object_label, minlength=matches.num_classes)
+    objects = object_counts(matches)
     result = np.where(objects > 0, 0.0, np.nan)
     for label, span in _class_spans(matches):
         outcome = matches.outcome[0, _IOU_50 : _IOU_50 + 1, span]
@@ -66,7 +66,10 @@ def paper_average_precision(matches: Matches) -> Floats:
 
 
 def object_counts(matches: Matches, *, size: str = "all") -> Ints:
-    """Return the number of objects (K,) per class in one size range; ValueError for an unknown `size`."""
+    """Return the number of objects (K,) per class in one size range, without crowd regions.
+
+    Raises ValueError for an unknown `size`.
+    """
     inside = matches.object_inside[_range_position(matches, size)]
     return np.bincount(matches.object_label[inside], minlength=matches.num_classes)
 

@@ -35,6 +35,7 @@ class DetectionMetric(Metric):
     labels: list[Tensor]
     object_boxes: list[Tensor]
     object_labels: list[Tensor]
+    object_crowd: list[Tensor]
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class DetectionMetric(Metric):
             "labels",
             "object_boxes",
             "object_labels",
+            "object_crowd",
         ):
             self.add_state(state, default=[], dist_reduce_fx="cat")
 
@@ -67,19 +69,22 @@ class DetectionMetric(Metric):
 
         Each of `detections` has `boxes` (M, 4) in network pixels, `scores` (M,) and `labels` (M,). Each of
         `targets` has `boxes`, `labels`, `image_index` (one image of the data set) and `scale` (network pixels
-        per native pixel).
+        per native pixel along x and y), and may have `crowd` (M,), true for crowd regions; without it, none
+        is one.
         """
         rows = [
             (int(target["image_index"]), len(detection["boxes"]), len(target["boxes"]))
             for detection, target in zip(detections, targets, strict=True)
         ]
         self.visits.append(torch.tensor(rows, device=self.device))
-        self.scales.append(torch.tensor([float(target["scale"]) for target in targets], device=self.device))
+        scales = [[float(factor) for factor in target["scale"]] for target in targets]
+        self.scales.append(torch.tensor(scales, device=self.device))
         self.boxes.append(torch.cat([detection["boxes"] for detection in detections]).float())
         self.scores.append(torch.cat([detection["scores"] for detection in detections]).float())
         self.labels.append(torch.cat([detection["labels"] for detection in detections]))
         self.object_boxes.append(torch.cat([target["boxes"] for target in targets]).float())
         self.object_labels.append(torch.cat([target["labels"] for target in targets]))
+        self.object_crowd.append(torch.cat([_crowd(target) for target in targets]))
 
     def compute(self) -> dict[str, float]:
         """Return the columns of `Figures`; figures without objects are NaN."""
@@ -110,13 +115,14 @@ class DetectionMetric(Metric):
         image = np.repeat(position, visits[:, 1])
         order = _kept(image)
         objects = np.repeat(position, visits[:, 2])
-        scales = _numpy(self.scales).astype(np.float64).reshape(len(visits), -1)
+        object_order = _kept(objects)
         return Evaluated(
             image_index,
-            np.broadcast_to(scales[first], (len(first), 2)),
+            _numpy(self.scales).astype(np.float64)[first],
             _select(image, order, self.labels, self.boxes),
             _numpy(self.scores).astype(np.float64)[order],
-            _select(objects, _kept(objects), self.object_labels, self.object_boxes),
+            _select(objects, object_order, self.object_labels, self.object_boxes),
+            _numpy(self.object_crowd).astype(np.bool_)[object_order],
         )
 
     def _matches(self, evaluated: Evaluated) -> Matches:
@@ -130,6 +136,11 @@ def logged(figures: Figures) -> dict[str, float]:
 
 def _numpy(state: list[Tensor]) -> Floats | Ints:
     return dim_zero_cat(state).detach().cpu().numpy()
+
+
+def _crowd(target: Mapping[str, Any]) -> Tensor:
+    crowd: Tensor = target["crowd"] if "crowd" in target else torch.zeros_like(target["labels"])
+    return crowd.bool()
 
 
 def _kept(image: Ints) -> Ints:

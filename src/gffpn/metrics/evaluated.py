@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gffpn.metrics.matching import Boxes, Floats, Ints, Matches, SizeRange, match
 
@@ -22,6 +23,8 @@ class Evaluated(NamedTuple):
     scores: Floats
     """(D,) of the detections."""
     objects: Boxes
+    crowd: NDArray[np.bool_]
+    """(M,) true for the objects that are crowd regions."""
 
     def matches(
         self, num_classes: int, ranges: Sequence[SizeRange], *, max_detections: int = MAX_DETECTIONS
@@ -31,8 +34,9 @@ class Evaluated(NamedTuple):
             self.detections,
             self.scores,
             self.objects,
+            crowd=self.crowd,
             image_index=self.image_index,
-            scales=np.sqrt(self.scales.prod(axis=1)),
+            scales=self.scales,
             num_classes=num_classes,
             ranges=ranges,
             max_detections=max_detections,

@@ -5,7 +5,10 @@ free object of largest IoU at or above the threshold, preferring objects inside 
 outside. Everything outside the range is ignored: objects, the detections matched to them, and unmatched
 detections. Because objects inside are preferred, every size range has its own matches.
 
-Source: the bounding-box evaluation of pycocotools, `COCOeval`, without crowds.
+A crowd region marks objects that were not annotated one by one. It is ignored in every size range, any number
+of detections may match it, and its overlap with a detection is the share of the detection inside the region.
+
+Source: the bounding-box evaluation of pycocotools, `COCOeval`.
 Deviations: the size ranges of pycocotools are closed on both sides, so that a box of exactly 32 x 32 counts
 as small and as medium; ours are half-open and count each box once. Area is width x height.
 """
@@ -70,7 +73,7 @@ class Matches(NamedTuple):
     object_image: Ints
     object_label: Ints
     object_inside: NDArray[np.bool_]
-    """(R, M) true if the object counts in the size range."""
+    """(R, M) true if the object counts in the size range; a crowd region counts in none."""
 
 
 def size_ranges(edges: Sequence[float]) -> tuple[SizeRange, ...]:
@@ -98,6 +101,7 @@ def match(
     scores: Floats,
     objects: Boxes,
     *,
+    crowd: NDArray[np.bool_],
     image_index: Ints,
     scales: Floats,
     num_classes: int,
@@ -106,8 +110,9 @@ def match(
 ) -> Matches:
     """Match detections to objects in every image and class, at every IoU threshold and in every size range.
 
-    `scores` (D,) belong to `detections`; `scales` (N,) are network pixels per native pixel. Per image and
-    class, the `max_detections` highest scores are kept; ties keep their order.
+    `scores` (D,) belong to `detections`; `crowd` (M,) is true for the `objects` that are crowd regions;
+    `scales` (N, 2) are network pixels per native pixel along x and y. Per image and class, the
+    `max_detections` highest scores are kept; ties keep their order.
     """
     order = np.lexsort((-scores, detections.image, detections.label))
     group = (detections.label * len(image_index) + detections.image)[order]
@@ -115,10 +120,10 @@ def match(
     detections = Boxes(detections.image[kept], detections.label[kept], detections.xyxy[kept])
     scores = scores[kept]
 
-    object_inside = _inside(objects, scales, ranges)
+    object_inside = _inside(objects, scales, ranges) & ~crowd
     outside = np.where(_inside(detections, scales, ranges), FALSE, IGNORED).astype(np.int8)
     outcome = np.repeat(outside[:, None, :], len(IOU_THRESHOLDS), axis=1)
-    _assign(outcome, detections, objects, object_inside, len(image_index))
+    _assign(outcome, detections, objects, crowd, object_inside, len(image_index))
 
     final = np.lexsort((detections.image, -scores, detections.label))
     return Matches(
@@ -146,8 +151,8 @@ def _area(xyxy: Floats) -> Floats:
 
 def _inside(boxes: Boxes, scales: Floats, ranges: Sequence[SizeRange]) -> NDArray[np.bool_]:
     """Return a mask (R, M) of the boxes inside each size range."""
-    side = np.sqrt(_area(boxes.xyxy))
-    sides = {False: side.round(_SIDE_DECIMALS), True: (side / scales[boxes.image]).round(_SIDE_DECIMALS)}
+    side, scale = np.sqrt(_area(boxes.xyxy)), np.sqrt(scales.prod(axis=1))
+    sides = {False: side.round(_SIDE_DECIMALS), True: (side / scale[boxes.image]).round(_SIDE_DECIMALS)}
     return np.stack([(r.low <= sides[r.native]) & (sides[r.native] < r.high) for r in ranges])
 
 
@@ -155,6 +160,7 @@ def _assign(
     outcome: NDArray[np.int8],
     detections: Boxes,
     objects: Boxes,
+    crowd: NDArray[np.bool_],
     object_inside: NDArray[np.bool_],
     num_images: int,
 ) -> None:
@@ -164,7 +170,7 @@ def _assign(
     """
     group = detections.label * num_images + detections.image
     pair_detection, pair_object, pair_iou = _overlaps(
-        group, detections.xyxy, objects.label * num_images + objects.image, objects.xyxy
+        group, detections.xyxy, objects.label * num_images + objects.image, objects.xyxy, crowd
     )
     if not pair_detection.size:
         return
@@ -186,12 +192,16 @@ def _assign(
             best = np.where(free, preference[members], -np.inf).argmax(axis=-1)
             threshold, member = np.nonzero(free.any(axis=-1))
             chosen = candidates[members[member], best[threshold, member]]
-            taken[threshold, chosen] = True
+            taken[threshold, chosen] = ~crowd[chosen]
             result[threshold, rows[members[member]]] = np.where(inside[chosen], TRUE, IGNORED)
 
 
 def _overlaps(
-    detection_group: Ints, detection_xyxy: Floats, object_group: Ints, object_xyxy: Floats
+    detection_group: Ints,
+    detection_xyxy: Floats,
+    object_group: Ints,
+    object_xyxy: Floats,
+    crowd: NDArray[np.bool_],
 ) -> tuple[Ints, Ints, Floats]:
     """Return the pairs (detection, object, IoU) within a group with IoU at or above the lowest threshold.
 
@@ -208,7 +218,7 @@ def _overlaps(
         offset = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
         detection = start + np.repeat(np.arange(len(groups)), count)
         obj = order[np.repeat(end, count) - 1 - offset]
-        iou = paired_iou(detection_xyxy[detection], object_xyxy[obj])
+        iou = paired_iou(detection_xyxy[detection], object_xyxy[obj], crowd[obj])
         near = iou >= IOU_THRESHOLDS[0]
         parts.append((detection[near], obj[near], iou[near]))
     empty = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
@@ -216,9 +226,12 @@ def _overlaps(
     return np.concatenate(detections), np.concatenate(objects), np.concatenate(ious)
 
 
-def paired_iou(a: Floats, b: Floats) -> Floats:
-    """Return the IoU (...) of paired boxes (..., 4); the shapes broadcast."""
+def paired_iou(a: Floats, b: Floats, crowd: NDArray[np.bool_] | bool = False) -> Floats:
+    """Return the IoU (...) of paired boxes (..., 4); the shapes broadcast.
+
+    Where `crowd` (...) is true, `b` is a crowd region, and the result is the share of `a` inside it.
+    """
     size = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0.0)
     intersection = size[..., 0] * size[..., 1]
-    union = _area(a) + _area(b) - intersection
+    union = np.where(crowd, _area(a), _area(a) + _area(b) - intersection)
     return np.divide(intersection, union, out=np.zeros_like(union), where=intersection > 0)

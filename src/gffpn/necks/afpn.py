@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from gffpn.layers.cat import cat_channels
 from gffpn.layers.conv import ConvBNAct, silu
+from gffpn.layers.start import start_each
 from gffpn.layers.widths import Width, lineage_widths
 from gffpn.pyramid import Level, Levels, levels_at
 
@@ -133,6 +134,18 @@ class Join(nn.Module):
         return self.blocks(self.fuse([*finer, *resized]))
 
 
+def start(part: nn.Module) -> None:
+    """Initialise a convolution or a norm, with weights near zero.
+
+    The maps of a fusion then start with nearly equal shares, and the norms restore the scale.
+    """
+    if isinstance(part, nn.Conv2d):
+        part.reset_parameters()  # the bias
+        nn.init.xavier_normal_(part.weight, gain=0.02)
+    elif isinstance(part, nn.BatchNorm2d):
+        nn.init.normal_(part.weight, 1.0, 0.02)
+
+
 class AFPN(nn.Module):
     """Pyramid that fuses neighbouring levels first and the coarsest last, with fusion weights per cell.
 
@@ -175,18 +188,7 @@ class AFPN(nn.Module):
         )
         self.leave = nn.ModuleList(conv(w, c) for w, c in zip(inner, widths, strict=True))
         self.out_levels = tuple(Level(c, level.stride) for c, level in zip(widths, levels, strict=True))
-        self._start()
-
-    def _start(self) -> None:
-        """Initialise the weights near zero.
-
-        The maps of a fusion then start with nearly equal shares, and the norms restore the scale.
-        """
-        for part in self.modules():
-            if isinstance(part, nn.Conv2d):
-                nn.init.xavier_normal_(part.weight, gain=0.02)
-            elif isinstance(part, nn.BatchNorm2d):
-                nn.init.normal_(part.weight, 1.0, 0.02)
+        start_each(self, start)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Compute P3..P5 from C3..C5."""

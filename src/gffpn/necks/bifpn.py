@@ -19,6 +19,7 @@ from gffpn.layers.conv import ConvBNAct, silu
 from gffpn.layers.csp import C3
 from gffpn.layers.lineage import C2Use, bottlenecks, use_of_c2
 from gffpn.layers.resize import upsample_to
+from gffpn.layers.start import PerLevel, start_as_built
 from gffpn.layers.widths import Width, lineage_widths
 from gffpn.pyramid import Level, Levels, levels_at
 
@@ -76,23 +77,29 @@ class BiFPN(nn.Module):
         widths = lineage_widths(width, levels, out_channels=out_channels, widen=widen)
         out_levels = [Level(w, level.stride) for w, level in zip(widths, levels, strict=True)]
         self.out_levels = tuple(out_levels[self._first_given :])
-        self.enter = nn.ModuleList(
-            nn.Identity() if level.channels == w else ConvBNAct(level.channels, w)
-            for w, level in zip(widths, levels, strict=True)
+        finer, coarser = self.in_strides[:-1], self.in_strides[1:]
+        self.enter = PerLevel(
+            self.in_strides,
+            (
+                nn.Identity() if level.channels == w else ConvBNAct(level.channels, w)
+                for w, level in zip(widths, levels, strict=True)
+            ),
         )
         repeats = [bottlenecks(level, depth) for level in levels]
         *inner, last = pairwise(widths)
-        self.reduce = nn.ModuleList(ConvBNAct(coarser, w) for w, coarser in pairwise(widths))
-        self.fuse_down = nn.ModuleList(WeightedSum(2, w) for w in widths[:-1])
-        self.top_down = nn.ModuleList(C3(w, w, n) for w, n in zip(widths[:-1], repeats[:-1], strict=True))
+        self.reduce = PerLevel(finer, (ConvBNAct(above, w) for w, above in pairwise(widths)))
+        self.fuse_down = PerLevel(finer, (WeightedSum(2, w) for w in widths[:-1]))
+        self.top_down = PerLevel(finer, (C3(w, w, n) for w, n in zip(widths[:-1], repeats[:-1], strict=True)))
         # the coarsest level is fused with R, which has the next finer level's width; the others are fused
         # with T and C, which have the level's own width
         down = [*inner, (last[0], last[0])]
-        self.down = nn.ModuleList(ConvBNAct(finer, w, 3, 2) for finer, w in down)
-        self.fuse_up = nn.ModuleList([*(WeightedSum(3, w) for _, w in inner), WeightedSum(2, last[0])])
-        self.bottom_up = nn.ModuleList(
-            C3(met, w, n) for (_, met), w, n in zip(down, widths[1:], repeats[1:], strict=True)
+        self.down = PerLevel(coarser, (ConvBNAct(below, w, 3, 2) for below, w in down))
+        self.fuse_up = PerLevel(coarser, [*(WeightedSum(3, w) for _, w in inner), WeightedSum(2, last[0])])
+        self.bottom_up = PerLevel(
+            coarser,
+            (C3(met, w, n) for (_, met), w, n in zip(down, widths[1:], repeats[1:], strict=True)),
         )
+        start_as_built(self)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Compute P3..P5 from C3..C5, or P2..P5 from C2..C5 with `c2` set to `given`."""

@@ -27,6 +27,7 @@ from gffpn.choice import choose
 from gffpn.layers.conv import silu
 from gffpn.layers.extra_levels import ExtraCount
 from gffpn.layers.resize import upsample_to
+from gffpn.layers.start import start_each
 from gffpn.pyramid import Level, Levels, levels_at
 
 EPSILON = 1e-4
@@ -87,11 +88,13 @@ def entry(in_channels: int, out_channels: int, *, bias: bool) -> nn.Module:
     return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, bias=bias), batch_norm(out_channels))
 
 
-def start(conv: nn.Conv2d) -> None:
-    """Initialise with Glorot-uniform weights and zero bias.
+def start(conv: nn.Module) -> None:
+    """Initialise a convolution with Glorot-uniform weights and zero bias; leave other modules as they are.
 
     The fan-out of a grouped convolution is that of one group.
     """
+    if not isinstance(conv, nn.Conv2d):
+        return
     fan_in = conv.weight[0].numel()
     fan_out = conv.weight[:, 0].numel() // conv.groups
     bound = math.sqrt(6 / (fan_in + fan_out))
@@ -196,9 +199,7 @@ class BiFPNEffDet(nn.Module):
             )
         )
         self.out_levels = tuple(Level(out_channels, 8 * 2**i) for i in range(len(widths)))
-        for part in self.modules():
-            if isinstance(part, nn.Conv2d):
-                start(part)
+        start_each(self, start)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Compute P3..P5, and coarser levels if any, from C3..C5."""

@@ -19,6 +19,7 @@ from gffpn.layers.conv import ConvBNAct
 from gffpn.layers.csp import C3
 from gffpn.layers.lineage import C2Use, bottlenecks, use_of_c2
 from gffpn.layers.resize import upsample_to
+from gffpn.layers.start import PerLevel, start_as_built
 from gffpn.layers.widths import Width, lineage_widths
 from gffpn.pyramid import Level, Levels, levels_at
 
@@ -28,18 +29,22 @@ class TopDown(nn.Module):
 
     All lists have one entry per level, finest first.
 
-    in_channels: widths of the inputs. widths: widths of the outputs. repeats: bottlenecks in each C3.
+    levels: the inputs. widths: widths of the outputs. repeats: bottlenecks in each C3.
     """
 
-    def __init__(self, in_channels: Sequence[int], widths: Sequence[int], repeats: Sequence[int]) -> None:
+    def __init__(self, levels: Levels, widths: Sequence[int], repeats: Sequence[int]) -> None:
         super().__init__()
-        self.reduce = nn.ModuleList(
-            ConvBNAct(coarser + own, width)
-            for own, (width, coarser) in zip(in_channels[:-1], pairwise(widths), strict=True)
+        strides = [level.stride for level in levels]
+        self.reduce = PerLevel(
+            strides[:-1],
+            (
+                ConvBNAct(coarser + level.channels, width)
+                for level, (width, coarser) in zip(levels[:-1], pairwise(widths), strict=True)
+            ),
         )
-        into = [*widths[:-1], in_channels[-1]]
-        self.fuse = nn.ModuleList(
-            C3(given, width, n) for given, width, n in zip(into, widths, repeats, strict=True)
+        into = [*widths[:-1], levels[-1].channels]
+        self.fuse = PerLevel(
+            strides, (C3(given, width, n) for given, width, n in zip(into, widths, repeats, strict=True))
         )
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
@@ -97,9 +102,8 @@ class FPN(nn.Module):
         given = levels_at(in_levels, [level.stride for level in levels], reader="FPN")
         widths = lineage_widths(width, given, out_channels=out_channels, widen=widen)
         self.out_levels = tuple(Level(w, level.stride) for w, level in zip(widths, levels, strict=True))
-        self.top_down = TopDown(
-            [level.channels for level in levels], widths, [bottlenecks(level, depth) for level in levels]
-        )
+        self.top_down = TopDown(levels, widths, [bottlenecks(level, depth) for level in levels])
+        start_as_built(self)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Compute F3..F5 from C3..C5, or F2..F5 from C2..C5 with `c2` set to `given`."""

@@ -12,8 +12,9 @@ from functools import partial
 from torch import Tensor, nn
 
 from gffpn.layers.additive import AdditiveTopDown
-from gffpn.layers.conv import Norm, start_convolutions
+from gffpn.layers.conv import Norm
 from gffpn.layers.extra_levels import Extra, ExtraCount, ExtraLevels
+from gffpn.layers.start import start_convolutions
 from gffpn.pyramid import Level, Levels, levels_at
 
 

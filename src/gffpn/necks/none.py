@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from gffpn.layers.conv import ConvBNAct
+from gffpn.layers.start import PerLevel, start_as_built
 from gffpn.layers.widths import Width, lineage_widths
 from gffpn.pyramid import Level, Levels, levels_at
 
@@ -24,9 +25,9 @@ class NoNeck(nn.Module):
         levels = levels_at(in_levels, self.in_strides, reader="NoNeck")
         widths = lineage_widths(width, levels, out_channels=out_channels, widen=widen)
         self.out_levels = tuple(Level(w, level.stride) for w, level in zip(widths, levels, strict=True))
-        self.convs = nn.ModuleList(
-            ConvBNAct(level.channels, w) for level, w in zip(levels, widths, strict=True)
-        )
+        convs = (ConvBNAct(level.channels, w) for level, w in zip(levels, widths, strict=True))
+        self.convs = PerLevel(self.in_strides, convs)
+        start_as_built(self)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Compute P3..P5 from C3..C5."""

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from gffpn.layers.additive import CONVS, AdditiveTopDown
-from gffpn.layers.conv import Norm, start_convolutions
+from gffpn.layers.conv import Norm
 from gffpn.layers.extra_levels import Extra, ExtraCount, ExtraLevels
+from gffpn.layers.start import PerLevel, start_convolutions
 from gffpn.pyramid import Level, Levels, levels_at
 
 
@@ -41,9 +42,9 @@ class PAFPNAdditive(nn.Module):
         self.in_strides = tuple(in_strides)
         levels = levels_at(in_levels, self.in_strides, reader="PAFPNAdditive")
         self.top_down = AdditiveTopDown(levels, out_channels, norm=norm)
-        above = levels[1:]
-        self.down = nn.ModuleList(CONVS[norm](out_channels, out_channels, 3, 2) for _ in above)
-        self.output = nn.ModuleList(CONVS[norm](out_channels, out_channels, 3) for _ in above)
+        above = self.in_strides[1:]
+        self.down = PerLevel(above, (CONVS[norm](out_channels, out_channels, 3, 2) for _ in above))
+        self.output = PerLevel(above, (CONVS[norm](out_channels, out_channels, 3) for _ in above))
         own = tuple(Level(out_channels, stride) for stride in self.in_strides)
         self.extra = ExtraLevels(extra_levels, extra, source=levels[-1], out_levels=own, relu=False)
         self.out_levels = self.extra.out_levels

@@ -16,6 +16,7 @@ from gffpn.layers.conv import ConvBNAct
 from gffpn.layers.csp import C3
 from gffpn.layers.lineage import C2Use, bottlenecks, use_of_c2
 from gffpn.layers.resize import upsample_to
+from gffpn.layers.start import PerLevel, start_as_built
 from gffpn.layers.widths import Width, lineage_widths
 from gffpn.pyramid import Level, Levels, levels_at
 
@@ -51,17 +52,23 @@ class PANet(nn.Module):
         self.out_levels = tuple(out_levels[self._first_given :])
         repeats = [bottlenecks(level, depth) for level in levels]
         sent_up = [*widths[1:-1], levels[-1].channels]
-        self.reduce = nn.ModuleList(
-            ConvBNAct(coarser, w) for coarser, w in zip(sent_up, widths[:-1], strict=True)
+        finer, coarser = self.in_strides[:-1], self.in_strides[1:]
+        self.reduce = PerLevel(
+            finer, (ConvBNAct(sent, w) for sent, w in zip(sent_up, widths[:-1], strict=True))
         )
-        self.top_down = nn.ModuleList(
-            C3(w + level.channels, w, n)
-            for w, level, n in zip(widths[:-1], levels[:-1], repeats[:-1], strict=True)
+        self.top_down = PerLevel(
+            finer,
+            (
+                C3(w + level.channels, w, n)
+                for w, level, n in zip(widths[:-1], levels[:-1], repeats[:-1], strict=True)
+            ),
         )
-        self.down = nn.ModuleList(ConvBNAct(w, w, 3, 2) for w in widths[:-1])
-        self.bottom_up = nn.ModuleList(
-            C3(2 * finer, w, n) for (finer, w), n in zip(pairwise(widths), repeats[1:], strict=True)
+        self.down = PerLevel(coarser, (ConvBNAct(w, w, 3, 2) for w in widths[:-1]))
+        self.bottom_up = PerLevel(
+            coarser,
+            (C3(2 * below, w, n) for (below, w), n in zip(pairwise(widths), repeats[1:], strict=True)),
         )
+        start_as_built(self)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Compute P3..P5 from C3..C5, or P2..P5 from C2..C5 with `c2` set to `given`."""

@@ -30,8 +30,8 @@ def coco_truth(predictions: Predictions) -> dict[str, Any]:
             for number, (name, (height, width)) in enumerate(images, start=1)
         ],
         "annotations": [
-            {"id": number, **row, "area": row["bbox"][2] * row["bbox"][3], "iscrowd": 0}
-            for number, row in enumerate(rows, start=1)
+            {"id": number, **row, "area": row["bbox"][2] * row["bbox"][3], "iscrowd": crowd}
+            for number, (row, crowd) in enumerate(zip(rows, found.crowd.astype(int).tolist(), strict=True), 1)
         ],
         "categories": [
             {"id": number, "name": name} for number, name in enumerate(predictions.classes, start=1)

@@ -1,8 +1,10 @@
 """Folder of a run: its files and its status."""
 
+import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gffpn.runs.record import OtherVersionError, Record, read_record, write_record
 
@@ -17,6 +19,11 @@ class RunFolder:
     def config(self) -> Path:
         """The resolved configuration that the run used."""
         return self.path / "config.yaml"
+
+    @property
+    def start(self) -> Path:
+        """What the run started with: commit and digests of the code, the data's fingerprint, versions."""
+        return self.path / "start.json"
 
     @property
     def metrics(self) -> Path:
@@ -69,6 +76,21 @@ class RunFolder:
         except (FileNotFoundError, ValueError):
             pass
         return None
+
+    def read_start(self) -> dict[str, Any] | None:
+        """Return the contents of start.json, or None if it is missing or damaged."""
+        try:
+            start = json.loads(self.start.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        return start if isinstance(start, dict) else None
+
+    def set_aside(self) -> Path:
+        """Move the folder to `replaced/` next to it, so that the run can restart, and return its new path."""
+        replaced = self.path.parent / "replaced"
+        replaced.mkdir(exist_ok=True)
+        number = 1 + len(list(replaced.glob(f"{self.path.name}.*")))
+        return self.path.rename(replaced / f"{self.path.name}.{number}")
 
     def finish(self, record: Record) -> None:
         """Write metrics.json and remove the traceback of an earlier failure."""

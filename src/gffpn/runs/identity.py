@@ -5,17 +5,20 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-# Locations, hardware and reporting. Numbers of threads and processes affect rounding only.
+# Locations, hardware and reporting. The number of threads affects rounding only. The number of processes does
+# more, because each normalises its own share of a batch, and is part of the name
 NOT_DETERMINING = (
     "paths",
     "choice",
     "name",
     "experiment",
+    "rerun",
     "logger",
     "loader",
     "data.root",
     "data.splits",  # a path; the fingerprint of the data covers the splits themselves
     "data.unusual_images",  # a set that both values accept is read identically by both
+    "data.crowd",  # the fingerprint covers which boxes there are, and which of them are crowd
     "trainer.accelerator",
     "trainer.devices",
     "trainer.num_nodes",
@@ -37,9 +40,11 @@ def determining(config: Mapping[str, Any]) -> dict[str, Any]:
     return dict(kept)
 
 
-def run_name(config: Mapping[str, Any], data_fingerprint: str) -> str:
+def run_name(config: Mapping[str, Any], data_fingerprint: str, *, processes: int = 1) -> str:
     """Return readable words and ten hex digits, equal for two configurations that give the same result."""
-    record = {"config": determining(config), "data": data_fingerprint}
+    record: dict[str, Any] = {"config": determining(config), "data": data_fingerprint}
+    if processes > 1:
+        record["processes"] = processes
     digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:10]
     choice = config["choice"]
     words = [

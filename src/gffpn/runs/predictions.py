@@ -12,6 +12,7 @@ One file holds both splits; a key is the split and a field, such as `test/boxes`
     scores    (D,) float32
     labels    (D,) uint8 or wider, positions in `classes`
     truth_counts (N,), truth_boxes (M, 4), truth_labels (M,): the objects, likewise
+    truth_crowd (M,) bool    true for a crowd region, in which detections are ignored
 
 `classes` (K,) holds the class names. Nothing is pickled: `numpy.load(path)` reads it without this project.
 """
@@ -83,6 +84,7 @@ def _arrays(predictions: Predictions) -> dict[str, NDArray[Any]]:
         "truth_counts": np.bincount(found.objects.image, minlength=images).astype(np.int32),
         "truth_boxes": found.objects.xyxy.astype(np.float32),
         "truth_labels": found.objects.label.astype(label),
+        "truth_crowd": found.crowd,
     }
 
 
@@ -106,5 +108,6 @@ def _read(arrays: Arrays, split: str) -> Predictions:
             boxes(""),
             take("scores").astype(np.float64),
             boxes("truth_"),
+            take("truth_crowd"),
         ),
     )

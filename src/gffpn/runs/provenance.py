@@ -1,10 +1,15 @@
-"""Provenance of a result: the commit of the code, and the versions of Python and the libraries."""
+"""Provenance of a result: commit and digests of the code, data, and versions of Python and the libraries."""
 
 import platform
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+from gffpn.runs.code import differences
 
 # untracked files below these paths count as well, because a new neck, for instance, determines a result
 SOURCES = (":/src", ":/conf", ":/experiments/*.yaml", ":/train.py")
@@ -21,10 +26,16 @@ class Provenance:
     """True if the tree had uncommitted changes; None outside git."""
     python: str
     libraries: dict[str, str]
+    code: dict[str, str] = field(default_factory=dict)
+    """For a run, the digest of each module that computes its result, by the module's name."""
 
 
+@cache
 def provenance() -> Provenance:
-    """Return the provenance of what this process computes."""
+    """Return the provenance of what this process computes, without the digests of its code.
+
+    It is that of the first call: a commit made while a run trains is not the one that the run used.
+    """
     commit = _git("rev-parse", "HEAD")
     return Provenance(
         commit=commit,
@@ -32,6 +43,16 @@ def provenance() -> Provenance:
         python=platform.python_version(),
         libraries={name: version(name) for name in LIBRARIES},
     )
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Describe how the code and the versions of two starts (see `RunFolder.start`) differ; empty if equal."""
+    versions = [{"Python": start["python"], **start["libraries"]} for start in (before, now)]
+    earlier, later = versions
+    return [
+        *differences(before["code"], now["code"]),
+        *(f"{name} {earlier[name]} -> {later[name]}" for name in later if earlier.get(name) != later[name]),
+    ]
 
 
 def _git(*arguments: str) -> str | None:

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,18 +58,29 @@ def curves(run: Path) -> Curves:
     later attempt counts. NaN is kept: it means a loss that diverged, or an average precision without objects.
     """
     merged: dict[str, dict[int, float]] = {}
-    for path in sorted(run.glob("logs/attempt_*/metrics.csv"), key=_attempt):
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                # a killed process may leave a last line that lacks some columns
-                logged = {name: value for name, value in row.items() if value}
-                epoch = logged.pop("epoch", None)
-                if epoch is None:
-                    continue
-                for name, value in logged.items():
-                    if name != "step" and not name.startswith(_ONCE):
-                        merged.setdefault(name, {})[int(epoch)] = float(value)
+    for rows in _attempts(run):
+        for row in rows:
+            for name, value in row.items():
+                if "epoch" in row and name not in ("epoch", "step") and not name.startswith(_ONCE):
+                    merged.setdefault(name, {})[int(row["epoch"])] = value
     return {name: sorted(values.items()) for name, values in sorted(merged.items())}
+
+
+def logged_rows(run: Path) -> list[tuple[int | None, dict[str, float]]]:
+    """Return the rows that a run logged, in order: (training step, values by name).
+
+    The step is None for a row that was logged without one. Epochs that a later attempt repeated are left out.
+    """
+    kept: list[dict[str, float]] = []
+    for rows in _attempts(run):
+        first = min((row["epoch"] for row in rows if _is_training(row)), default=float("inf"))
+        kept = [row for row in kept if not _is_training(row) or row["epoch"] < first] + rows
+    # in a row without an epoch, the CSV logger numbers the step itself
+    steps = [int(row.pop("step")) if "epoch" in row and "step" in row else None for row in kept]
+    return [
+        (step, {name: value for name, value in row.items() if name != "step"})
+        for step, row in zip(steps, kept, strict=True)
+    ]
 
 
 def still_improving(values: Sequence[float]) -> bool:
@@ -91,5 +102,16 @@ def _arm(run: Path) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:6]
 
 
-def _attempt(path: Path) -> int:
-    return int(path.parent.name.removeprefix("attempt_"))
+def _attempts(run: Path) -> Iterator[list[dict[str, float]]]:
+    """Yield the rows of each attempt's metrics.csv, in order; a row lacks the columns that it did not log."""
+    paths = run.glob("logs/attempt_*/metrics.csv")
+    for path in sorted(paths, key=lambda path: int(path.parent.name.removeprefix("attempt_"))):
+        with path.open(newline="") as file:
+            # a killed process may leave a last line that lacks some columns
+            yield [
+                {name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)
+            ]
+
+
+def _is_training(row: dict[str, float]) -> bool:
+    return "epoch" in row and not any(name.startswith(_ONCE) for name in row)

@@ -44,22 +44,30 @@ EXPECTED_WARNINGS = (
     r".*does not have many workers which may be a bottleneck",
     r"Checkpoint directory .* exists and is not empty",
     r"The number of training batches .* is smaller than the logging interval",
-    # the metrics are gathered over all processes before they are logged
-    r"It is recommended to use `self.log\('(val|test)/.*sync_dist=True",
+    # losses and metrics are gathered over all processes before they are logged
+    r"It is recommended to use `self.log\('(train|val|test)/.*sync_dist=True",
 )
 # in pixels of the network input; a box with a shorter side than this can hardly be learnt or found
 TINY_SIDE = 2.0
 
 
 def fit_and_test(
-    config: DictConfig, index: DataIndex, folder: RunFolder, *, group: str, origin: Provenance
+    config: DictConfig,
+    index: DataIndex,
+    folder: RunFolder,
+    *,
+    group: str,
+    origin: Provenance,
+    resumes: bool = False,
 ) -> Record | None:
     """Train, choose the best epoch on val, evaluate it once, write its predictions, and measure the cost.
+
+    If the run `resumes`, training continues from its last checkpoint, if there is one.
 
     Only the first process of a run returns its record; the others return None. Raises DataError if val has no
     objects by which to choose an epoch.
     """
-    if not any(len(record.boxes) for record in index.splits["val"]):
+    if not any(len(record.objects.boxes) for record in index.splits["val"]):
         raise DataError("the val split has no objects, so no epoch can be chosen by it")
     data = build_data(config, index)
     tiny = data.count_thinner(TINY_SIDE)
@@ -72,7 +80,7 @@ def fit_and_test(
     hush()
     try:
         trainer = build_trainer(config, folder, loggers)
-        trainer.fit(task, data, ckpt_path=folder.last_checkpoint, weights_only=True)
+        trainer.fit(task, data, ckpt_path=folder.last_checkpoint if resumes else None, weights_only=True)
         splits = evaluate(config, task, data, folder, loggers)
         if not is_lead():
             return None
@@ -136,7 +144,9 @@ def data_facts(index: DataIndex, tiny_boxes: dict[str, int]) -> DataFacts:
         simulated=index.simulated,
         classes=tuple(index.classes),
         images={split: len(records) for split, records in index.splits.items()},
-        objects={split: sum(len(one.labels) for one in records) for split, records in index.splits.items()},
+        objects={
+            split: sum(len(one.objects.labels) for one in records) for split, records in index.splits.items()
+        },
         tiny_boxes=tiny_boxes,
     )
 
@@ -181,3 +191,4 @@ def log_results(loggers: Sequence[Logger], record: Record) -> None:
     numbers = {name: value for name, value in columns.items() if type(value) in (int, float)}
     for logger in loggers:
         logger.log_metrics(numbers)
+        logger.save()  # after the test, no trainer makes the CSV logger write this row

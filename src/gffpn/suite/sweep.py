@@ -3,6 +3,7 @@
 import atexit
 import hashlib
 import json
+import os
 import re
 import shutil
 import sys
@@ -79,6 +80,7 @@ class SweepCallback(Callback):
                 "a sweep cannot run in several processes: start one; hydra/launcher=slurm starts the runs"
             )
         self._planned = check_jobs(config)
+        drop_wandb_run_id()
         launcher = str(config.hydra.runtime.choices["hydra/launcher"])
         if launcher in ("slurm", "submitit_slurm") and shutil.which("srun") is None:
             raise ValueError(
@@ -127,6 +129,12 @@ class SweepCallback(Callback):
         write_tables(folder, rows)
         print(f"Table: {folder / 'results.md'}, {folder / 'results.csv'}")
         return not _name_failures(rows)
+
+
+def drop_wandb_run_id() -> None:
+    """Unset WANDB_RUN_ID unless a W&B agent has set it, because each run of a sweep needs its own W&B run."""
+    if "WANDB_SWEEP_ID" not in os.environ and os.environ.pop("WANDB_RUN_ID", ""):
+        print("WARNING: WANDB_RUN_ID is ignored in a sweep: each run has its own id", file=sys.stderr)
 
 
 def _name_failures(rows: Sequence[dict[str, Any]]) -> int:

@@ -4,10 +4,12 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import wandb
-from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger, Logger
 from omegaconf import DictConfig
 from wandb import Run
 
@@ -15,7 +17,10 @@ from gffpn.config.resolve import resolved
 from gffpn.machine import processes
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.identity import digest_of
+from gffpn.suite.tracker import OwnId, RowCount, Tracker, warn
 
+PROJECT = "gffpn"
+"""Project of runs for which neither logger.project nor WANDB_PROJECT names one."""
 FINISH_TIMEOUT = 300.0
 """Seconds that a finished run waits for its upload; the rest stays on disk for `wandb sync`."""
 
@@ -57,77 +62,82 @@ def _has_account() -> bool:
     try:
         return bool(wandb.login(prompt=False))
     except Exception as error:  # the key is refused, or there is nobody to ask for one
-        _warn(f"W&B has no account for this run ({error}); it is logged offline")
+        warn(f"W&B has no account for this run ({error}); it is logged offline")
         return False
-
-
-class Tracker(WandbLogger):
-    """Lightning's W&B logger, but unable to end a run: after the first failure, W&B is not used again.
-
-    metrics.csv and metrics.json hold every figure, with or without W&B.
-    """
-
-    def __init__(self, run: Run) -> None:
-        super().__init__(experiment=run)
-        self._lost = False
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        self._try(super().log_metrics, metrics, step)
-
-    def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None:
-        self._try(super().log_image, key, images, step, **kwargs)
-
-    def finalize(self, status: str) -> None:
-        self._try(super().finalize, status)
-
-    def _try(self, call: Callable[..., Any], *values: Any, **named: Any) -> None:
-        if self._lost:
-            return
-        try:
-            call(*values, **named)
-        except Exception as error:
-            self._lost = True
-            _warn(f"W&B accepts no more data ({error}); the run continues without it")
 
 
 def wandb_logger(
     settings: DictConfig, folder: RunFolder, *, config: dict[str, Any], group: str
 ) -> Tracker | None:
-    """Return a logger with a stable run id, so that a resumed run continues the same W&B run.
+    """Return a logger whose W&B run is the same for all attempts of a run, or that of a W&B agent's trial.
 
-    The W&B run is offline if the account cannot be reached. Returns None if W&B does not start at all.
+    It is offline if the account cannot be reached. Returns None if W&B is disabled or does not start.
     """
     mode = wandb_mode(settings.wandb)
+    if mode == "disabled":
+        return None
     directory = folder.path / "wandb"
     directory.mkdir(parents=True, exist_ok=True)
-
-    def start(mode: Mode) -> Run:
-        name = folder.path.name
-        run = wandb.init(
-            name=name,
-            id=digest_of(name),
-            dir=directory,
-            project=settings.project,
-            entity=settings.entity,
-            group=group,
-            tags=[*settings.tags, config["choice"]["neck"], config["choice"]["data"]],
-            config=config,
-            mode=mode,
-            resume="allow" if mode == "online" else None,
-            settings=wandb.Settings(silent=True, console="off", finish_timeout=FINISH_TIMEOUT),
-        )
-        # W&B's own steps count calls and restart when a run resumes offline
-        run.define_metric("trainer/global_step")
-        run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-        return run
-
-    run = _first_that_starts(start, mode)
-    if run is not None and run.offline:
+    own = OwnId(directory, digest_of(folder.path.name))
+    init = partial(_init, settings, folder, directory=directory, config=config, group=group)
+    run = _first_that_starts(partial(_start, init, own, kind=settings.run_id), mode)
+    if run is None:
+        return None
+    if run.offline:
         print(
             f"W&B is offline; to upload this run: wandb sync {directory / 'wandb' / 'offline-run-*'}",
             flush=True,
         )
-    return None if run is None else Tracker(run)
+    tracker = Tracker(run, RowCount(directory / f"{run.id}.rows"))
+    tracker.go_on(folder)
+    return tracker
+
+
+def _start(init: Callable[..., Run], own: OwnId, mode: Mode, *, kind: str) -> Run:
+    """Return a W&B run with the id of a W&B agent's trial, or else the run's own one.
+
+    W&B never accepts the id of a deleted run again, so an own id that is refused for that is replaced.
+    """
+    given = os.environ.get("WANDB_RUN_ID")
+    run_id = given or (own.digest if kind == "hash" else own.read())
+    try:
+        return init(mode=mode, run_id=run_id)
+    except Exception as error:
+        if given or "deleted" not in str(error):
+            raise
+        warn(f"the W&B run {run_id} was deleted; a new one is created")
+        _forget()
+        return init(mode=mode, run_id=own.replace() if own.read() == run_id else own.read())
+
+
+def _init(
+    settings: DictConfig,
+    folder: RunFolder,
+    *,
+    directory: Path,
+    config: dict[str, Any],
+    group: str,
+    mode: Mode,
+    run_id: str,
+) -> Run:
+    run = wandb.init(
+        name=folder.path.name,
+        id=run_id,
+        dir=directory,
+        project=settings.project or os.environ.get("WANDB_PROJECT") or PROJECT,
+        entity=settings.entity or os.environ.get("WANDB_ENTITY") or None,
+        group=group,
+        tags=[*settings.tags, config["choice"]["neck"], config["choice"]["data"]],
+        config=config,
+        mode=mode,
+        # also offline: `wandb sync` then appends the rows of a later attempt instead of starting at row 0
+        resume="allow",
+        settings=wandb.Settings(silent=True, console="off", finish_timeout=FINISH_TIMEOUT),
+    )
+    # W&B's own steps count rows, not training steps
+    run.define_metric("trainer/global_step")
+    run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+    return run
 
 
 def _first_that_starts(start: Callable[[Mode], Run], mode: Mode) -> Run | None:
@@ -135,9 +145,9 @@ def _first_that_starts(start: Callable[[Mode], Run], mode: Mode) -> Run | None:
         try:
             return start(attempt)
         except Exception as error:
-            _warn(f"W&B did not start {attempt} ({error})")
+            warn(f"W&B did not start {attempt} ({error})")
             _forget()
-    _warn("the run continues without W&B")
+    warn("the run continues without W&B")
     return None
 
 
@@ -149,7 +159,7 @@ def finish() -> None:
     try:
         wandb.finish(exit_code=0 if sys.exc_info()[0] is None else 1)
     except Exception as error:
-        _warn(f"W&B did not end the run properly ({error})")
+        warn(f"W&B did not end the run properly ({error})")
         _forget()
 
 
@@ -157,10 +167,6 @@ def _forget() -> None:
     """Drop a W&B process that no longer responds, so that the next run of a sweep starts its own."""
     with suppress(Exception):
         wandb.teardown()
-
-
-def _warn(message: str) -> None:
-    print(f"WARNING: {message}", file=sys.stderr, flush=True)
 
 
 def build_loggers(config: DictConfig, folder: RunFolder, *, group: str) -> list[Logger]:
@@ -174,3 +180,15 @@ def build_loggers(config: DictConfig, folder: RunFolder, *, group: str) -> list[
         wandb = wandb_logger(config.logger, folder, config=resolved(config), group=group)
         loggers += [wandb] if wandb else []
     return loggers
+
+
+def report_skipped(config: DictConfig, folder: RunFolder, *, group: str) -> None:
+    """Log a finished run that is skipped to the W&B run of a W&B agent's trial.
+
+    Otherwise the W&B sweep would see no value for this trial. Does nothing without an agent.
+    """
+    if "WANDB_SWEEP_ID" in os.environ and config.logger.wandb != "off" and processes.is_lead():
+        try:
+            wandb_logger(config.logger, folder, config=resolved(config), group=group)
+        finally:
+            finish()

@@ -50,11 +50,12 @@ def check_set(arguments: argparse.Namespace) -> None:
         print(error.report())
         raise SystemExit(1) from None
     parts = [f"{split} {len(records)}" for split, records in index.splits.items()]
-    images = sum(len(records) for records in index.splits.values())
-    boxes = sum(len(record.boxes) for records in index.splits.values() for record in records)
+    records = [record for records in index.splits.values() for record in records]
+    boxes, crowds = (sum(int((r.crowd == crowd).sum()) for r in records) for crowd in (False, True))
+    more = f"{crowds} crowd regions, " if crowds else ""
     mended = "".join(f"; {what}: {number}" for what, number in index.mended.items())
     print(
-        f"no faults: {images} images ({', '.join(parts)}), {boxes} boxes, "
+        f"no faults: {len(records)} images ({', '.join(parts)}), {boxes} boxes, {more}"
         f"{len(index.classes)} classes{mended}"
     )
 

@@ -20,7 +20,12 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
     verb.add_argument("run", type=Path, help="the run's folder")
     verb.add_argument("--out", type=Path, help="the file to write (default: best.onnx in the run's folder)")
     verb.add_argument("--split", default="test", help="split to check on: test (default) or val")
-    verb.add_argument("--limit", type=int, help="number of images to check on (default: all; 0: no check)")
+    verb.add_argument(
+        "--limit",
+        type=int,
+        help="number of images to check on, drawn at random from the split, the same ones at each call "
+        "(default: all; 0: no check)",
+    )
     add_allow(verb)
     verb.add_argument(
         "overrides",

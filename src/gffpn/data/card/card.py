@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,18 +28,21 @@ Table = dict[str, dict[str, int]]
 def card(index: DataIndex, image_size: tuple[int, int], bins: Sequence[Bin]) -> dict[str, Any]:
     """Return counts per split, near-duplicate images, and images or boxes with conflicting labels.
 
-    `image_size` (height, width) is the size of the network's input.
+    Crowd regions are counted by class, and left out of everything else. `image_size` (height, width) is the
+    size of the network's input.
     """
+    whole, index = index, _without_crowd(index)
     records = [record for split in SPLITS for record in index.splits[split]]
     split_of = [split for split in SPLITS for _ in index.splits[split]]
     pairs = near_duplicates(records)
     return {
         "image_size": list(image_size),
-        "fingerprint": index.fingerprint,
+        "fingerprint": whole.fingerprint,
         "origin": index.origin,
         "mended": dict(index.mended),
-        "splits": {split: _split_counts(index.splits[split]) for split in SPLITS},
-        "classes": _by_split(index, lambda r: [index.classes[label] for label in r.labels], index.classes),
+        "splits": {split: _split_counts(whole.splits[split]) for split in SPLITS},
+        "classes": _by_split(index, lambda r: [index.classes[k] for k in r.labels], index.classes),
+        "crowd": _by_split(whole, lambda r: [index.classes[k] for k in r.labels[r.crowd]], index.classes),
         "bins": _by_split(
             index, lambda r: _bins_of(r, image_size, bins), [name for name, *_ in bins if name != "all"]
         ),
@@ -56,6 +60,11 @@ def card(index: DataIndex, image_size: tuple[int, int], bins: Sequence[Bin]) -> 
             for labels in class_conflicts(record)
         ],
     }
+
+
+def _without_crowd(index: DataIndex) -> DataIndex:
+    splits = {split: tuple(record.objects for record in records) for split, records in index.splits.items()}
+    return replace(index, splits=splits)
 
 
 def same_labels(one: ImageRecord, other: ImageRecord) -> bool:
@@ -94,7 +103,7 @@ def _split_counts(records: Sequence[ImageRecord]) -> dict[str, int]:
     return {
         "images": len(records),
         "empty": sum(len(record.labels) == 0 for record in records),
-        "boxes": sum(len(record.labels) for record in records),
+        "boxes": sum(len(record.objects.labels) for record in records),
     }
 
 

@@ -20,12 +20,16 @@ def print_card(card: Mapping[str, Any], console: Console) -> None:
         console.print(card["origin"], markup=False)
     totals = ("images", "empty", "boxes")
     counts = {what: {split: card["splits"][split][what] for split in SPLITS} for what in totals}
-    thin = {name: row for name, row in card["thin"].items() if any(row.values())}
+    thin, crowd = (
+        {name: row for name, row in card[what].items() if any(row.values())} for what in ("thin", "crowd")
+    )
     native = {name: row for name, row in card["bins"].items() if name.startswith("native_")}
     network = {name: row for name, row in card["bins"].items() if name not in native}
     sizes = dict(list(card["image_sizes"].items())[:SHOWN])
     _print_table(console, "Images and boxes", counts)
     _print_table(console, "Boxes by class", card["classes"])
+    if crowd:
+        _print_table(console, "Crowd regions by class", crowd)
     _print_table(console, "Boxes by side in network pixels", network)
     _print_table(console, "Boxes by side in native pixels", native)
     _print_table(console, f"Images by height x width (sizes in all: {len(card['image_sizes'])})", sizes)

@@ -31,12 +31,14 @@ class Annotation:
     relative: bool = False
     group: str = ""
     """Group of the images with the same origin, if the file states it; else empty."""
+    crowd: Sequence[bool] = ()
+    """True for each box that is a crowd region; may be empty if there is none."""
 
 
 def checked_boxes(
     annotation: Annotation, height: int, width: int, labels: Mapping[str, int], faults: Faults
-) -> Iterator[tuple[Box, int]]:
-    """Yield the valid boxes, in pixels and clipped to their image, with their labels.
+) -> Iterator[tuple[Box, int, bool]]:
+    """Yield the valid boxes, in pixels and clipped to their image, with their labels and crowd flags.
 
     Every other box is recorded as a fault.
     """
@@ -46,13 +48,14 @@ def checked_boxes(
         Kind.EMPTY_BOX: "x1 < x2 and y1 < y2",
         Kind.BOX_OUTSIDE: f"0 <= x <= {width} and 0 <= y <= {height}",
     }
-    for raw, name in zip(annotation.boxes, annotation.names, strict=True):
+    crowds = annotation.crowd or (False,) * len(annotation.boxes)
+    for raw, name, crowd in zip(annotation.boxes, annotation.names, crowds, strict=True):
         x1, y1, x2, y2 = (value * side for value, side in zip(raw, scale, strict=True))
         box = _clipped((x1, y1, x2, y2), height, width)
         if name in labels and not isinstance(box, Kind):
             if box != (x1, y1, x2, y2):
                 faults.count(f"boxes clipped that left their image by at most {TOLERANCE:g} px")
-            yield box, labels[name]
+            yield box, labels[name], crowd
             continue
         where = f"{annotation.source}: {name} ({x1:g}, {y1:g}, {x2:g}, {y2:g}) px"
         if name not in labels:

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gffpn.choice import one_of
 from gffpn.data.index import DataIndex
 from gffpn.data.readers.annotation import Annotation, Box
+from gffpn.data.readers.crowd import Crowd, refuse_many
 from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.formats import WrongFormat, are_fractions, check_coco, check_text
 from gffpn.data.readers.pairs import Place, places
@@ -26,16 +28,21 @@ class COCO(Reader):
 
     `annotations` is the JSON file, and `images` the folder to which the file names in it are relative. Both
     are below `root`, and each may be a mapping from split to path. Category ids become labels 0 .. K-1 in the
-    order of the ids, or of `classes` if given. Crowd annotations are dropped. For the other arguments, see
-    `Reader`.
+    order of the ids, or of `classes` if given. `crowd` is the treatment of annotations with iscrowd = 1: as
+    regions that evaluation ignores ("ignore", as in pycocotools), as ordinary objects ("object"), or as if
+    they were not in the file ("drop"). None means "ignore", but a set of which they are a large part is
+    refused. For the other arguments, see `Reader`.
 
     Raises ValueError for an invalid argument; `index` raises DataError for faulty data.
     """
 
     images: Place
     annotations: Place
+    crowd: Crowd | None
 
     def __post_init__(self) -> None:
+        if self.crowd is not None:
+            one_of("crowd", self.crowd, Crowd)
         self._places = places(self.images, self.annotations)
         self._intake = self.intake(self._places)
 
@@ -52,10 +59,12 @@ class COCO(Reader):
             faults.settle()
         categories = _categories([(name, content) for _, name, content in contents.values()], faults)
         annotated = {
-            split: _annotations(folder, name, content, categories, faults)
+            split: _annotations(folder, name, content, categories, self.crowd or "ignore", faults)
             for split, (folder, name, content) in contents.items()
         }
         annotated = self._intake.partition.select(root, annotated, faults)
+        if self.crowd is None:
+            refuse_many((found for part in annotated.values() for found in part), faults)
         classes = self._intake.classes or tuple(categories[number] for number in sorted(categories))
         return self._intake.index(root, annotated, classes, faults)
 
@@ -128,37 +137,40 @@ def _images(file: str, content: Item, faults: Faults) -> dict[int, Item]:
 
 
 def _annotations(
-    folder: str, file: str, content: Item, categories: Mapping[int, str], faults: Faults
+    folder: str, file: str, content: Item, categories: Mapping[int, str], crowd: Crowd, faults: Faults
 ) -> list[Annotation]:
     images = _images(file, content, faults)
-    boxes: dict[int, list[Box]] = {number: [] for number in images}
-    names: dict[int, list[str]] = {number: [] for number in images}
+    found: dict[int, list[tuple[Box, str, bool]]] = {number: [] for number in images}
     for item in _items(file, content, "annotations", {"image_id": int, "category_id": int}, faults):
         where = f"{file}: annotation {item['id']}"
-        box = _box(item.get("bbox"))
-        if item.get("iscrowd"):
+        box, flag = _box(item.get("bbox")), item.get("iscrowd") or 0
+        if flag not in (0, 1):
+            faults.add(Kind.UNREADABLE_ANNOTATION, f"{where}: iscrowd is {flag!r:.40}, expected 0 or 1")
+        elif flag and crowd == "drop":
             faults.count("crowd annotations dropped")
         elif item["image_id"] not in images:
             faults.add(Kind.MISSING_IMAGE, f"{where}: no image has the id {item['image_id']}")
         elif item["category_id"] not in categories:
             faults.add(Kind.UNKNOWN_CLASS, f"{where}: no category has the id {item['category_id']}")
         elif box is None:
-            found = str(item.get("bbox", "missing"))[:60]
-            expected = "[x, y, width, height] in pixels"
-            faults.add(Kind.UNREADABLE_ANNOTATION, f"{where}: bbox is {found}, expected {expected}")
+            given = str(item.get("bbox", "missing"))[:60]
+            what = f"{where}: bbox is {given}, expected [x, y, width, height] in pixels"
+            faults.add(Kind.UNREADABLE_ANNOTATION, what)
         else:
-            boxes[item["image_id"]].append(box)
-            names[item["image_id"]].append(categories[item["category_id"]])
-    if are_fractions([box for found in boxes.values() for box in found]):
+            faults.count("crowd annotations read as objects", int(flag and crowd == "object"))
+            region = bool(flag) and crowd == "ignore"
+            found[item["image_id"]].append((box, categories[item["category_id"]], region))
+    if are_fractions([box for boxes in found.values() for box, _, _ in boxes]):
         faults.add(Kind.OTHER_FORM, f"{file}: every bbox ends at 1 or below, like fractions: expected pixels")
     return [
         Annotation(
             image=below(folder, item["file_name"]),
             source=f"{file}: {item['file_name']}",
             size=(item["height"], item["width"]),
-            boxes=boxes[number],
-            names=names[number],
+            boxes=[box for box, _, _ in found[number]],
+            names=[name for _, name, _ in found[number]],
             group=str(item.get("group", "")),
+            crowd=[region for _, _, region in found[number]],
         )
         for number, item in images.items()
     ]

@@ -41,11 +41,19 @@ class Kind(StrEnum):
     BOX_OUTSIDE = "box outside its image"
     DUPLICATE = "duplicate"
     TWO_SPLITS = "image in two splits"
+    CROWD = "many crowd annotations"
     EMPTY_SPLIT = "empty split"  # last, because the faults above may have emptied it
 
 
 FATAL = frozenset(
-    {Kind.MISSING_FOLDER, Kind.EMPTY_SPLIT, Kind.CLASSES, Kind.UNREADABLE_FILE, Kind.OTHER_FORM}
+    {
+        Kind.MISSING_FOLDER,
+        Kind.EMPTY_SPLIT,
+        Kind.CLASSES,
+        Kind.UNREADABLE_FILE,
+        Kind.OTHER_FORM,
+        Kind.CROWD,
+    }
 )
 
 _CONVERT = "convert the files, or data.unusual_images=convert"
@@ -59,6 +67,8 @@ ADVICE: Mapping[str, str] = {
     Kind.SEVERAL_FRAMES: f"{_CONVERT}, which takes the first frame",
     Kind.DUPLICATE: "keep one of them",
     Kind.TWO_SPLITS: "a result on training images is meaningless: keep each image in one split",
+    Kind.CROWD: "data.crowd=object if they are ordinary objects, such as the brush masks of CVAT;"
+    " data.crowd=ignore if they mark regions that training leaves out and evaluation ignores",
     Kind.OUTSIDE_ROOT: "move the file below data.root, or widen data.root",
 }
 """Advice for those kinds where it depends on nothing but the kind."""

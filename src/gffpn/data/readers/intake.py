@@ -11,8 +11,7 @@ import numpy as np
 from gffpn.data.index import SPLITS, DataError, DataIndex, ImageRecord
 from gffpn.data.readers.annotation import Annotation, checked_boxes
 from gffpn.data.readers.faults import ON_ERROR, Faults, Kind
-from gffpn.data.readers.images import Look
-from gffpn.data.readers.inspection import inspect
+from gffpn.data.readers.inspection import Seen, inspect
 from gffpn.data.readers.root import Root
 from gffpn.data.readers.splits import Partition
 
@@ -72,10 +71,10 @@ class Intake:
             split: [(a, path) for a in found if (path := _path(root, a, faults)) is not None]
             for split, found in annotated.items()
         }
-        looks = inspect((path for found in paths.values() for _, path in found), self._cache_dir)
+        inspected = inspect((path for found in paths.values() for _, path in found), self._cache_dir)
         parts: dict[str, list[ImageRecord]] = {}
         for split, found in paths.items():
-            records = (self._record(a, path, looks[path], labels, faults) for a, path in found)
+            records = (self._record(a, path, inspected[path], labels, faults) for a, path in found)
             parts[split] = [record for record in records if record is not None]
         splits = self.partition.complete(parts, faults)
         mended = faults.settle()
@@ -86,20 +85,20 @@ class Intake:
         self,
         annotation: Annotation,
         path: Path,
-        seen: Look | DataError,
+        seen: Seen | DataError,
         labels: Mapping[str, int],
         faults: Faults,
     ) -> ImageRecord | None:
         if isinstance(seen, DataError):
             faults.add(Kind.UNREADABLE_IMAGE, str(seen))
             return None
-        if seen.unusual and not self._converts:
-            for kind, what in seen.unusual:
+        height, width, unusual = seen.look
+        if unusual and not self._converts:
+            for kind, what in unusual:
                 faults.add(Kind(kind), f"{annotation.image}: {what}")
             return None
-        for kind, _ in seen.unusual:
+        for kind, _ in unusual:
             faults.count(f"{kind} converted")
-        height, width = seen.height, seen.width
         if annotation.size not in (None, (height, width)):
             faults.add(
                 Kind.WRONG_SIZE,
@@ -117,9 +116,11 @@ class Intake:
             name=str(PurePosixPath(annotation.image)),
             height=height,
             width=width,
-            boxes=np.array([box for box, _ in found], np.float32).reshape(-1, 4),
-            labels=np.array([label for _, label in found], np.int64),
+            boxes=np.array([box for box, _, _ in found], np.float32).reshape(-1, 4),
+            labels=np.array([label for _, label, _ in found], np.int64),
             group=match[1] if match else annotation.group,
+            content=seen.content,
+            crowd=np.array([crowd for _, _, crowd in found], np.bool_),
         )
 
 
@@ -149,9 +150,13 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 def _log(root: Root, splits: Mapping[str, Sequence[ImageRecord]], classes: Sequence[str]) -> None:
     for split in SPLITS:
-        labels = np.concatenate([record.labels for record in splits[split]])
+        labels = np.concatenate([record.objects.labels for record in splits[split]])
         boxes = np.bincount(labels, minlength=len(classes)).tolist()
-        logger.info("%s: %s has %d images, %d boxes", root.path, split, len(splits[split]), len(labels))
+        crowds = sum(int(record.crowd.sum()) for record in splits[split])
+        more = f", {crowds} crowd regions" if crowds else ""
+        logger.info(
+            "%s: %s has %d images, %d boxes%s", root.path, split, len(splits[split]), len(labels), more
+        )
         absent = [name for name, number in zip(classes, boxes, strict=True) if number == 0]
         if absent:
             logger.warning("%s: %s has no box of %s", root.path, split, ", ".join(absent))

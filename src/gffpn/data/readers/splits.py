@@ -96,7 +96,7 @@ class Partition:
             if not parts[split]:
                 sizes = ", ".join(f"{name} {len(parts[name])}" for name in SPLITS)
                 faults.add(Kind.EMPTY_SPLIT, f"{split}: no image ({sizes}); each split needs at least one")
-        if parts["val"] and not any(len(record.boxes) for record in parts["val"]):
+        if parts["val"] and not any(len(record.objects.boxes) for record in parts["val"]):
             faults.add(Kind.EMPTY_SPLIT, "val: images, but no box: it cannot be used to choose an epoch")
         return {split: tuple(sorted(parts[split], key=lambda record: record.name)) for split in SPLITS}
 
@@ -111,7 +111,9 @@ def draw(
     whole.
     """
     units = _units(records, seed)
-    classes = [Counter(label for record in unit for label in set(record.labels.tolist())) for unit in units]
+    classes = [
+        Counter(label for record in unit for label in set(record.objects.labels.tolist())) for unit in units
+    ]
     scale = sum(fractions.values())
     total = Counter(label for labels in classes for label in labels.elements())
     wanted_images = {split: len(records) * part / scale for split, part in fractions.items()}

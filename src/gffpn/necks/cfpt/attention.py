@@ -40,8 +40,7 @@ class PositionBias(nn.Module):
         super().__init__()
         side = 2 * windows[0] - 1
         self.table = nn.Parameter(torch.empty(side**axes, heads))
-        # no trunc_normal_: by default it cuts at -2 and 2, a hundred standard deviations away
-        nn.init.normal_(self.table, std=0.02)
+        self.reset_parameters()
         position = token_positions(windows, axes)
         relative = position[:, None] - position[None] + (windows[0] - 1)
         strides = torch.tensor([side**axis for axis in reversed(range(axes))])
@@ -49,6 +48,11 @@ class PositionBias(nn.Module):
         self.register_buffer("below", row.floor().long(), persistent=False)
         self.register_buffer("above", row.ceil().long(), persistent=False)
         self.register_buffer("share", (row - row.floor()).float()[..., None], persistent=False)
+
+    def reset_parameters(self) -> None:
+        """Draw the table near zero."""
+        # no trunc_normal_: by default it cuts at -2 and 2, a hundred standard deviations away
+        nn.init.normal_(self.table, std=0.02)
 
     def forward(self) -> Tensor:
         """Return the table's values at the relative positions."""

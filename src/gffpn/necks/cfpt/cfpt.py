@@ -15,6 +15,7 @@ level of stride 4, which the reference accepts and ignores, is not an input.
 from torch import Tensor, nn
 
 from gffpn.layers.conv import ConvBNAct, relu
+from gffpn.layers.start import start_as_built
 from gffpn.necks.cfpt.attention import CrossLayerAttention
 from gffpn.necks.cfpt.groups import ChannelGroups, Grouping, SpatialGroups
 from gffpn.pyramid import Level, Levels, levels_at
@@ -32,7 +33,8 @@ class CFPT(nn.Module):
     ValueError if a level is missing, or if the sides of an image are not multiples of 64.
 
     heads: number of attention heads. reduction: the attention works on out_channels / reduction channels,
-    divided evenly among the heads. mlp_ratio: hidden channels of the MLP, as a multiple of out_channels.
+    divided evenly among the heads. mlp_ratio: hidden channels of the MLP, as a multiple of out_channels,
+    rounded down.
     """
 
     in_strides = (8, 16, 32)
@@ -61,7 +63,7 @@ class CFPT(nn.Module):
                 grouping=grouping,
                 heads=heads,
                 dim=out_channels // reduction,
-                hidden_channels=max(1, round(mlp_ratio * out_channels)),
+                hidden_channels=max(1, int(mlp_ratio * out_channels)),
             )
 
         self.enter = nn.ModuleList(conv(level.channels, out_channels) for level in levels)
@@ -69,6 +71,7 @@ class CFPT(nn.Module):
         self.channel_attention = attention(ChannelGroups())
         self.spatial_attention = attention(SpatialGroups())
         self.down6 = conv(out_channels, out_channels, 3, 2)
+        start_as_built(self)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Compute P3..P7 from C3..C5."""

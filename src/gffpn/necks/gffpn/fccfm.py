@@ -37,7 +37,12 @@ class SharedProjection(nn.Module):
 
     def __init__(self, channels: int, dim: int) -> None:
         super().__init__()
-        self.weight = nn.Linear(2, dim, bias=False).weight
+        self.weight = nn.Parameter(torch.empty(dim, 2))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the weights as those of a linear layer."""
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
 
     def forward(self, descriptors: Tensor) -> Tensor:
         """Return W g_c for each channel."""
@@ -53,8 +58,13 @@ class ChannelProjection(nn.Module):
 
     def __init__(self, channels: int, dim: int) -> None:
         super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels, dim))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the weights as those of a linear layer."""
         # PyTorch's bound for a linear layer is 1 / sqrt(fan-in); each vector has a fan-in of one
-        self.weight = nn.Parameter(torch.empty(channels, dim).uniform_(-1.0, 1.0))
+        nn.init.uniform_(self.weight, -1.0, 1.0)
 
     def forward(self, descriptors: Tensor) -> Tensor:
         """Return w_c (mean + max) for each channel."""

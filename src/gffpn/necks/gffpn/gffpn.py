@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from gffpn.choice import choose
 from gffpn.layers.lineage import FINEST_STRIDE
+from gffpn.layers.start import start_as_built
 from gffpn.necks.gffpn.guided import Fusion, Gate, GuidedStage, Residual, Short
 from gffpn.necks.gffpn.lpam import LPAM
 from gffpn.pyramid import Levels, Neck, size_multiple
@@ -79,6 +80,7 @@ class GFFPN(nn.Module):
                 if coarse.stride in chosen
             }
         )
+        start_as_built(self.guided)  # the base has started itself, as it does without guided stages
         self._stages = [str(level.stride) for level in levels[1:]]
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:

@@ -5,6 +5,7 @@ Attention Module (ECCV 2018). Both as implemented in torchvision and timm, with 
 16.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Literal
 
@@ -62,5 +63,11 @@ def reweighted(
 
     (N, C_in, H, W) to (N, C_out, H, W).
     """
-    project = nn.Conv2d(in_channels, out_channels, 1, bias=False)
-    return nn.Sequential(gate(in_channels), project, optional_norm(norm, out_channels))
+    # the name of FCCFM's 1x1, so that both start equal
+    return nn.Sequential(
+        OrderedDict(
+            gate=gate(in_channels),
+            project=nn.Conv2d(in_channels, out_channels, 1, bias=False),
+            norm=optional_norm(norm, out_channels),
+        )
+    )

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from gffpn.choice import choose
-from gffpn.layers.conv import start_convolutions
 from gffpn.layers.resize import upsample_to
+from gffpn.layers.start import PerLevel, start_convolutions
 from gffpn.necks.hsfpn.high_frequency import GROUPS, HighFrequencyPerception
 from gffpn.necks.hsfpn.window_attention import SpatialDependencyPerception
 from gffpn.pyramid import Level, Levels, levels_at
@@ -52,10 +52,14 @@ class HSFPN(nn.Module):
         levels = levels_at(in_levels, strides, reader="HSFPN")
         self.in_strides = tuple(strides)
         self.out_levels = tuple(Level(out_channels, stride) for stride in self.in_strides)
-        self.laterals = nn.ModuleList(nn.Conv2d(level.channels, out_channels, 1) for level in levels)
-        self.perceive = nn.ModuleList(HighFrequencyPerception(out_channels, grid=grid) for grid in grids)
-        self.attend = nn.ModuleList(SpatialDependencyPerception(out_channels) for _ in levels[1:])
-        self.outputs = nn.ModuleList(nn.Conv2d(out_channels, out_channels, 3, padding=1) for _ in levels)
+        self.laterals = PerLevel(strides, (nn.Conv2d(level.channels, out_channels, 1) for level in levels))
+        self.perceive = PerLevel(
+            strides, (HighFrequencyPerception(out_channels, grid=grid) for grid in grids)
+        )
+        self.attend = PerLevel(strides[:-1], (SpatialDependencyPerception(out_channels) for _ in levels[1:]))
+        self.outputs = PerLevel(
+            strides, (nn.Conv2d(out_channels, out_channels, 3, padding=1) for _ in levels)
+        )
         start_convolutions(self, nn.init.xavier_uniform_)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:

@@ -1,0 +1,214 @@
+"""The code that computes a run's result: a digest of the syntax tree of each module.
+
+Comments, docstrings and formatting do not count. Modules are digested when the process first looks at them,
+which is at its start, so that an edit made while a run trains is not taken for code that the run used.
+"""
+
+import ast
+import hashlib
+import importlib.util
+import json
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from gffpn.files.content import stamp
+from gffpn.files.writing import write_atomically
+
+Modules = Mapping[str, str]
+"""Digest of each module's code, by the module's name."""
+
+MEMO = "code-digests.json"
+RULES = 1
+"""Version of `syntax_digest`; a memo of another version is ignored."""
+OWN = ("gffpn", "tinyindus")
+ROOTS = ("gffpn.suite.fit",)
+"""Modules that compute a result, together with those that a configuration names and all that they import."""
+RECORDING = (
+    "gffpn.callbacks.console",
+    "gffpn.callbacks.pictures",
+    "gffpn.callbacks.telemetry",
+    "gffpn.config",
+    "gffpn.files",
+    "gffpn.report",
+    "gffpn.runs",
+    "gffpn.suite.tracker",
+    "gffpn.suite.tracking",
+)
+"""Packages and modules that read the configuration, which a run's name covers, or show others' results."""
+LIBRARIES = frozenset({"torch", "torchvision", "lightning", "torchmetrics", "numpy", "timm"})
+"""Packages whose versions are recorded instead."""
+
+
+class Source(NamedTuple):
+    """Facts about a module's source file."""
+
+    digest: str
+    imports: tuple[str, ...]
+    """Names that its import statements may refer to: modules, or attributes of modules."""
+
+
+# of this process; a module is not digested again, as Python does not load it again either
+_known: dict[str, Source | None] = {}
+
+
+def code_of(targets: Iterable[str], cache_dir: Path) -> dict[str, str]:
+    """Return the modules that compute the result of a run, sorted by name.
+
+    `targets` are the dotted names of the classes and functions in the run's configuration, which must have
+    been imported. Counted are the modules of this project and of the user (those outside the installed
+    packages, and those of an installed package that contains a target). Digests of unchanged files are
+    remembered below `cache_dir`.
+    """
+    named = [target.rpartition(".")[0] for target in targets]
+    packages = {name.partition(".")[0] for name in (*OWN, *named)} - LIBRARIES
+    memo = _Memo(cache_dir / MEMO)
+    waiting, found = [*ROOTS, *named], dict[str, str]()
+    visited: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in visited or _below(name, RECORDING):
+            continue
+        visited.add(name)
+        source = _source(name, packages, memo)
+        if source is not None:
+            found[name] = source.digest
+            waiting += source.imports
+        if name.partition(".")[0] in packages or source is not None:
+            waiting.append(name.rpartition(".")[0] or name)
+    memo.keep()
+    return dict(sorted(found.items()))
+
+
+def differences(before: Modules, now: Modules) -> list[str]:
+    """Return the names of the modules that were changed, added or removed, sorted."""
+    return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+
+
+def code_digest(modules: Modules) -> str:
+    """Return 12 hex digits of a hash of all modules."""
+    return hashlib.sha256(json.dumps(dict(sorted(modules.items()))).encode()).hexdigest()[:12]
+
+
+def _source(name: str, packages: set[str], memo: "_Memo") -> Source | None:
+    """Return the facts about a module; None if it does not exist, has no source or belongs to a library."""
+    if name not in _known:
+        path = _path(name, packages)
+        _known[name] = None if path is None else memo.source(path, name)
+    return _known[name]
+
+
+def _path(name: str, packages: set[str]) -> Path | None:
+    package = name.partition(".")[0]
+    if package in sys.stdlib_module_names or package in LIBRARIES:
+        return None
+    if package not in packages and package not in sys.modules and not _is_own(_find(package)):
+        return None
+    path = _find(name)
+    return path if path is not None and (package in packages or _is_own(path)) else None
+
+
+def _find(name: str) -> Path | None:
+    """Return the source file of a module, imported or not."""
+    module = sys.modules.get(name)
+    spec = getattr(module, "__spec__", None)
+    if module is None:
+        # raises if the name is an attribute of a module, or if its package cannot be imported
+        with suppress(Exception):
+            spec = importlib.util.find_spec(name)
+    path = getattr(module, "__file__", None) or getattr(spec, "origin", None)
+    return Path(path) if path and path.endswith(".py") else None
+
+
+def _is_own(path: Path | None) -> bool:
+    """Return whether a file is neither of Python's own nor of an installed package."""
+    return path is not None and not any(path.resolve().is_relative_to(folder) for folder in _installed())
+
+
+def _installed() -> Iterator[Path]:
+    for kind in ("stdlib", "platstdlib", "purelib", "platlib"):
+        yield Path(sysconfig.get_path(kind)).resolve()
+
+
+def _below(name: str, packages: Iterable[str]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+class _Memo:
+    """File that remembers the facts about sources while their sizes and times stay the same."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._files: dict[str, list[object]] = {}
+        self._changed = False
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            memo = json.loads(path.read_bytes())
+            self._files = dict(memo["files"]) if memo["rules"] == RULES else {}
+
+    def source(self, path: Path, name: str) -> Source | None:
+        """Return the facts about the source file of module `name`, or None if it cannot be parsed."""
+        seen = [*stamp(path), name]
+        entry = self._files.get(str(path))
+        if entry is None or entry[0] != seen:
+            try:
+                tree = ast.parse(path.read_bytes())
+            except SyntaxError:
+                return None
+            entry = [seen, syntax_digest(tree), list(_imports(tree, name, package=path.stem == "__init__"))]
+            self._files[str(path)], self._changed = entry, True
+        _, digest, imports = entry
+        return Source(str(digest), tuple(imports))  # type: ignore[arg-type]
+
+    def keep(self) -> None:
+        """Write what has been added; without write permission, the next start digests the files again."""
+        if self._changed:
+            with suppress(OSError):
+                write_atomically(self.path, json.dumps({"rules": RULES, "files": self._files}))
+            self._changed = False
+
+
+def syntax_digest(tree: ast.AST) -> str:
+    """Return 12 hex digits of a hash of a syntax tree, equal for all versions of Python.
+
+    Docstrings and other string literals that stand as statements are left out.
+    """
+    digest = hashlib.blake2b(digest_size=6)
+    _feed(digest, tree)
+    return digest.hexdigest()
+
+
+def _feed(digest: "hashlib.blake2b", node: object) -> None:
+    if (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    ):
+        return
+    if isinstance(node, ast.AST):
+        digest.update(f"({type(node).__name__}".encode())
+        for field in node._fields:
+            value = getattr(node, field, None)
+            if value is not None and value != []:  # newer versions of Python add empty fields
+                digest.update(f" {field}".encode())
+                _feed(digest, value)
+        digest.update(b")")
+    elif isinstance(node, list):
+        for item in node:
+            _feed(digest, item)
+    else:
+        digest.update(repr(node).encode(errors="surrogatepass"))
+
+
+def _imports(tree: ast.AST, name: str, *, package: bool) -> Iterator[str]:
+    """Yield the full names that the import statements of module `name` may refer to."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = name.split(".")[: len(name.split(".")) - node.level + package] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)

@@ -1,0 +1,205 @@
+"""Execution of a run in its folder: skipped if it is finished, resumed if it was interrupted, or started."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from omegaconf import DictConfig, OmegaConf
+
+from gffpn.build.index import build_index
+from gffpn.config.compose import targets
+from gffpn.config.resolve import processes_of, resolved
+from gffpn.data.index import DataError, DataIndex
+from gffpn.files.writing import alone, write_atomically
+from gffpn.machine.processes import is_lead
+from gffpn.runs import identity
+from gffpn.runs.code import code_of
+from gffpn.runs.folder import RunFolder
+from gffpn.runs.provenance import Provenance, changes, provenance
+from gffpn.suite.fit import fit_and_test
+from gffpn.suite.tracking import report_skipped
+
+COMPOSED_BY_LEAD = "GFFPN_CONFIG"
+"""Environment variable that names the configuration of the process that started this one."""
+SHOWN = 3
+"""Largest number of differences that a message names."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that is to be executed: its resolved configuration, its data, its folder and its start."""
+
+    config: Mapping[str, Any]
+    index: DataIndex
+    name: str
+    group: str | None
+    origin: Provenance
+
+    @classmethod
+    def of(cls, config: DictConfig, *, group: str | None) -> Self:
+        """Digest the code, read the data, and name the run that a configuration describes."""
+        plain = resolved(config)
+        code = code_of(targets(plain), Path(plain["paths"]["cache"]))
+        origin = replace(provenance(), code=code)
+        index = build_index(config)
+        name = identity.run_name(plain, index.fingerprint, processes=processes_of(plain))
+        return cls(plain, index, name, group, origin)
+
+    @property
+    def folder(self) -> RunFolder:
+        """The existing folder with the run's hash, whatever the rest of its name, or else a new one."""
+        runs = Path(self.config["paths"]["runs"])
+        known = sorted(path.parent for path in runs.glob(f"*_{identity.digest_of(self.name)}/config.yaml"))
+        return RunFolder(known[0] if known else runs / self.name)
+
+    @property
+    def start(self) -> dict[str, Any]:
+        """Contents of start.json, see `RunFolder.start`."""
+        return {**asdict(self.origin), "data": self.index.fingerprint}
+
+    @property
+    def outdated(self) -> list[str]:
+        """Differences of code and versions between the folder's contents and this plan; empty without any."""
+        before = self.folder.read_start()
+        return [] if before is None else changes(before, self.start)
+
+    @property
+    def is_done(self) -> bool:
+        """True if the run is finished and is not to run again."""
+        again = {"never": False, "changed": bool(self.outdated), "all": True}[self.config["rerun"]]
+        return self.folder.status == "finished" and not again
+
+
+def execute(plan: Plan) -> None:
+    """Fit, test and write metrics.json, or print that the run is already finished."""
+    with _only_one(plan):
+        if plan.is_done:
+            _skip(plan)
+            return
+        if other := plan.folder.other_version():
+            if other.newer:
+                raise other
+            say(str(other))
+        resumes = _resumes(plan)
+        if is_lead():
+            _prepare(plan, resumes=resumes)
+        folder = plan.folder
+        say(f"{'Resuming' if resumes and folder.last_checkpoint else 'Running'}: {folder.path}")
+        try:
+            with _leading(folder):
+                group = plan.group or folder.path.name
+                config = OmegaConf.create(dict(plan.config))
+                record = fit_and_test(
+                    config, plan.index, folder, group=group, origin=plan.origin, resumes=resumes
+                )
+            if record is not None:
+                folder.finish(record)
+        except SystemExit:  # Lightning exits on Ctrl-C and SIGTERM
+            raise KeyboardInterrupt from None
+
+
+def _resumes(plan: Plan) -> bool:
+    """Return whether an interrupted run continues; with other code, the result would be a mixture."""
+    return plan.folder.status != "finished" and not plan.outdated
+
+
+def _prepare(plan: Plan, *, resumes: bool) -> None:
+    """Make the run's folder ready: earlier results that are not continued are set aside."""
+    earlier = plan.folder
+    if earlier.status != "missing" and not resumes:
+        why = f" ({_short(plan.outdated)})" if plan.outdated else ""
+        verb = "runs again" if earlier.status == "finished" else "restarts"
+        say(f"This run {verb}{why}; its earlier files are in {earlier.set_aside()}")
+    folder = plan.folder
+    if torn := folder.drop_torn_checkpoints():
+        say(f"{' and '.join(torn)} damaged; restarting this run")
+    folder.traceback.unlink(missing_ok=True)  # from an earlier attempt
+    write_atomically(folder.config, OmegaConf.to_yaml(OmegaConf.create(dict(plan.config))))
+    write_atomically(folder.start, json.dumps(plan.start, indent=1) + "\n")
+
+
+def _skip(plan: Plan) -> None:
+    """Print that the run is finished, and report its figures to W&B if an agent asked for them."""
+    folder, other = plan.folder, plan.outdated
+    note = f" with other code ({_short(other)}); rerun=changed runs it again" if other else ""
+    say(f"Already finished, skipped: {folder.path}{note}")
+    report_skipped(OmegaConf.create(dict(plan.config)), folder, group=plan.group or folder.path.name)
+
+
+def _short(differences: list[str]) -> str:
+    more = len(differences) - SHOWN
+    return ", ".join(differences[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _only_one(plan: Plan) -> AbstractContextManager[None]:
+    """Return the lock of a run; of the processes of a run, only the first takes it."""
+    locks = Path(plan.config["paths"]["runs"]) / ".locks"
+    lock = alone(locks / identity.digest_of(plan.name), waits_for=f"the run {plan.name}")
+    return lock if is_lead() else nullcontext()
+
+
+@contextmanager
+def _leading(folder: RunFolder) -> Iterator[None]:
+    """Hand the run's configuration to the processes that Lightning starts inside the block.
+
+    They repeat the command line, and a configuration file may have been edited meanwhile.
+    """
+    if not is_lead():
+        yield
+        return
+    os.environ[COMPOSED_BY_LEAD] = str(folder.config.resolve())
+    try:
+        yield
+    finally:
+        del os.environ[COMPOSED_BY_LEAD]
+
+
+def composed_by_lead() -> DictConfig | None:
+    """Return the configuration of the process that started this one, or None if there is none."""
+    path = os.environ.get(COMPOSED_BY_LEAD)
+    if path is None:
+        return None
+    config = OmegaConf.load(path)
+    assert isinstance(config, DictConfig)
+    return config
+
+
+def execute_apart(plan: Plan) -> None:
+    """Execute a run of several processes inside a sweep, as a separate command.
+
+    The processes that Lightning starts repeat the command line, so they would repeat the whole sweep.
+    """
+    if plan.is_done:
+        _skip(plan)
+        return
+    composed = Path(plan.config["paths"]["runs"]) / ".composed" / f"{plan.name}.yaml"
+    write_atomically(composed, OmegaConf.to_yaml(OmegaConf.create(dict(plan.config))))
+    # in a new session, so that Ctrl-C reaches it only once
+    with subprocess.Popen(
+        [sys.executable, "-m", "gffpn.suite.apart", str(composed), str(plan.group)], start_new_session=True
+    ) as process:
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
+
+
+def check_unchanged(plan: Plan, name: str) -> None:
+    """Raise DataError unless a plan has the name that the process had which started this one."""
+    if plan.name != name:
+        raise DataError("the data changed since the sweep started; repeat the command")
+
+
+def say(message: str) -> None:
+    """Print a message in the first process of a run."""
+    if is_lead():
+        print(message, flush=True)
