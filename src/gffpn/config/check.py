@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gffpn.choice import one_of
 from gffpn.config.compose import compose_config, image_size
+from gffpn.config.keys import HYDRA_WORDS, check_extra, check_keys
 from gffpn.config.overrides import WRONG_OVERRIDE, explain
 from gffpn.config.yaml_types import fits, words
 from gffpn.data.cache import CacheMode
@@ -22,11 +23,18 @@ PARTS = ("size", "backbone", "neck", "head", "data", "augment", "optim", "traine
 LEAST = {
     "batch_size": 1,
     "trainer.max_epochs": 1,
+    "trainer.check_val_every_n_epoch": 1,
+    "trainer.accumulate_grad_batches": 1,
     "trainer.num_nodes": 1,
     "seed": 0,
     "logger.pictures": 0,
 }
-LEAST_OR_NULL = {"trainer.threads": 1, "loader.workers": 0}
+LEAST_OR_NULL = {
+    "trainer.threads": 1,
+    "trainer.patience": 1,
+    "trainer.save_every_n_epochs": 1,
+    "loader.workers": 0,
+}
 
 
 def compose_checked(overrides: Sequence[str]) -> DictConfig:
@@ -43,7 +51,10 @@ def check(config: DictConfig) -> None:
     """Raise ValueError with a one-line message if a number, a choice or a constructor argument is invalid."""
     try:
         _check_present(config, PARTS)
+        check_keys(config)
         _check_numbers(config)
+        _check_schedule(config)
+        check_extra(OmegaConf.to_container(config.trainer, resolve=True)["extra"])  # type: ignore[index, call-overload]
         one_of("loader.cache", config.loader.cache, CacheMode)
         one_of("logger.wandb", config.logger.wandb, LoggingMode)
         one_of("rerun", config.rerun, Rerun)
@@ -88,6 +99,15 @@ def _check_numbers(config: DictConfig) -> None:
     image_size(config)
 
 
+def _check_schedule(config: DictConfig) -> None:
+    epochs, interval = config.trainer.max_epochs, config.trainer.check_val_every_n_epoch
+    if epochs % interval:
+        raise ValueError(
+            f"trainer.check_val_every_n_epoch: got {interval}, expected a divisor of trainer.max_epochs "
+            f"({epochs}), so that the last epoch is validated"
+        )
+
+
 def check_least_or_null(config: DictConfig) -> None:
     """Raise ValueError with a one-line message if a number of threads or workers is invalid."""
     for key, least in LEAST_OR_NULL.items():
@@ -121,7 +141,7 @@ def _check_arguments(where: str, node: DictConfig, choices: Mapping[str, str]) -
         for parameter in inspect.signature(target).parameters.values()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
-    given = {str(key): value for key, value in values.items() if not str(key).startswith("_")}
+    given = {str(key): value for key, value in values.items() if key not in HYDRA_WORDS}
     taker = f"{where}={choices[where]}" if where in choices else str(target.__name__)
     for key in (key for key in given if key not in asked):
         cause = f" (ablation={choices['ablation']} sets it)" if choices.get("ablation") else ""

@@ -108,6 +108,8 @@ def got(where: str, value: object, choices: Sequence[str]) -> str:
 
 def _no_such_key(full_key: str, siblings: Sequence[str]) -> str:
     parent, _, key = full_key.rpartition(".")
+    if not siblings and parent:  # a mapping that users fill, such as trainer.extra
+        return f"{full_key}: not there yet; to add it, use +{full_key}=VALUE"
     groups = [] if parent else [path.name for path in CONF.iterdir() if path.is_dir()]
     known = sorted({*siblings, *groups} - HIDDEN)
     near = difflib.get_close_matches(key, known, n=1)

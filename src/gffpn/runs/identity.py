@@ -25,6 +25,7 @@ NOT_DETERMINING = (
     "trainer.strategy",
     "trainer.threads",
     "trainer.fps_seconds",
+    "trainer.save_every_n_epochs",
 )
 
 
