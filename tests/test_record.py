@@ -85,6 +85,13 @@ def test_a_record_of_another_version_is_refused(tmp_path: Path, content: str) ->
         read_record(path)
 
 
+def test_the_code_of_a_row_is_one_digest() -> None:
+    made = record()
+    other = replace(made, provenance=replace(made.provenance, code={"gffpn.layers.conv": "1a2b"}))
+    assert len(made.columns()["code"]) == len(other.columns()["code"]) == 12
+    assert made.columns()["code"] != other.columns()["code"]
+
+
 def test_a_partial_test_is_known() -> None:
     made: Record = record()
     assert not made.partial

@@ -9,6 +9,7 @@ from typing import Any
 from gffpn.figures import Cost, Figures, OperatingPoint, Speed
 from gffpn.files.typed_json import from_json
 from gffpn.files.writing import write_atomically
+from gffpn.runs.code import code_digest
 from gffpn.runs.provenance import Provenance
 
 VERSION = 1
@@ -142,6 +143,7 @@ class Record:
             "objects": self.data.objects,
             "tiny_boxes": self.data.tiny_boxes,
             **values(self.provenance),
+            "code": code_digest(self.provenance.code),
             **{f"test/{name}": figure for name, figure in self.test.columns().items()},
             **{f"val/{name}": figure for name, figure in self.val.columns().items()},
             **(self.operating_point.columns() if self.operating_point else {}),
