@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gffpn.runs.folder import RunFolder
+from gffpn.runs.record import Record
 
 Train = Callable[..., tuple[int, str]]
 ROOT = Path(__file__).parents[1]
@@ -48,9 +49,16 @@ def run_tiny(overrides: list[str]) -> RunFolder:
     return RunFolder(folder)
 
 
-def without_times(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Return the metrics that must be equal in two runs of the same configuration."""
-    return {key: value for key, value in metrics.items() if not key.startswith(TIMES)}
+def record_of(folder: RunFolder) -> Record:
+    """Return the record of a run that must be finished."""
+    record = folder.read()
+    assert record is not None
+    return record
+
+
+def without_times(record: Record) -> dict[str, Any]:
+    """Return the columns that must be equal in two runs of the same configuration."""
+    return {key: value for key, value in record.columns().items() if not key.startswith(TIMES)}
 
 
 @contextmanager

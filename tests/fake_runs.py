@@ -1,18 +1,42 @@
 """Finished run folders with invented figures, for tests that read runs back."""
 
 import csv
-import json
+from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from gffpn.figures import BinFigures, ClassFigures, Cost, Figures, OperatingPoint, Rates, Speed
+from gffpn.runs.provenance import Provenance
+from gffpn.runs.record import Choice, DataFacts, Record, Settings, Training, write_record
+
 BINS = {"0_8": 0, "8_16": 12, "16_32": 40, "32_96": 81, "96_up": 5}
+EDGES = (0.0, 8.0, 16.0, 32.0, 96.0, None)
 
 
-def finished_run(
-    runs: Path,
-    neck: str,
+def figures(mAP50: float = 0.5, classes: tuple[str, ...] = ("pock", "flaw")) -> Figures:
+    """Return invented figures that rise with the size and with the position of the class."""
+    bins = tuple(
+        BinFigures(f"{prefix}{name}", low, high, bool(prefix), n, mAP50 * (0.2 + 0.2 * i) if n else None)
+        for prefix in ("", "native_")
+        for i, ((name, n), (low, high)) in enumerate(zip(BINS.items(), pairwise(EDGES), strict=True))
+    )
+    shares = {name: mAP50 * (0.8 + 0.4 * i / len(classes)) for i, name in enumerate(classes)}
+    return Figures(
+        images=4,
+        objects=sum(BINS.values()),
+        mAP50=mAP50,
+        mAP50_95=mAP50 / 2,
+        AP50_paper=mAP50,
+        classes=tuple(ClassFigures(name, 69, share, share) for name, share in shares.items()),
+        bins=bins,
+    )
+
+
+def record(
+    neck: str = "fpn",
     *,
     seed: int = 0,
     ablation: str | None = None,
@@ -20,43 +44,76 @@ def finished_run(
     classes: tuple[str, ...] = ("pock", "flaw"),
     mAP50: float = 0.5,
     epochs: int = 3,
-    **changes: Any,
-) -> Path:
+) -> Record:
+    """Return the record of an invented run."""
+    counts = {"train": 8, "val": 4, "test": 4}
+    rates = Rates(0.75, 0.5, 0.6)
+    return Record(
+        choice=Choice("cspdarknet", neck, "tal", data, ablation, "basic"),
+        size="n",
+        seed=seed,
+        image_size=(320, 320),
+        settings=Settings(epochs, 16, "adamw", 0.002, "32-true"),
+        data=DataFacts(
+            fingerprint=f"{len(data):012x}",
+            origin="",
+            simulated=data == "tinyindus_sim",
+            classes=classes,
+            images=counts,
+            objects=dict.fromkeys(counts, sum(BINS.values())),
+            tiny_boxes=dict.fromkeys(counts, 0),
+        ),
+        provenance=Provenance("0" * 40, False, "3.11.7", {"torch": "2.15.0"}),
+        training=Training(processes=1, minutes=12.5, chosen_epoch=epochs, still_improving=False),
+        size_edges=(8.0, 16.0, 32.0, 96.0),
+        max_detections=100,
+        test=figures(mAP50, classes),
+        val=figures(mAP50, classes),
+        operating_point=OperatingPoint(0.25, rates, rates, dict.fromkeys(classes, rates)),
+        cost=Cost(
+            image_size=(320, 320),
+            params=1_000_000,
+            params_backbone=500_000,
+            params_neck=300_000,
+            params_head=200_000,
+            params_m=1.0 + len(neck) / 10,
+            gflops=2.0 + len(neck) / 5,
+            gflops_backbone=1.0,
+            gflops_neck=0.5,
+            gflops_head=0.5,
+            uncounted=("aten.silu",),
+            rule="2 x MAC",
+        ),
+        reads=(8, 16, 32),
+        gives=((8, 64), (16, 128), (32, 256)),
+        speed=Speed(
+            latency_forward_ms=32.0,
+            latency_forward_p95_ms=33.0,
+            latency_end_to_end_ms=40.0,
+            latency_end_to_end_p95_ms=50.0,
+            rounds=10,
+            images=4,
+            device="a processor",
+            threads=2,
+            dtype="float32",
+            tf32=False,
+            channels_last=True,
+        ),
+    )
+
+
+def finished_run(runs: Path, neck: str, **facts: Any) -> Path:
     """Write `config.yaml`, `metrics.json` and one attempt's log of a run, and return its folder.
 
-    `changes` are added to metrics.json unchanged.
+    `facts` are those of `record`.
     """
-    choice = {"backbone": "cspdarknet", "neck": neck, "head": "tal", "data": data, "ablation": ablation}
-    run = runs / f"{neck}_{ablation or 'plain'}_{data}_s{seed}"
-    config = {"seed": seed, "choice": choice, "neck": {"name": neck, "ablation": ablation}, "data": {"n": 1}}
-    by_size = {
-        f"test/AP_{size}": mAP50 * (0.2 + 0.2 * i) if n else None for i, (size, n) in enumerate(BINS.items())
-    }
-    metrics = {
-        **choice,
-        "size": "n",
-        "seed": seed,
-        "image_size": "320",
-        "simulated": data == "tinyindus_sim",
-        "settings": f"{epochs} epochs, batch 16, adamw lr 0.002",
-        "data_fingerprint": f"{len(data):012x}",
-        "commit": "0" * 40,
-        "dirty": False,
-        "test/mAP50": mAP50,
-        "test/mAP50_95": mAP50 / 2,
-        **{f"test/AP50/{name}": mAP50 * (0.8 + 0.4 * i / len(classes)) for i, name in enumerate(classes)},
-        **by_size,
-        **{f"test/n_{size}": n for size, n in BINS.items()},
-        **{f"test/n_native_{size}": n for size, n in BINS.items()},
-        "params_m": 1.0 + len(neck) / 10,
-        "gflops": 2.0 + len(neck) / 5,
-        "fps_forward": 30.0,
-        "fps_end_to_end": 25.0,
-        "device": "a processor",
-        "threads": 2,
-        "minutes": 12.5,
-        **changes,
-    }
+    made = record(neck, **facts)
+    choice = asdict(made.choice)
+    run = runs / f"{neck}_{made.choice.ablation or 'plain'}_{made.choice.data}_s{made.seed}"
+    neck_config = {"name": neck, "ablation": made.choice.ablation}
+    config = {"seed": made.seed, "choice": choice, "neck": neck_config, "data": {"n": 1}}
+    mAP50, epochs = made.test.mAP50, made.settings.epochs
+    assert mAP50 is not None
     logged: list[dict[str, object]] = [
         {
             "epoch": epoch,
@@ -70,7 +127,7 @@ def finished_run(
     ]
     write_log(run, attempt=0, rows=logged)
     (run / "config.yaml").write_text(yaml.safe_dump(config))
-    (run / "metrics.json").write_text(json.dumps(metrics))
+    write_record(run / "metrics.json", made)
     return run
 
 

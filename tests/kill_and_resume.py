@@ -8,7 +8,6 @@ threads.
 """
 
 import hashlib
-import json
 import os
 import re
 import runpy
@@ -19,7 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from commands import ROOT, Train, command, train_py, without_times
+import numpy as np
+
+from commands import ROOT, Train, command, record_of, train_py, without_times
+from gffpn.runs.folder import RunFolder
 
 DEFAULTS = [
     "neck=fpn,panet,gffpn",
@@ -102,12 +104,21 @@ def during_the_test(second: Callable[[], bool]) -> None:
     Pictures.on_test_batch_end = end
 
 
+def while_predictions_are_written(second: Callable[[], bool]) -> None:
+    """Die when the predictions are written but not yet in place."""
+    _before_renaming("predictions.npz", second)
+
+
 def while_metrics_are_written(second: Callable[[], bool]) -> None:
     """Die when only the last rename, of metrics.json, is missing."""
+    _before_renaming("metrics.json", second)
+
+
+def _before_renaming(name: str, second: Callable[[], bool]) -> None:
     whole = Path.replace
 
     def replace(self: Path, target: Any) -> Path:
-        if second() and Path(target).name == "metrics.json":
+        if second() and Path(target).name == name:
             die()
         return whole(self, target)
 
@@ -119,6 +130,7 @@ MOMENTS = (
     while_a_checkpoint_is_written,
     during_validation,
     during_the_test,
+    while_predictions_are_written,
     while_metrics_are_written,
 )
 
@@ -147,13 +159,24 @@ def sweep(runs: Path, overrides: list[str], moment: str | None = None) -> subpro
 
 
 def figures(runs: Path) -> dict[str, dict[str, Any]]:
-    """Return the metrics of each finished run without times, and digests of both checkpoints' weights."""
+    """Return each finished run's columns without times, and digests of its predictions and weights."""
     found = {}
     for path in sorted(runs.glob("*/metrics.json")):
-        metrics = without_times(json.loads(path.read_text()))
+        folder = RunFolder(path.parent)
+        metrics = without_times(record_of(folder))
+        metrics["predictions"] = predictions_digest(folder.predictions)
         weights = {name: weights_digest(path.parent / "checkpoints" / name) for name in CHECKPOINTS}
         found[path.parent.name] = {**metrics, **weights}
     return found
+
+
+def predictions_digest(path: Path) -> str:
+    """Return a digest of every array of predictions.npz."""
+    digest = hashlib.sha256()
+    with np.load(path) as arrays:
+        for name in sorted(arrays):
+            digest.update(name.encode() + arrays[name].tobytes())
+    return digest.hexdigest()
 
 
 def weights_digest(checkpoint: Path) -> str:
@@ -190,7 +213,7 @@ def try_moment(
     assert skipped == 1
     assert resumed == (moment != "in_the_first_epoch"), "a run resumes only after a finished epoch"
     assert figures(runs) == expected
-    return f"{moment}: SIGKILL; restart: first run skipped, second {begins}; figures and weights bit-equal"
+    return f"{moment}: SIGKILL; restart: first run skipped, second {begins}; all bit-equal"
 
 
 def main(arguments: list[str]) -> None:

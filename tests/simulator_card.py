@@ -49,7 +49,7 @@ def run(name: str) -> dict[str, Any]:
     return {
         **found,
         "code": code,
-        "commit": f"{str(made['commit'])[:10]}{' and changes' if made['dirty'] else ''}",
+        "commit": f"{str(made.commit)[:10]}{' and changes' if made.dirty else ''}",
         "machine": card.machine(),
         "minutes": round((time.monotonic() - start) / 60, 1),
     }

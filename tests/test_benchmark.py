@@ -20,7 +20,8 @@ from gffpn.benchmark.training_step import TrainingStep, random_images, random_ta
 from gffpn.build.detector import build_detector
 from gffpn.config.compose import compose_config
 from gffpn.config.overrides import CONF
-from gffpn.cost import Cost, cost
+from gffpn.cost import cost
+from gffpn.figures import Cost
 from gffpn.machine.devices import device
 from gffpn.machine.timing import rotated, take_rounds
 from gffpn.necks.panet import PANet
@@ -347,7 +348,10 @@ def priced(neck: str) -> Entry:
     values = {"params": 40_735_230, "params_m": 40.735230, "gflops": 98.54}
     parts = {f"{what}_{part}": 1 for what in ("params", "gflops") for part in ("backbone", "neck", "head")}
     for form in FORMS:
-        entry.costs[form] = Cost(image_size=(640, 640), uncounted=(f"aten.{neck}_op",), **values, **parts)
+        uncounted = (f"aten.{neck}_op",)
+        entry.costs[form] = Cost(
+            image_size=(640, 640), uncounted=uncounted, rule="2 x MAC", **values, **parts
+        )
         entry.times[form, "forward"] = [10.0, 20.0, 12.0]
     return entry
 

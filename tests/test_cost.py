@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gffpn.cost import COUNTING_RULE, cost, count_flops, count_parameters, fps
+from gffpn.cost import COUNTING_RULE, cost, count_flops, count_parameters, speed
 from gffpn.machine.devices import device_name
 from gffpn.machine.timing import latency, side_by_side
 from gffpn.pyramid import Level
@@ -150,7 +150,8 @@ def test_counting_and_timing_leave_detector_and_random_state_unchanged() -> None
     random = torch.get_rng_state()
     cost(detector, (16, 16))
     count_flops(detector, torch.rand(1, 3, 16, 16, generator=torch.Generator()))
-    fps(detector, lambda raw: raw, (16, 16), device=CPU, channels_last=True, rounds=1, budget_s=0.0)
+    images = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
+    speed(detector, lambda raw: raw, images, device=CPU, channels_last=True, rounds=1, budget_s=0.0)
     assert torch.equal(torch.get_rng_state(), random)
     assert [module.training for module in detector.modules()] == modes
     for name, value in detector.state_dict().items():
@@ -195,19 +196,43 @@ def test_calls_side_by_side_take_turns() -> None:
     assert one.median_ms >= 10 > other.median_ms
 
 
-def test_fps_distinguishes_forward_from_end_to_end() -> None:
+def test_speed_distinguishes_forward_from_end_to_end() -> None:
     def slow_decode(raw: list[Tensor]) -> int:
         time.sleep(0.02)
         return len(raw)
 
-    figures = fps(Toy(), slow_decode, (16, 24), device=CPU, rounds=5, budget_s=0.0)
-    assert figures["latency_end_to_end_ms"] >= 20 > figures["latency_forward_ms"]
-    assert figures["fps_forward"] == pytest.approx(1e3 / figures["latency_forward_ms"])
-    assert figures["fps_end_to_end"] == pytest.approx(1e3 / figures["latency_end_to_end_ms"])
-    assert figures["rounds"] == 5
-    assert (figures["dtype"], figures["threads"]) == ("float32", torch.get_num_threads())
-    assert figures["device"] == device_name(CPU)
-    assert figures["device"]
+    images = torch.zeros(1, 3, 16, 24, dtype=torch.uint8)
+    taken = speed(Toy(), slow_decode, images, device=CPU, rounds=5, budget_s=0.0)
+    assert taken.latency_end_to_end_ms >= 20 > taken.latency_forward_ms
+    assert taken.fps_forward == pytest.approx(1e3 / taken.latency_forward_ms)
+    assert taken.fps_end_to_end == pytest.approx(1e3 / taken.latency_end_to_end_ms)
+    assert (taken.rounds, taken.images, taken.tf32) == (5, 1, False)
+    assert (taken.dtype, taken.threads) == ("float32", torch.get_num_threads())
+    assert taken.device == device_name(CPU)
+    assert taken.device
+
+
+def test_speed_is_measured_on_every_image_in_turn() -> None:
+    """An image with many candidates shows in the 95th percentile, which one image of noise could not."""
+    seen: list[float] = []
+
+    class Mean(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(()))
+
+        def forward(self, images: Tensor) -> list[Tensor]:
+            return [images.mean() * self.weight]
+
+    def decode(raw: list[Tensor]) -> None:
+        seen.append(round(255 * float(raw[0])))
+        time.sleep(0.02 if seen[-1] == 9 else 0.0)
+
+    images = torch.tensor([7, 8, 9], dtype=torch.uint8).reshape(3, 1, 1, 1).expand(3, 3, 4, 4)
+    taken = speed(Mean(), decode, images, device=CPU, rounds=9, budget_s=0.0)
+    assert seen == [7, 8, 9] * 4  # three rounds of warm-up
+    assert (taken.rounds, taken.images) == (9, 3)
+    assert taken.latency_end_to_end_ms < 15 < taken.latency_end_to_end_p95_ms
 
 
 def test_an_unknown_device_is_reported() -> None:

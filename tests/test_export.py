@@ -61,12 +61,13 @@ def test_export_of_a_run(tiny: list[str], tmp_path: Path, capsys: pytest.Capture
     assert agreement["largest_box_difference_px"] < 1e-3
     assert check["figures"]["onnx"] == pytest.approx(check["figures"]["torch"], abs=1e-6)
     assert check["figures"]["onnx"]["n_8_16"] + check["figures"]["onnx"]["n_16_32"] == 3
+    assert check["latency"]["images"] == 4
     assert 0 < check["latency"]["onnx"]["median_ms"] <= check["latency"]["onnx"]["p95_ms"]
     kept = session(out, threads=1).get_modelmeta().custom_metadata_map
     assert json.loads(kept["classes"]) == ["dark", "bright"]
     assert json.loads(kept["image_size"]) == [64, 64]
     assert json.loads(kept["iou_threshold"]) == 0.6
-    assert kept["data_fingerprint"] == finished_run(folder).metrics["data_fingerprint"]
+    assert kept["data_fingerprint"] == finished_run(folder).record.data.fingerprint
     printed = documented(out, next(Path(config.data.root).glob("images/test*.png")), capsys)
     assert printed[0].split()[0] in ("dark", "bright")
     refusals(folder, tmp_path, capsys)
@@ -195,14 +196,21 @@ def test_agreement_by_hand() -> None:
 
 
 def test_a_drop_is_shown_by_size() -> None:
-    figures: dict[str, Any] = {"mAP50": 0.5, "mAP50_95": 0.25, "AP_0_8": 0.125, "n_0_8": 7.0}
-    figures |= {"AP_8_up": None, "n_8_up": 0.0}
+    figures: dict[str, Any] = {"mAP50": 0.5, "mAP50_95": 0.25, "AP_0_8": 0.125, "n_0_8": 7}
+    figures |= {"AP_8_up": None, "n_8_up": 0}
     latency = {"median_ms": 4.0, "p95_ms": 5.0, "n": 9}
     check = {
         "split": "test",
         "agreement": Agreement().summary(),
         "figures": {"torch": figures, "onnx": {**figures, "AP_0_8": 0.1}},
-        "latency": {"torch": latency, "onnx": {**latency, "median_ms": 2.0}, "threads": 1, "device": "CPU"},
+        "bins": ["0_8", "8_up"],
+        "latency": {
+            "torch": latency,
+            "onnx": {**latency, "median_ms": 2.0},
+            "threads": 1,
+            "device": "CPU",
+            "images": 4,
+        },
     }
     about = {"run": "r", "image_size": [64, 32], "classes": ["a"]}
     about |= {"score_threshold": 0.1, "iou_threshold": 0.6, "max_detections": 9}

@@ -19,6 +19,7 @@ RANKS = {
     "streams": 0,
     "choice": 0,
     "weights": 0,
+    "figures": 0,
     "machine": 0,
     "files": 0,
     "layers": 1,
@@ -57,6 +58,10 @@ ONLY_IN = {
 
 WITHOUT_TORCH = [
     "files",
+    "figures",
+    "metrics.average_precision",
+    "metrics.evaluated",
+    "metrics.operating_point",
     "runs",
     "report",
     "data.index",

@@ -17,7 +17,7 @@ import torch
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf import OmegaConf
 
-from commands import ROOT, Train, run_tiny, tiny_overrides
+from commands import ROOT, Train, record_of, run_tiny, tiny_overrides, without_times
 from gffpn.callbacks.checkpoints import MovableCheckpoint, WholeCheckpoints
 from gffpn.callbacks.finite import FiniteLoss, LossNotFiniteError
 from gffpn.files.writing import alone, whole_file
@@ -70,12 +70,36 @@ def test_a_sweep_killed_while_it_writes_a_checkpoint_loses_nothing(
 @pytest.mark.slow
 def test_a_run_with_a_truncated_metrics_file_is_not_finished(plain: list[str], finished: RunFolder) -> None:
     folder = finished
-    first = folder.metrics.read_text()
-    folder.metrics.write_text(first[: len(first) // 2])
+    first, text = record_of(folder), folder.metrics.read_text()
+    folder.metrics.write_text(text[: len(text) // 2])
     assert folder.status == "interrupted"
     again = run_tiny(plain)
     assert again.status == "finished"
-    assert json.loads(first)["test/mAP50_95"] == json.loads(again.metrics.read_text())["test/mAP50_95"]
+    assert without_times(record_of(again)) == without_times(first)
+
+
+@pytest.mark.slow
+def test_a_record_of_an_older_version_is_made_again_without_training(
+    plain: list[str], finished: RunFolder, capsys: pytest.CaptureFixture
+) -> None:
+    first = record_of(finished)
+    finished.metrics.write_text(json.dumps({"neck": "fpn", "test/mAP50": 0.5}))
+    assert finished.status == "interrupted"
+    again = run_tiny(plain)
+    printed = capsys.readouterr().out
+    assert "metrics.json: got version none, expected 1; an older gffpn wrote it" in printed
+    assert "epoch 1/2" not in printed
+    assert without_times(record_of(again)) == without_times(first)
+
+
+def test_a_record_of_a_newer_version_is_not_overwritten(
+    plain: list[str], finished: RunFolder, capsys: pytest.CaptureFixture
+) -> None:
+    finished.metrics.write_text('{"version": 1000}')
+    with pytest.raises(SystemExit):
+        run_tiny(plain)
+    assert "got version 1000, expected 1; a newer gffpn wrote it: use that one" in capsys.readouterr().err
+    assert finished.metrics.read_text() == '{"version": 1000}'
 
 
 @pytest.mark.slow
@@ -84,7 +108,7 @@ def test_a_damaged_checkpoint_restarts_the_run(
     plain: list[str], finished: RunFolder, name: str, capsys: pytest.CaptureFixture
 ) -> None:
     folder = finished
-    first = folder.read_metrics()
+    first = record_of(folder)
     folder.metrics.unlink()
     torn = folder.checkpoints / name
     torn.write_bytes(torn.read_bytes()[:-1000])
@@ -94,7 +118,7 @@ def test_a_damaged_checkpoint_restarts_the_run(
     assert f"{name} damaged; restarting this run" in output
     assert "epoch 1/2" in output
     assert {path.name for path in again.checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
-    assert again.read_metrics()["test/mAP50_95"] == first["test/mAP50_95"]
+    assert without_times(record_of(again)) == without_times(first)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import command, tiny_overrides
+from commands import command, record_of, tiny_overrides
 from gffpn.__main__ import main
 from gffpn.build.detector import build_data, build_task
 from gffpn.build.index import build_index
@@ -16,6 +16,8 @@ from gffpn.build.trainer import build_tester
 from gffpn.config.compose import compose_config
 from gffpn.config.overrides import search_path
 from gffpn.runs.folder import RunFolder
+from gffpn.runs.predictions import read_predictions
+from gffpn.runs.verify import differences
 
 Verb = Callable[..., None]
 CODE = """
@@ -107,9 +109,14 @@ def test_a_sweep_in_two_processes_yields_the_figures_of_one(
     (row,) = rows(tmp_path / "runs" / "sweeps" / "ddp")
     assert (row["neck"], row["status"]) == ("mine", "finished")
     folder = RunFolder(Path(row["run"]))
-    metrics = folder.read_metrics()
-    assert metrics["processes"] == 2
-    assert metrics["test/n_8_16"] + metrics["test/n_16_32"] == 3
+    record = record_of(folder)
+    assert record.training.processes == 2
+    assert (record.test.images, record.test.objects) == (3, 3)
+    splits = read_predictions(folder.predictions)
+    assert [split.names for split in splits.values()] == [
+        tuple(f"images/{split}{k}.png" for k in range(3)) for split in ("val", "test")
+    ]
+    assert differences(record, splits)[1] == []
     config = compose_config([*uneven, "neck=mine", *search_path([outside / "conf"])])
     data = build_data(config, build_index(config))
     (alone,) = build_tester(config, RunFolder(tmp_path / "alone"), []).test(
@@ -120,7 +127,8 @@ def test_a_sweep_in_two_processes_yields_the_figures_of_one(
         verbose=False,
     )
     expected = {k: None if v != v else pytest.approx(v, abs=1e-6) for k, v in alone.items()}
-    assert {name: metrics[name] for name in expected} == expected
+    columns = record.columns()
+    assert {name: columns[name] for name in expected} == expected
 
 
 @pytest.mark.slow

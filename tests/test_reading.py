@@ -1,12 +1,21 @@
 """Runs and their curves, read back from a folder."""
 
+import json
 import math
 from pathlib import Path
 
+import pytest
 import yaml
 
 from fake_runs import finished_run, write_log
-from gffpn.runs.reading import classes, curves, finished_runs, logged_rows, size_bins, unfinished_runs
+from gffpn.runs.reading import (
+    curves,
+    finished_runs,
+    logged_rows,
+    other_versions,
+    still_improving,
+    unfinished_runs,
+)
 
 
 def test_finished_runs_are_those_with_metrics(tmp_path: Path) -> None:
@@ -16,8 +25,8 @@ def test_finished_runs_are_those_with_metrics(tmp_path: Path) -> None:
     (tmp_path / "gffpn_s0" / "config.yaml").write_text("seed: 0")
     (tmp_path / "sweeps" / "table6").mkdir(parents=True)
     rows = finished_runs(tmp_path)
-    assert [row["run"] for row in rows] == ["fpn_plain_tinyindus_sim_s0", "panet_plain_tinyindus_sim_s0"]
-    assert rows[1]["test/mAP50"] == 0.25
+    assert [row.run for row in rows] == ["fpn_plain_tinyindus_sim_s0", "panet_plain_tinyindus_sim_s0"]
+    assert rows[1].record.test.mAP50 == 0.25
     assert unfinished_runs(tmp_path) == ["gffpn_s0"]
 
 
@@ -34,7 +43,7 @@ def test_an_arm_is_a_configuration_without_its_seed(tmp_path: Path) -> None:
     (moved / "config.yaml").write_text(yaml.safe_dump({**config, "paths": {"runs": "/elsewhere"}}))
     changed = finished_run(tmp_path, "fpn", seed=2)
     (changed / "config.yaml").write_text(yaml.safe_dump({**config, "neck": {"fusion": "add"}}))
-    first, second, third = (row["arm"] for row in finished_runs(tmp_path))
+    first, second, third = (row.arm for row in finished_runs(tmp_path))
     assert first == second
     assert third != first
 
@@ -72,6 +81,36 @@ def test_a_truncated_line_keeps_the_values_that_it_has(tmp_path: Path) -> None:
     assert curves(tmp_path) == {"val/loss": [(0, 3.0), (1, 2.5)], "val/mAP50": [(0, 0.1)]}
 
 
+def test_runs_of_another_version_are_named_and_not_finished(tmp_path: Path) -> None:
+    finished_run(tmp_path, "fpn")
+    for neck, content in (("panet", {"test/mAP50": 0.5}), ("bifpn", {"version": 99})):
+        path = finished_run(tmp_path, neck) / "metrics.json"
+        path.write_text(json.dumps(content))
+    assert [row.record.choice.neck for row in finished_runs(tmp_path)] == ["fpn"]
+    newer, older = other_versions(tmp_path)
+    assert "got version 99, expected 1; a newer gffpn wrote it" in newer
+    assert "got version none, expected 1; an older gffpn wrote it" in older
+    assert len(unfinished_runs(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.1, 0.2, 0.3, 0.4, 0.42], True),
+        ([0.1, 0.2, 0.3, 0.4, 0.405], False),
+        # the best so far counts: a dip before the last fifth is no rise
+        ([0.1, 0.5, 0.3, 0.2, 0.5], False),
+        # six epochs: the last two
+        ([0.1, 0.2, 0.3, 0.4, 0.42, 0.405], True),
+        ([0.005], False),
+        ([0.02], True),
+        ([math.nan] * 5, False),
+    ],
+)
+def test_a_run_still_improves_if_its_last_fifth_gains_a_point(values: list[float], expected: bool) -> None:
+    assert still_improving(values) is expected
+
+
 def test_logged_rows_leave_out_what_was_repeated(tmp_path: Path) -> None:
     """The first attempt stopped in epoch 1 of 2, the second one during the test."""
     first = [{"epoch": 0, "step": 9, "val/loss": 3.0}, {"epoch": 1, "step": 14, "train/loss": 8.0}]
@@ -87,10 +126,3 @@ def test_logged_rows_leave_out_what_was_repeated(tmp_path: Path) -> None:
         (None, {"model/gflops": 3.5}),
     ]
     assert logged_rows(tmp_path / "none") == []
-
-
-def test_classes_and_size_bins_come_from_the_metrics(tmp_path: Path) -> None:
-    finished_run(tmp_path, "fpn", classes=("scratch", "dent"))
-    rows = finished_runs(tmp_path)
-    assert classes(rows) == ["scratch", "dent"]
-    assert size_bins(rows) == ["0_8", "8_16", "16_32", "32_96", "96_up"]

@@ -1,6 +1,7 @@
 """Does `python -m gffpn speed` time every form and name the fastest?"""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,18 @@ def test_wrong_arguments_are_refused(capsys: pytest.CaptureFixture) -> None:
             verbs(["speed", *words])
         assert leaving.value.code == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_form_is_timed_on_the_images_of_its_subject() -> None:
+    images = torch.arange(3, dtype=torch.uint8).reshape(3, 1, 1, 1).expand(3, 3, 64, 64)
+    turn = FormTurn(Form(True), replace(subject("fpn", TOY, replace(OPTIONS, batch=5)), images=images))
+    seen: list[list[int]] = []
+
+    def run(batch: torch.Tensor) -> None:
+        seen.append(batch[:, 0, 0, 0].tolist())
+
+    turn.run, turn.read = run, lambda raw: raw
+    for number in range(4):
+        assert turn.take(number)
+    assert seen[::2] == [[0], [1], [2], [0]]
+    assert seen[1::2] == [[0, 1, 2, 0, 1]] * 4

@@ -1,17 +1,21 @@
 """Names and folders of runs, names of sweeps, and tables of results."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from fake_runs import figures, record
+from gffpn.figures import BinFigures
 from gffpn.files.content import content_digest
 from gffpn.files.writing import write_atomically
 from gffpn.report.paper import FIGURES, paper_mAP50
-from gffpn.report.table import caption, cells, markdown, write_tables
+from gffpn.report.table import caption, cells, markdown, row_of, write_tables
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.identity import determining, run_name
+from gffpn.runs.record import Record
 from gffpn.suite.sweep import sweep_name
 
 CONFIG = {
@@ -98,9 +102,9 @@ def test_a_folder_with_metrics_is_finished(tmp_path: Path) -> None:
     assert folder.status == "interrupted"
     write_atomically(folder.traceback, "Traceback")
     assert folder.status == "failed"
-    folder.finish({"test/mAP50": 0.5})
+    folder.finish(record())
     assert folder.status == "finished"
-    assert folder.read_metrics() == {"test/mAP50": 0.5}
+    assert folder.read() == record()
     assert not folder.traceback.exists()
 
 
@@ -111,11 +115,6 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_atomically(path, None)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_nan_metrics_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="JSON compliant"):
-        RunFolder(tmp_path).finish({"test/mAP50": float("nan")})
 
 
 def test_sweep_names() -> None:
@@ -129,54 +128,75 @@ def test_sweep_names() -> None:
     assert long != sweep_name(["neck=" + ",".join(f"neck{i}" for i in range(31))])
 
 
-def row(neck: str, **more: object) -> dict:
-    figures = {
-        "test/mAP50": 0.5,
-        "test/mAP50_95": 0.25,
-        "test/AP_0_8": None,
-        "test/n_0_8": 0,
-        "test/AP_8_16": 0.1,
-        "test/n_8_16": 12,
-        "params_m": 1.234,
-        "device": "cpu",
-        "threads": 2,
-        "commit": "abc",
-        "data_fingerprint": "f",
-        "data": "tinyindus_sim",
-        "simulated": True,
-        "image_size": "320",
-    }
-    return {"overrides": [f"neck={neck}", "seed=0"], "run": neck, "status": "finished", **figures, **more}
+def row(neck: str = "fpn", made: Record | None = None, **more: object) -> dict:
+    overrides = [f"neck={neck}", "seed=0"]
+    return row_of({"overrides": overrides, "run": neck, "status": "finished", **more}, made or record(neck))
+
+
+UNFINISHED = row_of({"overrides": ["neck=panet", "seed=0"], "run": "x", "status": "failed"}, None)
 
 
 def test_a_table_shows_varied_settings_and_percentages() -> None:
     headers, body = cells([row("fpn"), row("panet")])
-    assert headers[:3] == ["neck", "mAP50", "mAP50_95"]
-    assert "8-16 (n=12)" in headers
-    assert body[1][:4] == ["panet", "50.0", "25.0", "n/a"]
+    assert headers[:8] == [
+        "neck",
+        "mAP50",
+        "mAP50_95",
+        "AP 0-8 (n=0)",
+        "8-16 (n=12)",
+        "16-32 (n=40)",
+        "32-96 (n=81)",
+        "96+ (n=5)",
+    ]
+    assert body[1][:5] == ["panet", "50.0", "25.0", "n/a", "20.0"]
+
+
+def test_the_bins_of_a_table_are_those_of_its_records() -> None:
+    bins = (BinFigures("0_4", 0.0, 4.0, False, 3, 0.5), BinFigures("4_up", 4.0, None, False, 9, None))
+    made = replace(record(), test=replace(figures(), bins=bins))
+    headers, body = cells([row(made=made)])
+    assert headers[3:5] == ["AP 0-4 (n=3)", "4+ (n=9)"]
+    assert body[0][3:5] == ["50.0", "n/a"]
 
 
 def test_a_row_without_results_shows_its_status() -> None:
-    _, body = cells([row("fpn"), {"overrides": ["neck=panet", "seed=0"], "run": "x", "status": "failed"}])
+    _, body = cells([row("fpn"), UNFINISHED])
     assert body[1][:2] == ["panet", "failed"]
 
 
+def test_a_run_that_still_improves_is_marked() -> None:
+    still = replace(record(), training=replace(record().training, still_improving=True))
+    rows = [row("fpn"), row("panet", still)]
+    _, body = cells(rows)
+    assert [line[1] for line in body] == ["50.0", "50.0 \N{UPWARDS ARROW}"]
+    assert "still improving: val mAP50 rose by over 1 point" in "\n".join(caption(rows))
+    assert "still improving" not in "\n".join(caption(rows[:1]))
+
+
 def test_a_caption_states_simulated_data_and_mixed_devices() -> None:
-    made = {"data_origin": "simulated, 1a2b: contrast=2.5", "images": {"train": 8, "val": 4}}
-    text = "\n".join(caption([row("fpn", **made), row("panet", device="gpu", dirty=True)]))
+    made = record()
+    simulated = replace(made, data=replace(made.data, origin="simulated, 1a2b: contrast=2.5"))
+    other = replace(
+        made,
+        speed=replace(made.speed, device="gpu"),
+        provenance=replace(made.provenance, dirty=True),
+    )
+    text = "\n".join(caption([row("fpn", simulated), row("panet", other)]))
     assert "SIMULATED" in text
-    assert "Data: simulated, 1a2b: contrast=2.5; images: 8 train, 4 val" in text
-    assert "different devices: cpu, gpu" in text
+    assert "Data: simulated, 1a2b: contrast=2.5; images: 8 train, 4 val, 4 test" in text
+    assert "Settings: 3 epochs, batch 16, adamw lr 0.002, tal head" in text
+    assert "different devices: a processor, gpu" in text
     assert "uncommitted" in text
     assert "commits" not in "\n".join(caption([row("fpn"), row("panet")]))
 
 
 def test_tables_are_written_with_every_figure(tmp_path: Path) -> None:
-    rows = [row("fpn"), {"overrides": ["neck=panet"], "run": "x", "status": "failed"}]
+    rows = [row("fpn"), UNFINISHED]
     write_tables(tmp_path, rows)
     lines = (tmp_path / "results.csv").read_text().splitlines()
     assert len(lines) == 3
-    assert "test/mAP50" in lines[0]
+    assert {"test/mAP50", "test/P", "val/mAP50", "lr", "fps_end_to_end"} <= set(lines[0].split(","))
+    assert "record" not in lines[0].split(",")
     assert (tmp_path / "results.md").read_text() == markdown(rows)
 
 

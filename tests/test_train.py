@@ -13,14 +13,18 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from commands import ROOT, Train, run_tiny, tiny_overrides, without_times
+from commands import ROOT, Train, record_of, run_tiny, tiny_overrides, without_times
 from gffpn.__main__ import main as verbs
 from gffpn.build.index import build_index
+from gffpn.build.trainer import build_tester
 from gffpn.callbacks.console import EpochLines
 from gffpn.config.compose import compose_config
 from gffpn.data.index import DataError, DataIndex
 from gffpn.data.readers.yolo import YOLO
+from gffpn.machine.devices import without_tf32
 from gffpn.runs.folder import RunFolder
+from gffpn.runs.predictions import read_predictions
+from gffpn.runs.verify import differences
 from gffpn.suite.door import check_data, check_start
 from gffpn.suite.run import run
 from gffpn.task import DetectionTask
@@ -36,6 +40,8 @@ class Finished:
     printed: str
     tested: dict[str, torch.Tensor]
     """The task's weights at the start of testing."""
+    precision: str
+    """The precision of the test."""
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +50,17 @@ def finished(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Finishe
     overrides = [*tiny_overrides(squares, tmp_path_factory.mktemp("finished")), "neck=gffpn"]
     tested: dict[str, torch.Tensor] = {}
 
+    precisions: list[str] = []
+
     def keep(task: DetectionTask) -> None:
+        precisions.append(task.trainer.precision)
         tested.update({key: value.clone() for key, value in task.state_dict().items()})
 
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
         patch.setattr(DetectionTask, "on_test_start", keep)
         folder = run_tiny([*overrides, "logger.tags=[trial]"])
-    return Finished(overrides, folder, printed.getvalue(), tested)
+    return Finished(overrides, folder, printed.getvalue(), tested, *precisions)
 
 
 @pytest.fixture
@@ -74,34 +83,46 @@ def fail_in_epoch(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 def test_a_run_leaves_its_metrics_and_files(finished: Finished) -> None:
     assert "epoch 2/2" in finished.printed
     # without a time budget, FPS is measured over the smallest number of rounds
-    assert finished.folder.read_metrics()["rounds"] == 10
-    check_what_a_run_leaves(finished.folder)
+    assert record_of(finished.folder).speed.rounds == 10
+    check_what_a_run_leaves(finished.folder, ["dark", "bright"])
 
 
 @pytest.mark.slow
 def test_a_run_with_anchors_leaves_the_same(tiny: list[str]) -> None:
-    check_what_a_run_leaves(run_tiny([*tiny, "neck=gffpn", "head=yolov5", "logger.wandb=off"]))
+    """The classes have names that used to be taken for a count of objects and for two names."""
+    words = ["neck=gffpn", "head=yolov5", "logger.wandb=off", "data.classes=[n_hole,edge/left]"]
+    check_what_a_run_leaves(run_tiny([*tiny, *words]), ["n_hole", "edge/left"])
 
 
-def check_what_a_run_leaves(folder: RunFolder) -> None:
-    metrics = folder.read_metrics()
-    for key in ("test/mAP50", "test/mAP50_95", "test/AP50/dark", "test/AP50/bright", "test/AP50_paper"):
-        assert 0 <= metrics[key] <= 1
-    assert metrics["test/n_8_16"] + metrics["test/n_16_32"] == 4
-    assert metrics["test/AP_0_8"] is None
-    assert (metrics["neck"], metrics["seed"], metrics["image_size"]) == ("gffpn", 0, "64")
-    assert metrics["params"] == metrics["params_backbone"] + metrics["params_neck"] + metrics["params_head"]
-    assert metrics["gflops"] > 0
-    assert metrics["fps_end_to_end"] > 0
-    assert metrics["simulated"] is False
+def check_what_a_run_leaves(folder: RunFolder, classes: list[str]) -> None:
+    record = record_of(folder)
+    columns = record.columns()
+    for key in ("mAP50", "mAP50_95", *(f"AP50/{name}" for name in classes), "AP50_paper"):
+        assert 0 <= columns[f"test/{key}"] <= 1
+        assert 0 <= columns[f"val/{key}"] <= 1
+    assert columns["test/n_8_16"] + columns["test/n_16_32"] == 4
+    assert columns["test/AP_0_8"] is None
+    assert [(one.name, one.objects) for one in record.test.classes] == [(name, 2) for name in classes]
+    assert (columns["neck"], columns["seed"], columns["image_size"]) == ("gffpn", 0, "64")
+    assert columns["params"] == columns["params_backbone"] + columns["params_neck"] + columns["params_head"]
+    assert columns["gflops"] > 0
+    assert 0 < record.speed.latency_forward_ms < record.speed.latency_end_to_end_ms
+    assert record.speed.images == 4
+    assert record.data.simulated is False
+    assert record.data.images == {"train": 8, "val": 4, "test": 4} == record.data.objects
+    assert record.test_precision == "32-true"
+    assert record.training.chosen_epoch in (1, 2)
     assert OmegaConf.load(folder.config).neck.fusion == "star"
     assert {path.name for path in folder.checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
     assert {path.name for path in (folder.path / "pictures").iterdir()} == {"val.png", "test.png"}
     (log,) = (folder.path / "logs").glob("attempt_*/metrics.csv")
-    columns = set(log.read_text().splitlines()[0].split(","))
-    expected = {"train/loss", "train/minutes", "val/loss", "val/mAP50", "val/mAP50_95"}
-    assert expected | {"val/AP50/dark", "val/AP_8_16"} <= columns
-    assert any(column.startswith("attention/") for column in columns)
+    logged = set(log.read_text().splitlines()[0].split(","))
+    expected = {"lr", "train/loss", "train/minutes", "val/loss", "val/mAP50", "val/mAP50_95"}
+    assert expected | {f"val/AP50/{classes[0]}", "val/AP_8_16"} <= logged
+    assert any(column.startswith("attention/") for column in logged)
+    figures, lines = differences(record, read_predictions(folder.predictions))
+    assert figures > 100
+    assert lines == []
 
 
 def test_wandb_logs_the_run(finished: Finished) -> None:
@@ -120,7 +141,7 @@ def test_wandb_logs_the_run(finished: Finished) -> None:
     expected |= {"train/loss", "val/loss"} | {
         f"{split}/{part}" for split in ("train", "val") for part in ("box", "class")
     }
-    expected |= {"model/params_m", "model/gflops", "model/fps", "model/fps_forward", "model/fps_end_to_end"}
+    expected |= {"model/params_m", "model/gflops", "model/fps_forward", "model/fps_end_to_end"}
     assert expected <= set(logged.history) | set(logged.summary)
     assert {"val/pictures", "test/pictures"} <= set(logged.boxed_images)
     assert logged.group == folder.path.name
@@ -136,6 +157,26 @@ def test_equivalent_overrides_match_a_finished_run_and_are_skipped(
     assert run_tiny([*finished.overrides, *words]) == finished.folder
     assert finished.folder.metrics.stat().st_mtime_ns == before
     assert "Already finished" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed", "bf16-true", "64-true"])
+def test_the_test_is_in_fp32_whatever_the_precision_of_the_training(
+    finished: Finished, precision: str
+) -> None:
+    assert finished.precision == record_of(finished.folder).test_precision == "32-true"
+    assert {weight.dtype for weight in finished.tested.values() if weight.is_floating_point()} == {
+        torch.float32
+    }
+    config = compose_config([f"trainer.precision={precision}", "trainer.accelerator=cpu"])
+    assert build_tester(config, None, []).precision == "32-true"
+
+
+def test_the_test_does_not_round_to_tf32() -> None:
+    assert torch.backends.cudnn.allow_tf32  # PyTorch's default
+    with without_tf32():
+        assert not torch.backends.cudnn.allow_tf32
+        assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cudnn.allow_tf32
 
 
 def test_an_agents_trial_at_a_finished_point_reports_all_that_the_run_logged(
@@ -176,7 +217,7 @@ def test_a_resumed_run_ends_bit_equal_to_an_uninterrupted_one(
     assert "the machine is on fire" in RunFolder(path).traceback.read_text()
     resumed = run_tiny(overrides)
     assert resumed.path.name == uninterrupted.path.name
-    assert without_times(resumed.read_metrics()) == without_times(uninterrupted.read_metrics())
+    assert without_times(record_of(resumed)) == without_times(record_of(uninterrupted))
     one, other = (
         torch.load(folder.checkpoints / "last.ckpt", weights_only=True) for folder in (resumed, uninterrupted)
     )

@@ -10,7 +10,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from PIL import Image
 
-from commands import Train
+from commands import Train, record_of
 from gffpn.config.overrides import CONF
 from gffpn.runs.folder import RunFolder
 
@@ -36,8 +36,8 @@ def test_equal_names_and_other_pixels_are_another_run(
     runs = sorted((tmp_path / "runs").glob("*/metrics.json"))
     assert len(runs) == 2
     assert output.count("Already finished, skipped") == 1
-    first, second = (RunFolder(path.parent).read_metrics() or {} for path in runs)
-    assert first["data_fingerprint"] != second["data_fingerprint"]
+    first, second = (record_of(RunFolder(path.parent)).data for path in runs)
+    assert first.fingerprint != second.fingerprint
 
 
 def started_by_other_code(run: RunFolder) -> None:
@@ -56,17 +56,17 @@ def test_a_finished_run_of_other_code_is_named_and_runs_again_on_request(
     (path,) = (tmp_path / "runs").glob("fpn_*")
     run = RunFolder(path)
     started_by_other_code(run)
-    first = run.read_metrics()
+    first = run.read()
     _, output = train(*words)
     assert "Already finished, skipped" in output
     assert "other code (gffpn.layers.conv, torch 1.0 -> " in output
     assert "rerun=changed" in output
-    assert run.read_metrics() == first
+    assert run.read() == first
     _, output = train(*words, "rerun=changed")
     assert "This run runs again (gffpn.layers.conv, torch" in output
     assert "epoch 1/1" in output
     (earlier,) = (tmp_path / "runs" / "replaced").iterdir()
-    assert RunFolder(earlier).read_metrics() == first
+    assert RunFolder(earlier).read() == first
     _, output = train(*words, "rerun=changed")
     assert "Already finished" in output
     assert "other code" not in output

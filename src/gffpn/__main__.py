@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from gffpn.config.overrides import WRONG_OVERRIDE, refuse, search_path, unwrapped
 from gffpn.data.index import DataError
-from gffpn.verbs import benchmark, benchmark_train, cost, data, export, match, speed, train
+from gffpn.verbs import benchmark, benchmark_train, cost, data, export, match, predictions, speed, train
 
-VERBS = (train, cost, benchmark, benchmark_train, speed, match, export, data)
+VERBS = (train, cost, benchmark, benchmark_train, speed, match, export, predictions, data)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,9 +38,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.path.append(os.getcwd())
     # overrides may come before and after options, but argparse accepts only one uninterrupted group
     arguments, rest = parser().parse_known_args(words)
-    if unknown := [word for word in rest if word.startswith("-")]:
+    takes_overrides = hasattr(arguments, "overrides")
+    if unknown := [word for word in rest if word.startswith("-") or not takes_overrides]:
         parser().error(f"unrecognized arguments: {' '.join(unknown)}")
-    arguments.overrides += [*rest, *search_path(arguments.config_dir)]
+    if takes_overrides:
+        arguments.overrides += [*rest, *search_path(arguments.config_dir)]
     try:
         arguments.act(arguments)
     except KeyboardInterrupt:

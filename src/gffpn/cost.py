@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from gffpn.figures import Cost, Speed
 from gffpn.machine.devices import device_name
 from gffpn.machine.timing import latency
 from gffpn.pyramid import positions_read
@@ -33,24 +35,6 @@ class FlopCount:
     by_op: Mapping[str, int]
     uncounted: tuple[str, ...]
     """Operators that computed something but have no formula; they count as 0."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Cost of a detector at one image size; the parts sum to the whole."""
-
-    image_size: tuple[int, int]
-    params: int
-    params_backbone: int
-    params_neck: int
-    params_head: int
-    params_m: float
-    gflops: float
-    gflops_backbone: float
-    gflops_neck: float
-    gflops_head: float
-    uncounted: tuple[str, ...]
-    rule: str = COUNTING_RULE
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -96,6 +80,7 @@ def cost(detector: nn.Module, image_size: tuple[int, int]) -> Cost:
         gflops_neck=flops["neck"] / 1e9,
         gflops_head=flops["head"] / 1e9,
         uncounted=tuple(sorted(uncounted)),
+        rule=COUNTING_RULE,
     )
 
 
@@ -143,40 +128,44 @@ def _moved(value: Tensor | list[Tensor], device: str) -> Tensor | list[Tensor]:
     return torch.zeros_like(value, device=device) if value.is_meta else value.to(device)
 
 
-def fps(
+def speed(
     detector: nn.Module,
     decode: Callable[[list[Tensor]], object],
-    image_size: tuple[int, int],
+    images: Tensor,
     *,
     device: torch.device,
     channels_last: bool = False,
     rounds: int = 10,
     budget_s: float = 1.0,
-) -> dict[str, Any]:
-    """Measure images per second at batch size 1, for the forward pass alone and with `decode` (scores, NMS).
+) -> Speed:
+    """Measure the latency at batch 1, for the forward pass alone and with `decode` (scores, NMS).
 
-    A copy of the detector is timed on a fixed random image that is already on `device`. NMS takes longer the
-    more boxes pass the score threshold, so the end-to-end figures hold for these weights only.
+    A copy of the detector is timed on `images`, uint8 (N, 3, H, W), one after another and from the first one
+    again, each already on `device` as the floats that the network takes. NMS takes longer the more boxes pass
+    the score threshold, so the end-to-end figures hold for these weights and images only.
     """
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    image = torch.rand(1, 3, *image_size, generator=torch.Generator().manual_seed(0))
     twin = copy.deepcopy(detector).to(device).to(memory_format=layout).eval()
     dtype = next(twin.parameters()).dtype
-    image = image.to(device=device, dtype=dtype, memory_format=layout)
+    inputs = [
+        image[None].to(device=device, dtype=dtype).div_(255).contiguous(memory_format=layout)
+        for image in images
+    ]
+    turns = cycle(inputs)
     with torch.inference_mode():
         forward, whole = latency(
-            lambda _: twin(image), decode, device=device, rounds=rounds, budget_s=budget_s
+            lambda _: twin(next(turns)), decode, device=device, rounds=rounds, budget_s=budget_s
         )
-    return {
-        "fps_forward": 1e3 / forward.median_ms,
-        "fps_end_to_end": 1e3 / whole.median_ms,
-        "latency_forward_ms": forward.median_ms,
-        "latency_forward_p95_ms": forward.p95_ms,
-        "latency_end_to_end_ms": whole.median_ms,
-        "latency_end_to_end_p95_ms": whole.p95_ms,
-        "rounds": whole.n,
-        "device": device_name(device),
-        "threads": torch.get_num_threads(),
-        "dtype": str(dtype).removeprefix("torch."),
-        "channels_last": channels_last,
-    }
+    return Speed(
+        latency_forward_ms=forward.median_ms,
+        latency_forward_p95_ms=forward.p95_ms,
+        latency_end_to_end_ms=whole.median_ms,
+        latency_end_to_end_p95_ms=whole.p95_ms,
+        rounds=whole.n,
+        images=len(images),
+        device=device_name(device),
+        threads=torch.get_num_threads(),
+        dtype=str(dtype).removeprefix("torch."),
+        tf32=device.type == "cuda" and torch.backends.cudnn.allow_tf32,
+        channels_last=channels_last,
+    )

@@ -11,7 +11,8 @@ from torch.optim import Optimizer
 
 from gffpn.detector import Detector
 from gffpn.machine.processes import sum_over_processes
-from gffpn.metrics.detection import DetectionMetric
+from gffpn.metrics.detection import DetectionMetric, logged
+from gffpn.metrics.evaluated import Evaluated
 from gffpn.optim import Recipe
 from gffpn.pyramid import Normalising
 
@@ -49,6 +50,13 @@ class DetectionTask(L.LightningModule):
         # per split: the losses and the number of images of each step of the current epoch
         self._losses: dict[str, list[tuple[dict[str, Tensor], int]]] = {"train": [], "val": []}
         self._lost_boxes = 0
+        self.evaluated: dict[str, Evaluated] = {}
+        """By split, the detections and objects of the latest evaluation, of all processes."""
+        self.chosen_epoch = 0
+        """The epoch, counted from 1, of the checkpoint that was loaded last."""
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.chosen_epoch = checkpoint["epoch"] + 1
 
     def images(self, batch: Batch) -> Tensor:
         """Return the images as the detector takes them: 0..1, in the precision in which it computes."""
@@ -96,12 +104,14 @@ class DetectionTask(L.LightningModule):
         return {"detections": detections}
 
     def on_validation_epoch_end(self) -> None:
-        if self._losses["train"]:  # empty if no training precedes the validation
+        if self.trainer.state.fn == "fit":  # not in the validation that belongs to the test
             self._log_losses("train")  # here, because the epoch's checkpoint is saved next
             self.log("train/lost_boxes", float(self._lost_boxes), reduce_fx="sum", sync_dist=True)
             self._lost_boxes = 0
+            # at the end of the epoch, the same in all processes
+            self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
         self._log_losses("val")
-        self._log_metric("val", self.val_metric)
+        self._finish("val", self.val_metric)
 
     def test_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:
         images = self.images(batch)
@@ -110,12 +120,14 @@ class DetectionTask(L.LightningModule):
         return {"detections": detections}
 
     def on_test_epoch_end(self) -> None:
-        self._log_metric("test", self.test_metric)
+        self._finish("test", self.test_metric)
 
-    def _log_metric(self, split: str, metric: DetectionMetric) -> None:
-        # no sync_dist: the metric has already gathered over the ranks
-        self.log_dict({f"{split}/{name}": value for name, value in metric.compute().items()})
+    def _finish(self, split: str, metric: DetectionMetric) -> None:
+        found = self.evaluated[split] = metric.gathered()
         metric.reset()
+        figures = logged(metric.figures(found))
+        # no sync_dist: the metric has already gathered over the ranks
+        self.log_dict({f"{split}/{name}": value for name, value in figures.items()})
 
     def configure_optimizers(self) -> Any:
         epochs = self.trainer.max_epochs or 1

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from gffpn.benchmark.peak_memory import AllocatorPeak, activation_peak
 from gffpn.benchmark.plan import SizeRefusedError, Subject
 from gffpn.benchmark.training_step import TrainingStep, random_images, random_targets
-from gffpn.cost import Cost, cost
+from gffpn.cost import cost
+from gffpn.figures import Cost
 from gffpn.fold import inference_form
 from gffpn.machine.timing import latency
 

@@ -114,6 +114,12 @@ def _graphed(network: Network) -> Network:
     return replay
 
 
+def _noise(setting: Setting) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    shape = (setting.batch, 3, *setting.image_size)
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+
+
 class FormTurn:
     """Turns of one form: from uint8 images on the device to raw predictions, and from there to detections."""
 
@@ -123,20 +129,22 @@ class FormTurn:
         self.fault = ""
         setting = subject.setting
         subject.detector.to(setting.device)  # decoding reads constants of its head
-        generator = torch.Generator().manual_seed(0)
-        shape = (setting.batch, 3, *setting.image_size)
-        self.images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator).to(setting.device)
+        images = _noise(setting) if subject.images is None else subject.images
+        self.single = [image[None] for image in images.to(setting.device)]
+        # as often as needed, because a small set may have fewer images than a batch
+        repeats = -(-setting.batch // len(images))
+        self.batch = images.repeat(repeats, 1, 1, 1)[: setting.batch].to(setting.device)
         self.run: Network | None = None
         self.read = detections if form.engine == ONNX else self._decode
 
     def take(self, number: int) -> bool:
-        """Time batch 1 and the larger one; return False, and set `fault`, if the form fails."""
+        """Time batch 1, on the next image, and the larger batch; return False, with `fault`, on failure."""
         try:
             if self.run is None:
                 self.run = self._made()
             with torch.inference_mode():
-                for count, prefix in ((1, ""), (self.subject.setting.batch, "batch_")):
-                    images = self.images[:count]
+                single = self.single[number % len(self.single)]
+                for images, prefix in ((single, ""), (self.batch, "batch_")):
                     forward, whole = latency(
                         partial(self._predict, self.run, images),
                         self.read,
@@ -161,6 +169,6 @@ class FormTurn:
         if self.form.engine != ONNX:
             return take_form(self.subject.detector, self.form, self.subject.setting)
         deployed = Deployed(self.subject.detector, self.subject.decode, self.subject.setting.image_size)
-        model = exported(deployed.eval(), self.images[:2].cpu(), OUTPUTS).model_proto
+        model = exported(deployed.eval(), self.batch[:2].cpu(), OUTPUTS).model_proto
         runtime = session(model.SerializeToString(), threads=torch.get_num_threads())
         return lambda images: runtime.run(None, {"images": images.numpy()})

@@ -12,8 +12,9 @@ from gffpn.choice import choose
 from gffpn.config.check import compose_checked
 from gffpn.config.compose import compose_config, image_size
 from gffpn.config.overrides import unwrapped
-from gffpn.cost import Cost, cost, count_flops, count_parameters
+from gffpn.cost import cost, count_flops, count_parameters
 from gffpn.detector import Detector
+from gffpn.figures import Cost
 from gffpn.pyramid import Levels, Neck, levels_at
 
 TOLERANCE = 0.02

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gffpn.build.detector import build_detector, build_loss_and_decode
 from gffpn.choice import choose
@@ -84,12 +85,16 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A neck in its detector, built on the CPU, with the loss and the decoder of its predictions."""
+    """A neck in its detector, built on the CPU, with the loss and the decoder of its predictions.
+
+    It is timed on `images`, uint8 (N, 3, H, W), or on noise if there are none.
+    """
 
     setting: Setting
     detector: Detector
     loss: LossFunction
     decode: Decode[Any]
+    images: Tensor | None = None
 
 
 class SizeRefusedError(ValueError):

@@ -13,7 +13,7 @@ from gffpn.benchmark.plan import Options, Setting
 from gffpn.config.overrides import choices
 from gffpn.machine.timing import Latency
 from gffpn.report.paper import paper_costs, paper_setting
-from gffpn.runs.provenance import provenance
+from gffpn.runs.provenance import Provenance, provenance
 
 TIMED = ("forward", "end_to_end", "batch", "batch_end_to_end", "training")
 AT_ONE = ("forward", "end_to_end")
@@ -29,7 +29,7 @@ class Record:
     setting: Setting
     partial: bool = False
     """True if the benchmark was interrupted."""
-    origin: dict[str, Any] = field(default_factory=provenance)
+    origin: Provenance = field(default_factory=provenance)
 
     @property
     def name(self) -> str:
@@ -76,8 +76,8 @@ class Record:
             "device": s.device_name,
             "threads": s.threads,
             "torch": torch.__version__,
-            "commit": self.origin["commit"],
-            "dirty": self.origin["dirty"],
+            "commit": self.origin.commit,
+            "dirty": self.origin.dirty,
             "partial": self.partial,
         }
 

@@ -8,19 +8,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from gffpn.benchmark.forms import ONNX, FormTurn, forms
 from gffpn.benchmark.plan import Options, Subject, setting_of, subject
 from gffpn.benchmark.report import Columns, number, table
 from gffpn.build.detector import build_loss_and_decode
 from gffpn.config.compose import compose_config
-from gffpn.deploy.finished import finished_run
+from gffpn.data.index import DataError
+from gffpn.deploy.finished import FinishedRun, finished_run
 from gffpn.deploy.onnx_file import ExtraMissingError, require_all
 from gffpn.files.tables import write_csv
 from gffpn.files.writing import write_atomically
 from gffpn.machine.timing import take_rounds
 from gffpn.runs.provenance import provenance
 
+NOISE = "noise"
 BATCH = 16
 """Default number of images in the larger batch."""
 COLUMNS: Columns = {
@@ -42,6 +45,8 @@ class Contestant:
     neck: str
     subject: Subject
     weights: str
+    images: str
+    """The images on which it is timed; they, too, determine how many boxes reach the NMS."""
 
     @property
     def words(self) -> str:
@@ -60,9 +65,10 @@ def contestant(
     if run is None:
         neck = compose_config(overrides).choice.neck
         rest = [word for word in overrides if not word.startswith("neck=")]
-        return Contestant(neck, subject(neck, rest, options), "the initial ones, not trained")
+        return Contestant(neck, subject(neck, rest, options), "the initial ones, not trained", NOISE)
     finished = finished_run(run, overrides, allowed=allowed)
     detector, decode = finished.detector()
+    images = _test_images(finished)
     setting = replace(
         setting_of(finished.resolved, finished.image_size, options), classes=len(finished.classes)
     )
@@ -73,9 +79,22 @@ def contestant(
             detector=detector,
             loss=build_loss_and_decode(finished.config, detector.head)[0],
             decode=decode,
+            images=images,
         ),
         f"those of {finished.folder.path.resolve().name}",
+        NOISE if images is None else f"{len(images)} of the run's test split",
     )
+
+
+def _test_images(run: FinishedRun) -> Tensor | None:
+    """Return a sample of the run's test images, or None, with a printed line, if they are not there."""
+    try:
+        data = run.data()
+        data.setup("test")
+        return data.sample("test")
+    except (DataError, OSError) as error:
+        print(f"Timed on noise, because the run's data cannot be read: {error}", flush=True)
+        return None
 
 
 def speed(asked: Contestant, options: Options, *, compiled: bool) -> tuple[str, Path]:
@@ -139,9 +158,9 @@ def markdown(rows: Sequence[dict[str, Any]], asked: Contestant) -> str:
             f"Medians of {min((row['rounds'] for row in whole), default=0)} rounds, with one turn per form "
             "in each. Times are from uint8 images on the device to raw predictions (forward) or detections "
             f"(end to end), at batch 1 except for the last two columns, which are at batch {s.batch}. "
-            f"Weights: {asked.weights}. "
-            f"torch {torch.__version__}, commit {origin['commit'] or 'unknown'}"
-            f"{' with uncommitted changes' if origin['dirty'] else ''}.",
+            f"Weights: {asked.weights}. Images: {asked.images}. "
+            f"torch {torch.__version__}, commit {origin.commit or 'unknown'}"
+            f"{' with uncommitted changes' if origin.dirty else ''}.",
         ]
     )
 

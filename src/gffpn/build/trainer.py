@@ -23,6 +23,7 @@ from gffpn.machine import processes
 from gffpn.machine.devices import device, precision
 from gffpn.machine.memory import keep_freed_memory
 from gffpn.runs.folder import RunFolder
+from gffpn.runs.record import TEST_PRECISION
 
 
 def build_trainer(
@@ -59,15 +60,16 @@ def build_trainer(
     )
 
 
-def build_tester(config: DictConfig, folder: RunFolder, loggers: Sequence[Logger]) -> L.Trainer:
-    """Return a new trainer for testing, without the EMA callback.
+def build_tester(config: DictConfig, folder: RunFolder | None, loggers: Sequence[Logger]) -> L.Trainer:
+    """Return a new trainer for testing in fp32, without the EMA callback; without a folder, it draws nothing.
 
     The trainer that fitted would test the raw weights.
     """
     return L.Trainer(
-        **_engine(config),
+        **{**_engine(config), "precision": TEST_PRECISION},
         logger=list(loggers),
-        callbacks=_reporters(config, folder),
+        callbacks=_reporters(config, folder) if folder else [],
+        limit_val_batches=config.trainer.limit_eval_batches,
         limit_test_batches=config.trainer.limit_eval_batches,
         enable_model_summary=False,
         enable_checkpointing=False,

@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import Callback
 
 
 class EpochLines(Callback):
-    """Callback that prints a line per validation and logs the training time, which is kept across resumptions.
+    """Callback that prints a line per validation and logs the training time, kept across resumptions.
 
     The line shows the losses, val mAP50, the speed, and the time spent and left.
     """

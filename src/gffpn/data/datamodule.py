@@ -18,10 +18,12 @@ from gffpn.data.index import SPLITS, DataIndex
 from gffpn.data.letterbox import Letterbox
 from gffpn.data.sampler import EpochSampler
 from gffpn.data.transforms import Augment
-from gffpn.streams import derive_seed
+from gffpn.streams import derive_seed, numpy_stream
 
 log = logging.getLogger(__name__)
 
+TIMED_IMAGES = 32
+"""Number of images on which a detector's speed is measured."""
 STAGE_SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ()}
 
 
@@ -166,6 +168,15 @@ class DetectionData(L.LightningDataModule):
             # without a generator, a loader draws from the global one at the start of each epoch
             generator=torch.Generator().manual_seed(derive_seed(self.seed, "loader", split)),
         )
+
+    def sample(self, split: str, count: int = TIMED_IMAGES) -> Tensor:
+        """Return up to `count` images of an open split, uint8 (N, 3, H, W), the same ones for every run.
+
+        They are in random order, so that the first of them are a sample, too.
+        """
+        images, total = self.datasets[split].images, len(self.datasets[split])
+        drawn = numpy_stream("sample", split).permutation(total)[:count]
+        return torch.from_numpy(np.stack([images[int(position)] for position in drawn]))
 
     def count_thinner(self, side: float) -> dict[str, int]:
         """Return the number of objects per split with a side below `side` network pixels, unaugmented."""

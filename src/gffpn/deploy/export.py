@@ -60,7 +60,7 @@ def export(
 
 def facts(run: FinishedRun, deployed: Deployed) -> dict[str, Any]:
     """Return the file's metadata: what its users must know, and where it comes from."""
-    decode, origin = deployed.decode, provenance()
+    decode, origin, record = deployed.decode, provenance(), run.record
     return {
         "run": run.folder.path.resolve().name,
         "classes": run.classes,
@@ -74,9 +74,14 @@ def facts(run: FinishedRun, deployed: Deployed) -> dict[str, Any]:
         "max_candidates": decode.max_candidates,
         "max_detections": decode.max_detections,
         "multi_label": decode.multi_label,
-        **{key: run.metrics[key] for key in ("backbone", "neck", "head", "size", "seed", "data_fingerprint")},
-        "trained_by_commit": run.metrics["commit"],
-        "exported_by_commit": origin["commit"],
+        "backbone": record.choice.backbone,
+        "neck": record.choice.neck,
+        "head": record.choice.head,
+        "size": record.size,
+        "seed": record.seed,
+        "data_fingerprint": record.data.fingerprint,
+        "trained_by_commit": record.provenance.commit,
+        "exported_by_commit": origin.commit,
         "torch": torch.__version__,
     }
 

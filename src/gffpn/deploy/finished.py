@@ -17,7 +17,7 @@ from gffpn.detector import Detector
 from gffpn.heads.postprocess import Decode
 from gffpn.pyramid import check_image_size, size_multiple
 from gffpn.runs.folder import RunFolder
-from gffpn.runs.reading import classes
+from gffpn.runs.record import Record
 from gffpn.weights import load_torch
 
 
@@ -28,7 +28,7 @@ class FinishedRun:
     folder: RunFolder
     config: Any
     """The configuration as composed, a DictConfig."""
-    metrics: dict[str, Any]
+    record: Record
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -38,7 +38,7 @@ class FinishedRun:
     @property
     def classes(self) -> list[str]:
         """Class names, in the order of the labels."""
-        return classes([self.metrics])
+        return list(self.record.data.classes)
 
     @property
     def resolved(self) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class FinishedRun:
         Raises DataError if it is not where the run found it, or has changed since.
         """
         index = build_index(self.config)
-        expected = self.metrics["data_fingerprint"]
+        expected = self.record.data.fingerprint
         if index.fingerprint != expected:
             raise DataError(
                 f"data: got fingerprint {index.fingerprint}, but the run {self.folder.path} used {expected}"
@@ -94,11 +94,13 @@ def finished_run(path: Path, overrides: Sequence[str] = (), *, allowed: Sequence
     folder = RunFolder(path)
     if folder.status == "missing":
         raise ValueError(f"{path}: not a run, expected a folder with config.yaml and metrics.json")
-    metrics = folder.read_metrics()
-    if metrics is None:
+    if other := folder.other_version():
+        raise other
+    record = folder.read()
+    if record is None:
         raise ValueError(f"{path}: the run is {folder.status}, expected a finished one")
     for needed in (folder.config, folder.checkpoints / "best.ckpt"):
         if not needed.is_file():
             raise ValueError(f"{needed}: missing, but every finished run has it")
     config = stored_config(folder.config, overrides, allowed=allowed)
-    return FinishedRun(folder, config, metrics)
+    return FinishedRun(folder, config, record)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import cycle
 from typing import Any
 
 import torch
@@ -44,9 +45,7 @@ def check(
     agreement = Agreement()
     metrics = {name: DetectionMetric(run.classes) for name in ("torch", "onnx")}
     detector, decode = trained
-    image = None
     for images, targets in _batches(data, split, limit):
-        image = images[:1] if image is None else image
         found = {
             "torch": decode(detector(images.float() / 255), run.image_size),
             "onnx": detections(session.run(None, {"images": images.numpy()})),
@@ -54,25 +53,26 @@ def check(
         agreement.add(found["torch"], found["onnx"])
         for name, metric in metrics.items():
             metric.update(found[name], targets)
-    assert image is not None
-    figures = {name: _plain(metric.compute()) for name, metric in metrics.items()}
+    figures = {name: metric.figures(metric.evaluated()) for name, metric in metrics.items()}
     return {
         "split": split,
         "agreement": agreement.summary(),
-        "figures": figures,
-        "latency": latencies(deployed, session, image),
+        "figures": {name: found.columns() for name, found in figures.items()},
+        "bins": [size.name for size in figures["torch"].network_bins],
+        "latency": latencies(deployed, session, data.sample(split)),
     }
 
 
-def latencies(deployed: Deployed, session: Any, image: Tensor) -> dict[str, Any]:
+def latencies(deployed: Deployed, session: Any, images: Tensor) -> dict[str, Any]:
     """Measure the latency from a uint8 image to its detections at batch 1, for both in the same rounds.
 
-    Returns the median and the 95th percentile in ms.
+    Each round takes the next of the images (N, 3, H, W). Returns the median and the 95th percentile in ms.
     """
-    array = image.numpy()
+    tensors = cycle(image[None] for image in images)
+    arrays = cycle(image[None].numpy() for image in images)
     ours, theirs = side_by_side(
-        lambda: deployed.detect(image),
-        lambda: session.run(None, {"images": array}),
+        lambda: deployed.detect(next(tensors)),
+        lambda: session.run(None, {"images": next(arrays)}),
         device=CPU,
         rounds=20,
         budget_s=4.0,
@@ -80,6 +80,7 @@ def latencies(deployed: Deployed, session: Any, image: Tensor) -> dict[str, Any]
     return {
         "torch": asdict(ours),
         "onnx": asdict(theirs),
+        "images": len(images),
         "threads": torch.get_num_threads(),
         "device": device_name(CPU),
     }
@@ -101,7 +102,3 @@ def _batches(data: DetectionData, split: str, limit: int | None) -> Iterator[tup
     for first in range(0, len(positions), data.batch_size):
         batch = collate([dataset[0, position] for position in positions[first : first + data.batch_size]])
         yield batch["images"], list(batch["targets"])
-
-
-def _plain(figures: dict[str, float]) -> dict[str, float | None]:
-    return {name: None if value != value else value for name, value in figures.items()}

@@ -5,7 +5,6 @@ from typing import Any
 
 from gffpn.files.tables import markdown_table
 from gffpn.report.table import decimals
-from gffpn.runs.reading import size_bins
 
 PARTS = ("mAP50", "mAP50_95")
 
@@ -39,29 +38,25 @@ def _agreement(check: Mapping[str, Any]) -> str:
 
 def _figures(check: Mapping[str, Any]) -> str:
     ours, theirs = check["figures"]["torch"], check["figures"]["onnx"]
-    names = [*PARTS, *(f"AP_{name}" for name in size_bins([_tested(ours)]))]
+    # name of the figure -> number of objects, for a size bin
+    names = dict.fromkeys(PARTS) | {f"AP_{size}": ours[f"n_{size}"] for size in check["bins"]}
     percent = decimals(2)
     body = []
-    for name in names:
+    for name, count in names.items():
         before, after = ours[name], theirs[name]
-        count = ours.get(f"n_{name.removeprefix('AP_')}")
         drop = None if before is None or after is None else 100 * (before - after)
         cells = [percent(None if x is None else 100 * x) for x in (before, after)]
         body.append([name, "" if count is None else str(int(count)), *cells, percent(drop)])
     return markdown_table(["percent", "n", "PyTorch", "ONNX", "drop"], body)
 
 
-def _tested(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures under their keys in metrics.json."""
-    return {f"test/{name}": value for name, value in figures.items()}
-
-
 def _latency(check: Mapping[str, Any]) -> str:
     latency = check["latency"]
     ours, theirs = latency["torch"], latency["onnx"]
     return (
-        "From a uint8 image to detections at batch 1, both timed in the same rounds on "
-        f"{latency['device']}, {latency['threads']} threads: PyTorch, inference form "
+        f"From a uint8 image to detections at batch 1, on {latency['images']} images of {check['split']}, "
+        f"both timed in the same rounds on {latency['device']}, {latency['threads']} threads: PyTorch, "
+        "inference form "
         f"{ours['median_ms']:.2f} ms (p95 {ours['p95_ms']:.2f}), ONNX Runtime {theirs['median_ms']:.2f} ms "
         f"(p95 {theirs['p95_ms']:.2f}); {ours['n']} rounds, ratio "
         f"{ours['median_ms'] / theirs['median_ms']:.2f}."

@@ -1,7 +1,8 @@
 """The devices of this machine: choice, name, synchronisation, and the precision that is fast on them."""
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -32,6 +33,21 @@ def precision(asked: str, accelerator: str) -> str:
     # emulated bf16 is 300 times slower than fp32 on a CPU without these instructions
     capable = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return "bf16-mixed" if capable else "32-true"
+
+
+@contextmanager
+def without_tf32() -> Iterator[None]:
+    """Compute float32 in full inside the block.
+
+    By default, PyTorch rounds the inputs of convolutions on a GPU to TF32, with 10 bits instead of 23, while
+    its matrix products are exact. A CPU has no TF32.
+    """
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def device_name(device: torch.device) -> str:

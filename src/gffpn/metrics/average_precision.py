@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gffpn.metrics.matching import FALSE, TRUE, Floats, Ints, Matches
+from gffpn.figures import BinFigures, ClassFigures, Figures
+from gffpn.metrics.matching import FALSE, TRUE, Floats, Ints, Matches, SizeRange
 
 _RECALLS: Floats = np.linspace(0.0, 1.0, 101)
 _IOU_50 = 0
@@ -73,27 +74,44 @@ def object_counts(matches: Matches, *, size: str = "all") -> Ints:
     return np.bincount(matches.object_label[inside], minlength=matches.num_classes)
 
 
-def summarize(matches: Matches, classes: Sequence[str]) -> dict[str, float]:
-    """Return the figures of metrics.json, 0..1.
+def summarize(matches: Matches, classes: Sequence[str], ranges: Sequence[SizeRange]) -> Figures:
+    """Return the figures of metrics.json, 0..1; `ranges` are those of the matches, "all" first.
 
-    Keys: mAP50, mAP50_95, AP50_paper, AP50/<class>, AP50_paper/<class>; AP_<bin> and n_<bin> for each bin.
-    Every key is always present; figures without objects are NaN, and means leave out classes without objects.
-    AP_<bin> is the mean over classes and over IoU .50:.95, like COCO's AP for small objects; n_<bin> counts
-    objects.
+    Figures without objects are None, and means leave out classes without objects. The AP of a bin is the mean
+    over classes and over IoU .50:.95, like COCO's AP for small objects.
     """
-    overall, paper = average_precision(matches), paper_average_precision(matches)
-    figures = {
-        "mAP50": _mean(overall[:, _IOU_50]),
-        "mAP50_95": _mean(overall),
-        "AP50_paper": _mean(paper),
-    }
-    for label, name in enumerate(classes):
-        figures[f"AP50/{name}"] = float(overall[label, _IOU_50])
-        figures[f"AP50_paper/{name}"] = float(paper[label])
-    for size in matches.ranges[1:]:
-        figures[f"AP_{size}"] = _mean(average_precision(matches, size=size))
-        figures[f"n_{size}"] = int(object_counts(matches, size=size).sum())
-    return figures
+    overall, paper, objects = (
+        average_precision(matches),
+        paper_average_precision(matches),
+        object_counts(matches),
+    )
+    return Figures(
+        images=len(matches.image_index),
+        objects=int(objects.sum()),
+        mAP50=_mean(overall[:, _IOU_50]),
+        mAP50_95=_mean(overall),
+        AP50_paper=_mean(paper),
+        classes=tuple(
+            ClassFigures(
+                name,
+                int(objects[label]),
+                AP50=_mean(overall[label, _IOU_50]),
+                AP50_paper=_mean(paper[label]),
+            )
+            for label, name in enumerate(classes)
+        ),
+        bins=tuple(
+            BinFigures(
+                size.name,
+                size.low,
+                None if np.isinf(size.high) else size.high,
+                size.native,
+                objects=int(object_counts(matches, size=size.name).sum()),
+                AP=_mean(average_precision(matches, size=size.name)),
+            )
+            for size in ranges[1:]
+        ),
+    )
 
 
 def _range_position(matches: Matches, size: str) -> int:
@@ -117,6 +135,6 @@ def _curve(outcome: NDArray[np.int8], weights: Floats | Ints, objects: float) ->
     return true / objects, envelope
 
 
-def _mean(values: Floats) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")
+def _mean(values: Floats | np.float64) -> float | None:
+    known = np.asarray(values)[~np.isnan(values)]
+    return float(known.mean()) if known.size else None

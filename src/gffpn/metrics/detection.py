@@ -1,5 +1,6 @@
 """Detection metrics gathered over ranks; average_precision.py computes the figures in NumPy."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,8 +10,10 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from gffpn.figures import Figures
 from gffpn.metrics.average_precision import summarize
-from gffpn.metrics.matching import SIZE_EDGES, Boxes, Floats, Ints, Matches, match, size_ranges
+from gffpn.metrics.evaluated import MAX_DETECTIONS, Evaluated
+from gffpn.metrics.matching import SIZE_EDGES, Boxes, Floats, Ints, Matches, size_ranges
 
 
 class DetectionMetric(Metric):
@@ -39,7 +42,7 @@ class DetectionMetric(Metric):
         classes: Sequence[str],
         *,
         size_edges: Sequence[float] = SIZE_EDGES,
-        max_detections: int = 100,
+        max_detections: int = MAX_DETECTIONS,
     ) -> None:
         super().__init__()
         if max_detections < 1:
@@ -84,11 +87,24 @@ class DetectionMetric(Metric):
         self.object_crowd.append(torch.cat([_crowd(target) for target in targets]))
 
     def compute(self) -> dict[str, float]:
-        """Return the figures of `summarize`; those without objects are NaN."""
-        return summarize(self.matches(), self.classes)
+        """Return the columns of `Figures`; figures without objects are NaN."""
+        return logged(self.figures(self.evaluated()))
+
+    def figures(self, evaluated: Evaluated) -> Figures:
+        """Return the figures of a split that `evaluated` or `gathered` returned."""
+        return summarize(self._matches(evaluated), self.classes, self.ranges)
 
     def matches(self) -> Matches:
-        """Return the matches of this process's images; inside `sync_context()`, those of all processes.
+        """Return the matches of this process's images; inside `sync_context()`, those of all processes."""
+        return self._matches(self.evaluated())
+
+    def gathered(self) -> Evaluated:
+        """Return the detections and objects of the images of all processes, each of which must call this."""
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
+            return self.evaluated()
+
+    def evaluated(self) -> Evaluated:
+        """Return the detections and objects of this process's images, in the order of the images.
 
         An image that was seen twice (a distributed sampler pads) counts once.
         """
@@ -97,18 +113,25 @@ class DetectionMetric(Metric):
         position = np.full(len(visits), -1)
         position[first] = np.arange(len(first))
         image = np.repeat(position, visits[:, 1])
-        object_image = np.repeat(position, visits[:, 2])
-        return match(
-            _select(image, self.labels, self.boxes),
-            _numpy(self.scores).astype(np.float64)[image >= 0],
-            _select(object_image, self.object_labels, self.object_boxes),
-            crowd=_numpy(self.object_crowd).astype(np.bool_)[object_image >= 0],
-            image_index=image_index,
-            scales=_numpy(self.scales).astype(np.float64)[first],
-            num_classes=len(self.classes),
-            ranges=self.ranges,
-            max_detections=self.max_detections,
+        order = _kept(image)
+        objects = np.repeat(position, visits[:, 2])
+        object_order = _kept(objects)
+        return Evaluated(
+            image_index,
+            _numpy(self.scales).astype(np.float64)[first],
+            _select(image, order, self.labels, self.boxes),
+            _numpy(self.scores).astype(np.float64)[order],
+            _select(objects, object_order, self.object_labels, self.object_boxes),
+            _numpy(self.object_crowd).astype(np.bool_)[object_order],
         )
+
+    def _matches(self, evaluated: Evaluated) -> Matches:
+        return evaluated.matches(len(self.classes), self.ranges, max_detections=self.max_detections)
+
+
+def logged(figures: Figures) -> dict[str, float]:
+    """Return the columns as loggers take them: NaN for None."""
+    return {name: math.nan if value is None else value for name, value in figures.columns().items()}
 
 
 def _numpy(state: list[Tensor]) -> Floats | Ints:
@@ -120,7 +143,13 @@ def _crowd(target: Mapping[str, Any]) -> Tensor:
     return crowd.bool()
 
 
-def _select(image: Ints, labels: list[Tensor], boxes: list[Tensor]) -> Boxes:
-    """Return the boxes of the images that count, which are those with a position."""
-    seen = image >= 0
-    return Boxes(image[seen], _numpy(labels).astype(np.int64)[seen], _numpy(boxes).astype(np.float64)[seen])
+def _kept(image: Ints) -> Ints:
+    """Return the positions of the boxes whose image counts, in the order of the images."""
+    order = np.argsort(image, kind="stable")
+    return order[image[order] >= 0]
+
+
+def _select(image: Ints, order: Ints, labels: list[Tensor], boxes: list[Tensor]) -> Boxes:
+    return Boxes(
+        image[order], _numpy(labels).astype(np.int64)[order], _numpy(boxes).astype(np.float64)[order]
+    )

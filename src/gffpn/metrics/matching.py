@@ -84,7 +84,7 @@ def size_ranges(edges: Sequence[float]) -> tuple[SizeRange, ...]:
     """
     if not edges or edges[0] <= 0 or any(low >= high for low, high in pairwise(edges)):
         raise ValueError(f"size_edges: got {list(edges)}, expected increasing positive sides in pixels")
-    lows, highs = (0.0, *edges), (*edges, np.inf)
+    lows, highs = (0.0, *map(float, edges)), (*map(float, edges), np.inf)
     bins = [
         (f"{low:g}_{'up' if np.isinf(high) else f'{high:g}'}", low, high)
         for low, high in zip(lows, highs, strict=True)

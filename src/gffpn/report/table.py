@@ -9,8 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from gffpn.figures import BinFigures
 from gffpn.files.tables import markdown_table, write_csv
 from gffpn.files.writing import write_atomically
+from gffpn.runs.record import Record, size_word
 
 Row = Mapping[str, Any]
 
@@ -25,18 +27,16 @@ def decimals(count: int) -> Callable[[float | None], str]:
     return lambda value: "n/a" if value is None else f"{value:.{count}f}"
 
 
-# header -> (key of metrics.json, its formatter); the header of a size bin also shows its number of objects
-COLUMNS: dict[str, tuple[str, Callable[[float | None], str]]] = {
+Column = tuple[str, Callable[[float | None], str]]
+"""The key of a row and its formatter."""
+AVERAGES: dict[str, Column] = {
     "mAP50": ("test/mAP50", percent),
     "mAP50_95": ("test/mAP50_95", percent),
     # only for an experiment that names a table of the paper
     "AP50 (their rule)": ("test/AP50_paper", percent),
     "PAPER mAP50": ("paper/mAP50", percent),
-    "AP 0-8": ("test/AP_0_8", percent),
-    "8-16": ("test/AP_8_16", percent),
-    "16-32": ("test/AP_16_32", percent),
-    "32-96": ("test/AP_32_96", percent),
-    "96+": ("test/AP_96_up", percent),
+}
+COSTS: dict[str, Column] = {
     "params M": ("params_m", decimals(2)),
     "neck M": ("params_neck", lambda value: decimals(2)(value and value / 1e6)),
     "GFLOPs": ("gflops", decimals(2)),
@@ -50,6 +50,31 @@ COLUMNS: dict[str, tuple[str, Callable[[float | None], str]]] = {
 # launchers that run several jobs of a sweep on one machine at once
 SHARING_LAUNCHERS = ("joblib", "submitit_local")
 BESIDE_THE_PAPER = ("AP50 (their rule)", "PAPER mAP50")
+
+
+STILL_IMPROVING = "\N{UPWARDS ARROW}"
+"""Mark of a run whose val mAP50 was still rising when its training ended."""
+
+
+def row_of(row: Row, record: Record | None) -> dict[str, Any]:
+    """Return a table's row: `row` (overrides and status) and, for a finished run, its record and columns."""
+    return {**row, **(record.columns() if record else {}), "record": record}
+
+
+def _bins(finished: Sequence[Row]) -> dict[str, Column]:
+    """Return a column for each size bin of the rows, with its number of objects if they agree on it."""
+    found: dict[str, list[BinFigures]] = {}
+    for row in finished:
+        for size in row["record"].test.network_bins:
+            found.setdefault(size.name, []).append(size)
+    columns: dict[str, Column] = {}
+    for name, sizes in sorted(found.items(), key=lambda item: item[1][0].low):
+        low, high = sizes[0].low, sizes[0].high
+        words = f"{low:g}+" if high is None else f"{low:g}-{high:g}"
+        counts = {size.objects for size in sizes}
+        count = f" (n={counts.pop()})" if len(counts) == 1 else ""
+        columns[f"{'' if columns else 'AP '}{words}{count}"] = (f"test/AP_{name}", percent)
+    return columns
 
 
 def _cites(rows: Sequence[Row]) -> bool:
@@ -72,26 +97,21 @@ def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Return headers and printed cells of a table; a run without metrics shows its status."""
     keys = varied(rows)
     finished = [row for row in rows if row["status"] == "finished"]
-    columns = {
-        name: column for name, column in COLUMNS.items() if name not in BESIDE_THE_PAPER or _cites(rows)
-    }
-    headers = keys + [_header(name, key, finished) for name, (key, _) in columns.items()]
+    beside = _cites(rows)
+    averages = {name: one for name, one in AVERAGES.items() if beside or name not in BESIDE_THE_PAPER}
+    columns = {**averages, **_bins(finished), **COSTS}
     body = []
     for row in rows:
         chosen = settings(row["overrides"])
         line = [chosen.get(key, str(row.get(key, ""))) for key in keys]
         if row["status"] == "finished":
-            line += [show(row.get(key)) for key, show in columns.values()]
+            shown = [show(row.get(key)) for key, show in columns.values()]
+            mark = f" {STILL_IMPROVING}" if row["record"].training.still_improving else ""
+            line += [shown[0] + mark, *shown[1:]]
         else:
             line += [row["status"], *[""] * (len(columns) - 1)]
         body.append(line)
-    return headers, body
-
-
-def _header(name: str, key: str, finished: Sequence[Row]) -> str:
-    count_key = key.replace("/AP_", "/n_")
-    counts = {row.get(count_key) for row in finished} if count_key != key else set()
-    return f"{name} (n={counts.pop()})" if len(counts) == 1 else name
+    return [*keys, *columns], body
 
 
 def caption(rows: Sequence[Row]) -> list[str]:
@@ -99,18 +119,22 @@ def caption(rows: Sequence[Row]) -> list[str]:
     finished = [row for row in rows if row["status"] == "finished"]
     if not finished:
         return []
-    first = finished[0]
+    first: Record = finished[0]["record"]
     lines = [
-        f"{first['data']}{' (SIMULATED data)' if first.get('simulated') else ''}, test split, percent, "
-        f"one row per run; AP by side in pixels of the network input ({first['image_size']}).",
-        f"GFLOPs: 2 x MAC (neck M, neck G: the neck alone). "
-        f"FPS: batch 1 on {first['device']}, {first['threads']} threads; "
+        f"{first.choice.data}{' (SIMULATED data)' if first.data.simulated else ''}, test split, percent, "
+        f"one row per run; AP by side in pixels of the network input ({size_word(first.image_size)}).",
+        f"GFLOPs: 2 x MAC (neck M, neck G: the neck alone). FPS: batch 1 on {first.speed.device}, "
+        f"{first.speed.threads} threads, medians over {first.speed.images} test images; "
         "net = forward alone, all = with decoding and NMS.",
+        f"Settings: {first.settings.words}, {first.choice.head} head",
     ]
-    lines += [f"Settings: {first['settings']}"] if first.get("settings") else []
-    if first.get("data_origin"):
-        images = ", ".join(f"{count} {split}" for split, count in first["images"].items())
-        lines.append(f"Data: {first['data_origin']}; images: {images}")
+    if first.data.origin:
+        images = ", ".join(f"{count} {split}" for split, count in first.data.images.items())
+        lines.append(f"Data: {first.data.origin}; images: {images}")
+    if any(row["record"].training.still_improving for row in finished):
+        lines.append(
+            f"{STILL_IMPROVING} still improving: val mAP50 rose by over 1 point in the last fifth of epochs."
+        )
     if _cites(rows):
         lines.append(
             "PAPER mAP50 is the paper's own figure, from its data, its training and one seed. Its evaluator "
@@ -119,7 +143,6 @@ def caption(rows: Sequence[Row]) -> list[str]:
     for key, complaint in (
         ("device", "devices"),
         ("threads", "numbers of threads"),
-        ("fps_form", "forms of the network in which FPS was measured"),
         ("processes", "numbers of processes"),
         ("precision", "precisions"),
         ("commit", "commits of the code"),
@@ -137,7 +160,7 @@ def caption(rows: Sequence[Row]) -> list[str]:
 
 def write_tables(folder: Path, rows: Sequence[Row]) -> None:
     """Write results.csv (all figures of all runs) and results.md (the printed table)."""
-    flat = [{key: _plain(value) for key, value in row.items()} for row in rows]
+    flat = [{key: _plain(value) for key, value in row.items() if key != "record"} for row in rows]
     write_csv(folder / "results.csv", flat)
     write_atomically(folder / "results.md", markdown(rows))
 
@@ -145,8 +168,8 @@ def write_tables(folder: Path, rows: Sequence[Row]) -> None:
 def _plain(value: Any) -> Any:
     return (
         " ".join(value)
-        if isinstance(value, list) and all(isinstance(v, str) for v in value)
-        else (json.dumps(value) if isinstance(value, list | dict) else value)
+        if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
+        else (json.dumps(value) if isinstance(value, list | tuple | dict) else value)
     )
 
 

@@ -2,12 +2,11 @@
 
 import json
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gffpn.files.writing import write_atomically
+from gffpn.runs.record import OtherVersionError, Record, read_record, write_record
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,13 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """Metrics, written last and atomically: if the file exists, the run is *finished*."""
+        """The record, written last and atomically: if the file exists, the run is *finished*."""
         return self.path / "metrics.json"
+
+    @property
+    def predictions(self) -> Path:
+        """Detections and truth of val and test, written just before the metrics."""
+        return self.path / "predictions.npz"
 
     @property
     def traceback(self) -> Path:
@@ -50,19 +54,28 @@ class RunFolder:
     @property
     def status(self) -> str:
         """One of finished, failed, interrupted or missing."""
-        if self.read_metrics() is not None:
+        if self.read() is not None:
             return "finished"
         if self.traceback.exists():
             return "failed"
         return "interrupted" if self.config.exists() else "missing"
 
-    def read_metrics(self) -> dict[str, Any] | None:
-        """Return the contents of metrics.json, or None if it is missing or damaged."""
+    def read(self) -> Record | None:
+        """Return the record; None if metrics.json is missing, damaged or of another version."""
         try:
-            metrics = json.loads(self.metrics.read_text())
+            return read_record(self.metrics)
         except (FileNotFoundError, ValueError):
             return None
-        return metrics if isinstance(metrics, dict) else None
+
+    def other_version(self) -> OtherVersionError | None:
+        """Return an error of one line if another version of gffpn wrote metrics.json, else None."""
+        try:
+            read_record(self.metrics)
+        except OtherVersionError as error:
+            return error
+        except (FileNotFoundError, ValueError):
+            pass
+        return None
 
     def read_start(self) -> dict[str, Any] | None:
         """Return the contents of start.json, or None if it is missing or damaged."""
@@ -79,9 +92,9 @@ class RunFolder:
         number = 1 + len(list(replaced.glob(f"{self.path.name}.*")))
         return self.path.rename(replaced / f"{self.path.name}.{number}")
 
-    def finish(self, metrics: Mapping[str, Any]) -> None:
+    def finish(self, record: Record) -> None:
         """Write metrics.json and remove the traceback of an earlier failure."""
-        write_atomically(self.metrics, json.dumps(metrics, indent=1, allow_nan=False) + "\n")
+        write_record(self.metrics, record)
         self.traceback.unlink(missing_ok=True)
 
     def drop_torn_checkpoints(self) -> list[str]:

@@ -3,6 +3,7 @@
 import platform
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -15,19 +16,33 @@ SOURCES = (":/src", ":/conf", ":/experiments/*.yaml", ":/train.py")
 LIBRARIES = ("torch", "torchvision", "lightning", "torchmetrics", "numpy", "timm")
 
 
-@cache
-def provenance() -> dict[str, object]:
-    """Return commit (or None outside git), whether the tree is dirty, and Python and library versions.
+@dataclass(frozen=True)
+class Provenance:
+    """The code and the libraries that produced a result."""
 
-    They are those of the first call: a commit made while a run trains is not the one that the run used.
+    commit: str | None
+    """None outside git."""
+    dirty: bool | None
+    """True if the tree had uncommitted changes; None outside git."""
+    python: str
+    libraries: dict[str, str]
+    code: dict[str, str] = field(default_factory=dict)
+    """For a run, the digest of each module that computes its result, by the module's name."""
+
+
+@cache
+def provenance() -> Provenance:
+    """Return the provenance of what this process computes, without the digests of its code.
+
+    It is that of the first call: a commit made while a run trains is not the one that the run used.
     """
     commit = _git("rev-parse", "HEAD")
-    return {
-        "commit": commit,
-        "dirty": bool(_git("status", "--porcelain", "--", *SOURCES)) if commit else None,
-        "python": platform.python_version(),
-        "libraries": {name: version(name) for name in LIBRARIES},
-    }
+    return Provenance(
+        commit=commit,
+        dirty=bool(_git("status", "--porcelain", "--", *SOURCES)) if commit else None,
+        python=platform.python_version(),
+        libraries={name: version(name) for name in LIBRARIES},
+    )
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

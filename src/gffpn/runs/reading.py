@@ -3,39 +3,52 @@
 import csv
 import hashlib
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import yaml
 
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.identity import determining
+from gffpn.runs.record import Record
 
 Curves = dict[str, list[tuple[int, float]]]
 
 # not curves over epochs: logged once, at epoch 0 of a separate trainer
 _ONCE = ("test/", "model/")
+POINT = 0.01
+"""One point of average precision."""
 
 
-def finished_runs(runs: Path) -> list[dict[str, Any]]:
-    """Return the metrics.json of each finished run below `runs`, sorted by name; none for a missing folder.
+class FinishedRow(NamedTuple):
+    """One finished run."""
 
-    Two keys are added: `run`, the folder's name, and `arm`, six hex digits that are equal for runs that
-    differ only in their seed.
-    """
-    finished = []
-    for path in sorted(runs.glob("*/metrics.json")):
-        metrics = RunFolder(path.parent).read_metrics()
-        if metrics is not None:
-            finished.append({"run": path.parent.name, "arm": _arm(path.parent), **metrics})
-    return finished
+    run: str
+    """The folder's name."""
+    arm: str
+    """Six hex digits that are equal for runs that differ only in their seed."""
+    record: Record
+
+
+def finished_runs(runs: Path) -> list[FinishedRow]:
+    """Return the finished runs below `runs`, sorted by name; none for a missing folder."""
+    folders = [path.parent for path in sorted(runs.glob("*/metrics.json"))]
+    records = [(folder, RunFolder(folder).read()) for folder in folders]
+    return [FinishedRow(folder.name, _arm(folder), record) for folder, record in records if record]
 
 
 def unfinished_runs(runs: Path) -> list[str]:
-    """Return the sorted folder names of the runs below `runs` without an intact metrics.json."""
+    """Return the sorted folder names of the runs below `runs` without a readable metrics.json."""
     folders = {path.parent for path in runs.glob("*/config.yaml")}
-    return sorted(folder.name for folder in folders if RunFolder(folder).read_metrics() is None)
+    return sorted(folder.name for folder in folders if RunFolder(folder).read() is None)
+
+
+def other_versions(runs: Path) -> list[str]:
+    """Return one line for each metrics.json below `runs` that another version of gffpn wrote."""
+    found = (RunFolder(path.parent).other_version() for path in sorted(runs.glob("*/metrics.json")))
+    return [str(error) for error in found if error]
 
 
 def curves(run: Path) -> Curves:
@@ -70,17 +83,17 @@ def logged_rows(run: Path) -> list[tuple[int | None, dict[str, float]]]:
     ]
 
 
-def classes(rows: list[dict[str, Any]]) -> list[str]:
-    """Return the class names in the rows' keys `test/AP50/<class>`, in order of appearance."""
-    names = (key.removeprefix("test/AP50/") for row in rows for key in row if key.startswith("test/AP50/"))
-    return list(dict.fromkeys(names))
+def still_improving(values: Sequence[float]) -> bool:
+    """Return whether val mAP50, one value per epoch, rose by over 1 point in the last fifth of the epochs.
+
+    The rise is that of the best value so far; before the first epoch it is 0.
+    """
+    before = values[: len(values) - math.ceil(len(values) / 5)]
+    return _best(values) - _best(before) > POINT
 
 
-def size_bins(rows: list[dict[str, Any]]) -> list[str]:
-    """Return the bins in network pixels of the rows' keys `test/n_<bin>`, smallest first."""
-    names = {key.removeprefix("test/n_") for row in rows for key in row if key.startswith("test/n_")}
-    bins = [name for name in names if not name.startswith("native_")]
-    return sorted(bins, key=lambda name: int(name.split("_")[0]))
+def _best(values: Sequence[float]) -> float:
+    return max((value for value in values if value == value), default=0.0)
 
 
 def _arm(run: Path) -> str:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,8 +22,8 @@ from gffpn.machine.processes import is_lead
 from gffpn.runs import identity
 from gffpn.runs.code import code_of
 from gffpn.runs.folder import RunFolder
-from gffpn.runs.provenance import changes, provenance
-from gffpn.suite.fit import about, fit_and_test
+from gffpn.runs.provenance import Provenance, changes, provenance
+from gffpn.suite.fit import fit_and_test
 from gffpn.suite.tracking import report_skipped
 
 COMPOSED_BY_LEAD = "GFFPN_CONFIG"
@@ -40,17 +40,17 @@ class Plan:
     index: DataIndex
     name: str
     group: str | None
-    start: Mapping[str, Any]
-    """Contents of start.json, see `RunFolder.start`."""
+    origin: Provenance
 
     @classmethod
     def of(cls, config: DictConfig, *, group: str | None) -> Self:
         """Digest the code, read the data, and name the run that a configuration describes."""
         plain = resolved(config)
-        start = {**provenance(), "code": code_of(targets(plain), Path(plain["paths"]["cache"]))}
+        code = code_of(targets(plain), Path(plain["paths"]["cache"]))
+        origin = replace(provenance(), code=code)
         index = build_index(config)
         name = identity.run_name(plain, index.fingerprint, processes=processes_of(plain))
-        return cls(plain, index, name, group, {**start, "data": index.fingerprint})
+        return cls(plain, index, name, group, origin)
 
     @property
     def folder(self) -> RunFolder:
@@ -58,6 +58,11 @@ class Plan:
         runs = Path(self.config["paths"]["runs"])
         known = sorted(path.parent for path in runs.glob(f"*_{identity.digest_of(self.name)}/config.yaml"))
         return RunFolder(known[0] if known else runs / self.name)
+
+    @property
+    def start(self) -> dict[str, Any]:
+        """Contents of start.json, see `RunFolder.start`."""
+        return {**asdict(self.origin), "data": self.index.fingerprint}
 
     @property
     def outdated(self) -> list[str]:
@@ -78,6 +83,10 @@ def execute(plan: Plan) -> None:
         if plan.is_done:
             _skip(plan)
             return
+        if other := plan.folder.other_version():
+            if other.newer:
+                raise other
+            say(str(other))
         resumes = _resumes(plan)
         if is_lead():
             _prepare(plan, resumes=resumes)
@@ -87,9 +96,11 @@ def execute(plan: Plan) -> None:
             with _leading(folder):
                 group = plan.group or folder.path.name
                 config = OmegaConf.create(dict(plan.config))
-                figures = fit_and_test(config, plan.index, folder, group=group, resumes=resumes)
-            if is_lead():
-                folder.finish({**about(plan.config, plan.index, plan.start), **figures})
+                record = fit_and_test(
+                    config, plan.index, folder, group=group, origin=plan.origin, resumes=resumes
+                )
+            if record is not None:
+                folder.finish(record)
         except SystemExit:  # Lightning exits on Ctrl-C and SIGTERM
             raise KeyboardInterrupt from None
 

@@ -1,28 +1,37 @@
-"""The work of a run: train, choose the best epoch on val, test once, measure the cost.
+"""The work of a run: train, choose the best epoch on val, evaluate it once, measure the cost.
 
-The results go to metrics.json.
+The results go to predictions.npz and metrics.json.
 """
 
-import dataclasses
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
 from gffpn.build.detector import build_data, build_task
-from gffpn.build.trainer import build_tester, build_trainer
+from gffpn.build.trainer import build_trainer
 from gffpn.callbacks.console import trained_minutes
 from gffpn.config.compose import image_size
-from gffpn.cost import cost, fps
+from gffpn.config.resolve import resolved
+from gffpn.cost import cost, speed
+from gffpn.data.datamodule import DetectionData
 from gffpn.data.index import DataIndex
 from gffpn.fold import inference_form
 from gffpn.machine.processes import is_lead
-from gffpn.runs import identity
+from gffpn.metrics.evaluated import MAX_DETECTIONS
+from gffpn.metrics.matching import SIZE_EDGES
 from gffpn.runs.folder import RunFolder
+from gffpn.runs.predictions import Predictions, write_predictions
+from gffpn.runs.provenance import Provenance
+from gffpn.runs.reading import curves, still_improving
+from gffpn.runs.record import Choice, DataFacts, Record, Settings, Training
+from gffpn.runs.verify import results
 from gffpn.suite import tracking
+from gffpn.suite.evaluate import evaluate
 from gffpn.suite.tracking import build_loggers
 from gffpn.task import DetectionTask
 
@@ -43,31 +52,19 @@ EXPECTED_WARNINGS = (
 TINY_SIDE = 2.0
 
 
-def about(plain: Mapping[str, Any], index: DataIndex, start: Mapping[str, Any]) -> dict[str, Any]:
-    """Return everything that a table row says about a run, except its figures."""
-    return {
-        **plain["choice"],
-        "size": plain["size"]["name"],
-        "seed": plain["seed"],
-        "image_size": identity.image_size_word(plain["image_size"]),
-        "precision": plain["trainer"]["precision"],
-        "simulated": index.simulated,
-        "settings": f"{plain['trainer']['max_epochs']} epochs, batch {plain['batch_size']}, "
-        f"{plain['optim']['optimizer']} lr {plain['optim']['lr']}, {plain['choice']['head']} head",
-        "images": {split: len(records) for split, records in index.splits.items()},
-        "data_origin": index.origin,
-        "data_fingerprint": index.fingerprint,
-        **{key: start[key] for key in ("commit", "dirty", "python", "libraries", "code")},
-    }
-
-
 def fit_and_test(
-    config: DictConfig, index: DataIndex, folder: RunFolder, *, group: str, resumes: bool = False
-) -> dict[str, Any]:
-    """Train, choose the best epoch on val, test it once, and measure the cost.
+    config: DictConfig,
+    index: DataIndex,
+    folder: RunFolder,
+    *,
+    group: str,
+    origin: Provenance,
+    resumes: bool = False,
+) -> Record | None:
+    """Train, choose the best epoch on val, evaluate it once, write its predictions, and measure the cost.
 
     If the run `resumes`, training continues from its last checkpoint, if there is one. Only the first process
-    of a run returns figures; the others return an empty dict.
+    of a run returns its record; the others return None.
     """
     data = build_data(config, index)
     tiny = data.count_thinner(TINY_SIDE)
@@ -81,24 +78,74 @@ def fit_and_test(
     try:
         trainer = build_trainer(config, folder, loggers)
         trainer.fit(task, data, ckpt_path=folder.last_checkpoint if resumes else None, weights_only=True)
-        tester = build_tester(config, folder, loggers)
-        best = folder.checkpoints / "best.ckpt"
-        (figures,) = tester.test(task, data, ckpt_path=best, weights_only=True, verbose=False)
+        splits = evaluate(config, task, data, folder, loggers)
         if not is_lead():
-            return {}
-        price = measure(config, task, tester.strategy.root_device)
-        for logger in loggers:
-            logger.log_metrics({f"model/{key}": value for key, value in price.items() if _is_number(value)})
-            logger.save()  # after the test, no trainer makes the CSV logger write this row
+            return None
+        write_predictions(folder.predictions, splits)
+        training = Training(
+            processes=trainer.world_size,
+            minutes=trained_minutes(trainer),
+            chosen_epoch=task.chosen_epoch,
+            still_improving=still_improving([value for _, value in curves(folder.path)["val/mAP50"]]),
+        )
+        record = Record(
+            **asked(config),
+            **computed(splits),
+            **measure(config, task, data, trainer.strategy.root_device),
+            data=data_facts(index, tiny),
+            provenance=origin,
+            training=training,
+        )
+        log_results(loggers, record)
     finally:
         tracking.finish()
+    return record
+
+
+def asked(config: DictConfig) -> dict[str, Any]:
+    """Return the record's fields that the configuration determines."""
+    plain = resolved(config)
+    trainer, optim = plain["trainer"], plain["optim"]
     return {
-        **{key: _as_json(key, value) for key, value in figures.items()},
-        **price,
-        "tiny_boxes": tiny,
-        "processes": trainer.world_size,
-        "minutes": trained_minutes(trainer),
+        "choice": Choice(**plain["choice"]),
+        "size": plain["size"]["name"],
+        "seed": plain["seed"],
+        "image_size": image_size(config),
+        "settings": Settings(
+            epochs=trainer["max_epochs"],
+            batch_size=plain["batch_size"],
+            optimizer=optim["optimizer"],
+            lr=float(optim["lr"]),
+            precision=str(trainer["precision"]),
+        ),
     }
+
+
+def computed(splits: Mapping[str, Predictions]) -> dict[str, Any]:
+    """Return the record's fields that follow from the predictions."""
+    figures, point = results(splits)
+    return {
+        "size_edges": SIZE_EDGES,
+        "max_detections": MAX_DETECTIONS,
+        "test": figures["test"],
+        "val": figures["val"],
+        "operating_point": point,
+    }
+
+
+def data_facts(index: DataIndex, tiny_boxes: dict[str, int]) -> DataFacts:
+    """Return the record's facts about the data set."""
+    return DataFacts(
+        fingerprint=index.fingerprint,
+        origin=index.origin,
+        simulated=index.simulated,
+        classes=tuple(index.classes),
+        images={split: len(records) for split, records in index.splits.items()},
+        objects={
+            split: sum(len(one.objects.labels) for one in records) for split, records in index.splits.items()
+        },
+        tiny_boxes=tiny_boxes,
+    )
 
 
 def hush() -> None:
@@ -107,39 +154,38 @@ def hush() -> None:
         warnings.filterwarnings("ignore", message)
 
 
-def measure(config: DictConfig, task: DetectionTask, device: torch.device) -> dict[str, Any]:
-    """Return parameters and GFLOPs as trained, the levels that the neck reads and returns, and the speed.
+def measure(
+    config: DictConfig, task: DetectionTask, data: DetectionData, device: torch.device
+) -> dict[str, Any]:
+    """Return the record's fields of cost and speed, and the levels that the neck reads and returns.
 
-    FPS is measured in the detector's inference form, with norms folded: the same function, as it would be
-    deployed.
+    Parameters and GFLOPs are those of the detector as trained. The speed is that of its inference form, with
+    norms folded, on test images: the same function, as it would be deployed.
     """
     size = image_size(config)
-    price = dataclasses.asdict(cost(task.detector, size))
-    del price["image_size"]  # `about` already has it, as configured
     # Lightning moves the detector to the CPU after the test, and decoding may use the head
     task.detector.to(device)
-    speed = fps(
-        inference_form(task.detector),
-        lambda raw: task.decode(raw, size),
-        size,
-        device=device,
-        channels_last=config.trainer.channels_last,
-        budget_s=config.trainer.fps_seconds,
-    )
     neck = task.detector.neck
-    levels = {
-        "reads": list(neck.in_strides),
-        "gives": {level.stride: level.channels for level in neck.out_levels},
+    return {
+        "cost": cost(task.detector, size),
+        "reads": tuple(neck.in_strides),
+        "gives": tuple((level.stride, level.channels) for level in neck.out_levels),
+        "speed": speed(
+            inference_form(task.detector),
+            lambda raw: task.decode(raw, size),
+            data.sample("test"),
+            device=device,
+            channels_last=config.trainer.channels_last,
+            budget_s=config.trainer.fps_seconds,
+        ),
     }
-    return {**price, **speed, "fps": speed["fps_end_to_end"], "fps_form": "inference form", **levels}
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _as_json(key: str, value: float) -> float | int | None:
-    """Undo the loggers' conversion to float: counts (`n_8_16`) become int, and NaN, for no objects, None."""
-    if value != value:
-        return None
-    return int(value) if key.rpartition("/")[2].startswith("n_") else value
+def log_results(loggers: Sequence[Logger], record: Record) -> None:
+    """Log cost, speed and operating point as the last row of each logger."""
+    point = record.operating_point.columns() if record.operating_point else {}
+    columns = point | {f"model/{name}": value for name, value in record.model_columns().items()}
+    numbers = {name: value for name, value in columns.items() if type(value) in (int, float)}
+    for logger in loggers:
+        logger.log_metrics(numbers)
+        logger.save()  # after the test, no trainer makes the CSV logger write this row

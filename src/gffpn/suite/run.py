@@ -20,7 +20,7 @@ from gffpn.config.resolve import starts_processes
 from gffpn.data.index import DataError
 from gffpn.files.writing import UNWRITABLE, check_writable, write_atomically
 from gffpn.machine.processes import is_lead
-from gffpn.report.table import print_table
+from gffpn.report.table import print_table, row_of
 from gffpn.runs.folder import RunFolder
 from gffpn.suite.door import check_data, check_start
 from gffpn.suite.execution import Plan, composed_by_lead, execute, execute_apart, say
@@ -102,7 +102,7 @@ class Single:
         assert folder is not None
         status = folder.status
         if is_lead():
-            row = {"overrides": self.overrides, **(folder.read_metrics() or {}), "status": status}
+            row = row_of({"overrides": self.overrides, "status": status}, folder.read())
             print_table([row], title=folder.path.name)
             print(f"Run: {folder.path}")
         return status

@@ -21,7 +21,7 @@ from gffpn.data.index import DataError
 from gffpn.files.writing import alone, check_writable, write_atomically
 from gffpn.machine.imports import first_imports
 from gffpn.report.paper import check_paper_table, paper_mAP50
-from gffpn.report.table import print_table, settings, varied, write_tables
+from gffpn.report.table import print_table, row_of, settings, varied, write_tables
 from gffpn.runs.folder import RunFolder
 
 
@@ -123,8 +123,7 @@ class SweepCallback(Callback):
         rows = []
         for job in read_jobs(folder, self._planned):
             run = RunFolder(Path(job["run"])) if job["run"] else None
-            metrics = (run and run.read_metrics()) or {}
-            row = {"status": run.status if run else "failed", **job, **metrics}
+            row = row_of({"status": run.status if run else "failed", **job}, run.read() if run else None)
             if config.experiment.paper_table:
                 row["paper/mAP50"] = paper_mAP50(config.experiment.paper_table, row)
             rows.append(row)

@@ -1,0 +1,48 @@
+"""Frozen dataclasses as JSON, and back with their types checked."""
+
+import dataclasses
+import types
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+def from_json(kind: type[T], value: Any, where: str = "") -> T:
+    """Return the dataclass `kind` whose `dataclasses.asdict` was written as JSON; lists become tuples.
+
+    Raises ValueError with one line that names the first field that is missing, unknown or of another type.
+    """
+    if not isinstance(value, dict):
+        raise ValueError(f"{where or kind.__name__}: got {value!r:.60}, expected an object")
+    hints = get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    for name in [*(name for name in names if name not in value), *(key for key in value if key not in names)]:
+        raise ValueError(f"{_inside(where, name)}: {'unknown' if name in value else 'missing'}")
+    return kind(**{name: _read(hints[name], value[name], _inside(where, name)) for name in names})
+
+
+def _inside(where: str, name: object) -> str:
+    return f"{where}.{name}" if where else str(name)
+
+
+def _read(kind: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        return from_json(kind, value, where)  # type: ignore[arg-type]
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in inner:
+            return None
+        (kept,) = [one for one in inner if one is not type(None)]
+        return _read(kept, value, where)
+    if origin is tuple and isinstance(value, list):
+        kinds = [inner[0]] * len(value) if inner[-1] is ... else inner
+        if len(kinds) == len(value):
+            items = enumerate(zip(kinds, value, strict=True))
+            return tuple(_read(one, item, _inside(where, position)) for position, (one, item) in items)
+    if origin is dict and isinstance(value, dict):
+        return {key: _read(inner[1], item, _inside(where, key)) for key, item in value.items()}
+    if kind is float and type(value) is int:
+        return float(value)
+    if origin is None and type(value) is kind:
+        return value
+    raise ValueError(f"{where}: got {value!r:.60}, expected {getattr(kind, '__name__', kind)}")

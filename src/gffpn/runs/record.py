@@ -1,0 +1,192 @@
+"""The record of a finished run, metrics.json: everything that is known about it, as typed values."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gffpn.figures import Cost, Figures, OperatingPoint, Speed
+from gffpn.files.typed_json import from_json
+from gffpn.files.writing import write_atomically
+from gffpn.runs.code import code_digest
+from gffpn.runs.provenance import Provenance
+
+VERSION = 1
+"""Version of metrics.json; files without one are from before its fields were typed."""
+TEST_PRECISION = "32-true"
+"""The precision of every final test, whatever the precision of the training."""
+
+
+class OtherVersionError(ValueError):
+    """Raised for a metrics.json of another version of gffpn."""
+
+    def __init__(self, path: Path, version: object) -> None:
+        self.newer = isinstance(version, int) and version > VERSION
+        cure = (
+            "a newer gffpn wrote it: use that one"
+            if self.newer
+            else "an older gffpn wrote it: when the run's command is repeated, only its test is"
+        )
+        super().__init__(f"{path}: got version {version or 'none'}, expected {VERSION}; {cure}")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The options that were chosen by name."""
+
+    backbone: str
+    neck: str
+    head: str
+    data: str
+    ablation: str | None
+    launcher: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of training that a table prints."""
+
+    epochs: int
+    batch_size: int
+    optimizer: str
+    lr: float
+    """The peak learning rate."""
+    precision: str
+
+    @property
+    def words(self) -> str:
+        """The settings in words, without the precision."""
+        return f"{self.epochs} epochs, batch {self.batch_size}, {self.optimizer} lr {self.lr:g}"
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """The data set, by split where a split is named."""
+
+    fingerprint: str
+    origin: str
+    """Origin of the pixels if it is known (the version and dials of a simulator), else empty."""
+    simulated: bool
+    classes: tuple[str, ...]
+    """In the order of the labels."""
+    images: dict[str, int]
+    objects: dict[str, int]
+    tiny_boxes: dict[str, int]
+    """Number of boxes that are too thin at this image size."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What training took, and which epoch was tested."""
+
+    processes: int
+    minutes: float
+    """Minutes of training and validation, over all attempts."""
+    chosen_epoch: int
+    """The epoch with the best val mAP50, counted from 1, whose weights were tested."""
+    still_improving: bool
+    """True if val mAP50 rose by over 1 point in the last fifth of the epochs."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished run: what was asked, what it computed on, and what came out."""
+
+    choice: Choice
+    size: str
+    seed: int
+    image_size: tuple[int, int]
+    """(height, width) of the network's input, in pixels."""
+    settings: Settings
+    data: DataFacts
+    provenance: Provenance
+    training: Training
+    size_edges: tuple[float, ...]
+    """Sides in pixels that separate the size bins."""
+    max_detections: int
+    """Detections per image and class that average precision counts."""
+    test: Figures
+    val: Figures
+    """At the chosen epoch, in the precision of the test."""
+    operating_point: OperatingPoint | None
+    """None if no detection on val is true."""
+    cost: Cost
+    reads: tuple[int, ...]
+    """Strides of the levels that the neck reads."""
+    gives: tuple[tuple[int, int], ...]
+    """(stride, channels) of the levels that the neck returns."""
+    speed: Speed
+    """Of the inference form, with norms folded."""
+    test_precision: str = TEST_PRECISION
+    version: int = VERSION
+
+    @property
+    def partial(self) -> bool:
+        """True if only a part of the test split was tested."""
+        return self.test.images < self.data.images["test"]
+
+    def columns(self) -> dict[str, Any]:
+        """Return all values under the names of the columns of results.csv."""
+        values = dataclasses.asdict
+        return {
+            **values(self.choice),
+            "size": self.size,
+            "seed": self.seed,
+            "image_size": size_word(self.image_size),
+            **values(self.settings),
+            "test_precision": self.test_precision,
+            "simulated": self.data.simulated,
+            "data_origin": self.data.origin,
+            "data_fingerprint": self.data.fingerprint,
+            "images": self.data.images,
+            "objects": self.data.objects,
+            "tiny_boxes": self.data.tiny_boxes,
+            **values(self.provenance),
+            "code": code_digest(self.provenance.code),
+            **{f"test/{name}": figure for name, figure in self.test.columns().items()},
+            **{f"val/{name}": figure for name, figure in self.val.columns().items()},
+            **(self.operating_point.columns() if self.operating_point else {}),
+            **self.model_columns(),
+            "reads": self.reads,
+            "gives": self.gives,
+            **values(self.training),
+        }
+
+    def model_columns(self) -> dict[str, Any]:
+        """Return cost and speed under the names of their columns."""
+        speed = dataclasses.asdict(self.speed)
+        timed = {f"timed_{name}": speed.pop(name) for name in ("images", "dtype")}
+        cost = {name: value for name, value in dataclasses.asdict(self.cost).items() if name != "image_size"}
+        rates = {"fps_forward": self.speed.fps_forward, "fps_end_to_end": self.speed.fps_end_to_end}
+        return {**cost, **rates, **speed, **timed}
+
+
+def size_word(image_size: tuple[int, int]) -> str:
+    """Return an image size (height, width) as one word: `320`, or `480x640` if it is not square."""
+    height, width = image_size
+    return str(height) if height == width else f"{height}x{width}"
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write metrics.json completely or not at all. Raises ValueError if a figure is NaN or infinite."""
+    write_atomically(path, json.dumps(dataclasses.asdict(record), indent=1, allow_nan=False) + "\n")
+
+
+def read_record(path: Path) -> Record:
+    """Read metrics.json.
+
+    Raises OtherVersionError for a file of another version, ValueError with one line for a damaged one, and
+    FileNotFoundError.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: damaged: {error}") from error
+    version = content.get("version") if isinstance(content, dict) else None
+    if version != VERSION:
+        raise OtherVersionError(path, version)
+    try:
+        return from_json(Record, content)
+    except ValueError as error:
+        raise ValueError(f"{path}: damaged: {error}") from error
