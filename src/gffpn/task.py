@@ -1,6 +1,6 @@
 """The LightningModule: its steps, logging and optimiser. It is independent of the configuration."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import lightning as L
@@ -26,7 +26,9 @@ DecodeFunction = Callable[[list[Tensor], tuple[int, int]], list[Detection]]
 class DetectionTask(L.LightningModule):
     """LightningModule that trains and evaluates a detector.
 
-    Batches are dicts: `images` uint8 (N, 3, H, W), `targets` a list of N dicts, `lost_boxes` a count.
+    Batches are dicts: `images` uint8 (N, 3, H, W), `targets` a list of N dicts, `lost_boxes` a count. The
+    parts of the detector in `freeze` (backbone, neck, head) are not trained, and their norms keep their
+    statistics.
     """
 
     def __init__(
@@ -38,10 +40,12 @@ class DetectionTask(L.LightningModule):
         *,
         classes: tuple[str, ...],
         channels_last: bool,
+        freeze: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.detector = detector.to(memory_format=self.memory_format)
+        self.frozen = [self.detector.get_submodule(part).requires_grad_(False) for part in freeze]
         self.loss = loss
         self.decode = decode
         self.recipe = recipe
@@ -69,6 +73,10 @@ class DetectionTask(L.LightningModule):
         dtype = torch.get_autocast_dtype(kind) if lower else torch.float32
         # changing layout and dtype in one call takes twice as long on a CPU
         return images.to(dtype).div_(255).contiguous(memory_format=self.memory_format)
+
+    def on_train_epoch_start(self) -> None:
+        for part in self.frozen:
+            part.eval()
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         images = self.images(batch)

@@ -1,5 +1,6 @@
 """Files of weights, which are read without executing code from them."""
 
+import logging
 import pickle
 import re
 from collections.abc import Mapping
@@ -9,7 +10,9 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
 
 WRAPPERS = ("state_dict", "model")
 """Keys below which training scripts store a network's tensors."""
@@ -59,3 +62,28 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not tensors:
         raise WeightsError(f"{path}: holds no tensors by name, expected a state dict")
     return tensors
+
+
+def load_matching(module: nn.Module, path: Path, *, prefix: str) -> None:
+    """Load the tensors of a file whose names and shapes are those of the module's, and log the others.
+
+    `prefix` is removed from the names in the file. Raises WeightsError if there is no such tensor, and in the
+    cases of `read_tensors`.
+    """
+    found = {name.removeprefix(prefix): value for name, value in read_tensors(path).items()}
+    own = module.state_dict()
+    taken = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
+    if not taken:
+        raise WeightsError(f"{path}: no tensor in it has the name and the shape of one of the network's")
+    module.load_state_dict(taken, strict=False)
+    log.info("%s: %d of the network's %d tensors taken from it", path, len(taken), len(own))
+    for names, words in (
+        (own.keys() - taken.keys(), "start at random"),
+        (found.keys() - own.keys(), "unused"),
+    ):
+        if names:
+            log.info("%d tensors %s: %s", len(names), words, _shortened(sorted(names)))
+
+
+def _shortened(names: list[str], shown: int = 6) -> str:
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")

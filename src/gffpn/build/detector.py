@@ -8,6 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from gffpn.config.compose import image_size
+from gffpn.config.resolve import frozen_parts
 from gffpn.data.datamodule import DetectionData
 from gffpn.data.index import DataIndex
 from gffpn.detector import Detector
@@ -25,6 +26,7 @@ from gffpn.pyramid import (
 )
 from gffpn.streams import torch_stream
 from gffpn.task import DetectionTask
+from gffpn.weights import load_matching
 
 
 def build_data(config: DictConfig, index: DataIndex) -> DetectionData:
@@ -119,11 +121,14 @@ def build_task(config: DictConfig, data: DetectionData, *, from_scratch: bool = 
     """Build the detector with its loss and decoding.
 
     A head that `FitsToBoxes` is fitted to the sizes of the training boxes. Pretrained weights are loaded only
-    for a run that starts `from_scratch`: a checkpoint would replace them, and timing does not need them.
+    for a run that starts `from_scratch`: a checkpoint would replace them, and timing does not need them. The
+    same holds for the weights of `init`.
     """
     detector = build_detector(config, len(data.index.classes))
     if from_scratch:
         load_weights(config, detector)
+        if config.init is not None:
+            load_matching(detector, Path(config.init), prefix="detector.")
     if isinstance(detector.head, FitsToBoxes):
         detector.head.fit_to(data.boxes_wh())
     return DetectionTask(
@@ -132,4 +137,5 @@ def build_task(config: DictConfig, data: DetectionData, *, from_scratch: bool = 
         build_recipe(config),
         classes=data.index.classes,
         channels_last=config.trainer.channels_last,
+        freeze=frozen_parts(config.freeze),
     )

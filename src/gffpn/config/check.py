@@ -1,6 +1,7 @@
 """Checks that refuse invalid values of a composed configuration before anything is read or built."""
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -13,8 +14,10 @@ from gffpn.choice import one_of
 from gffpn.config.compose import compose_config, image_size
 from gffpn.config.keys import HYDRA_WORDS, check_extra, check_keys
 from gffpn.config.overrides import WRONG_OVERRIDE, explain
+from gffpn.config.resolve import frozen_parts
 from gffpn.config.yaml_types import fits, words
 from gffpn.data.cache import CacheMode
+from gffpn.runs.folder import weights_in
 from gffpn.runs.identity import WEIGHT_FILES
 
 LoggingMode = Literal["auto", "online", "offline", "off"]
@@ -56,6 +59,8 @@ def check(config: DictConfig) -> None:
         check_keys(config)
         _check_numbers(config)
         _check_schedule(config)
+        _check_name(config.name)
+        frozen_parts(config.freeze)
         check_extra(config.trainer.extra)
         _check_files(config)
         one_of("loader.cache", config.loader.cache, CacheMode)
@@ -102,6 +107,11 @@ def _check_numbers(config: DictConfig) -> None:
     image_size(config)
 
 
+def _check_name(name: object) -> None:
+    if name is not None and not re.fullmatch(r"[\w-][\w.-]*", str(name)):
+        raise ValueError(f"name: got {name!r}, expected letters, digits, '-', '_' and '.', not first")
+
+
 def _check_schedule(config: DictConfig) -> None:
     epochs, interval = config.trainer.max_epochs, config.trainer.check_val_every_n_epoch
     if epochs % interval:
@@ -113,9 +123,13 @@ def _check_schedule(config: DictConfig) -> None:
 
 def _check_files(config: DictConfig) -> None:
     for key in WEIGHT_FILES:
-        file = OmegaConf.select(config, key)
-        if file is not None and not Path(file).is_file():
-            raise ValueError(f"{key}: got {str(file)!r}, expected a file of weights")
+        asked = OmegaConf.select(config, key)
+        if asked is None:
+            continue
+        file = weights_in(Path(asked)) if key == "init" else Path(asked)
+        if not file.is_file():
+            folder = " or the folder of a run with checkpoints/best.ckpt" if key == "init" else ""
+            raise ValueError(f"{key}: got {str(asked)!r}, expected a file of weights{folder}")
 
 
 def check_least_or_null(config: DictConfig) -> None:

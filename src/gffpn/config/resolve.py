@@ -1,12 +1,14 @@
 """Resolution of a configuration to plain values, including the meaning of `auto` on this machine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from gffpn.machine import processes
 from gffpn.machine.devices import precision
+from gffpn.runs.folder import weights_in
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
@@ -17,8 +19,23 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     plain = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     plain._set_parent(config._get_parent())
     values: dict[str, Any] = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    if values["init"] is not None:
+        values["init"] = str(weights_in(Path(values["init"])))
+    values["freeze"] = frozen_parts(values["freeze"])
     values["trainer"]["precision"] = precision(config.trainer.precision, config.trainer.accelerator)
     return values
+
+
+def frozen_parts(value: object) -> list[str]:
+    """Return the parts of `freeze`, one or a list, in the order of the detector.
+
+    Raises ValueError for anything else, and if nothing is left to train.
+    """
+    parts = ("backbone", "neck", "head")
+    asked = [value] if isinstance(value, str) else value
+    if not isinstance(asked, Sequence) or not set(asked) <= set(parts) or set(asked) == set(parts):
+        raise ValueError(f"freeze: got {value!r}, expected one or two of {list(parts)}, or []")
+    return [part for part in parts if part in asked]
 
 
 def processes_of(plain: Mapping[str, Any]) -> int:

@@ -116,6 +116,11 @@ class RunFolder:
         return torn
 
 
+def weights_in(path: Path) -> Path:
+    """Return the best weights of a run if `path` is a folder, else `path` itself, a file of weights."""
+    return RunFolder(path).checkpoints / "best.ckpt" if path.is_dir() else path
+
+
 def _whole(checkpoint: Path) -> bool:
     """Return True if a file is a zip archive, as torch writes, in which every entry matches its checksum."""
     try:

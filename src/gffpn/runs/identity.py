@@ -17,6 +17,7 @@ NOT_DETERMINING = (
     "name",
     "experiment",
     "rerun",
+    "objective",
     "logger",
     "loader",
     "data.root",
@@ -33,7 +34,7 @@ NOT_DETERMINING = (
 )
 
 # Paths of files whose content determines the result, wherever they are.
-WEIGHT_FILES = ("backbone.file",)
+WEIGHT_FILES = ("backbone.file", "init")
 
 
 def determining(config: Mapping[str, Any]) -> dict[str, Any]:

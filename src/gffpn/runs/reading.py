@@ -4,9 +4,9 @@ import csv
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -81,6 +81,28 @@ def logged_rows(run: Path) -> list[tuple[int | None, dict[str, float]]]:
         (step, {name: value for name, value in row.items() if name != "step"})
         for step, row in zip(steps, kept, strict=True)
     ]
+
+
+def of_other_epochs(run: Path, config: Mapping[str, Any], data_fingerprint: str) -> list[tuple[int, Path]]:
+    """Return (number of epochs, folder) of finished runs that differ from a run in nothing else, sorted.
+
+    Only folders are looked at whose name differs from that of `run` in its hash alone.
+    """
+    asked = _without_epochs(config)
+    found: list[tuple[int, Path]] = []
+    for path in run.parent.glob(f"{run.name.rpartition('_')[0]}_*/metrics.json"):
+        start = RunFolder(path.parent).read_start() or {}
+        if start.get("data") == data_fingerprint:
+            other = yaml.safe_load((path.parent / "config.yaml").read_text())
+            if _without_epochs(other) == asked:
+                found.append((other["trainer"]["max_epochs"], path.parent))
+    return sorted(found)
+
+
+def _without_epochs(config: Mapping[str, Any]) -> dict[str, Any]:
+    kept = determining(config)
+    kept["trainer"].pop("max_epochs")
+    return kept
 
 
 def still_improving(values: Sequence[float]) -> bool:

@@ -23,6 +23,7 @@ from gffpn.runs import identity
 from gffpn.runs.code import code_of
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.provenance import Provenance, changes, provenance
+from gffpn.runs.reading import of_other_epochs
 from gffpn.suite.fit import fit_and_test
 from gffpn.suite.tracking import report_skipped
 
@@ -43,14 +44,18 @@ class Plan:
     origin: Provenance
 
     @classmethod
-    def of(cls, config: DictConfig, *, group: str | None) -> Self:
-        """Digest the code, read the data, and name the run that a configuration describes."""
+    def of(cls, config: DictConfig, *, group: str | None, name: str | None = None) -> Self:
+        """Digest the code, read the data, and name the run that a configuration describes.
+
+        A run in its own folder may have a `name`, which its hash follows.
+        """
         plain = resolved(config)
         code = code_of(targets(plain), Path(plain["paths"]["cache"]))
         origin = replace(provenance(), code=code)
         index = build_index(config)
-        name = identity.run_name(plain, index.fingerprint, processes=processes_of(plain))
-        return cls(plain, index, name, group, origin)
+        hashed = identity.run_name(plain, index.fingerprint, processes=processes_of(plain))
+        given = f"{name}_{identity.digest_of(hashed)}" if name else hashed
+        return cls(plain, index, given, group, origin)
 
     @property
     def folder(self) -> RunFolder:
@@ -117,12 +122,23 @@ def _prepare(plan: Plan, *, resumes: bool) -> None:
         why = f" ({_short(plan.outdated)})" if plan.outdated else ""
         verb = "runs again" if earlier.status == "finished" else "restarts"
         say(f"This run {verb}{why}; its earlier files are in {earlier.set_aside()}")
+    if earlier.status == "missing":
+        _mention_other_epochs(plan)
     folder = plan.folder
     if torn := folder.drop_torn_checkpoints():
         say(f"{' and '.join(torn)} damaged; restarting this run")
     folder.traceback.unlink(missing_ok=True)  # from an earlier attempt
     write_atomically(folder.config, OmegaConf.to_yaml(OmegaConf.create(dict(plan.config))))
     write_atomically(folder.start, json.dumps(plan.start, indent=1) + "\n")
+
+
+def _mention_other_epochs(plan: Plan) -> None:
+    """Print which finished runs differ from a new one only in their number of epochs."""
+    for epochs, path in of_other_epochs(plan.folder.path, plan.config, plan.index.fingerprint):
+        say(
+            f"The same run with trainer.max_epochs={epochs} is in {path}. This one starts from the "
+            f"beginning; with init={path}, it would start from the weights of that run"
+        )
 
 
 def _skip(plan: Plan) -> None:

@@ -72,12 +72,13 @@ def fit_and_test(
         print(f"Boxes with a side shorter than {TINY_SIDE:g} px at this image size: {tiny}", flush=True)
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
-    task = build_task(config, data, from_scratch=folder.last_checkpoint is None)
+    last = folder.last_checkpoint if resumes else None
+    task = build_task(config, data, from_scratch=last is None)
     loggers = build_loggers(config, folder, group=group)
     hush()
     try:
         trainer = build_trainer(config, folder, loggers)
-        trainer.fit(task, data, ckpt_path=folder.last_checkpoint if resumes else None, weights_only=True)
+        trainer.fit(task, data, ckpt_path=last, weights_only=True)
         splits = evaluate(config, task, data, folder, loggers)
         if not is_lead():
             return None

@@ -84,7 +84,8 @@ class Single:
         check(self.config)
         check_writable(Path(self.config.paths.runs), setting="paths.runs=FOLDER")
         check_start(self.config)
-        plan = Plan.of(self.config, group=self.config.name)
+        name = None if self.config.name is None else str(self.config.name)
+        plan = Plan.of(self.config, group=name, name=name)
         check_data(self.config, plan.index)
         self.plan = plan
         execute(plan)
