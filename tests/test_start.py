@@ -1,10 +1,12 @@
 """Do init, freeze, name and the options of a training do what they say?"""
 
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from commands import Train
 from gffpn.config.check import check
@@ -153,3 +155,23 @@ def test_training_stops_early_validates_every_second_epoch_and_accumulates(
     assert "Resuming" in output
     assert "epoch 6/12" not in output
     assert run.status == "finished"
+
+
+def test_a_sweeper_that_chooses_by_results_gets_figures(
+    train: Train, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parent / "plugins")
+    kept = [word for word in tiny if not word.startswith("trainer.max_epochs")]
+    (tmp_path / "hydra" / "sweeper").mkdir(parents=True)
+    file = tmp_path / "hydra" / "sweeper" / "uphill.yaml"
+    file.write_text("_target_: hydra_plugins.uphill.Uphill\nkey: optim.lr\nvalues: [0.001, -1]\n")
+    folder = ["--config-dir", str(tmp_path), "hydra/sweeper=uphill", "trainer.max_epochs=1", "name=uphill"]
+    code, output = train("-m", *folder, *kept, *FPN)
+    assert "optim.lr: got -1" in output
+    assert code == 1  # one job failed
+    first, failed, last = yaml.safe_load((tmp_path / "runs/sweeps/uphill/figures.yaml").read_text())
+    values = sorted(record.val.mAP50 for run in runs_in(tmp_path).values() if (record := run.read()))
+    assert sorted([first, last]) == pytest.approx(values, nan_ok=True)
+    assert math.isnan(failed)
+    assert (tmp_path / "runs/sweeps/uphill/results.md").read_text().count("finished") == 0
+    assert len((tmp_path / "runs/sweeps/uphill/results.csv").read_text().splitlines()) == 4

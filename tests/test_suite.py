@@ -11,8 +11,9 @@ from fake_runs import figures, record
 from gffpn.figures import BinFigures
 from gffpn.files.content import content_digest
 from gffpn.files.writing import write_atomically
+from gffpn.report.caption import caption
 from gffpn.report.paper import FIGURES, paper_mAP50
-from gffpn.report.table import caption, cells, markdown, row_of, write_tables
+from gffpn.report.table import cells, markdown, row_of, write_tables
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.identity import determining, run_name
 from gffpn.runs.record import Record
@@ -123,6 +124,10 @@ def test_sweep_names() -> None:
     assert sweep_name([], 2024) == "2024"
     assert sweep_name(["experiments=table6"]) == "table6"
     assert sweep_name(["neck=fpn"], "mine") == "mine"
+    assert sweep_name(["neck=fpn,panet", "rerun=all"]) == sweep_name(["neck=fpn,panet"])
+    by_params = [sweep_name([f"hydra.sweeper.params.neck='{necks}'"]) for necks in ("fpn,panet", "fpn,bifpn")]
+    assert len(set(by_params)) == 2
+    assert by_params[0].startswith("neck-fpn-panet-")
     long = sweep_name(["neck=" + ",".join(f"neck{i}" for i in range(30))])
     assert len(long) < 70
     assert long != sweep_name(["neck=" + ",".join(f"neck{i}" for i in range(31))])
@@ -173,21 +178,89 @@ def test_a_run_that_still_improves_is_marked() -> None:
     assert "still improving" not in "\n".join(caption(rows[:1]))
 
 
-def test_a_caption_states_simulated_data_and_mixed_devices() -> None:
-    made = record()
-    simulated = replace(made, data=replace(made.data, origin="simulated, 1a2b: contrast=2.5"))
-    other = replace(
-        made,
-        speed=replace(made.speed, device="gpu"),
-        provenance=replace(made.provenance, dirty=True),
-    )
-    text = "\n".join(caption([row("fpn", simulated), row("panet", other)]))
+def with_field(made: Record, part: str, **fields: object) -> Record:
+    return replace(made, **{part: replace(getattr(made, part), **fields)})
+
+
+def test_a_caption_states_simulated_data_and_settings() -> None:
+    made = with_field(record(), "data", origin="simulated, 1a2b: contrast=2.5")
+    text = "\n".join(caption([row("fpn", made), row("panet", made)]))
     assert "SIMULATED" in text
     assert "Data: simulated, 1a2b: contrast=2.5; images: 8 train, 4 val, 4 test" in text
-    assert "Settings: 3 epochs, batch 16, adamw lr 0.002, tal head" in text
-    assert "different devices: a processor, gpu" in text
-    assert "uncommitted" in text
-    assert "commits" not in "\n".join(caption([row("fpn"), row("panet")]))
+    assert "Settings: epochs 3, batch 16, optimizer adamw, lr 0.002, head tal" in text
+    assert "FPS: batch 1 on a processor, 2 threads, medians over 4 test images" in text
+    assert "NOTE" not in text
+
+
+def test_a_caption_refers_to_the_columns_of_what_was_varied() -> None:
+    rows = []
+    for epochs in (1, 2):
+        for side in (64, 96):
+            made = with_field(record(), "settings", epochs=epochs)
+            made = replace(with_field(made, "training", trained_epochs=epochs), image_size=(side, side))
+            rows.append(
+                {**row("fpn", made), "overrides": [f"trainer.max_epochs={epochs}", f"image_size={side}"]}
+            )
+    text = "\n".join(caption(rows))
+    assert "network input (as in the column image_size)" in text
+    assert "epochs as in the column trainer.max_epochs, batch 16" in text
+    assert "NOTE" not in text
+
+
+@pytest.mark.parametrize(
+    ("part", "fields", "note"),
+    [
+        (
+            "speed",
+            {"device": "gpu"},
+            "different devices or numbers of threads: a processor, 2 threads (neck=fpn); ",
+        ),
+        ("training", {"processes": 2}, "different numbers of processes: 1 (neck=fpn); 2 (neck=panet)."),
+        (
+            "settings",
+            {"precision": "bf16-mixed"},
+            "different precisions of training: 32-true (neck=fpn); bf16-",
+        ),
+        ("data", {"fingerprint": "ffff"}, "different data sets: "),
+        ("provenance", {"commit": "1" * 40}, "different commits of the code: "),
+        (
+            "provenance",
+            {"python": "3.13.1"},
+            "different versions of Python: 3.11.7 (neck=fpn); 3.13.1 (neck=panet)",
+        ),
+        (
+            "provenance",
+            {"libraries": {"torch": "2.0"}},
+            "versions of torch: 2.15.0 (neck=fpn); 2.0 (neck=panet)",
+        ),
+        ("provenance", {"dirty": True}, "the code had uncommitted changes: neck=panet."),
+        ("training", {"trained_epochs": 2}, "training stopped early: neck=panet."),
+        ("test", {"images": 3}, "only a part of the test split was tested: neck=panet."),
+        (
+            "choice",
+            {"launcher": "joblib"},
+            "FPS was measured while other runs may have used the same machine: neck",
+        ),
+    ],
+)
+def test_a_caption_names_the_rows_that_differ_in_what_nobody_varied(
+    part: str, fields: dict[str, object], note: str
+) -> None:
+    text = "\n".join(caption([row("fpn"), row("panet", with_field(record(), part, **fields))]))
+    assert "NOTE: " in text
+    assert note in text
+    assert "NOTE" not in "\n".join(caption([row("fpn"), row("panet")]))
+
+
+def test_a_caption_names_modules_whose_code_differs() -> None:
+    """Rows of different necks have different modules; only a module of both can differ."""
+    one = with_field(record(), "provenance", code={"layers.conv": "a", "necks.fpn": "b"})
+    two = with_field(record(), "provenance", code={"layers.conv": "c", "necks.panet": "d"})
+    text = "\n".join(caption([row("fpn", one), row("panet", two)]))
+    assert "NOTE: the rows come from different code: layers.conv; rerun=changed cures it." in text
+    stale = {**row("fpn", one), "other_code": ["layers.conv"]}
+    text = "\n".join(caption([stale, row("panet", one)]))
+    assert "NOTE: neck=fpn: trained by other code than the present (layers.conv)." in text
 
 
 def test_tables_are_written_with_every_figure(tmp_path: Path) -> None:

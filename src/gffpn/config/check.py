@@ -22,6 +22,8 @@ from gffpn.runs.identity import WEIGHT_FILES
 
 LoggingMode = Literal["auto", "online", "offline", "off"]
 Rerun = Literal["never", "changed", "all"]
+# never a figure on test, by which nothing may be chosen
+Objective = Literal["val/mAP50", "val/mAP50_95"]
 RunIdKind = Literal["token", "hash"]
 PARTS = ("size", "backbone", "neck", "head", "data", "augment", "optim", "trainer", "loader", "logger")
 # minimum of each setting, which must be a whole number
@@ -66,6 +68,7 @@ def check(config: DictConfig) -> None:
         one_of("loader.cache", config.loader.cache, CacheMode)
         one_of("logger.wandb", config.logger.wandb, LoggingMode)
         one_of("rerun", config.rerun, Rerun)
+        one_of("objective", config.objective, Objective)
         one_of("logger.run_id", config.logger.run_id, RunIdKind)
         choices = _choices(config)
         for where, node in _with_target(config, ""):

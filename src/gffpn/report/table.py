@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,8 @@ from rich.table import Table
 from gffpn.figures import BinFigures
 from gffpn.files.tables import markdown_table, write_csv
 from gffpn.files.writing import write_atomically
-from gffpn.runs.record import Record, size_word
-
-Row = Mapping[str, Any]
+from gffpn.report.caption import STILL_IMPROVING, Row, caption, cites, settings, varied
+from gffpn.runs.record import Record
 
 
 def percent(value: float | None) -> str:
@@ -47,13 +46,7 @@ COSTS: dict[str, Column] = {
 }
 
 
-# launchers that run several jobs of a sweep on one machine at once
-SHARING_LAUNCHERS = ("joblib", "submitit_local")
 BESIDE_THE_PAPER = ("AP50 (their rule)", "PAPER mAP50")
-
-
-STILL_IMPROVING = "\N{UPWARDS ARROW}"
-"""Mark of a run whose val mAP50 was still rising when its training ended."""
 
 
 def row_of(row: Row, record: Record | None) -> dict[str, Any]:
@@ -77,27 +70,11 @@ def _bins(finished: Sequence[Row]) -> dict[str, Column]:
     return columns
 
 
-def _cites(rows: Sequence[Row]) -> bool:
-    return any(row.get("paper/mAP50") is not None for row in rows)
-
-
-def settings(overrides: Sequence[str]) -> dict[str, str]:
-    """Return overrides as a dictionary: `["neck=fpn", "seed=1"]` -> `{"neck": "fpn", "seed": "1"}`."""
-    return dict(override.lstrip("+~").split("=", 1) for override in overrides if "=" in override)
-
-
-def varied(rows: Sequence[Row]) -> list[str]:
-    """Return the override keys whose values differ between the rows, or `neck` if there are none."""
-    chosen = [settings(row["overrides"]) for row in rows]
-    keys = list(dict.fromkeys(key for one in chosen for key in one))
-    return [key for key in keys if len({one.get(key) for one in chosen}) > 1] or ["neck"]
-
-
 def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Return headers and printed cells of a table; a run without metrics shows its status."""
     keys = varied(rows)
     finished = [row for row in rows if row["status"] == "finished"]
-    beside = _cites(rows)
+    beside = cites(rows)
     averages = {name: one for name, one in AVERAGES.items() if beside or name not in BESIDE_THE_PAPER}
     columns = {**averages, **_bins(finished), **COSTS}
     body = []
@@ -112,50 +89,6 @@ def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
             line += [row["status"], *[""] * (len(columns) - 1)]
         body.append(line)
     return [*keys, *columns], body
-
-
-def caption(rows: Sequence[Row]) -> list[str]:
-    """Return what a reader must know to trust the table: data, device, and unintended differences."""
-    finished = [row for row in rows if row["status"] == "finished"]
-    if not finished:
-        return []
-    first: Record = finished[0]["record"]
-    lines = [
-        f"{first.choice.data}{' (SIMULATED data)' if first.data.simulated else ''}, test split, percent, "
-        f"one row per run; AP by side in pixels of the network input ({size_word(first.image_size)}).",
-        f"GFLOPs: 2 x MAC (neck M, neck G: the neck alone). FPS: batch 1 on {first.speed.device}, "
-        f"{first.speed.threads} threads, medians over {first.speed.images} test images; "
-        "net = forward alone, all = with decoding and NMS.",
-        f"Settings: {first.settings.words}, {first.choice.head} head",
-    ]
-    if first.data.origin:
-        images = ", ".join(f"{count} {split}" for split, count in first.data.images.items())
-        lines.append(f"Data: {first.data.origin}; images: {images}")
-    if any(row["record"].training.still_improving for row in finished):
-        lines.append(
-            f"{STILL_IMPROVING} still improving: val mAP50 rose by over 1 point in the last fifth of epochs."
-        )
-    if _cites(rows):
-        lines.append(
-            "PAPER mAP50 is the paper's own figure, from its data, its training and one seed. Its evaluator "
-            "gives a perfect detector 99.5; AP50 (their rule) is our figure by that rule."
-        )
-    for key, complaint in (
-        ("device", "devices"),
-        ("threads", "numbers of threads"),
-        ("processes", "numbers of processes"),
-        ("precision", "precisions"),
-        ("commit", "commits of the code"),
-        ("data_fingerprint", "data sets"),
-    ):
-        values = sorted({str(row.get(key)) for row in finished})
-        if len(values) > 1:
-            lines.append(f"NOTE: the rows come from different {complaint}: {', '.join(values)}.")
-    if any(row.get("launcher") in SHARING_LAUNCHERS for row in finished):
-        lines.append("NOTE: FPS was measured while other runs may have used the same machine.")
-    if any(row.get("dirty") for row in finished):
-        lines.append("NOTE: some rows come from code with uncommitted changes.")
-    return lines
 
 
 def write_tables(folder: Path, rows: Sequence[Row]) -> None:

@@ -88,6 +88,12 @@ def differences(before: Modules, now: Modules) -> list[str]:
     return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
 
 
+def changed_since(modules: Modules) -> list[str]:
+    """Return which of the modules of a run are other code than what this process has digested, sorted."""
+    now = {name: source.digest for name, source in _known.items() if source is not None}
+    return sorted(name for name, digest in modules.items() if now.get(name, digest) != digest)
+
+
 def code_digest(modules: Modules) -> str:
     """Return 12 hex digits of a hash of all modules."""
     return hashlib.sha256(json.dumps(dict(sorted(modules.items()))).encode()).hexdigest()[:12]

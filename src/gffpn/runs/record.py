@@ -53,11 +53,13 @@ class Settings:
     lr: float
     """The peak learning rate."""
     precision: str
+    accumulate_grad_batches: int = 1
 
     @property
-    def words(self) -> str:
-        """The settings in words, without the precision."""
-        return f"{self.epochs} epochs, batch {self.batch_size}, {self.optimizer} lr {self.lr:g}"
+    def batch(self) -> str:
+        """Images per step of the optimiser: `16`, or `16 x 4` if the gradients of 4 batches are added."""
+        batches = self.accumulate_grad_batches
+        return f"{self.batch_size} x {batches}" if batches > 1 else str(self.batch_size)
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class Training:
     """Minutes of training and validation, over all attempts."""
     chosen_epoch: int
     """The epoch with the best val mAP50, counted from 1, whose weights were tested."""
+    trained_epochs: int
+    """Fewer than the setting if training stopped early."""
     still_improving: bool
     """True if val mAP50 rose by over 1 point in the last fifth of the epochs."""
 

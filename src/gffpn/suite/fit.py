@@ -87,6 +87,7 @@ def fit_and_test(
             processes=trainer.world_size,
             minutes=trained_minutes(trainer),
             chosen_epoch=task.chosen_epoch,
+            trained_epochs=trainer.current_epoch,
             still_improving=still_improving([value for _, value in curves(folder.path)["val/mAP50"]]),
         )
         record = Record(
@@ -118,6 +119,7 @@ def asked(config: DictConfig) -> dict[str, Any]:
             optimizer=optim["optimizer"],
             lr=float(optim["lr"]),
             precision=str(trainer["precision"]),
+            accumulate_grad_batches=trainer["accumulate_grad_batches"],
         ),
     }
 

@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -19,6 +20,11 @@ from gffpn.runs.provenance import provenance
 from gffpn.suite.door import check_objects
 
 
+def chooses_in_advance(hydra: HydraConf) -> bool:
+    """Return whether the sweeper names all jobs at the start; others choose them by the results so far."""
+    return str(hydra.sweeper._target_).endswith("BasicSweeper")
+
+
 def check_jobs(config: DictConfig) -> list[list[str]]:
     """Check every job of a sweep and read each data set once, so that no job starts if one is refused.
 
@@ -28,7 +34,7 @@ def check_jobs(config: DictConfig) -> list[list[str]]:
     """
     files = remember()
     provenance()  # the commit with which the sweep starts, not one that is made while it runs
-    if not config.hydra.sweeper._target_.endswith("BasicSweeper"):
+    if not chooses_in_advance(config.hydra):
         files.read_all()
         return []
     loader = GlobalHydra.instance().config_loader()

@@ -3,6 +3,7 @@
 import errno
 import gc
 import logging
+import math
 import sys
 import traceback
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from gffpn.report.table import print_table, row_of
 from gffpn.runs.folder import RunFolder
 from gffpn.suite.door import check_data, check_start
 from gffpn.suite.execution import Plan, composed_by_lead, execute, execute_apart, say
+from gffpn.suite.jobs import chooses_in_advance
 from gffpn.suite.sweep import record_job
 from gffpn.weights import WeightsError
 
@@ -32,16 +34,19 @@ INTERRUPTED = 130
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def run(config: DictConfig) -> str:
+def run(config: DictConfig) -> str | float:
     """Execute the run that Hydra composed, in the run's own folder, and return its status.
 
     In a sweep, a failure is recorded and returned as the status, so that the other runs continue. A single
-    run raises it.
+    run raises it. A sweeper that chooses its jobs by their results gets the run's `objective` instead, NaN if
+    the run failed.
     """
     hydra = HydraConfig.get()
     overrides = list(hydra.overrides.task)
     if hydra.mode == RunMode.MULTIRUN:
-        return attempt(Job(config, overrides, sweep=Path(hydra.sweep.dir), number=hydra.job.num))
+        job = Job(config, overrides, sweep=Path(hydra.sweep.dir), number=hydra.job.num)
+        status = attempt(job)
+        return status if chooses_in_advance(hydra) else job.objective()
     # the processes that Lightning starts use the configuration of the first one
     shared = None if is_lead() else composed_by_lead()
     return attempt(Single(shared or config, overrides))
@@ -141,6 +146,12 @@ class Job(Single):
     def report(self) -> str:
         """Return the run's status."""
         return self.folder.status if self.folder else "failed"
+
+    def objective(self) -> float:
+        """Return the figure by which a sweeper chooses its next jobs; NaN without one."""
+        record = self.folder.read() if self.folder else None
+        value = record.columns()[self.config.objective] if record else None
+        return math.nan if value is None else float(value)
 
     def _record(self, fault: str = "") -> None:
         if is_lead():

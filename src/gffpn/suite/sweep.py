@@ -20,9 +20,23 @@ from gffpn.config.overrides import refuse
 from gffpn.data.index import DataError
 from gffpn.files.writing import alone, check_writable, write_atomically
 from gffpn.machine.imports import first_imports
+from gffpn.report.caption import settings, varied
 from gffpn.report.paper import check_paper_table, paper_mAP50
-from gffpn.report.table import print_table, row_of, settings, varied, write_tables
+from gffpn.report.table import print_table, row_of, write_tables
+from gffpn.runs.code import changed_since
 from gffpn.runs.folder import RunFolder
+
+NOT_IN_A_NAME = (
+    "paths.",
+    "loader.",
+    "logger.",
+    "rerun=",
+    "hydra.run",
+    "hydra.job",
+    "hydra.mode",
+    "hydra.verbose",
+)
+"""Prefixes of overrides that do not choose what a sweep runs."""
 
 
 def sweep_name(overrides: Sequence[str], name: str | int | None = None) -> str:
@@ -30,11 +44,12 @@ def sweep_name(overrides: Sequence[str], name: str | int | None = None) -> str:
     if name:
         return str(name)
     # overrides that vary or choose something, not those that only set locations and logging
-    telling = [o for o in overrides if not o.startswith(("paths.", "loader.", "logger.", "hydra"))]
-    words = re.sub(r"[^A-Za-z0-9.]+", "-", "_".join(telling).replace("experiments=", "")).strip("-.")
-    if len(telling) == 1 and telling[0].startswith("experiments="):
+    chosen = [o for o in overrides if not o.lstrip("+~").startswith(NOT_IN_A_NAME)]
+    choices = [o.lstrip("+~").removeprefix("hydra.sweeper.params.") for o in chosen]
+    words = re.sub(r"[^A-Za-z0-9.]+", "-", "_".join(choices).replace("experiments=", "")).strip("-.")
+    if len(chosen) == 1 and chosen[0].startswith("experiments="):
         return words
-    digest = hashlib.sha256("\n".join(sorted(telling)).encode()).hexdigest()[:6]
+    digest = hashlib.sha256("\n".join(sorted(chosen)).encode()).hexdigest()[:6]
     return f"{words[:60].rstrip('-.')}-{digest}"
 
 
@@ -88,7 +103,7 @@ class SweepCallback(Callback):
             raise ValueError(
                 f"hydra/launcher={launcher}: this machine has no srun; start the sweep on a SLURM cluster"
             )
-        overrides = [str(o) for o in config.hydra.overrides.task]
+        overrides = [str(o) for o in (*config.hydra.overrides.task, *config.hydra.overrides.hydra)]
         folder = sweeps / sweep_name(overrides, config.name)
         self._held.enter_context(alone(folder / ".lock", waits_for=f"the sweep {folder.name}"))
         for stale in (folder / "jobs").glob("*.json"):
@@ -123,7 +138,9 @@ class SweepCallback(Callback):
         rows = []
         for job in read_jobs(folder, self._planned):
             run = RunFolder(Path(job["run"])) if job["run"] else None
-            row = row_of({"status": run.status if run else "failed", **job}, run.read() if run else None)
+            record = run.read() if run else None
+            row = row_of({"status": run.status if run else "failed", **job}, record)
+            row["other_code"] = changed_since(record.provenance.code) if record else []
             if config.experiment.paper_table:
                 row["paper/mAP50"] = paper_mAP50(config.experiment.paper_table, row)
             rows.append(row)

@@ -11,8 +11,8 @@ from gffpn.machine.imports import first_imports
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
-def main(config: DictConfig) -> str:
-    """Execute the run of the composed configuration and return its status."""
+def main(config: DictConfig) -> str | float:
+    """Execute the run of the composed configuration and return what `run` does."""
     with first_imports():  # here, because torch takes seconds and wrong overrides are refused without it
         from gffpn.suite.run import run
 

@@ -1,0 +1,178 @@
+"""Captions of tables: what holds for all rows, which rows are exceptions, and unintended differences."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gffpn.runs.record import Record, size_word
+
+Row = Mapping[str, Any]
+STILL_IMPROVING = "\N{UPWARDS ARROW}"
+"""Mark of a run whose val mAP50 was still rising when its training ended."""
+# launchers that run several jobs of a sweep on one machine at once
+SHARING_LAUNCHERS = ("joblib", "submitit_local")
+NAMED = 3
+"""Largest number of rows that a caption names in one place."""
+
+
+def cites(rows: Sequence[Row]) -> bool:
+    """Return whether a figure of the paper stands beside one of the rows."""
+    return any(row.get("paper/mAP50") is not None for row in rows)
+
+
+def settings(overrides: Sequence[str]) -> dict[str, str]:
+    """Return overrides as a dictionary: `["neck=fpn", "seed=1"]` -> `{"neck": "fpn", "seed": "1"}`."""
+    return dict(override.lstrip("+~").split("=", 1) for override in overrides if "=" in override)
+
+
+def varied(rows: Sequence[Row]) -> list[str]:
+    """Return the override keys whose values differ between the rows, or `neck` if there are none."""
+    chosen = [settings(row["overrides"]) for row in rows]
+    keys = list(dict.fromkeys(key for one in chosen for key in one))
+    return [key for key in keys if len({one.get(key) for one in chosen}) > 1] or ["neck"]
+
+
+def caption(rows: Sequence[Row]) -> list[str]:
+    """Return what a reader must know to trust the table; each line holds for all rows or names the others."""
+    finished = [row for row in rows if row["status"] == "finished"]
+    if not finished:
+        return []
+    said = _Facts(finished, varied(rows))
+    size = said("", lambda record: size_word(record.image_size), column="image_size")
+    lines = [
+        f"{said('', _data)}, test split, percent, one row per run; "
+        f"AP by side in pixels of the network input ({size}).",
+        f"GFLOPs: 2 x MAC (neck M, neck G: the neck alone). FPS: batch 1 on {said('', _machine)}, "
+        f"medians over {said('', lambda record: f'{record.speed.images} test images')}; "
+        "net = forward alone, all = with decoding and NMS.",
+        f"Settings: {', '.join(_settings(said))}",
+    ]
+    if any(row["record"].data.origin for row in finished):
+        lines.append(f"Data: {said('', _origin, column='data')}")
+    return [*lines, *_marks(finished), *_notes(finished, said)]
+
+
+class _Facts:
+    """Sentences about the records of a table's finished rows."""
+
+    def __init__(self, rows: Sequence[Row], varied: Sequence[str]) -> None:
+        self.rows = rows
+        self.varied = varied
+
+    def __call__(self, name: str, fact: Callable[[Record], Any], *, column: str = "") -> str:
+        """Return the fact that all rows share; else refer to its column, or name the rows of each value."""
+        groups = self.groups(fact)
+        lead = f"{name} " if name else ""
+        if len(groups) == 1:
+            return f"{lead}{next(iter(groups))}"
+        if column in self.varied:
+            return f"{lead}as in the column {column}"
+        return lead + "; ".join(f"{value} ({self.names(rows)})" for value, rows in groups.items())
+
+    def groups(self, fact: Callable[[Record], Any]) -> dict[str, list[Row]]:
+        """Return the rows by the value of a fact, the most frequent value first."""
+        groups: dict[str, list[Row]] = {}
+        for row in self.rows:
+            groups.setdefault(str(fact(row["record"])), []).append(row)
+        return dict(sorted(groups.items(), key=lambda item: -len(item[1])))
+
+    def names(self, rows: Sequence[Row]) -> str:
+        """Return the names of some rows: the settings that vary."""
+        if len(rows) == len(self.rows):
+            return "all rows"
+        chosen = [settings(row["overrides"]) for row in rows]
+        words = [" ".join(f"{key}={one.get(key, '')}" for key in self.varied) for one in chosen]
+        more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
+        return ", ".join(words[:NAMED]) + more
+
+
+def _data(record: Record) -> str:
+    return f"{record.choice.data}{' (SIMULATED data)' if record.data.simulated else ''}"
+
+
+def _machine(record: Record) -> str:
+    return f"{record.speed.device}, {record.speed.threads} threads"
+
+
+def _origin(record: Record) -> str:
+    images = ", ".join(f"{count} {split}" for split, count in record.data.images.items())
+    return f"{record.data.origin or record.choice.data}; images: {images}"
+
+
+def _settings(said: _Facts) -> list[str]:
+    return [
+        said("epochs", lambda record: record.settings.epochs, column="trainer.max_epochs"),
+        said("batch", lambda record: record.settings.batch, column="batch_size"),
+        said("optimizer", lambda record: record.settings.optimizer, column="optim"),
+        said("lr", lambda record: f"{record.settings.lr:g}", column="optim.lr"),
+        said("head", lambda record: record.choice.head, column="head"),
+    ]
+
+
+def _marks(finished: Sequence[Row]) -> list[str]:
+    lines = []
+    if any(row["record"].training.still_improving for row in finished):
+        lines.append(
+            f"{STILL_IMPROVING} still improving: val mAP50 rose by over 1 point in the last fifth of epochs."
+        )
+    if cites(finished):
+        lines.append(
+            "PAPER mAP50 is the paper's own figure, from its data, its training and one seed. Its evaluator "
+            "gives a perfect detector 99.5; AP50 (their rule) is our figure by that rule."
+        )
+    return lines
+
+
+DIFFERENCES: tuple[tuple[str, Callable[[Record], Any], str], ...] = (
+    ("devices or numbers of threads", _machine, "trainer.threads"),
+    ("numbers of processes", lambda record: record.training.processes, "trainer.devices"),
+    ("precisions of training", lambda record: record.settings.precision, "trainer.precision"),
+    ("data sets", lambda record: record.data.fingerprint, "data"),
+    ("commits of the code", lambda record: record.provenance.commit, ""),
+    ("versions of Python", lambda record: record.provenance.python, ""),
+)
+"""Unintended differences: their name, the fact, and the column that would make them intended."""
+
+
+def _notes(finished: Sequence[Row], said: _Facts) -> list[str]:
+    """Return a note for each difference that nobody varied, and for each doubt about a row."""
+    found = [
+        f"the rows come from different {name}: {said('', fact)}."
+        for name, fact, column in DIFFERENCES
+        if len(said.groups(fact)) > 1 and column not in said.varied
+    ]
+    records: list[Record] = [row["record"] for row in finished]
+    for library in dict.fromkeys(name for record in records for name in record.provenance.libraries):
+        if len(said.groups(lambda record: record.provenance.libraries.get(library))) > 1:  # noqa: B023
+            versions = said("", lambda record: record.provenance.libraries.get(library))  # noqa: B023
+            found.append(f"the rows come from different versions of {library}: {versions}.")
+    digests: dict[str, set[str]] = {}
+    for record in records:
+        for module, digest in record.provenance.code.items():
+            digests.setdefault(module, set()).add(digest)
+    if differing := [module for module, known in digests.items() if len(known) > 1]:
+        found.append(f"the rows come from different code: {_shortened(differing)}; rerun=changed cures it.")
+    for row in finished:
+        if row.get("other_code"):
+            modules = _shortened(row["other_code"])
+            found.append(f"{said.names([row])}: trained by other code than the present ({modules}).")
+    for doubt, holds in DOUBTS:
+        if doubtful := [row for row in finished if holds(row["record"])]:
+            found.append(f"{doubt}: {said.names(doubtful)}.")
+    return [f"NOTE: {note}" for note in found]
+
+
+DOUBTS: tuple[tuple[str, Callable[[Record], Any]], ...] = (
+    ("only a part of the test split was tested", lambda record: record.partial),
+    ("training stopped early", lambda record: record.training.trained_epochs < record.settings.epochs),
+    (
+        "FPS was measured while other runs may have used the same machine",
+        lambda record: record.choice.launcher in SHARING_LAUNCHERS,
+    ),
+    ("the code had uncommitted changes", lambda record: record.provenance.dirty),
+)
+"""Doubts about single rows."""
+
+
+def _shortened(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
