@@ -90,7 +90,8 @@ def _data(record: Record) -> str:
 
 
 def _machine(record: Record) -> str:
-    return f"{record.speed.device}, {record.speed.threads} threads"
+    threads = record.speed.threads
+    return f"{record.speed.device}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _origin(record: Record) -> str:

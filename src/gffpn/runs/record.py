@@ -61,6 +61,11 @@ class Settings:
         batches = self.accumulate_grad_batches
         return f"{self.batch_size} x {batches}" if batches > 1 else str(self.batch_size)
 
+    @property
+    def words(self) -> str:
+        """The settings in words, without the precision."""
+        return f"{self.epochs} epochs, batch {self.batch}, {self.optimizer} lr {self.lr:g}"
+
 
 @dataclass(frozen=True)
 class DataFacts:
