@@ -101,6 +101,9 @@ def finished_run(path: Path, overrides: Sequence[str] = (), *, allowed: Sequence
         raise ValueError(f"{path}: the run is {folder.status}, expected a finished one")
     for needed in (folder.config, folder.checkpoints / "best.ckpt"):
         if not needed.is_file():
-            raise ValueError(f"{needed}: missing, but every finished run has it")
+            raise ValueError(
+                f"{needed}: missing, but every finished run has it; "
+                "the run's command with rerun=all trains the run again"
+            )
     config = stored_config(folder.config, overrides, allowed=allowed)
     return FinishedRun(folder, config, record)
