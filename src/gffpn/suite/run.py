@@ -21,13 +21,12 @@ from gffpn.config.resolve import starts_processes
 from gffpn.data.index import DataError
 from gffpn.files.writing import write_atomically
 from gffpn.machine.processes import is_lead
+from gffpn.machine.signals import HOW_TO_CONTINUE, INTERRUPTED, interrupted_by_sigterm
 from gffpn.report.table import print_table
 from gffpn.runs.folder import RunFolder
 from gffpn.suite.execution import Plan, composed_by_lead, execute, execute_apart, say
 from gffpn.suite.sweep import record_job
 
-INTERRUPTED = 130
-"""Exit code of a process that is ended by Ctrl-C."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -51,9 +50,10 @@ def attempt(run: "Single") -> str:
     if not is_lead():
         logging.getLogger().setLevel(logging.WARNING)
     try:
-        run.go()
+        with interrupted_by_sigterm():
+            run.go()
     except KeyboardInterrupt:
-        say("Interrupted. Repeat the command to continue from the last finished epoch.")
+        say(HOW_TO_CONTINUE)
         raise SystemExit(INTERRUPTED) from None
     except Exception as caught:
         error = unwrapped(caught)
