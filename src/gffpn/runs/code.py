@@ -51,8 +51,8 @@ class Source(NamedTuple):
     """Names that its import statements may refer to: modules, or attributes of modules."""
 
 
-# of this process; a module is not digested again, as Python does not load it again either. Whether one belongs to
-# a library depends on the targets, which differ from run to run
+# of this process; a module is not digested again, as Python does not load it again either. The key
+# also says whether its package counts, which depends on the targets of the run
 _known: dict[tuple[str, bool], Source | None] = {}
 
 

@@ -1,4 +1,4 @@
-"""Jobs of a sweep that submitit starts, on SLURM or here: clear refusals, lost jobs, and jobs of earlier commands."""
+"""Jobs that submitit starts, on SLURM or here: clear refusals, lost jobs, and jobs of earlier commands."""
 
 import atexit
 import signal
@@ -24,7 +24,7 @@ REMEDIES = {
     "account": "set hydra.launcher.account=NAME and hydra.launcher.partition=NAME",
     "qos": "set hydra.launcher.qos=NAME",
     "time limit": "set hydra.launcher.timeout_min=N",
-    "node configuration": "set hydra.launcher.cpus_per_task=N, tasks_per_node, gpus_per_node or mem_gb to smaller values",
+    "node configuration": "set smaller values of hydra.launcher.cpus_per_task, mem_gb or gpus_per_node",
     "CPU count": "set hydra.launcher.cpus_per_task=N",
 }
 """What to do about a refusal of sbatch, by a part of its message; the first that fits counts."""
@@ -90,9 +90,9 @@ class Queue(InfoWatcher):
 def adapt_submitit() -> None:
     """Make submitit explain a refused job, outlast a lost one, and stop local jobs when this process ends."""
     SlurmJob.watcher = Queue()  # type: ignore[assignment]
-    SlurmJob.results = _results  # type: ignore[method-assign]
-    SlurmExecutor._submit_command = _submit  # type: ignore[method-assign]
-    LocalExecutor._submit_command = _submit_here  # type: ignore[method-assign]
+    SlurmJob.results = _results  # type: ignore[assignment, method-assign]
+    SlurmExecutor._submit_command = _submit  # type: ignore[assignment, method-assign]
+    LocalExecutor._submit_command = _submit_here  # type: ignore[assignment, method-assign]
     atexit.register(_stop_jobs_here)
 
 
@@ -118,7 +118,7 @@ def _submit_here(executor: LocalExecutor, command: str) -> LocalJob[Any]:
     # the job ignores Ctrl-C, as its children do; this process stops it
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        job = _start_here(executor, command)
+        job: LocalJob[Any] = _start_here(executor, command)
     finally:
         signal.signal(signal.SIGINT, before)
     _jobs_here.append(job)
