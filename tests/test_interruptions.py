@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch.loggers import WandbLogger
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from commands import ROOT, Train, record_of, run_tiny, tiny_overrides, without_times
 from gffpn.callbacks.checkpoints import MovableCheckpoint, WholeCheckpoints
@@ -354,16 +355,56 @@ def test_two_concurrent_sweeps_execute_each_run_once(two_runs: list[str], tmp_pa
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_a_sweep_and_says_how_to_continue(two_runs: list[str], tmp_path: Path) -> None:
-    command = [sys.executable, "train.py", "-m", *two_runs, "trainer.max_epochs=500"]
+@pytest.mark.parametrize(("launcher", "number"), [("basic", signal.SIGINT), ("joblib", signal.SIGTERM)])
+def test_a_signal_ends_a_sweep_with_its_workers_and_says_how_to_continue(
+    launcher: str, number: signal.Signals, two_runs: list[str], tmp_path: Path
+) -> None:
+    words = [*two_runs, "trainer.max_epochs=500", f"hydra/launcher={launcher}"]
+    command = [sys.executable, "train.py", "-m", *words]
     printed = []
     with subprocess.Popen(
         [*command, f"paths.runs={tmp_path}"], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
-        for line in process.stdout:
+        for line in process.stdout:  # ends when the last worker has ended
             printed.append(line)
             if line.startswith("epoch 2/"):
-                process.send_signal(signal.SIGINT)
+                process.send_signal(number)
     assert process.returncode == 130
     assert "Interrupted. Repeat the command to continue from the last finished epoch.\n" in printed
     assert printed[-1] == "2 of 2 runs are not finished. Repeat the command to run only what is missing.\n"
+    assert list((tmp_path / "sweeps").glob("*/results.md"))
+
+
+def test_sigterm_before_the_first_step_prints_one_line(
+    plain: list[str], train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def terminated(config: DictConfig) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    handler = signal.getsignal(signal.SIGTERM)
+    for step in ("gffpn.suite.execution.build_index", "gffpn.suite.run.run"):  # in the run, and before it
+        with monkeypatch.context() as patch:
+            patch.setattr(step, terminated)
+            code, output = train(*plain)
+        assert code == 130
+        assert output == "Interrupted. Repeat the command to continue from the last finished epoch.\n"
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_sigterm_interrupts_training_within_the_step(
+    plain: list[str], train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    handlers = []
+
+    def terminated(self: FiniteLoss, *args: object, **kwargs: object) -> None:
+        handlers.append(signal.getsignal(signal.SIGTERM))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(FiniteLoss, "on_train_batch_end", terminated)
+    code, output = train(*plain)
+    assert code == 130
+    assert output.endswith("Interrupted. Repeat the command to continue from the last finished epoch.\n")
+    # not Lightning's, which first waits for the other processes of the run
+    assert handlers == [signal.default_int_handler]
+    (folder,) = tmp_path.glob("runs/fpn_*")
+    assert RunFolder(folder).status == "interrupted"

@@ -1,6 +1,7 @@
 """Does a sweep yield the same results with joblib and submitit? Are several processes and SLURM set up?"""
 
 import csv
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from commands import Train
 from gffpn.config.compose import compose_config
 from gffpn.config.resolve import resolved, starts_processes
 from gffpn.machine.processes import asked_for
+from gffpn.suite import submission
 from gffpn.suite.run import run
 from kill_and_resume import figures
 
@@ -94,3 +96,57 @@ def test_the_slurm_launcher_resubmits_a_run() -> None:
     assert config.hydra.launcher.max_num_timeout > 0
     launcher = instantiate({**config.hydra.launcher, "submitit_folder": "jobs"})
     assert launcher.params["timeout_min"] == 1440
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        (
+            "sbatch: error: Invalid generic resource (gres) specification\n",
+            "sbatch: Invalid generic resource (gres) specification: the partition has no such GPUs: "
+            "set hydra.launcher.gpus_per_node=null",
+        ),
+        (
+            "sbatch: error: Memory specification can not be satisfied\n"
+            "sbatch: error: Batch job submission failed: Requested node configuration is not available\n",
+            "sbatch: Memory specification can not be satisfied; Requested node configuration is not "
+            "available: set hydra.launcher.mem_gb=N or null",
+        ),
+        (
+            "sbatch: error: invalid partition specified: nix\n"
+            "sbatch: error: Batch job submission failed: Invalid partition name specified\n",
+            "sbatch: invalid partition specified: nix; Invalid partition name specified: "
+            "set hydra.launcher.partition=NAME (sinfo lists the partitions)",
+        ),
+        ("sbatch: error: Slurm controller is busy\n", "sbatch: Slurm controller is busy"),
+    ],
+)
+def test_a_refusal_of_sbatch_is_one_line_with_the_override_that_helps(said: str, line: str) -> None:
+    assert submission.refusal(said) == line
+
+
+def test_a_job_runs_until_it_is_no_longer_in_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [b"7_0\n7_1\n8\n", b"7_0\n", b""]
+    monkeypatch.setattr(subprocess, "check_output", lambda *args, **kwargs: answers.pop(0))
+    queue = submission.Queue()
+    for job in ("7_0", "7_1"):
+        queue.register_job(job)
+    for left in (["7_0", "7_1"], ["7_0"], []):
+        queue.update()
+        assert [job for job in ("7_0", "7_1") if not queue.is_done(job, "cache")] == left
+
+
+def test_a_repeated_command_waits_for_the_jobs_of_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    for job in ("7_0", "7_1", "7"):
+        (tmp_path / ".submitit" / job).mkdir(parents=True)
+    for job in ("7_0", "7_1"):
+        (tmp_path / ".submitit" / job / f"{job}_submitted.pkl").touch()
+    answers = [{"7_1", "9"}, {"7_1"}, {"9"}]
+    monkeypatch.setattr(submission, "queued", lambda: answers.pop(0))
+    monkeypatch.setattr(submission, "INTERVAL_S", 0)
+    submission.wait_for_earlier(tmp_path)
+    assert not answers
+    line = "Waiting for the SLURM jobs of an earlier command (scancel 7_1 ends them)\n"
+    assert capsys.readouterr().out == line

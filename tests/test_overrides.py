@@ -86,6 +86,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_
         ("data=voc data.on_error=ignore", "on_error: got 'ignore', expected one of ['raise', 'skip']"),
         ("data=yolo data.unusual_images=keep", "unusual_images: got 'keep', expected one of"),
         ("data.contrast=high", "data.contrast: got 'high', expected a number or null"),
+        ("hydra.job.chdir=true", "hydra.job.chdir: got true, expected false; relative paths start where"),
     ],
 )
 def test_a_wrong_override_is_reported_in_one_line(refused: Refused, override: str, message: str) -> None:
@@ -103,9 +104,13 @@ def test_a_wrong_override_is_reported_in_one_line(refused: Refused, override: st
         ("experiments=table6 ablation=star,stra", "ablation: got 'stra', expected one of"),
         ("experiments=table6 seed=0,x", "seed: got 'x'"),
         ("-m neck=fpn,panet hydra/launcher=slurm", "hydra/launcher=slurm: this machine has no srun"),
+        ("-m neck=fpn,panet hydra.job.chdir=true", "hydra.job.chdir: got true, expected false"),
     ],
 )
-def test_a_sweep_is_refused_before_its_first_job(refused: Refused, overrides: str, message: str) -> None:
+def test_a_sweep_is_refused_before_its_first_job(
+    refused: Refused, overrides: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)  # no SLURM
     assert message in refused(*overrides.split())
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from commands import Train, record_of
 from gffpn.config.overrides import CONF
+from gffpn.runs.code import code_of
 from gffpn.runs.folder import RunFolder
 
 
@@ -70,6 +71,14 @@ def test_a_finished_run_of_other_code_is_named_and_runs_again_on_request(
     _, output = train(*words, "rerun=changed")
     assert "Already finished" in output
     assert "other code" not in output
+
+
+def test_the_code_of_a_run_does_not_depend_on_what_the_process_digested_before(tmp_path: Path) -> None:
+    """A sweep's process digests the code of all its runs, a worker's only that of one."""
+    neck, launcher = "gffpn.necks.fpn.FPN", "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+    alone = code_of([neck], tmp_path)
+    assert "hydra" in code_of([neck, launcher], tmp_path)
+    assert code_of([neck], tmp_path) == alone
 
 
 def test_an_interrupted_run_of_other_code_restarts(train: Train, tiny: list[str], tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from gffpn.callbacks.checkpoints import BestCheckpoint, EpochWeights, MovableChe
 from gffpn.callbacks.console import EpochLines
 from gffpn.callbacks.ema import RampedEMA
 from gffpn.callbacks.finite import FiniteLoss
+from gffpn.callbacks.interruption import Interruptible
 from gffpn.callbacks.patience import Patience
 from gffpn.callbacks.pictures import Pictures
 from gffpn.callbacks.streams import StepStream
@@ -99,4 +100,4 @@ def _watched() -> bool:
 
 def _reporters(config: DictConfig, folder: RunFolder) -> list[Callback]:
     bar: list[Callback] = [RichProgressBar(leave=False)] if _watched() else []
-    return [*bar, Pictures(folder.path / "pictures", count=config.logger.pictures)]
+    return [Interruptible(), *bar, Pictures(folder.path / "pictures", count=config.logger.pictures)]

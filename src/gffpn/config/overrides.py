@@ -1,6 +1,7 @@
 """One-line messages about wrong overrides, with the value given and the values allowed."""
 
 import difflib
+import logging
 import os
 import re
 import sys
@@ -16,6 +17,8 @@ from hydra.errors import (
 )
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from gffpn.machine.signals import HOW_TO_CONTINUE, INTERRUPTED, interrupted_by_sigterm
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # conf/ is inside the package in a wheel, and at the top level in a checkout
@@ -51,6 +54,7 @@ def choices(group: str, overrides: Sequence[str]) -> list[str]:
 def start(main: Callable[[], object]) -> None:
     """Run Hydra's `main` and turn wrong overrides into one line on stderr and exit code 2.
 
+    Ctrl-C and SIGTERM outside of a run, such as during the imports, also print one line.
     Exceptions raised by a run keep their traceback, and with HYDRA_FULL_ERROR=1 all exceptions do.
     """
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
@@ -58,7 +62,12 @@ def start(main: Callable[[], object]) -> None:
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints its own message and exits
     try:
-        main()
+        with interrupted_by_sigterm():
+            main()
+    except KeyboardInterrupt:
+        logging.disable(logging.INFO)  # torch logs statistics at exit
+        print(HOW_TO_CONTINUE, flush=True)
+        raise SystemExit(INTERRUPTED) from None
     except (*WRONG_OVERRIDE, ValueError) as error:
         modules = {frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)}
         if "gffpn.suite.run" in modules:  # a run had started, so no override is to blame

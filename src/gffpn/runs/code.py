@@ -51,8 +51,9 @@ class Source(NamedTuple):
     """Names that its import statements may refer to: modules, or attributes of modules."""
 
 
-# of this process; a module is not digested again, as Python does not load it again either
-_known: dict[str, Source | None] = {}
+# of this process; a module is not digested again, as Python does not load it again either. The key
+# also says whether its package counts, which depends on the targets of the run
+_known: dict[tuple[str, bool], Source | None] = {}
 
 
 def code_of(targets: Iterable[str], cache_dir: Path) -> dict[str, str]:
@@ -101,10 +102,11 @@ def code_digest(modules: Modules) -> str:
 
 def _source(name: str, packages: set[str], memo: "_Memo") -> Source | None:
     """Return the facts about a module; None if it does not exist, has no source or belongs to a library."""
-    if name not in _known:
+    key = (name, name.partition(".")[0] in packages)
+    if key not in _known:
         path = _path(name, packages)
-        _known[name] = None if path is None else memo.source(path, name)
-    return _known[name]
+        _known[key] = None if path is None else memo.source(path, name)
+    return _known[key]
 
 
 def _path(name: str, packages: set[str]) -> Path | None:

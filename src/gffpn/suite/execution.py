@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -197,14 +196,14 @@ def execute_apart(plan: Plan) -> None:
         return
     composed = Path(plan.config["paths"]["runs"]) / ".composed" / f"{plan.name}.yaml"
     write_atomically(composed, OmegaConf.to_yaml(OmegaConf.create(dict(plan.config))))
-    # in a new session, so that Ctrl-C reaches it only once
+    # in a new session, so that it is interrupted only once
     with subprocess.Popen(
         [sys.executable, "-m", "gffpn.suite.apart", str(composed), str(plan.group)], start_new_session=True
     ) as process:
         try:
             process.wait()
         except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # SIGINT would be ignored if this is a shell's background job
             process.wait()
             raise
 

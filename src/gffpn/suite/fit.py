@@ -43,6 +43,7 @@ EXPECTED_WARNINGS = (
     r"The `srun` command is available on your system but is not used",
     r"Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",
     r".*does not have many workers which may be a bottleneck",
+    r"The `srun` command is available on your system but is not used",
     r"Checkpoint directory .* exists and is not empty",
     r"The number of training batches .* is smaller than the logging interval",
     # losses and metrics are gathered over all processes before they are logged

@@ -21,6 +21,7 @@ from gffpn.config.resolve import starts_processes
 from gffpn.data.index import DataError
 from gffpn.files.writing import UNWRITABLE, check_writable, write_atomically
 from gffpn.machine.processes import is_lead
+from gffpn.machine.signals import HOW_TO_CONTINUE, INTERRUPTED, interrupted_by_sigterm
 from gffpn.report.table import print_table, row_of
 from gffpn.runs.folder import RunFolder
 from gffpn.suite.door import check_data, check_start
@@ -29,8 +30,6 @@ from gffpn.suite.jobs import chooses_in_advance
 from gffpn.suite.sweep import record_job
 from gffpn.weights import WeightsError
 
-INTERRUPTED = 130
-"""Exit code of a process that is ended by Ctrl-C."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -57,9 +56,10 @@ def attempt(run: "Single") -> str:
     if not is_lead():
         logging.getLogger().setLevel(logging.WARNING)
     try:
-        run.go()
+        with interrupted_by_sigterm():
+            run.go()
     except KeyboardInterrupt:
-        say("Interrupted. Repeat the command to continue from the last finished epoch.")
+        say(HOW_TO_CONTINUE)
         raise SystemExit(INTERRUPTED) from None
     except Exception as caught:
         error = unwrapped(caught)

@@ -20,6 +20,7 @@ from gffpn.config.overrides import refuse
 from gffpn.data.index import DataError
 from gffpn.files.writing import alone, check_writable, write_atomically
 from gffpn.machine.imports import first_imports
+from gffpn.machine.signals import ignore_signals
 from gffpn.report.caption import settings, varied
 from gffpn.report.paper import check_paper_table, paper_mAP50
 from gffpn.report.table import print_table, row_of, write_tables
@@ -73,6 +74,7 @@ class SweepCallback(Callback):
             from gffpn.config.check import check
 
         try:
+            _check_directory(config)
             check(config)
         except ValueError as error:
             refuse(error)
@@ -89,6 +91,7 @@ class SweepCallback(Callback):
             from gffpn.machine.processes import siblings
             from gffpn.suite.jobs import check_jobs
 
+        _check_directory(config)
         check_paper_table(config.experiment.paper_table)
         if siblings() > 1:
             raise ValueError(
@@ -99,13 +102,18 @@ class SweepCallback(Callback):
         self._planned = check_jobs(config)
         drop_wandb_run_id()
         launcher = str(config.hydra.runtime.choices["hydra/launcher"])
-        if launcher in ("slurm", "submitit_slurm") and shutil.which("srun") is None:
+        on_slurm = launcher in ("slurm", "submitit_slurm")
+        if on_slurm and shutil.which("srun") is None:
             raise ValueError(
                 f"hydra/launcher={launcher}: this machine has no srun; start the sweep on a SLURM cluster"
             )
         overrides = [str(o) for o in (*config.hydra.overrides.task, *config.hydra.overrides.hydra)]
         folder = sweeps / sweep_name(overrides, config.name)
         self._held.enter_context(alone(folder / ".lock", waits_for=f"the sweep {folder.name}"))
+        if on_slurm:
+            from gffpn.suite.submission import wait_for_earlier
+
+            wait_for_earlier(folder)
         for stale in (folder / "jobs").glob("*.json"):
             stale.unlink()
         with open_dict(config):
@@ -113,15 +121,23 @@ class SweepCallback(Callback):
             # every launcher composes its jobs from these overrides
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
         # after Ctrl-C, or if a launcher's process is killed, Hydra does not call on_multirun_end
-        atexit.register(self._report, config)
-        self._held.callback(atexit.unregister, self._report)
+        atexit.register(self._report_at_exit, config)
+        self._held.callback(atexit.unregister, self._report_at_exit)
         if launcher.startswith(("slurm", "submitit")):
+            from gffpn.suite.submission import adapt_submitit
+
+            adapt_submitit()
             print(f"Output of the runs: {folder / '.submitit'}", flush=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         with self._held:
             if not self._report(config):
                 raise SystemExit(1)
+
+    def _report_at_exit(self, config: DictConfig) -> None:
+        ignore_signals()  # impatient users press Ctrl-C twice
+        if read_jobs(Path(config.hydra.sweep.dir)):
+            self._report(config)
 
     def _report(self, config: DictConfig) -> bool:
         """Write and print the table, print which runs failed, and return whether all runs finished."""
@@ -148,6 +164,14 @@ class SweepCallback(Callback):
         write_tables(folder, rows)
         print(f"Table: {folder / 'results.md'}, {folder / 'results.csv'}")
         return not _name_failures(rows)
+
+
+def _check_directory(config: DictConfig) -> None:
+    """Raise ValueError if Hydra would change the directory, in which users' relative paths would be wrong."""
+    if config.hydra.job.chdir:
+        raise ValueError(
+            "hydra.job.chdir: got true, expected false; relative paths start where the command does"
+        )
 
 
 def drop_wandb_run_id() -> None:
