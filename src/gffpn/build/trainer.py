@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from gffpn.build.detector import build_recipe
 from gffpn.callbacks.checkpoints import BestCheckpoint, MovableCheckpoint, WholeCheckpoints
 from gffpn.callbacks.console import EpochLines
+from gffpn.callbacks.cpu_threads import CPUThreads
 from gffpn.callbacks.ema import RampedEMA
 from gffpn.callbacks.finite import FiniteLoss
 from gffpn.callbacks.pictures import Pictures
@@ -45,7 +46,15 @@ def build_trainer(
         gradient_clip_val=recipe.gradient_clip,
         logger=list(loggers),
         profiler=profiler,
-        callbacks=[chance, FiniteLoss(), *average, *reporting, best, last],
+        callbacks=[
+            CPUThreads(config.trainer.threads),
+            chance,
+            FiniteLoss(),
+            *average,
+            *reporting,
+            best,
+            last,
+        ],
         limit_train_batches=config.trainer.limit_train_batches,
         limit_val_batches=config.trainer.limit_eval_batches,
         num_sanity_val_steps=0,

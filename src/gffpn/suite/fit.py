@@ -15,11 +15,13 @@ from omegaconf import DictConfig
 from gffpn.build.detector import build_data, build_task
 from gffpn.build.trainer import build_tester, build_trainer
 from gffpn.callbacks.console import trained_minutes
+from gffpn.callbacks.cpu_threads import cpu_threads
 from gffpn.config.compose import image_size
 from gffpn.cost import cost, fps
 from gffpn.data.index import DataError, DataIndex
 from gffpn.fold import inference_form
 from gffpn.machine.processes import is_lead
+from gffpn.machine.thread_choice import AT_START
 from gffpn.runs import identity
 from gffpn.runs.folder import RunFolder
 from gffpn.suite import tracking
@@ -76,8 +78,8 @@ def fit_and_test(
     tiny = data.count_thinner(TINY_SIDE)
     if any(tiny.values()) and is_lead():
         print(f"Boxes with a side shorter than {TINY_SIDE:g} px at this image size: {tiny}", flush=True)
-    if config.trainer.threads is not None:
-        torch.set_num_threads(config.trainer.threads)
+    # an earlier run of the sweep may have left another number
+    torch.set_num_threads(config.trainer.threads or AT_START)
     task = build_task(config, data)
     loggers = build_loggers(config, folder, group=group)
     hush()
@@ -89,6 +91,7 @@ def fit_and_test(
         (figures,) = tester.test(task, data, ckpt_path=best, weights_only=True, verbose=False)
         if not is_lead():
             return {}
+        torch.set_num_threads(cpu_threads(trainer).at_start)  # FPS must not depend on what else is running
         price = measure(config, task, tester.strategy.root_device)
         for logger in loggers:
             logger.log_metrics({f"model/{key}": value for key, value in price.items() if _is_number(value)})
