@@ -2,7 +2,7 @@
 
     python -m benchmarks.busy --rounds 3 data=neu_det data.root=/path/NEU-DET image_size=224
 
-Each round trains once for each number of neighbours, processes of `while True: pass`, and each way of setting
+Each round trains once for each number of neighbours, each a loop that does nothing, and each way of setting
 the threads, in turns. The speed covers all steps, also those in which the run notices its neighbours, and
 validation on one batch per epoch. A first run, which is not counted, draws or reads the data set. Runs are
 discarded.
@@ -23,7 +23,8 @@ from pathlib import Path
 
 from gffpn.machine.cores import usable_cores
 
-BUSY = "while True: pass"
+# ends with this process, even if that is killed
+BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n for _ in range(1_000_000): pass"
 WAYS = {"fixed": str(usable_cores()), "chosen": "null"}
 """Values of `trainer.threads`."""
 CHEAP = (

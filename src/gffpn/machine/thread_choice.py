@@ -1,8 +1,8 @@
 """The number of CPU threads that trains fastest beside other processes.
 
 The threads of an operator wait for each other at its end. If another process takes the core of one of them,
-all of them wait, a thousand times per training step: on two cores beside one busy process, a step takes twice
-as long with two threads as with one, and beside several up to ten times as long.
+all of them wait, again and again in each training step: on two cores beside one busy process, a step takes
+twice as long with two threads as with one, and beside several up to ten times as long.
 """
 
 import os
@@ -18,10 +18,12 @@ from gffpn.machine.cores import usable_cores
 AT_START = torch.get_num_threads()
 """The number that torch chooses itself: OMP_NUM_THREADS, or one thread per usable core."""
 WARM_UP = 3
-"""Training steps before the first look; they also prepare kernels and memory."""
-LEAST_STEPS = 3
+"""Training steps before the first look, which prepare kernels and memory; only one if it is slow."""
 LOOK_S, TRIAL_S = 2.0, 1.0
-"""Seconds of training steps, besides `LEAST_STEPS`, that a look and a trial take."""
+"""Seconds of training steps that a look and a trial take, if these are `LEAST_STEPS`."""
+LEAST_STEPS = 3
+ENOUGH = 3
+"""Factor of this time after which fewer steps suffice: beside many processes, one may take 10 s."""
 WAITING = 0.2
 """Threads, on average, that must wait for a core before fewer are tried."""
 FREE = 0.5
@@ -109,7 +111,7 @@ class _Window:
         self.images += images
 
     def lasts(self, seconds: float) -> bool:
-        return self.steps >= LEAST_STEPS and self.seconds >= seconds
+        return self.seconds >= seconds * (1 if self.steps >= LEAST_STEPS else ENOUGH)
 
     @property
     def pace(self) -> float:
@@ -144,7 +146,7 @@ class ThreadChoice:
         """
         self._rest = {way: rest - seconds for way, rest in self._rest.items()}
         if self._unmeasured:
-            self._unmeasured -= 1
+            self._unmeasured = 0 if seconds > LOOK_S else self._unmeasured - 1
             if not self._unmeasured:
                 self._window = _Window(self._read())
             return None
