@@ -8,7 +8,7 @@ BACKEND := $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint check fix ablations table5 table6 golden simulator-card gallery clean
-.PHONY: benchmark benchmark-train benchmark-evaluation benchmark-startup
+.PHONY: benchmark benchmark-train benchmark-evaluation benchmark-startup benchmark-busy
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ benchmark-evaluation: $(STAMP) ## time the mAP of 10,000 images against pycocoto
 
 benchmark-startup: $(STAMP) ## time a short command and each further run of a sweep (5 minutes)
 	$(RUN) -m benchmarks.startup
+
+benchmark-busy: $(STAMP) ## time training beside 0, 1 and 2 busy processes (10 minutes)
+	$(RUN) -m benchmarks.busy image_size=224
 
 table5: $(STAMP) ## measure the paper's Table 5: the cost of its necks in its detector, at 640 pixels
 	$(RUN) -m gffpn benchmark --paper size=l head=yolov5 image_size=640 --out runs/benchmark/table5

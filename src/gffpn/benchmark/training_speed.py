@@ -107,7 +107,9 @@ def training_speed(overrides: Sequence[str], *, epochs: int) -> TrainingSpeed:
 
     No files are kept. Raises ValueError for an invalid override.
     """
-    config = compose_checked([*overrides, f"trainer.max_epochs={epochs + 1}", "logger.wandb=off"])
+    # a fixed number, since a run that chooses it would be timed with two
+    fixed = f"trainer.threads={torch.get_num_threads()}"
+    config = compose_checked([fixed, *overrides, f"trainer.max_epochs={epochs + 1}", "logger.wandb=off"])
     plain = resolved(config)
     if plain["trainer"]["threads"] is not None:
         torch.set_num_threads(plain["trainer"]["threads"])

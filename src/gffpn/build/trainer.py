@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from gffpn.build.detector import build_recipe
 from gffpn.callbacks.checkpoints import BestCheckpoint, EpochWeights, MovableCheckpoint, WholeCheckpoints
 from gffpn.callbacks.console import EpochLines
+from gffpn.callbacks.cpu_threads import CPUThreads
 from gffpn.callbacks.ema import RampedEMA
 from gffpn.callbacks.finite import FiniteLoss
 from gffpn.callbacks.interruption import Interruptible
@@ -50,7 +51,17 @@ def build_trainer(
         gradient_clip_val=recipe.gradient_clip,
         logger=list(loggers),
         profiler=profiler,
-        callbacks=[chance, FiniteLoss(), *kept, *average, *reporting, *stopping, best, last],
+        callbacks=[
+            CPUThreads(config.trainer.threads),
+            chance,
+            FiniteLoss(),
+            *kept,
+            *average,
+            *reporting,
+            *stopping,
+            best,
+            last,
+        ],
         accumulate_grad_batches=config.trainer.accumulate_grad_batches,
         check_val_every_n_epoch=config.trainer.check_val_every_n_epoch,
         limit_train_batches=config.trainer.limit_train_batches,

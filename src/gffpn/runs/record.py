@@ -88,6 +88,8 @@ class Training:
     """What training took, and which epoch was tested."""
 
     processes: int
+    threads: tuple[int, ...]
+    """Numbers of CPU threads of the first process with which a step was trained, over all attempts."""
     minutes: float
     """Minutes of training and validation, over all attempts."""
     chosen_epoch: int
@@ -138,6 +140,7 @@ class Record:
     def columns(self) -> dict[str, Any]:
         """Return all values under the names of the columns of results.csv."""
         values = dataclasses.asdict
+        trained = values(self.training)
         return {
             **values(self.choice),
             "size": self.size,
@@ -159,7 +162,7 @@ class Record:
             **self.model_columns(),
             "reads": self.reads,
             "gives": self.gives,
-            **values(self.training),
+            **{("trained_threads" if name == "threads" else name): value for name, value in trained.items()},
         }
 
     def model_columns(self) -> dict[str, Any]:

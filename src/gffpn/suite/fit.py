@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from gffpn.build.detector import build_data, build_task
 from gffpn.build.trainer import build_trainer
 from gffpn.callbacks.console import trained_minutes
+from gffpn.callbacks.cpu_threads import cpu_threads
 from gffpn.config.compose import image_size
 from gffpn.config.resolve import resolved
 from gffpn.cost import cost, speed
@@ -22,6 +23,7 @@ from gffpn.data.datamodule import DetectionData
 from gffpn.data.index import DataIndex
 from gffpn.fold import inference_form
 from gffpn.machine.processes import is_lead
+from gffpn.machine.thread_choice import AT_START
 from gffpn.metrics.evaluated import MAX_DETECTIONS
 from gffpn.metrics.matching import SIZE_EDGES
 from gffpn.runs.folder import RunFolder
@@ -71,8 +73,8 @@ def fit_and_test(
     tiny = data.count_thinner(TINY_SIDE)
     if any(tiny.values()) and is_lead():
         print(f"Boxes with a side shorter than {TINY_SIDE:g} px at this image size: {tiny}", flush=True)
-    if config.trainer.threads is not None:
-        torch.set_num_threads(config.trainer.threads)
+    # an earlier run of the sweep may have left another number
+    torch.set_num_threads(config.trainer.threads or AT_START)
     last = folder.last_checkpoint if resumes else None
     task = build_task(config, data, from_scratch=last is None)
     loggers = build_loggers(config, folder, group=group)
@@ -84,13 +86,16 @@ def fit_and_test(
         if not is_lead():
             return None
         write_predictions(folder.predictions, splits)
+        threads = cpu_threads(trainer)
         training = Training(
             processes=trainer.world_size,
+            threads=tuple(threads.used),
             minutes=trained_minutes(trainer),
             chosen_epoch=task.chosen_epoch,
             trained_epochs=trainer.current_epoch,
             still_improving=still_improving([value for _, value in curves(folder.path)["val/mAP50"]]),
         )
+        torch.set_num_threads(threads.at_start)  # FPS must not depend on what else is running
         record = Record(
             **asked(config),
             **computed(splits),
