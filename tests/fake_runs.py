@@ -65,7 +65,12 @@ def record(
         ),
         provenance=Provenance("0" * 40, False, "3.11.7", {"torch": "2.15.0"}),
         training=Training(
-            processes=1, minutes=12.5, chosen_epoch=epochs, trained_epochs=epochs, still_improving=False
+            processes=1,
+            threads=(2,),
+            minutes=12.5,
+            chosen_epoch=epochs,
+            trained_epochs=epochs,
+            still_improving=False,
         ),
         size_edges=(8.0, 16.0, 32.0, 96.0),
         max_detections=100,

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from hydra.core.plugins import Plugins
+from hydra.utils import get_class
 
 from commands import Train
 from gffpn.config.check import check
@@ -112,6 +114,15 @@ def test_tensors_of_other_classes_are_left_and_named(
         ("+choice.x=1", "choice.x: nothing reads this key"),
         ("+size.wdth=2", "did you mean 'size.width'"),
         ("+neck._x=1", "neck=gffpn takes no '_x'"),
+        ("+neck._convert_=partial", "neck=gffpn takes no '_convert_'"),
+        ("+conf_dir=3", "conf_dir: nothing reads this key"),
+        ("choice.neck=panet", "choice.neck: got 'panet', but it is the name of the chosen option"),
+        ("size.name=huge", "size.name: got 'huge', expected 'n'"),
+        ("trainer.precision=banana", "trainer.precision: got 'banana', expected one of"),
+        ("trainer.strategy=3", "trainer.strategy: got 3, expected a string"),
+        ("trainer.limit_eval_batches=1.5", "trainer.limit_eval_batches: got 1.5, expected a share"),
+        ("trainer.limit_train_batches=0", "trainer.limit_train_batches: got 0, expected a share"),
+        ("trainer.channels_last=7", "trainer.channels_last: got 7, expected true or false"),
         ("+hydra.foo=1", "hydra.foo: Hydra does not read this key"),
         ("+hydra.job.foo=1", "hydra.job.foo: Hydra does not read this key"),
         ("+trainer.extra.max_steps=4", "trainer.extra.max_steps: not an extra: use trainer.max_epochs"),
@@ -161,6 +172,7 @@ def test_a_sweeper_that_chooses_by_results_gets_figures(
     train: Train, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parent / "plugins")
+    Plugins.instance().register(get_class("hydra_plugins.uphill.Uphill"))
     kept = [word for word in tiny if not word.startswith("trainer.max_epochs")]
     (tmp_path / "hydra" / "sweeper").mkdir(parents=True)
     file = tmp_path / "hydra" / "sweeper" / "uphill.yaml"

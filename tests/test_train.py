@@ -25,7 +25,7 @@ from gffpn.machine.devices import without_tf32
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.predictions import read_predictions
 from gffpn.runs.verify import differences
-from gffpn.suite.door import check_data, check_start
+from gffpn.suite.door import check_index, check_start
 from gffpn.suite.run import run
 from gffpn.task import DetectionTask
 from wandb_offline import attempts, keys, read_offline
@@ -347,8 +347,8 @@ def test_a_batch_of_one_image_is_refused_where_a_norm_needs_more(
     index = build_index(config)
     single = replace(index, splits={**index.splits, "train": index.splits["train"][:1]})
     with pytest.raises(ValueError, match="at least two training images"):
-        check_data(config, single)
-    check_data(config, index)
+        check_index(config, single)
+    check_index(config, index)
 
 
 @pytest.mark.slow

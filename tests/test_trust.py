@@ -1,18 +1,25 @@
 """Do two rows differ only in what was varied, and does each row belong to the data and code that it names?"""
 
+import ast
+import importlib
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 from hydra.experimental.callback import Callback
+from hydra.utils import get_object
 from omegaconf import DictConfig
 from PIL import Image
 
 from commands import Train, record_of
 from gffpn.config.overrides import CONF
-from gffpn.runs.code import code_of
+from gffpn.data import cache
+from gffpn.data.cache import ImageCache
+from gffpn.data.index import ImageRecord
+from gffpn.runs.code import code_of, syntax_digest
 from gffpn.runs.folder import RunFolder
 
 
@@ -43,10 +50,12 @@ def test_equal_names_and_other_pixels_are_another_run(
 
 def started_by_other_code(run: RunFolder) -> None:
     """Change a run's record so that one layer and one library seem to have been different when it started."""
-    start = run.read_start() or {}
-    start["code"]["gffpn.layers.conv"] = "0" * 12
-    start["libraries"]["torch"] = "1.0"
-    run.start.write_text(json.dumps(start))
+    for path in (run.start, run.metrics):
+        if path.exists():
+            content = json.loads(path.read_text())
+            content["provenance"]["code"]["gffpn.layers.conv"] = "0" * 12
+            content["provenance"]["libraries"]["torch"] = "1.0"
+            path.write_text(json.dumps(content))
 
 
 def test_a_finished_run_of_other_code_is_named_and_runs_again_on_request(
@@ -120,3 +129,85 @@ def test_a_file_that_is_edited_during_a_sweep_changes_no_job(
     assert [yaml.safe_load(run.config.read_text())["optim"]["lr"] for run in runs] == [0.0012, 0.0012]
     assert f"{mine}/optim/mine.yaml was edited after the sweep started" in output
     assert f"{mine}/neck/late.yaml was edited after the sweep started" in output
+
+
+def code_in(
+    folder: Path, files: dict[str, str], target: str, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """Return the modules that count for `target` after writing a user's files and importing the target."""
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    monkeypatch.syspath_prepend(folder)
+    importlib.invalidate_caches()
+    get_object(target)
+    own = {name.partition(".")[0].removesuffix(".py").partition("/")[0] for name in files}
+    found = code_of([target], folder / "cache")
+    return {name: digest for name, digest in found.items() if name.partition(".")[0] in own}
+
+
+def test_the_code_of_a_users_neck_is_all_that_it_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "uneck/__init__.py": "",
+        "uneck/neck.py": "from . import blocks\nfrom .deep.inner import x\nclass Neck: ...\n"
+        "def late():\n    import ulate, uspace.part\n    importlib.import_module('uby_name')\n",
+        "uneck/blocks.py": "import numpy, torch",
+        "uneck/deep/__init__.py": "x = 1",
+        "uneck/deep/inner.py": "x = 2",
+        "uneck/unused.py": "",
+        "ulate.py": "",
+        "uspace/part.py": "",
+        "uby_name.py": "",
+    }
+    found = code_in(tmp_path, files, "uneck.neck.Neck", monkeypatch)
+    expected = {"uneck", "uneck.neck", "uneck.blocks", "uneck.deep", "uneck.deep.inner"}
+    assert set(found) == expected | {"ulate", "uspace.part", "uby_name"}
+
+
+def test_only_the_syntax_tree_of_a_module_counts() -> None:
+    def digest(text: str) -> str:
+        return syntax_digest(ast.parse(text))
+
+    one = digest("class A:\n    x = 1\n\ndef f(a): return a + 1\n")
+    assert one == digest('"""Title."""\nclass A:\n    "doc"\n    x = 1  # why\ndef f(a):\n    return (a + 1)')
+    assert one != digest("class A:\n    x = 2\n\ndef f(a): return a + 1\n")
+    assert digest("x = 'a'") != digest("x = 'b'")
+
+
+def test_what_only_records_does_not_count() -> None:
+    found = code_of(["gffpn.necks.fpn.FPN"], Path("/nonexistent"))
+    assert {"gffpn.necks.fpn", "gffpn.layers.conv", "gffpn.task", "gffpn.runs.verify"} <= set(found)
+    assert not [name for name in found if name.startswith(("gffpn.report", "gffpn.necks.gffpn", "torch"))]
+
+
+def test_a_key_of_the_image_cache_is_its_code(
+    tmp_path: Path, squares: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = squares / "images" / "test0.png"
+    record = ImageRecord(path, "a", 64, 64, np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
+    first = ImageCache([record], tmp_path / "c", image_size=(32, 32))
+    monkeypatch.setattr(cache, "_CODE", ["other"])
+    assert ImageCache([record], tmp_path / "c", image_size=(32, 32)).folder != first.folder
+
+
+def test_replaced_folders_never_collide(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        (tmp_path / "run").mkdir()
+        assert RunFolder(tmp_path / "run").set_aside().name == f"run.{number}"
+    shutil.rmtree(tmp_path / "replaced" / "run.1")
+    (tmp_path / "run").mkdir()
+    assert RunFolder(tmp_path / "run").set_aside().name == "run.4"
+
+
+def test_a_sweep_with_a_file_that_is_no_yaml_is_refused(
+    train: Train, tiny: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "neck").mkdir()
+    (tmp_path / "neck" / "broken.yaml").write_text("a: [1\nb: {")
+    for words in (["-m"], []):
+        code, output = train(*words, "--config-dir", str(tmp_path), *tiny, "neck=broken")
+        assert code == 2
+        assert "Traceback" not in output
+        assert "broken.yaml" in output

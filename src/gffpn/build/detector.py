@@ -7,8 +7,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from gffpn.config.compose import image_size
-from gffpn.config.resolve import frozen_parts
+from gffpn.config.compose import frozen_parts, image_size
 from gffpn.data.datamodule import DetectionData
 from gffpn.data.index import DataIndex
 from gffpn.detector import Detector

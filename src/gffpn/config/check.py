@@ -11,12 +11,12 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from gffpn.choice import one_of
-from gffpn.config.compose import compose_config, image_size
+from gffpn.config.compose import compose_config, frozen_parts, image_size
 from gffpn.config.keys import HYDRA_WORDS, check_extra, check_keys
 from gffpn.config.overrides import WRONG_OVERRIDE, explain
-from gffpn.config.resolve import frozen_parts
 from gffpn.config.yaml_types import fits, words
 from gffpn.data.cache import CacheMode
+from gffpn.machine.trainer_arguments import trainer_arguments
 from gffpn.runs.folder import weights_in
 from gffpn.runs.identity import WEIGHT_FILES
 
@@ -61,6 +61,8 @@ def check(config: DictConfig) -> None:
         check_keys(config)
         _check_numbers(config)
         _check_schedule(config)
+        _check_trainer(config)
+        _check_choices(config)
         _check_name(config.name)
         frozen_parts(config.freeze)
         check_extra(config.trainer.extra)
@@ -110,6 +112,36 @@ def _check_numbers(config: DictConfig) -> None:
     image_size(config)
 
 
+def _check_trainer(config: DictConfig) -> None:
+    """Raise ValueError for a value of another type than Lightning's Trainer expects."""
+    types = trainer_arguments() | {"limit_eval_batches": trainer_arguments()["limit_val_batches"]}
+    types |= {"strategy": str, "accelerator": str, "channels_last": bool}
+    for key, value in config.trainer.items():
+        plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        if key in types and plain != "auto" and not fits(plain, types[key]):
+            raise ValueError(f"trainer.{key}: got {plain!r}, expected {words(types[key])}")
+    for key in ("limit_train_batches", "limit_eval_batches"):
+        value = config.trainer[key]
+        if value is not None and (value <= 0 or (isinstance(value, float) and value > 1)):
+            raise ValueError(
+                f"trainer.{key}: got {value!r}, expected a share up to 1.0 or a number of batches"
+            )
+
+
+def _check_choices(config: DictConfig) -> None:
+    """Raise ValueError if the name of a choice is not that of the chosen option."""
+    for key in config.choice:
+        if not OmegaConf.is_interpolation(config.choice, key):
+            raise ValueError(
+                f"choice.{key}: got {config.choice[key]!r}, but it is the name of the chosen option"
+            )
+    option = _choices(config)["size"]
+    if config.size.name != option:
+        raise ValueError(
+            f"size.name: got {config.size.name!r}, expected {option!r}, the name of the chosen option"
+        )
+
+
 def _check_name(name: object) -> None:
     if name is not None and not re.fullmatch(r"[\w-][\w.-]*", str(name)):
         raise ValueError(f"name: got {name!r}, expected letters, digits, '-', '_' and '.', not first")
@@ -145,6 +177,9 @@ def check_least_or_null(config: DictConfig) -> None:
 
 def _with_target(node: Any, where: str) -> Iterator[tuple[str, DictConfig]]:
     """Yield the key and the node of everything with a `_target_`, except in Hydra's own configuration."""
+    if OmegaConf.is_list(node):
+        for position in range(len(node)):
+            yield from _with_target(node._get_node(position), f"{where}[{position}]")
     if not isinstance(node, DictConfig):
         return
     if "_target_" in node:

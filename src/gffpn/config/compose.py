@@ -47,3 +47,15 @@ def targets(node: object) -> Iterator[str]:
         node = list(node.values())
     for part in node if isinstance(node, list) else ():
         yield from targets(part)
+
+
+def frozen_parts(value: object) -> list[str]:
+    """Return the parts of `freeze`, one or a list, in the order of the detector.
+
+    Raises ValueError for anything else, and if nothing is left to train.
+    """
+    parts = ("backbone", "neck", "head")
+    asked = [value] if isinstance(value, str) else value
+    if not isinstance(asked, Sequence) or not set(asked) <= set(parts) or set(asked) == set(parts):
+        raise ValueError(f"freeze: got {value!r}, expected one or two of {list(parts)}, or []")
+    return [part for part in parts if part in asked]

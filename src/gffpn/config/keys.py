@@ -17,8 +17,8 @@ from gffpn.machine.trainer_arguments import trainer_arguments
 # the file that lists the keys of each group whose options are plain values
 GROUPS = {"logger": "default", "size": "n", "trainer": "default"}
 CONSTRUCTED = ("backbone", "neck", "data", "augment", "optim")
-HYDRA_WORDS = frozenset({"_target_", "_partial_", "_convert_", "_recursive_"})
-"""Keys of a node with a `_target_` that Hydra reads."""
+HYDRA_WORDS = frozenset({"_target_", "_partial_"})
+"""Keys of a node with a `_target_` that Hydra reads and that this project leaves open."""
 HYDRA_PLUGINS = (
     "launcher",
     "sweeper",
@@ -66,7 +66,7 @@ def check_keys(config: DictConfig) -> None:
     """
     plain = _plain(config)
     hydra = plain.pop("hydra", None) or _plain(HydraConfig.get())
-    used = set(re.findall(r"\$\{([\w.]+)", str(plain)))
+    used = set(re.findall(r"\$\{([\w.]+)[\[}]", str(plain)))
     for key in _unknown(plain, _known(), ""):
         if not any(name == key or name.startswith(f"{key}.") for name in used):
             raise ValueError(f"{key}: nothing reads this key{_nearest(key, plain)}")

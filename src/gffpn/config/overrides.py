@@ -17,6 +17,7 @@ from hydra.errors import (
 )
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from yaml import YAMLError
 
 from gffpn.machine.signals import HOW_TO_CONTINUE, INTERRUPTED, interrupted_by_sigterm
 
@@ -24,7 +25,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 # conf/ is inside the package in a wheel, and at the top level in a checkout
 CONF = next(path for path in (_PACKAGE / "conf", _PACKAGE.parents[1] / "conf") if path.is_dir())
 OmegaConf.register_new_resolver("conf_dir", lambda: str(CONF))
-WRONG_OVERRIDE = (HydraException, OmegaConfBaseException)
+WRONG_OVERRIDE = (HydraException, OmegaConfBaseException, YAMLError)
 """Exceptions raised by composing and resolving a configuration."""
 _SEARCH_PATH = "hydra.searchpath"
 _FOLDER = re.compile(r"file://([^']+)'")

@@ -1,16 +1,17 @@
 """Memory of a sweep's configuration files: all jobs are composed from what the sweep read at its start."""
 
 import copy
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
 from hydra.core.global_hydra import GlobalHydra
-from hydra.plugins.config_source import ConfigResult
+from hydra.plugins.config_source import ConfigResult, ConfigSource
+from yaml import YAMLError
 
 from gffpn.files.content import stamp
-
-_FILE = "file://"
 
 
 class Remembered(CachingConfigRepository):
@@ -34,11 +35,10 @@ class Remembered(CachingConfigRepository):
         """Return a copy of what was read first, because Hydra changes what it composes."""
         key = self._key(config_path)
         if key not in self.cache:
-            found = self.delegate.load_config(config_path)
-            self.cache[key] = found
-            if found is not None and found.path.startswith(_FILE):
-                path = Path(found.path.removeprefix(_FILE), f"{config_path.removesuffix('.yaml')}.yaml")
-                self.stamps[path] = stamp(path)
+            files = [path for path in self._files(config_path) if path.is_file()]
+            before = {path: stamp(path) for path in files[:1]}  # the first one on the search path is read
+            self.cache[key] = self.delegate.load_config(config_path)
+            self.stamps |= before
         return copy.deepcopy(self.cache[key])
 
     def config_exists(self, config_path: str) -> bool:
@@ -50,16 +50,30 @@ class Remembered(CachingConfigRepository):
             [*(f"{source.provider} {source.path}" for source in self.get_sources()), config_path]
         )
 
+    def _files(self, config_path: str) -> list[Path]:
+        name = f"{config_path.removesuffix('.yaml')}.yaml"
+        return [Path(source.path, name) for source in self.get_sources() if source.scheme() == "file"]
+
     def read_all(self) -> None:
-        """Read every file of the search path, for sweepers that choose their jobs as they go."""
-        for source in self.get_sources():
-            folder = Path(source.path)
-            for path in sorted(folder.rglob("*.yaml")) if source.scheme() == "file" else ():
-                self.load_config(str(path.relative_to(folder).with_suffix("")))
+        """Read every option of every configuration group, for sweepers that choose their jobs as they go.
+
+        A file that cannot be parsed is left out; a job that chooses it fails.
+        """
+        for path in {file for source in self.get_sources() for file in _options(source)}:
+            with suppress(YAMLError):
+                self.load_config(path)
 
     def edited(self) -> list[Path]:
         """Return the files that were changed or removed since they were read."""
         return sorted(path for path, read in self.stamps.items() if not path.exists() or stamp(path) != read)
+
+
+def _options(source: ConfigSource) -> Iterator[str]:
+    """Yield the options in a folder of configuration files, such as `neck/fpn` or `hydra/launcher/joblib`."""
+    root = Path(source.path)
+    for depth in range(1, 4) if source.scheme() == "file" else ():
+        for path in root.glob("/".join(["*"] * depth) + ".yaml"):  # unlike rglob, it follows links
+            yield str(path.relative_to(root).with_suffix(""))
 
 
 def remember() -> Remembered:

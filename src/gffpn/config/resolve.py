@@ -1,11 +1,12 @@
 """Resolution of a configuration to plain values, including the meaning of `auto` on this machine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from gffpn.config.compose import frozen_parts, image_size
 from gffpn.machine import processes
 from gffpn.machine.devices import precision
 from gffpn.runs.folder import weights_in
@@ -23,19 +24,11 @@ def resolved(config: DictConfig) -> dict[str, Any]:
         values["init"] = str(weights_in(Path(values["init"])))
     values["freeze"] = frozen_parts(values["freeze"])
     values["trainer"]["precision"] = precision(config.trainer.precision, config.trainer.accelerator)
+    # one name for one result
+    values["trainer"]["sync_batchnorm"] = values["trainer"]["sync_batchnorm"] and processes_of(values) > 1
+    height, width = image_size(config)
+    values["image_size"] = height if height == width else [height, width]
     return values
-
-
-def frozen_parts(value: object) -> list[str]:
-    """Return the parts of `freeze`, one or a list, in the order of the detector.
-
-    Raises ValueError for anything else, and if nothing is left to train.
-    """
-    parts = ("backbone", "neck", "head")
-    asked = [value] if isinstance(value, str) else value
-    if not isinstance(asked, Sequence) or not set(asked) <= set(parts) or set(asked) == set(parts):
-        raise ValueError(f"freeze: got {value!r}, expected one or two of {list(parts)}, or []")
-    return [part for part in parts if part in asked]
 
 
 def processes_of(plain: Mapping[str, Any]) -> int:

@@ -1,6 +1,7 @@
 """A cache of decoded, letterboxed images, so that each image is decoded once for all epochs and runs."""
 
 import hashlib
+import inspect
 import json
 import logging
 import os
@@ -10,11 +11,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 
 from gffpn.choice import one_of
+from gffpn.data import letterbox
 from gffpn.data.index import DataError, ImageRecord
 from gffpn.data.letterbox import letterboxed
+from gffpn.data.readers import images
 from gffpn.data.readers.images import read_image
 from gffpn.files.content import content_digest
 from gffpn.files.writing import alone
@@ -22,6 +26,8 @@ from gffpn.machine.threads import in_threads
 
 log = logging.getLogger(__name__)
 
+# as it is when this process imports it, whatever is edited later
+_CODE = [inspect.getsource(module) for module in (images, letterbox)]
 CacheMode = Literal["disk", "ram", "none"]
 Reader = Callable[[Path], NDArray[np.uint8]]
 
@@ -52,7 +58,7 @@ class ImageCache:
         self.image_size = image_size
         self.read = read
         self.mode = mode
-        self.folder = folder.with_name(f"{folder.name}-{image_size[0]}x{image_size[1]}-{_contents(records)}")
+        self.folder = folder.with_name(f"{folder.name}-{image_size[0]}x{image_size[1]}-{_digest(records)}")
         self._pixels: NDArray[np.uint8] | None = None
         if mode == "ram":
             self._pixels = np.empty((len(records), 3, *image_size), np.uint8)
@@ -69,7 +75,7 @@ class ImageCache:
 
     def __getitem__(self, number: int) -> NDArray[np.uint8]:
         if self._pixels is None:
-            return self._letterboxed(number)
+            return self._unchanged(number)
         return self._pixels[number]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -163,6 +169,7 @@ class ImageCache:
         return letterboxed(pixels, self.image_size)
 
 
-def _contents(records: Sequence[ImageRecord]) -> str:
-    """Return 8 hex digits of a hash of the files' contents, which the fingerprint covers only if it must."""
-    return hashlib.sha256("\n".join(record.content for record in records).encode()).hexdigest()[:8]
+def _digest(records: Sequence[ImageRecord]) -> str:
+    """Return 8 hex digits of a hash of the files' contents and of the code that decodes and resizes them."""
+    facts = [PIL.__version__, *_CODE, *(record.content for record in records)]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:8]

@@ -12,10 +12,11 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import NamedTuple
 
-from gffpn.files.content import stamp
+from gffpn.files.content import content_digest, stamp
 from gffpn.files.writing import write_atomically
 
 Modules = Mapping[str, str]
@@ -38,8 +39,12 @@ RECORDING = (
     "gffpn.suite.tracker",
     "gffpn.suite.tracking",
 )
-"""Packages and modules that read the configuration, which a run's name covers, or show others' results."""
-LIBRARIES = frozenset({"torch", "torchvision", "lightning", "torchmetrics", "numpy", "timm"})
+"""Packages and modules that are not counted, except for those in `COMPUTING`.
+
+They compose the configuration, which a run's name covers, or show and store what others have computed.
+"""
+COMPUTING = ("gffpn.config.compose", "gffpn.runs.verify")
+LIBRARIES = frozenset({"torch", "torchvision", "lightning", "torchmetrics", "numpy", "scipy", "PIL", "timm"})
 """Packages whose versions are recorded instead."""
 
 
@@ -51,9 +56,8 @@ class Source(NamedTuple):
     """Names that its import statements may refer to: modules, or attributes of modules."""
 
 
-# of this process; a module is not digested again, as Python does not load it again either. The key
-# also says whether its package counts, which depends on the targets of the run
-_known: dict[tuple[str, bool], Source | None] = {}
+# of this process; a module is not digested again, as Python does not load it again either
+_known: dict[str, Source | None] = {}
 
 
 def code_of(targets: Iterable[str], cache_dir: Path) -> dict[str, str]:
@@ -61,7 +65,8 @@ def code_of(targets: Iterable[str], cache_dir: Path) -> dict[str, str]:
 
     `targets` are the dotted names of the classes and functions in the run's configuration, which must have
     been imported. Counted are the modules of this project and of the user (those outside the installed
-    packages, and those of an installed package that contains a target). Digests of unchanged files are
+    packages, and those of an installed package that contains a target). Modules are found by their import
+    statements, so one that is imported by a computed name is missed. Digests of unchanged files are
     remembered below `cache_dir`.
     """
     named = [target.rpartition(".")[0] for target in targets]
@@ -71,20 +76,19 @@ def code_of(targets: Iterable[str], cache_dir: Path) -> dict[str, str]:
     visited: set[str] = set()
     while waiting:
         name = waiting.pop()
-        if name in visited or _below(name, RECORDING):
+        if name in visited or not _counts(name, packages):
             continue
         visited.add(name)
-        source = _source(name, packages, memo)
+        source = _source(name, memo)
         if source is not None:
             found[name] = source.digest
             waiting += source.imports
-        if name.partition(".")[0] in packages or source is not None:
-            waiting.append(name.rpartition(".")[0] or name)
+        waiting.append(name.rpartition(".")[0] or name)
     memo.keep()
     return dict(sorted(found.items()))
 
 
-def differences(before: Modules, now: Modules) -> list[str]:
+def changed_modules(before: Modules, now: Modules) -> list[str]:
     """Return the names of the modules that were changed, added or removed, sorted."""
     return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
 
@@ -100,35 +104,39 @@ def code_digest(modules: Modules) -> str:
     return hashlib.sha256(json.dumps(dict(sorted(modules.items()))).encode()).hexdigest()[:12]
 
 
-def _source(name: str, packages: set[str], memo: "_Memo") -> Source | None:
-    """Return the facts about a module; None if it does not exist, has no source or belongs to a library."""
-    key = (name, name.partition(".")[0] in packages)
-    if key not in _known:
-        path = _path(name, packages)
-        _known[key] = None if path is None else memo.source(path, name)
-    return _known[key]
+def _source(name: str, memo: "_Memo") -> Source | None:
+    """Return the facts about a module; None if it does not exist or has no code, as a folder without any."""
+    if name not in _known:
+        _known[name] = memo.source(name)
+    return _known[name]
 
 
-def _path(name: str, packages: set[str]) -> Path | None:
+def _counts(name: str, packages: set[str]) -> bool:
     package = name.partition(".")[0]
     if package in sys.stdlib_module_names or package in LIBRARIES:
-        return None
-    if package not in packages and package not in sys.modules and not _is_own(_find(package)):
-        return None
-    path = _find(name)
-    return path if path is not None and (package in packages or _is_own(path)) else None
+        return False
+    if _below(name, RECORDING) and name not in COMPUTING:
+        return False
+    return package in packages or _is_own(_location(_spec(package)))
 
 
-def _find(name: str) -> Path | None:
-    """Return the source file of a module, imported or not."""
-    module = sys.modules.get(name)
-    spec = getattr(module, "__spec__", None)
-    if module is None:
-        # raises if the name is an attribute of a module, or if its package cannot be imported
-        with suppress(Exception):
-            spec = importlib.util.find_spec(name)
-    path = getattr(module, "__file__", None) or getattr(spec, "origin", None)
-    return Path(path) if path and path.endswith(".py") else None
+def _spec(name: str) -> ModuleSpec | None:
+    """Return the specification of a module, imported or not."""
+    if name in sys.modules:
+        return getattr(sys.modules[name], "__spec__", None)
+    # raises if the name is an attribute of a module, or if its package cannot be imported
+    with suppress(Exception):
+        return importlib.util.find_spec(name)
+    return None
+
+
+def _location(spec: ModuleSpec | None) -> Path | None:
+    """Return a module's file, or the first folder of a namespace package; None for what has neither."""
+    if spec is None:
+        return None
+    if spec.has_location and spec.origin is not None:
+        return Path(spec.origin)
+    return Path(folders[0]) if (folders := list(spec.submodule_search_locations or ())) else None
 
 
 def _is_own(path: Path | None) -> bool:
@@ -156,16 +164,16 @@ class _Memo:
             memo = json.loads(path.read_bytes())
             self._files = dict(memo["files"]) if memo["rules"] == RULES else {}
 
-    def source(self, path: Path, name: str) -> Source | None:
-        """Return the facts about the source file of module `name`, or None if it cannot be parsed."""
-        seen = [*stamp(path), name]
+    def source(self, name: str) -> Source | None:
+        """Return the facts about module `name`, or None if it has no code."""
+        spec = _spec(name)
+        path = _location(spec)
+        if spec is None or path is None or path.is_dir():
+            return None
+        seen = [*stamp(path), name] if path.is_file() else []  # a module in an archive is no file
         entry = self._files.get(str(path))
-        if entry is None or entry[0] != seen:
-            try:
-                tree = ast.parse(path.read_bytes())
-            except SyntaxError:
-                return None
-            entry = [seen, syntax_digest(tree), list(_imports(tree, name, package=path.stem == "__init__"))]
+        if entry is None or entry[0] != seen or not seen:
+            entry = [seen, *_facts(spec, path, name)]
             self._files[str(path)], self._changed = entry, True
         _, digest, imports = entry
         return Source(str(digest), tuple(imports))  # type: ignore[arg-type]
@@ -176,6 +184,21 @@ class _Memo:
             with suppress(OSError):
                 write_atomically(self.path, json.dumps({"rules": RULES, "files": self._files}))
             self._changed = False
+
+
+def _facts(spec: ModuleSpec, path: Path, name: str) -> tuple[str, list[str]]:
+    """Return the digest of a module's code, and its imports; a compiled module has none that can be read."""
+    source = None
+    with suppress(Exception):
+        source = spec.loader.get_source(name)  # type: ignore[union-attr]
+    if source is None:
+        return content_digest(path)[:12], []
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # of a file that was edited after its import
+        return content_digest(path)[:12], []
+    is_package = spec.submodule_search_locations is not None
+    return syntax_digest(tree), list(_imports(tree, name, package=is_package))
 
 
 def syntax_digest(tree: ast.AST) -> str:
@@ -220,3 +243,7 @@ def _imports(tree: ast.AST, name: str, *, package: bool) -> Iterator[str]:
             base = ".".join([*parents, *([node.module] if node.module else [])])
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = getattr(node.func, "attr", getattr(node.func, "id", None))
+            if called in ("import_module", "__import__"):
+                yield str(node.args[0].value)

@@ -4,8 +4,9 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from gffpn.files.typed_json import from_json
+from gffpn.runs.provenance import Start
 from gffpn.runs.record import OtherVersionError, Record, read_record, write_record
 
 
@@ -22,7 +23,7 @@ class RunFolder:
 
     @property
     def start(self) -> Path:
-        """What the run started with: commit and digests of the code, the data's fingerprint, versions."""
+        """What the run started with, see `Start`."""
         return self.path / "start.json"
 
     @property
@@ -77,19 +78,19 @@ class RunFolder:
             pass
         return None
 
-    def read_start(self) -> dict[str, Any] | None:
+    def read_start(self) -> Start | None:
         """Return the contents of start.json, or None if it is missing or damaged."""
         try:
-            start = json.loads(self.start.read_text())
+            return from_json(Start, json.loads(self.start.read_text()))
         except (FileNotFoundError, ValueError):
             return None
-        return start if isinstance(start, dict) else None
 
     def set_aside(self) -> Path:
         """Move the folder to `replaced/` next to it, so that the run can restart, and return its new path."""
         replaced = self.path.parent / "replaced"
         replaced.mkdir(exist_ok=True)
-        number = 1 + len(list(replaced.glob(f"{self.path.name}.*")))
+        taken = [path.suffix[1:] for path in replaced.glob(f"{self.path.name}.*")]
+        number = 1 + max((int(number) for number in taken if number.isdigit()), default=0)
         return self.path.rename(replaced / f"{self.path.name}.{number}")
 
     def finish(self, record: Record) -> None:

@@ -2,18 +2,16 @@
 
 import platform
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from gffpn.runs.code import differences
+from gffpn.runs.code import changed_modules, changed_since
 
 # untracked files below these paths count as well, because a new neck, for instance, determines a result
 SOURCES = (":/src", ":/conf", ":/experiments/*.yaml", ":/train.py")
-LIBRARIES = ("torch", "torchvision", "lightning", "torchmetrics", "numpy", "timm")
+LIBRARIES = ("torch", "torchvision", "lightning", "torchmetrics", "numpy", "scipy", "pillow", "timm")
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,15 @@ class Provenance:
     libraries: dict[str, str]
     code: dict[str, str] = field(default_factory=dict)
     """For a run, the digest of each module that computes its result, by the module's name."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run started with: contents of start.json."""
+
+    provenance: Provenance
+    data: str
+    """Fingerprint of the data."""
 
 
 @cache
@@ -45,13 +52,20 @@ def provenance() -> Provenance:
     )
 
 
-def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Describe how the code and the versions of two starts (see `RunFolder.start`) differ; empty if equal."""
-    versions = [{"Python": start["python"], **start["libraries"]} for start in (before, now)]
-    earlier, later = versions
+def changes(before: Provenance, now: Provenance) -> list[str]:
+    """Describe how the code and the versions of two runs differ; empty if they are equal."""
+    return [*changed_modules(before.code, now.code), *_changed_versions(before, now)]
+
+
+def changes_since(before: Provenance) -> list[str]:
+    """Describe how the present code and versions differ from those of a run, as far as this process knows."""
+    return [*changed_since(before.code), *_changed_versions(before, provenance())]
+
+
+def _changed_versions(before: Provenance, now: Provenance) -> list[str]:
+    earlier, later = ({"Python": one.python, **one.libraries} for one in (before, now))
     return [
-        *differences(before["code"], now["code"]),
-        *(f"{name} {earlier[name]} -> {later[name]}" for name in later if earlier.get(name) != later[name]),
+        f"{name} {earlier.get(name)} -> {later[name]}" for name in later if earlier.get(name) != later[name]
     ]
 
 

@@ -91,8 +91,8 @@ def of_other_epochs(run: Path, config: Mapping[str, Any], data_fingerprint: str)
     asked = _without_epochs(config)
     found: list[tuple[int, Path]] = []
     for path in run.parent.glob(f"{run.name.rpartition('_')[0]}_*/metrics.json"):
-        start = RunFolder(path.parent).read_start() or {}
-        if start.get("data") == data_fingerprint:
+        start = RunFolder(path.parent).read_start()
+        if start is not None and start.data == data_fingerprint:
             other = yaml.safe_load((path.parent / "config.yaml").read_text())
             if _without_epochs(other) == asked:
                 found.append((other["trainer"]["max_epochs"], path.parent))

@@ -25,7 +25,7 @@ def check_start(config: DictConfig) -> None:
         _check_single_image(config, detector)
 
 
-def check_data(config: DictConfig, index: DataIndex) -> None:
+def check_index(config: DictConfig, index: DataIndex) -> None:
     """Raise DataError for a split without objects, and ValueError for too few images for the network."""
     check_objects(index)
     if len(index.splits["train"]) <= processes_of(resolved(config)):
@@ -44,7 +44,7 @@ def _check_single_image(config: DictConfig, detector: Detector) -> None:
 
     Batch norm needs two values per channel, and a map of a single cell has one per image.
     """
-    if config.trainer.sync_batchnorm:
+    if resolved(config)["trainer"]["sync_batchnorm"]:
         return  # the norms see the images of all processes
     height, width = image_size(config)
     try:

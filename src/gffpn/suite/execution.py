@@ -21,7 +21,7 @@ from gffpn.machine.processes import is_lead
 from gffpn.runs import identity
 from gffpn.runs.code import code_of
 from gffpn.runs.folder import RunFolder
-from gffpn.runs.provenance import Provenance, changes, provenance
+from gffpn.runs.provenance import Provenance, Start, changes, provenance
 from gffpn.runs.reading import of_other_epochs
 from gffpn.suite.fit import fit_and_test
 from gffpn.suite.tracking import report_skipped
@@ -64,15 +64,20 @@ class Plan:
         return RunFolder(known[0] if known else runs / self.name)
 
     @property
-    def start(self) -> dict[str, Any]:
-        """Contents of start.json, see `RunFolder.start`."""
-        return {**asdict(self.origin), "data": self.index.fingerprint}
+    def start(self) -> Start:
+        """What the run starts with."""
+        return Start(self.origin, self.index.fingerprint)
 
     @property
     def outdated(self) -> list[str]:
         """Differences of code and versions between the folder's contents and this plan; empty without any."""
-        before = self.folder.read_start()
-        return [] if before is None else changes(before, self.start)
+        folder = self.folder
+        if record := folder.read():
+            return changes(record.provenance, self.origin)
+        if folder.status == "missing":
+            return []
+        start = folder.read_start()
+        return ["start.json is missing"] if start is None else changes(start.provenance, self.origin)
 
     @property
     def is_done(self) -> bool:
@@ -128,7 +133,7 @@ def _prepare(plan: Plan, *, resumes: bool) -> None:
         say(f"{' and '.join(torn)} damaged; restarting this run")
     folder.traceback.unlink(missing_ok=True)  # from an earlier attempt
     write_atomically(folder.config, OmegaConf.to_yaml(OmegaConf.create(dict(plan.config))))
-    write_atomically(folder.start, json.dumps(plan.start, indent=1) + "\n")
+    write_atomically(folder.start, json.dumps(asdict(plan.start), indent=1) + "\n")
 
 
 def _mention_other_epochs(plan: Plan) -> None:
@@ -212,6 +217,14 @@ def check_unchanged(plan: Plan, name: str) -> None:
     """Raise DataError unless a plan has the name that the process had which started this one."""
     if plan.name != name:
         raise DataError("the data changed since the sweep started; repeat the command")
+
+
+def check_same_as_lead(plan: Plan) -> None:
+    """Raise DataError if data or code changed between the start of the run's first process and this one's."""
+    lead = RunFolder(Path(os.environ[COMPOSED_BY_LEAD]).parent)
+    start = lead.read_start()
+    if start is None or start.data != plan.start.data or changes(start.provenance, plan.origin):
+        raise DataError("data or code changed while the processes of this run started; repeat the command")
 
 
 def say(message: str) -> None:

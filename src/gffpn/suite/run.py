@@ -24,8 +24,16 @@ from gffpn.machine.processes import is_lead
 from gffpn.machine.signals import HOW_TO_CONTINUE, INTERRUPTED, interrupted_by_sigterm
 from gffpn.report.table import print_table, row_of
 from gffpn.runs.folder import RunFolder
-from gffpn.suite.door import check_data, check_start
-from gffpn.suite.execution import Plan, composed_by_lead, execute, execute_apart, say
+from gffpn.runs.provenance import changes_since
+from gffpn.suite.door import check_index, check_start
+from gffpn.suite.execution import (
+    Plan,
+    check_same_as_lead,
+    composed_by_lead,
+    execute,
+    execute_apart,
+    say,
+)
 from gffpn.suite.jobs import chooses_in_advance
 from gffpn.suite.sweep import record_job
 from gffpn.weights import WeightsError
@@ -48,7 +56,7 @@ def run(config: DictConfig) -> str | float:
         return status if chooses_in_advance(hydra) else job.objective()
     # the processes that Lightning starts use the configuration of the first one
     shared = None if is_lead() else composed_by_lead()
-    return attempt(Single(shared or config, overrides))
+    return attempt(Follower(shared, overrides) if shared else Single(config, overrides))
 
 
 def attempt(run: "Single") -> str:
@@ -91,7 +99,7 @@ class Single:
         check_start(self.config)
         name = None if self.config.name is None else str(self.config.name)
         plan = Plan.of(self.config, group=name, name=name)
-        check_data(self.config, plan.index)
+        check_index(self.config, plan.index)
         self.plan = plan
         execute(plan)
 
@@ -108,10 +116,21 @@ class Single:
         assert folder is not None
         status = folder.status
         if is_lead():
-            row = row_of({"overrides": self.overrides, "status": status}, folder.read())
+            record = folder.read()
+            row = row_of({"overrides": self.overrides, "status": status}, record)
+            row["other_code"] = changes_since(record.provenance) if record else []
             print_table([row], title=folder.path.name)
             print(f"Run: {folder.path}")
         return status
+
+
+class Follower(Single):
+    """Attempt of a process that Lightning started for a run whose first process has checked everything."""
+
+    def go(self) -> None:
+        self.plan = Plan.of(self.config, group=None, name=self.config.name)
+        check_same_as_lead(self.plan)
+        execute(self.plan)
 
 
 class Job(Single):
@@ -128,7 +147,7 @@ class Job(Single):
         check(self.config)
         check_writable(Path(self.config.paths.runs), setting="paths.runs=FOLDER")
         plan = Plan.of(self.config, group=self.sweep.name)
-        check_data(self.config, plan.index)
+        check_index(self.config, plan.index)
         self.plan = plan
         self._record()
         check_start(self.config)  # here, so that a failure is recorded in the run's folder

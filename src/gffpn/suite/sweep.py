@@ -24,8 +24,8 @@ from gffpn.machine.signals import ignore_signals
 from gffpn.report.caption import settings, varied
 from gffpn.report.paper import check_paper_table, paper_mAP50
 from gffpn.report.table import print_table, row_of, write_tables
-from gffpn.runs.code import changed_since
 from gffpn.runs.folder import RunFolder
+from gffpn.runs.provenance import changes_since
 
 NOT_IN_A_NAME = (
     "paths.",
@@ -80,11 +80,13 @@ class SweepCallback(Callback):
             refuse(error)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        # Hydra turns every other exception of a callback into a warning
         try:
             self._open(config)
         except (ValueError, OSError) as error:
             refuse(error, code=1 if isinstance(error, DataError | OSError) else 2)
+        except Exception:  # Hydra would turn it into a warning and start the jobs, unchecked
+            traceback.print_exc()
+            raise SystemExit(1) from None
 
     def _open(self, config: DictConfig) -> None:
         with first_imports():
@@ -156,7 +158,7 @@ class SweepCallback(Callback):
             run = RunFolder(Path(job["run"])) if job["run"] else None
             record = run.read() if run else None
             row = row_of({"status": run.status if run else "failed", **job}, record)
-            row["other_code"] = changed_since(record.provenance.code) if record else []
+            row["other_code"] = changes_since(record.provenance) if record else []
             if config.experiment.paper_table:
                 row["paper/mAP50"] = paper_mAP50(config.experiment.paper_table, row)
             rows.append(row)
@@ -190,7 +192,8 @@ def _name_failures(rows: Sequence[dict[str, Any]]) -> int:
         print(f"{row['status'].upper()}: {words}: {_where(row)}")
     if failed:
         count = f"{len(failed)} of {len(rows)} runs are not finished"
-        print(f"{count}. Repeat the command to run only what is missing.")
+        without = " without rerun=all" if "rerun=all" in rows[0]["overrides"] else ""
+        print(f"{count}. Repeat the command{without} to run only what is missing.")
     return len(failed)
 
 
