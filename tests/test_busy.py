@@ -205,7 +205,8 @@ def test_a_run_reports_its_numbers_and_measures_its_speed_with_the_first(
     assert printed.count(line) == 2  # the second run starts with two threads again
     for folder in (tmp_path / "runs").glob("fpn_*"):
         metrics = json.loads((folder / "metrics.json").read_text())
-        assert metrics["threads"] == 2
+        assert metrics["speed"]["threads"] == 2
+        assert metrics["training"]["threads"] == [2, 1]
         (curves,) = folder.glob("logs/*/metrics.csv")
         rows = list(csv.DictReader(curves.read_text().splitlines()))
         assert [float(row["train/threads"]) for row in rows if row["train/threads"]] == [1.0]
