@@ -10,7 +10,6 @@ discarded.
 
 import argparse
 import itertools
-import json
 import os
 import statistics
 import subprocess
@@ -22,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gffpn.machine.cores import usable_cores
+from gffpn.runs.record import read_record
 
 # ends with this process, even if that is killed
 BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n for _ in range(1_000_000): pass"
@@ -61,11 +61,10 @@ def images_per_second(words: Sequence[str], *, steps: int, epochs: int) -> tuple
         if done.returncode:
             raise RuntimeError((done.stdout + done.stderr)[-2000:])
         (path,) = Path(folder).glob("*/config.yaml")
-        metrics = json.loads((path.parent / "metrics.json").read_text())
-        batch = int(path.read_text().partition("\nbatch_size: ")[2].split()[0])
-    images = epochs * min(steps * batch, metrics["images"]["train"])
+        record = read_record(path.parent / "metrics.json")
+    images = epochs * min(steps * record.settings.batch_size, record.data.images["train"])
     lines = [line for line in done.stdout.splitlines() if line.startswith(("Busy machine", "Cores are free"))]
-    return images / (60 * metrics["minutes"]), lines
+    return images / (60 * record.training.minutes), lines
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
