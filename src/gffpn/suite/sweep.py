@@ -70,12 +70,12 @@ class SweepCallback(Callback):
         return {}
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        with first_imports():  # here, because torch takes seconds to import and a report does not need it
-            from gffpn.config.check import check
-
         try:
             _check_directory(config)
-            check(config)
+            with first_imports():  # here, because torch takes seconds to import and a report does not need it
+                from gffpn.config.check import check
+
+                check(config)  # imports the classes that the configuration names
         except ValueError as error:
             refuse(error)
 
