@@ -44,10 +44,10 @@ def caption(rows: Sequence[Row]) -> list[str]:
         f"GFLOPs: 2 x MAC (neck M, neck G: the neck alone). FPS: batch 1 on {said('', _machine)}, "
         f"medians over {said('', lambda record: f'{record.speed.images} test images')}; "
         "net = forward alone, all = with decoding and NMS.",
-        f"Settings: {', '.join(_settings(said))}",
+        f"Settings: {', '.join(_settings(said))}.",
     ]
     if any(row["record"].data.origin for row in finished):
-        lines.append(f"Data: {said('', _origin, column='data')}")
+        lines.append(f"Data: {said('', _origin, column='data')}.")
     return [*lines, *_marks(finished), *_notes(finished, said)]
 
 
