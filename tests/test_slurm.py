@@ -180,7 +180,9 @@ def test_a_run_of_two_tasks(words: list[str], tmp_path: Path) -> None:
     code, printed = Sweep([*words, "neck=fpn", *two], tmp_path).end()
     assert code == 0, printed
     (path,) = tmp_path.glob("fpn_*/metrics.json")
-    assert (RunFolder(path.parent).read_metrics() or {})["processes"] == 2
+    record = RunFolder(path.parent).read()
+    assert record is not None
+    assert record.training.processes == 2
 
 
 def test_a_run_that_reaches_its_time_limit_is_submitted_again(words: list[str], tmp_path: Path) -> None:
