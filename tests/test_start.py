@@ -27,6 +27,7 @@ def weights(run: RunFolder, name: str = "best.ckpt") -> dict[str, Any]:
     return state
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_the_weights_of_another_and_keeps_what_is_frozen(
     train: Train, tiny: list[str], tmp_path: Path
 ) -> None:
@@ -168,6 +169,7 @@ def test_training_stops_early_validates_every_second_epoch_and_accumulates(
     assert run.status == "finished"
 
 
+@pytest.mark.slow
 def test_a_sweeper_that_chooses_by_results_gets_figures(
     train: Train, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ def reexported(root: Path, copy: Path) -> Path:
     return copy
 
 
+@pytest.mark.slow
 def test_equal_names_and_other_pixels_are_another_run(
     train: Train, tiny: list[str], squares: Path, tmp_path: Path
 ) -> None:
@@ -58,6 +59,7 @@ def started_by_other_code(run: RunFolder) -> None:
             path.write_text(json.dumps(content))
 
 
+@pytest.mark.slow
 def test_a_finished_run_of_other_code_is_named_and_runs_again_on_request(
     train: Train, tiny: list[str], tmp_path: Path
 ) -> None:
@@ -113,6 +115,7 @@ class Edits(Callback):
         (self.folder / "neck" / "late.yaml").unlink(missing_ok=True)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_edited_during_a_sweep_changes_no_job(
     train: Train, tiny: list[str], tmp_path: Path
 ) -> None:
