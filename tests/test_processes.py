@@ -4,6 +4,7 @@ import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -74,9 +75,9 @@ def logged(losses: list[tuple[float, int]]) -> float:
         channels_last=False,
     )
     values: dict[str, Tensor] = {}
-    task.log = lambda name, value, **_: values.update({name: value})  # type: ignore[method-assign]
     task._losses["val"] = [({"loss": torch.tensor(loss)}, images) for loss, images in losses]
-    task._log_losses("val")
+    with patch.object(task, "log", lambda name, value, **_: values.update({name: value})):
+        task._log_losses("val")
     return float(values["val/loss"])
 
 

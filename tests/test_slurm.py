@@ -89,7 +89,7 @@ def start_at_once(job: str) -> None:
 def _controller() -> None:
     """Skip the tests unless a controller answers; looking for one that is down takes ten seconds."""
     if subprocess.run(["sinfo", "--noheader"], capture_output=True).returncode != 0:
-        pytest.skip("no SLURM controller answers")
+        pytest.skip("needs a SLURM whose controller answers, see docs/machines.md")
 
 
 @pytest.fixture(autouse=True)

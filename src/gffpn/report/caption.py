@@ -81,8 +81,7 @@ class _Facts:
             return "all rows"
         chosen = [settings(row["overrides"]) for row in rows]
         words = [" ".join(f"{key}={one.get(key, '')}" for key in self.varied) for one in chosen]
-        more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
-        return ", ".join(words[:NAMED]) + more
+        return shortened(words)
 
 
 def _data(record: Record) -> str:
@@ -151,10 +150,10 @@ def _notes(finished: Sequence[Row], said: _Facts) -> list[str]:
         for module, digest in record.provenance.code.items():
             digests.setdefault(module, set()).add(digest)
     if differing := [module for module, known in digests.items() if len(known) > 1]:
-        found.append(f"the rows come from different code: {_shortened(differing)}; rerun=changed cures it.")
+        found.append(f"the rows come from different code: {shortened(differing)}; rerun=changed cures it.")
     for row in finished:
         if row.get("other_code"):
-            modules = _shortened(row["other_code"])
+            modules = shortened(row["other_code"])
             found.append(f"{said.names([row])}: trained by other code than the present ({modules}).")
     for doubt, holds in DOUBTS:
         if doubtful := [row for row in finished if holds(row["record"])]:
@@ -174,6 +173,7 @@ DOUBTS: tuple[tuple[str, Callable[[Record], Any]], ...] = (
 """Doubts about single rows."""
 
 
-def _shortened(names: Sequence[str]) -> str:
+def shortened(names: Sequence[str]) -> str:
+    """Return the first names of a list and the number of the others: `a, b, c and 4 more`."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more

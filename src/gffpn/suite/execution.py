@@ -18,6 +18,7 @@ from gffpn.config.resolve import processes_of, resolved
 from gffpn.data.index import DataError, DataIndex
 from gffpn.files.writing import alone, write_atomically
 from gffpn.machine.processes import is_lead
+from gffpn.report.caption import shortened
 from gffpn.runs import identity
 from gffpn.runs.code import code_of
 from gffpn.runs.folder import RunFolder
@@ -28,8 +29,6 @@ from gffpn.suite.tracking import report_skipped
 
 COMPOSED_BY_LEAD = "GFFPN_CONFIG"
 """Environment variable that names the configuration of the process that started this one."""
-SHOWN = 3
-"""Largest number of differences that a message names."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def _prepare(plan: Plan, *, resumes: bool) -> None:
     """Make the run's folder ready: earlier results that are not continued are set aside."""
     earlier = plan.folder
     if earlier.status != "missing" and not resumes:
-        why = f" ({_short(plan.outdated)})" if plan.outdated else ""
+        why = f" ({shortened(plan.outdated)})" if plan.outdated else ""
         verb = "runs again" if earlier.status == "finished" else "restarts"
         say(f"This run {verb}{why}; its earlier files are in {earlier.set_aside()}")
     if earlier.status == "missing":
@@ -148,14 +147,9 @@ def _mention_other_epochs(plan: Plan) -> None:
 def _skip(plan: Plan) -> None:
     """Print that the run is finished, and report its figures to W&B if an agent asked for them."""
     folder, other = plan.folder, plan.outdated
-    note = f" with other code ({_short(other)}); rerun=changed runs it again" if other else ""
+    note = f" with other code ({shortened(other)}); rerun=changed runs it again" if other else ""
     say(f"Already finished, skipped: {folder.path}{note}")
     report_skipped(OmegaConf.create(dict(plan.config)), folder, group=plan.group or folder.path.name)
-
-
-def _short(differences: list[str]) -> str:
-    more = len(differences) - SHOWN
-    return ", ".join(differences[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _only_one(plan: Plan) -> AbstractContextManager[None]:
