@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gffpn.runs.record import Record, size_word
+from gffpn.stats.arms import differing, settings
 
 Row = Mapping[str, Any]
 STILL_IMPROVING = "\N{UPWARDS ARROW}"
@@ -19,16 +20,9 @@ def cites(rows: Sequence[Row]) -> bool:
     return any(row.get("paper/mAP50") is not None for row in rows)
 
 
-def settings(overrides: Sequence[str]) -> dict[str, str]:
-    """Return overrides as a dictionary: `["neck=fpn", "seed=1"]` -> `{"neck": "fpn", "seed": "1"}`."""
-    return dict(override.lstrip("+~").split("=", 1) for override in overrides if "=" in override)
-
-
 def varied(rows: Sequence[Row]) -> list[str]:
     """Return the override keys whose values differ between the rows, or `neck` if there are none."""
-    chosen = [settings(row["overrides"]) for row in rows]
-    keys = list(dict.fromkeys(key for one in chosen for key in one))
-    return [key for key in keys if len({one.get(key) for one in chosen}) > 1] or ["neck"]
+    return differing([settings(row["overrides"]) for row in rows]) or ["neck"]
 
 
 def caption(rows: Sequence[Row]) -> list[str]:

@@ -12,8 +12,9 @@ from rich.table import Table
 from gffpn.figures import BinFigures
 from gffpn.files.tables import markdown_table, write_csv
 from gffpn.files.writing import write_atomically
-from gffpn.report.caption import STILL_IMPROVING, Row, caption, cites, settings, varied
+from gffpn.report.caption import STILL_IMPROVING, Row, caption, cites, varied
 from gffpn.runs.record import Record
+from gffpn.stats.arms import settings
 
 
 def percent(value: float | None) -> str:

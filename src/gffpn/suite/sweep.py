@@ -21,11 +21,12 @@ from gffpn.data.index import DataError
 from gffpn.files.writing import alone, check_writable, write_atomically
 from gffpn.machine.imports import first_imports
 from gffpn.machine.signals import ignore_signals
-from gffpn.report.caption import settings, varied
+from gffpn.report.caption import varied
 from gffpn.report.paper import check_paper_table, paper_mAP50
 from gffpn.report.table import print_table, row_of, write_tables
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.provenance import changes_since
+from gffpn.stats.arms import settings
 
 NOT_IN_A_NAME = (
     "paths.",

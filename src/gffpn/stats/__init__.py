@@ -1,0 +1,1 @@
+"""Statistics of comparisons: intervals, verdicts and planning. Needs no torch."""

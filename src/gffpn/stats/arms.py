@@ -1,0 +1,110 @@
+"""The arms of an experiment, and the contrasts between them that it declares."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+SEED = "seed"
+Settings = Mapping[str, str]
+"""Overrides by key."""
+
+
+def settings(overrides: Sequence[str]) -> dict[str, str]:
+    """Return overrides as a dictionary: `["neck=fpn", "seed=1"]` -> `{"neck": "fpn", "seed": "1"}`."""
+    return dict(override.lstrip("+~").split("=", 1) for override in overrides if "=" in override)
+
+
+def differing(chosen: Sequence[Settings]) -> list[str]:
+    """Return the keys whose values differ, in the order in which they first appear."""
+    keys = dict.fromkeys(key for one in chosen for key in one)
+    return [key for key in keys if len({one.get(key) for one in chosen}) > 1]
+
+
+class Arms:
+    """The arms of an experiment: what its runs have in common that differ only in their seed."""
+
+    def __init__(self, runs: Sequence[Sequence[str]]) -> None:
+        """Read the overrides of each run, in the order of the sweep."""
+        chosen = [{key: value for key, value in settings(one).items() if key != SEED} for one in runs]
+        self.axes = differing(chosen)
+        """Keys by which the arms differ."""
+        points = [tuple(one.get(axis) for axis in self.axes) for one in chosen]
+        self._points = list(dict.fromkeys(points))
+        self.of_run = [self._points.index(point) for point in points]
+        """Position of each run's arm."""
+        first = chosen[0] if chosen else {}
+        alone = first.get("neck") or next(iter(first.values()), "the run")
+        self.names = [
+            " ".join(_word(axis, value) for axis, value in zip(self.axes, point, strict=True)) or alone
+            for point in self._points
+        ]
+        """Name of each arm: its values, with the key where a value alone says nothing."""
+
+    def contrasts(self, declared: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
+        """Return the declared contrasts as pairs of arms; without any, all arms against the first.
+
+        Each side of a contrast names an arm by one or several of its values, or as `key=value`. If it leaves
+        out some of the axes, the arms are compared at each of their settings. Raises ValueError for a side
+        that names no arm.
+        """
+        if not declared:
+            return [(at, 0) for at in range(1, len(self.names))]
+        pairs = [pair for contrast in declared for pair in self._pairs(contrast)]
+        return list(dict.fromkeys(pairs))
+
+    def _pairs(self, contrast: Sequence[str]) -> list[tuple[int, int]]:
+        said = f"experiment.contrasts: [{', '.join(map(str, contrast))}]"
+        if len(contrast) != 2:
+            raise ValueError(f"{said}: expected two arms")
+        one, other = (self._named(str(side), said) for side in contrast)
+        free = [at for at in range(len(self.axes)) if at not in one and at not in other]
+        found = [
+            (a, b)
+            for a, b in product(self._matching(one), self._matching(other))
+            if a != b and all(self._points[a][at] == self._points[b][at] for at in free)
+        ]
+        if not found:
+            raise ValueError(f"{said}: no two arms differ in this alone; the arms are {self._listed()}")
+        return found
+
+    def _named(self, side: str, said: str) -> dict[int, str]:
+        """Return the values that one side of a contrast names, by the position of their axis."""
+        named = {}
+        for word in side.split():
+            places = [
+                (at, value)
+                for at, axis in enumerate(self.axes)
+                for value in dict.fromkeys(point[at] for point in self._points)
+                if value is not None
+                and word in (value, f"{axis}={value}", f"{axis.rpartition('.')[2]}={value}")
+            ]
+            if not places:
+                raise ValueError(f"{said}: {word} names no arm{self._nearest(word)}")
+            if len(places) > 1:
+                keys = " or ".join(f"{self.axes[at]}={value}" for at, value in places)
+                raise ValueError(f"{said}: {word} has several meanings; write {keys}")
+            named[places[0][0]] = places[0][1]
+        return named
+
+    def _matching(self, named: Mapping[int, str]) -> list[int]:
+        return [
+            at
+            for at, point in enumerate(self._points)
+            if all(point[axis] == value for axis, value in named.items())
+        ]
+
+    def _nearest(self, word: str) -> str:
+        known = [value for point in self._points for value in point if value is not None]
+        near = difflib.get_close_matches(word, known, n=1)
+        return f"; did you mean {near[0]}?" if near else f"; the arms are {self._listed()}"
+
+    def _listed(self) -> str:
+        return ", ".join(self.names) or "none"
+
+
+def _word(axis: str, value: str | None) -> str:
+    """Return a value if it can stand alone, such as `fpn`, else with the last part of its key."""
+    if value is not None and re.search(r"[A-Za-z]", value) and value not in ("true", "false", "null"):
+        return value
+    return f"{axis.rpartition('.')[2]}={'default' if value is None else value}"

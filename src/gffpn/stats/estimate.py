@@ -1,0 +1,151 @@
+"""The difference between two arms: its size, its variance over seeds and test images, and its intervals.
+
+Seeds and images are crossed: every trained network sees the same test images. So the variance of a difference
+of means has a part from images, estimated by drawing the images again, and a part from seeds. The mean square
+between seeds holds the interaction of seeds and images a second time, so this is subtracted.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from gffpn.metrics.matching import Floats
+
+UNEQUAL = 9.0
+"""Ratio of the arms' largest variance to their smallest above which each arm has its own."""
+
+
+class Sample(NamedTuple):
+    """One figure of an arm: per seed, on the test images and on their re-weightings."""
+
+    points: Floats
+    """(S,)"""
+    values: Floats
+    """(S, B); NaN where a replicate has no object."""
+
+
+class Spread(NamedTuple):
+    """Variance between seeds."""
+
+    seeds: float
+    """Mean square between the seeds' figures; it holds the interaction as well."""
+    interaction: float
+    """Variance over images of what is specific to a seed."""
+    df: int
+    """Degrees of freedom: seeds minus one, summed over the arms."""
+
+    @property
+    def own(self) -> float:
+        """Variance of the seeds' expected figures."""
+        return max(0.0, self.seeds - self.interaction)
+
+
+def spread(samples: Sequence[Sample], groups: int) -> Spread:
+    """Return the variance between seeds, pooled over arms; those with one seed do not count.
+
+    `groups` is the number of independent groups of test images.
+    """
+    degrees = [len(sample.points) - 1 for sample in samples]
+    df = sum(degrees)
+    if not df:
+        return Spread(math.nan, math.nan, 0)
+    between = sum(((one.points - one.points.mean()) ** 2).sum() for one in samples)
+    own = [one.values - one.values.mean(axis=0) for one in samples]
+    within = sum(_variance(row, groups) for rows, n in zip(own, degrees, strict=True) if n for row in rows)
+    return Spread(float(between) / df, within / df, df)
+
+
+def _variance(values: Floats, groups: int) -> float:
+    """Return the variance over replicates (B,); drawing G of G groups gives (G - 1) / G of it."""
+    known = values[~np.isnan(values)]
+    if groups < 2 or len(known) < 2:
+        return math.nan
+    return float(known.var(ddof=1)) * groups / (groups - 1)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A difference A - B of an endpoint, with everything that its interval and its planning need."""
+
+    delta: float
+    image_variance: float
+    """Of the difference of the seeds' means, by drawing the images again."""
+    spreads: tuple[Spread, Spread]
+    """Of A and of B; the same object twice if it is pooled."""
+    seeds: tuple[int, int]
+    groups: int
+    superiority: float
+    """Probability that a run of A has a higher figure than a run of B, over seeds and images."""
+
+    @property
+    def pooled(self) -> bool:
+        """True if both arms share the variance between seeds."""
+        return self.spreads[0] is self.spreads[1]
+
+    @property
+    def seed_variance(self) -> float:
+        """Variance of the difference that comes from seeds alone."""
+        return sum(part.own / count for part, count in zip(self.spreads, self.seeds, strict=True))
+
+    @property
+    def variance(self) -> float:
+        """Variance of the difference."""
+        return self.image_variance + self.seed_variance
+
+    @property
+    def df(self) -> float:
+        """Degrees of freedom by Satterthwaite's rule, at least those of the least known part."""
+        parts = [(self.image_variance, self.groups - 1)]
+        if self.pooled:
+            shared = self.spreads[0]
+            parts.append((shared.seeds * sum(1 / count for count in self.seeds), shared.df))
+        else:
+            own = zip(self.spreads, self.seeds, strict=True)
+            parts += [(part.seeds / count, part.df) for part, count in own]
+        uncertain = sum(value**2 / df for value, df in parts)
+        return max(self.variance**2 / uncertain, min(df for _, df in parts)) if uncertain else math.inf
+
+    @property
+    def p(self) -> float:
+        """Two-sided p value of no difference."""
+        return 2 * self.tail(abs(self.delta))
+
+    def tail(self, distance: float) -> float:
+        """Return the probability that the estimate exceeds the true difference by `distance` or more."""
+        if not self.variance:
+            return 0.5 if distance == 0 else float(distance < 0)
+        return float(stats.t.sf(distance / math.sqrt(self.variance), self.df))
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Return the two-sided confidence interval of the difference."""
+        half = float(stats.t.isf((1 - level) / 2, self.df)) * math.sqrt(self.variance)
+        return self.delta - half, self.delta + half
+
+
+def estimate(a: Sample, b: Sample, *, arms: Sequence[Sample], groups: int) -> Estimate:
+    """Return the difference A - B; variances are pooled over `arms`, all samples of the experiment."""
+    of_each = [spread([one], groups) for one in arms if len(one.points) > 1]
+    variances = [one.seeds for one in of_each]
+    if max(variances) > UNEQUAL * min(variances) and min(len(a.points), len(b.points)) > 1:
+        spreads = (spread([a], groups), spread([b], groups))
+    else:
+        shared = spread(arms, groups)
+        spreads = (shared, shared)
+    return Estimate(
+        delta=float(a.points.mean() - b.points.mean()),
+        image_variance=_variance(a.values.mean(axis=0) - b.values.mean(axis=0), groups),
+        spreads=spreads,
+        seeds=(len(a.points), len(b.points)),
+        groups=groups,
+        superiority=_superiority(a.values, b.values),
+    )
+
+
+def _superiority(a: Floats, b: Floats) -> float:
+    higher = a[:, None] - b[None]
+    known = higher[~np.isnan(higher)]
+    return float(((known > 0) + 0.5 * (known == 0)).mean()) if known.size else math.nan

@@ -1,0 +1,88 @@
+"""Planning: how many more seeds or test images a comparison would need to find a difference."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gffpn.stats.estimate import Estimate
+from gffpn.stats.verdicts import detectable
+
+MOST_SEEDS = 30
+"""More seeds per arm than this are not proposed."""
+MANY_SEEDS = 12
+"""Seeds per arm for which a number of test images is proposed."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The variance of one arm's figure by its causes, each for one seed and the present test images."""
+
+    images: float
+    """Of the difference of two arms, from images alone."""
+    interaction: float
+    """Of one arm's figure, from what a seed does on single images."""
+    seeds: float
+    """Of one arm's figure, from seeds alone."""
+    groups: int
+    """Independent groups of test images."""
+    arms: int
+    """Arms over which the variance between seeds is pooled."""
+
+    @classmethod
+    def of(cls, one: Estimate) -> "Parts":
+        """Return the parts of an estimate, the mean of both arms' where each has its own."""
+        interaction = sum(part.interaction for part in one.spreads) / 2
+        crossed = sum(part.interaction / n for part, n in zip(one.spreads, one.seeds, strict=True))
+        per_arm = max(min(one.seeds) - 1, 1)
+        return cls(
+            images=max(0.0, one.image_variance - crossed),
+            interaction=interaction,
+            seeds=sum(part.own for part in one.spreads) / 2,
+            groups=one.groups,
+            arms=max(1, round(one.spreads[0].df / per_arm)) if one.pooled else 1,
+        )
+
+    def detectable(self, seeds: int, images: float = 1.0, *, alpha: float) -> float:
+        """Return the detectable difference with `seeds` per arm and `images` times the test images."""
+        from_images = (self.images + 2 * self.interaction / seeds) / images
+        from_seeds = 2 * self.seeds / seeds
+        mean_square = 2 * (self.seeds + self.interaction / images) / seeds
+        df_images, df_seeds = self.groups * images - 1, self.arms * (seeds - 1)
+        uncertain = from_images**2 / df_images + mean_square**2 / df_seeds
+        variance = from_images + from_seeds
+        df = max(variance**2 / uncertain, min(df_images, df_seeds)) if uncertain else math.inf
+        return detectable(variance, df, alpha)
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a comparison needs to find a difference as large as its margin with a probability of 80 %."""
+
+    seeds: int | None
+    """Seeds per arm in all; None if no number of seeds is enough on these test images."""
+    images: float | None
+    """Multiple of the test images, with many seeds; None if seeds are enough, or if it is over 100."""
+
+
+def need(one: Estimate, *, margin: float, alpha: float) -> Need:
+    """Return the smallest number of seeds per arm that finds a true difference of `margin`.
+
+    If no number of seeds does, return the number of test images that do with `MANY_SEEDS` seeds. Planned is
+    for the margin, never for the observed difference. `alpha` is the level of this contrast in its family.
+    """
+    parts = Parts.of(one)
+    for seeds in range(2, MOST_SEEDS + 1):
+        if parts.detectable(seeds, alpha=alpha) <= margin:
+            return Need(seeds, None)
+    for images in _multiples():
+        if parts.detectable(MANY_SEEDS, images, alpha=alpha) <= margin:
+            return Need(None, images)
+    return Need(None, None)
+
+
+def _multiples() -> Iterable[float]:
+    """Yield 1.1, 1.2, ... rising by a tenth each, up to 100."""
+    multiple = 1.1
+    while multiple <= 100:
+        yield multiple
+        multiple *= 1.1
