@@ -53,6 +53,17 @@ class Arms:
         pairs = [pair for contrast in declared for pair in self._pairs(contrast)]
         return list(dict.fromkeys(pairs))
 
+    def applicable(self, declared: Sequence[Sequence[str]]) -> tuple[list[Sequence[str]], list[str]]:
+        """Return the declared contrasts whose arms are among these, and a note on each other one."""
+        kept, notes = [], []
+        for contrast in declared:
+            try:
+                self._pairs(contrast)
+                kept.append(contrast)
+            except ValueError as error:
+                notes.append(f"not compared: {error}")
+        return kept, notes
+
     def _pairs(self, contrast: Sequence[str]) -> list[tuple[int, int]]:
         said = f"experiment.contrasts: [{', '.join(map(str, contrast))}]"
         if len(contrast) != 2:
