@@ -98,8 +98,8 @@ def sentence(contrast: Contrast, question: Question) -> str:
         ends = interval(low, high) if found.delta > 0 else interval(-high, -low)
         less = f", less than {points(question.margin)}" if verdict.small else ""
         return (
-            f"{a} is {verdict.word} than {b} by {points(abs(found.delta))} points of {contrast.endpoint}{less}"
-            f" (95 % interval {ends}; p {probability(verdict.p)})."
+            f"{a} is {verdict.word} than {b} by {points(abs(found.delta))} points of {contrast.endpoint}"
+            f"{less} (95 % interval {ends}; p {probability(verdict.p)})."
         )
     facts = (
         f"{points(found.delta, sign=True)} points of {contrast.endpoint}, 95 % interval {interval(low, high)}"

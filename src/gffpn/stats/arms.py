@@ -41,6 +41,11 @@ class Arms:
         ]
         """Name of each arm: its values, with the key where a value alone says nothing."""
 
+    @property
+    def one_run_each(self) -> bool:
+        """True if no arm has several runs."""
+        return len(self.names) == len(self.of_run)
+
     def contrasts(self, declared: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
         """Return the declared contrasts as pairs of arms; without any, all arms against the first.
 

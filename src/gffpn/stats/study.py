@@ -97,11 +97,6 @@ class Study:
     contrasts: tuple[Contrast, ...]
     notes: tuple[str, ...] = field(default=())
 
-    @property
-    def has_seeds(self) -> bool:
-        """True if an arm has several seeds; otherwise there is no verdict about any."""
-        return any(len(arm.runs) > 1 for arm in self.arms)
-
     def explore(self, endpoint: str) -> tuple[Contrast, ...]:
         """Return the contrasts on another endpoint: exploratory, a family of their own."""
         pairs = [(one.a, one.b) for one in self.contrasts]

@@ -62,7 +62,7 @@ def declared_jobs(config: DictConfig) -> list[list[str]]:
     """Return the overrides of each job that a sweep's file asks for, whatever the command line varies."""
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    return _jobs(parser.parse_overrides(params))
+    return _jobs(parser.parse_overrides(params)) if params else []
 
 
 def _without_hydra(job: DictConfig) -> object:

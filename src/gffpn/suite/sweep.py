@@ -21,9 +21,9 @@ from gffpn.data.index import DataError
 from gffpn.files.writing import alone, check_writable, write_atomically
 from gffpn.machine.imports import first_imports
 from gffpn.machine.signals import ignore_signals
-from gffpn.report.caption import caption, varied
+from gffpn.report.caption import varied
 from gffpn.report.paper import check_paper_table, paper_mAP50
-from gffpn.report.table import print_table, row_of, write_tables
+from gffpn.report.table import row_of
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.provenance import changes_since
 from gffpn.stats.arms import settings
@@ -168,11 +168,9 @@ class SweepCallback(Callback):
             if config.experiment.paper_table:
                 row["paper/mAP50"] = paper_mAP50(config.experiment.paper_table, row)
             rows.append(row)
-        answer = answer_to(self._question, rows, name=folder.name) if self._question else None
-        if answer is None:
-            print_table(rows, title=folder.name)
-        write_tables(folder, rows, answer=answer or "")
-        print(f"Table: {folder / 'results.md'}, {folder / 'results.csv'}")
+        from gffpn.suite.results import show_results
+
+        show_results(folder, rows, self._question)
         return not _name_failures(rows)
 
 
