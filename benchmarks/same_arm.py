@@ -2,9 +2,9 @@
 
     python -m benchmarks.same_arm runs/fpn_*            # any number of seeds of one arm, say 12
 
-Every seed of an arm is as good as another, so a verdict between two random halves of three seeds is a mistake. At
-a level of 5 %, about 5 % of the splits should give one. The splits share seeds, so that their share varies more
-than that of independent experiments.
+Every seed of an arm is as good as another, so a verdict between two random halves of three seeds is a mistake.
+At a level of 5 %, about 5 % of the splits should give one. The splits share seeds, so that their share varies
+more than that of independent experiments.
 """
 
 import argparse
@@ -60,12 +60,11 @@ def main() -> None:
         figures = np.array([one[endpoint][0] for one in found])
         words = shares(found, endpoint, size=arguments.size, most=arguments.most)
         judged = words.total()
-        wrong = words["better"] + words["worse"]
-        print(
-            f"{endpoint:12} {len(found)} seeds {100 * figures.mean():5.1f} ± {100 * figures.std(ddof=1):4.2f}  "
-            f"{judged} splits: {100 * wrong / judged:4.1f} % better or worse, "
-            f"{100 * words['same'] / judged:4.1f} % same, {100 * words['cannot tell'] / judged:4.1f} % cannot tell"
-        )
+        wrong = 100 * (words["better"] + words["worse"]) / judged
+        same, open_ = (100 * words[word] / judged for word in ("same", "cannot tell"))
+        mean, deviation = 100 * figures.mean(), 100 * figures.std(ddof=1)
+        print(f"{endpoint:12} {len(found)} seeds, {mean:.1f} ± {deviation:.2f}; {judged} splits: ", end="")
+        print(f"{wrong:.1f} % better or worse, {same:.1f} % same, {open_:.1f} % cannot tell")
 
 
 if __name__ == "__main__":
