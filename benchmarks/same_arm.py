@@ -2,7 +2,7 @@
 
     python -m benchmarks.same_arm runs/fpn_*            # any number of seeds of one arm, say 12
 
-Every seed of an arm is as good as another, so a verdict between two random halves of three seeds is a mistake.
+Every seed of an arm is as good as another, so a verdict between random halves of three seeds is a mistake.
 At a level of 5 %, about 5 % of the splits should give one. The splits share seeds, so that their share varies
 more than that of independent experiments.
 """
