@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from fake_runs import tested_run
+from commands import Train
+from fake_runs import predicted_run
+from gffpn.__main__ import main as gffpn
 from gffpn.report.answer import answer_markdown, arm_cells, contrast_cells, need_words, sentence
 from gffpn.runs.folder import RunFolder
 from gffpn.stats.arms import Arms
@@ -84,7 +86,7 @@ def made(runs: Path, skills: dict[str, float], *, seeds: int = 3, asked: Questio
     found = []
     for neck, skill in skills.items():
         for seed in range(seeds):
-            path = tested_run(runs, neck, skill=skill, seed=seed)
+            path = predicted_run(runs, neck, skill=skill, seed=seed)
             overrides = (f"neck={neck}", f"seed={seed}")
             found.append(Run(overrides, "finished", path, RunFolder(path).read()))
     return study("invented", found, asked or Question())
@@ -145,7 +147,7 @@ def test_a_class_with_few_objects_has_no_verdict(tmp_path: Path) -> None:
 
 
 def test_runs_without_results_have_their_own_cells(tmp_path: Path) -> None:
-    path = tested_run(tmp_path, "fpn", skill=0.5)
+    path = predicted_run(tmp_path, "fpn", skill=0.5)
     runs = [
         Run(("neck=fpn", "seed=0"), "finished", path, RunFolder(path).read()),
         Run(("neck=fpn", "seed=1"), "failed", None, None, "out of memory"),
@@ -161,7 +163,7 @@ def test_runs_without_results_have_their_own_cells(tmp_path: Path) -> None:
 
 
 def test_runs_without_predictions_are_named(tmp_path: Path) -> None:
-    path = tested_run(tmp_path, "fpn", skill=0.5)
+    path = predicted_run(tmp_path, "fpn", skill=0.5)
     (path / "predictions.npz").unlink()
     runs = [Run((f"neck={neck}", "seed=0"), "finished", path, RunFolder(path).read()) for neck in ("a", "b")]
     answer = study("invented", runs, Question())
@@ -185,3 +187,25 @@ def test_replicates_are_kept_and_made_again_from_other_predictions(tmp_path: Pat
     assert again["mAP50"][0] == first["mAP50"][0]
     other = made(tmp_path, {"fpn": 0.8}, seeds=2).arms[0].replicates[0]
     assert other["mAP50"][0] > first["mAP50"][0]
+
+
+@pytest.mark.slow
+def test_a_sweep_with_seeds_ends_with_verdicts_and_can_be_planned(
+    train: Train, tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = [*tiny, "neck=fpn,panet", "name=two", "trainer.max_epochs=1"]
+    code, output = train("-m", *words, "seed=0,1")
+    assert code == 0
+    assert "two: arms" in output
+    assert "two: contrasts" in output
+    answer = (tmp_path / "runs/sweeps/two/results.md").read_text()
+    assert answer.startswith("- panet ")
+    assert "one row per run" in answer
+
+    gffpn(["plan", "-m", *words, "seed=0,1"])
+    assert "All runs are finished." in capsys.readouterr().out
+    gffpn(["plan", *words, "seed=0,1,2"])
+    planned = capsys.readouterr().out
+    assert "2 of 6 runs are left" in planned
+    assert "minutes one after another" in planned
+    assert "Contrast: panet - fpn on mAP50" in planned
