@@ -11,7 +11,10 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
+from gffpn.data.index import DataIndex
 from gffpn.data.tinyindus import TinyIndusSim
+from gffpn.files import sources
+from gffpn.files.sources import Source
 from tinyindus import store
 from tinyindus.classes import CLASS_NAMES, CLASSES
 from tinyindus.dials import PRESETS, Dials, preset
@@ -98,8 +101,28 @@ def test_workers_write_the_scenes_that_one_process_renders(tmp_path: Path) -> No
     index = source.index()
     scene = render(5, "test", PRESETS["demo"], size, 0)
     assert index.splits["test"][5].boxes.tolist() == [list(t.box) for t in scene.truths]
-    document = json.loads(next(tmp_path.glob("*/annotations/test.json")).read_text())
+    document = json.loads(next(tmp_path.glob("tinyindus-*/*/annotations/test.json")).read_text())
     assert [image["file_name"] for image in document["images"]] == [f"test/{i:06d}.png" for i in range(6)]
+
+
+def test_other_code_of_the_simulator_draws_its_own_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if its VERSION was not raised; an edit elsewhere in the project draws nothing."""
+
+    def made() -> DataIndex:
+        return TinyIndusSim(tmp_path, (64, 64), train_images=1, val_images=1, test_images=1).index()
+
+    def edit(module: str) -> None:
+        monkeypatch.setitem(sources._known, module, Source("0" * 12, ()))
+
+    first = made()
+    edit("gffpn.layers.conv")
+    assert made().splits["train"][0].path == first.splits["train"][0].path
+    edit("tinyindus.light")
+    second = made()
+    assert second.splits["train"][0].path != first.splits["train"][0].path
+    assert second.fingerprint == first.fingerprint
 
 
 def test_a_null_dial_keeps_the_value_of_the_preset(tmp_path: Path) -> None:
