@@ -317,21 +317,21 @@ class TestOrder:
                 global_rank=rank,
                 strategy=SimpleNamespace(root_device=torch.device("cpu")),
             )
-            data.setup("test")
-            shares.append([position for _, position in data.test_dataloader().sampler])
+            data.setup("validate")
+            shares.append([position for _, position in data.val_dataloader().sampler])
         assert [len(share) for share in shares] == [1, 1]
         assert shares[0] < shares[1]
 
     def test_pictures_are_a_sample_of_what_is_evaluated(self, tmp_path: Path) -> None:
         callback = Pictures(tmp_path, count=3)
-        trainer = SimpleNamespace(test_dataloaders=SimpleNamespace(sampler=range(8)))
+        trainer = SimpleNamespace(test_dataloaders=SimpleNamespace(sampler=range(9)))
         for _ in range(2):  # an interrupted evaluation leaves nothing behind
             callback.on_test_start(trainer, None)
-            for batch in ([0, 1, 2], [3, 4, 5], [6, 7]):
+            for batch in ([0, 1, 2, 3], [4, 5, 6, 7], [8]):
                 outputs = {"detections": batch}
                 callback.on_test_batch_end(trainer, None, outputs, {"images": batch, "targets": batch})
-        assert [image for image, _, _ in callback._kept] == random_positions(8, 3, "pictures", "test")
-        assert random_positions(8, 3, "pictures", "test") != [0, 1, 2]
+        drawn = [image for image, _, _ in callback._kept]
+        assert drawn == random_positions(9, 3, "pictures", "test") != [0, 1, 2]
 
 
 class TestBatches:

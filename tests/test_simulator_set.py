@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from gffpn.data.index import DataIndex
 from gffpn.data.tinyindus import TinyIndusSim
 from gffpn.files import sources
 from gffpn.files.sources import Source
@@ -110,17 +109,14 @@ def test_other_code_of_the_simulator_draws_its_own_set(
 ) -> None:
     """Also if its VERSION was not raised; an edit elsewhere in the project draws nothing."""
 
-    def made() -> DataIndex:
-        return TinyIndusSim(tmp_path, (64, 64), train_images=1, val_images=1, test_images=1).index()
-
     def edit(module: str) -> None:
         monkeypatch.setitem(sources._known, module, Source("0" * 12, ()))
 
-    first = made()
+    first = small(tmp_path).index()
     edit("gffpn.layers.conv")
-    assert made().splits["train"][0].path == first.splits["train"][0].path
+    assert small(tmp_path).index().splits["train"][0].path == first.splits["train"][0].path
     edit("tinyindus.light")
-    second = made()
+    second = small(tmp_path).index()
     assert second.splits["train"][0].path != first.splits["train"][0].path
     assert second.fingerprint == first.fingerprint
 
@@ -318,7 +314,7 @@ def test_a_damaged_set_is_redrawn(tmp_path: Path, damage: str) -> None:
     source = small(tmp_path)
     whole = source.index()
     folder = whole.splits["val"][0].path.parents[2]
-    stale = tmp_path / f".{folder.name}-killed"
+    stale = folder.parent / f".{folder.name}-killed"
     (stale / "images").mkdir(parents=True)
     annotations = folder / "annotations" / "val.json"
     if damage == "cut":
@@ -331,8 +327,4 @@ def test_a_damaged_set_is_redrawn(tmp_path: Path, damage: str) -> None:
     again = source.index()
     assert again.fingerprint == whole.fingerprint
     assert all(record.path.is_file() for records in again.splits.values() for record in records)
-    assert {p.name for p in tmp_path.iterdir()} == {
-        folder.name,
-        f".{folder.name}.lock",
-        "inspected-images.json",
-    }
+    assert {p.name for p in folder.parent.iterdir()} == {folder.name, f".{folder.name}.lock"}

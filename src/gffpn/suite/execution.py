@@ -166,7 +166,7 @@ def _prepare(plan: Plan) -> str:
         say(str(other))
     earlier = plan.folder
     # with other code, the result would be a mixture
-    resumes = earlier.status != "finished" and not plan.outdated
+    resumes = earlier.status in ("interrupted", "failed") and not plan.outdated
     if earlier.status != "missing" and not resumes:
         why = f" ({shortened(plan.outdated)})" if plan.outdated else ""
         verb = "runs again" if earlier.status == "finished" else "restarts"
