@@ -1,5 +1,7 @@
 """Do the processes of a run do the same, whoever has started them, and is a process that differs refused?"""
 
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -241,7 +243,7 @@ def test_a_command_has_a_digest_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
     assert len({digest(**command) for command in commands}) == len(commands)
     assert digest(**step, SLURM_PROCID="0") == digest(**step, SLURM_PROCID="1")
     before, elsewhere = digest(**torchrun), [digest(**command) for command in (step, commands[-1])]
-    monkeypatch.setattr(processes.socket, "gethostname", lambda: "another")
+    monkeypatch.setattr(socket, "gethostname", lambda: "another")
     # two machines with one runs folder may each have a command of its own
     assert digest(**torchrun) != before
     assert [digest(**command) for command in (step, commands[-1])] == elsewhere
@@ -285,7 +287,7 @@ def test_the_configuration_of_a_run_apart_exists_only_while_it_runs(
 
         yield SimpleNamespace(wait=wait, terminate=lambda: None)
 
-    monkeypatch.setattr(execution.subprocess, "Popen", popen)
+    monkeypatch.setattr(subprocess, "Popen", popen)
     with pytest.raises(KeyboardInterrupt):
         execute_apart(plan)
     assert list((Path(plan.config["paths"]["runs"]) / ".composed").iterdir()) == []
