@@ -189,6 +189,13 @@ def test_repeated_steps_are_counted() -> None:
     assert Node("a", "module", ("x", "x", "y", "x"), "", 8).lines == ("2 \xd7 x", "y", "x")
 
 
+def test_the_legend_explains_what_is_there() -> None:
+    steps = [("cat", "Conv2d 1\xd71"), ("Conv2d 3\xd73 s2",), ("catalogue", "C3")]
+    nodes = tuple(Node(str(k), "module", step, "", 8) for k, step in enumerate(steps))
+    assert Graph("t", nodes, ()).legend == "cat: concatenation of the channels; s2: stride 2"
+    assert Graph("t", nodes[2:], ()).legend == ""
+
+
 def test_columns_by_hand() -> None:
     """The pieces of a module share the column after the last node that any of them reads."""
     nodes = [node("i", kind="input"), node("a"), node("b"), node("p", 8, whole="w"), node("q", 16, whole="w")]

@@ -4,22 +4,22 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from gffpn.build.detector import build_data, build_detector, build_loss_and_decode
-from gffpn.build.index import build_index
+from gffpn.build.detector import build_detector, build_loss_and_decode
 from gffpn.config.check import compose_checked
-from gffpn.data.datamodule import DetectionData
-from gffpn.data.dataset import Target
+from gffpn.config.compose import image_size
+from gffpn.data.tinyindus import example_scene
 from gffpn.deploy.finished import finished_run
 from gffpn.detector import Detector
 from gffpn.pyramid import positions_read
 from gffpn.task import LossFunction
+from tinyindus.classes import CLASSES
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Specimen:
     loss: LossFunction
     image: Tensor
     """uint8 (3, H, W)."""
-    target: Target
+    target: dict[str, Tensor]
+    """`boxes` (M, 4) xyxy in pixels and `labels` (M,), without crowd regions."""
     mask: NDArray[np.bool_]
     """(H, W), true on the objects: their pixels if the data is simulated, otherwise their boxes."""
 
@@ -55,8 +56,7 @@ class Specimen:
         """
         with torch.enable_grad():
             given, made, raw = self._stages(leaves=True)
-            target: Any = {name: self.target[name] for name in ("boxes", "labels")}
-            total = torch.stack(list(self.loss(raw, [target], self._size).values())).sum()
+            total = torch.stack(list(self.loss(raw, [self.target], self._size).values())).sum()
             maps = [*given.values(), *made.values()]
             found = torch.autograd.grad(total, maps, allow_unused=True)
         norms = [0.0 if one is None else float(one.norm()) for one in found]
@@ -97,32 +97,42 @@ def of_run(
     """
     finished = finished_run(run, overrides, allowed=allowed)
     detector, _ = finished.detector()
-    return _specimen(run.name, True, detector, finished.config, finished.data(), position)
-
-
-def untrained(overrides: Sequence[str], *, position: int | None = None) -> Specimen:
-    """Return the untrained detector that overrides choose, and an image of the test split of its data."""
-    config = compose_checked(overrides)
-    data = build_data(config, build_index(config))
-    detector = build_detector(config, len(data.index.classes)).eval()
-    return _specimen(" ".join(overrides), False, detector, config, data, position)
-
-
-def _specimen(
-    name: str, trained: bool, detector: Detector, config: Any, data: DetectionData, position: int | None
-) -> Specimen:
+    data = finished.data()
     data.setup("test")
     dataset = data.datasets["test"]
     if position is None:
         position = int(np.argmax([len(record.objects.labels) for record in dataset.records]))
     image, target = dataset[0, position]
-    record = dataset.records[position]
-    mask = boxes_mask(target["boxes"][~target["crowd"]], (image.shape[1], image.shape[2]))
+    record, objects = dataset.records[position], ~target["crowd"]
+    boxes, labels = target["boxes"][objects], target["labels"][objects]
+    mask = boxes_mask(boxes, (image.shape[1], image.shape[2]))
     # the simulator draws at the network's size, so that its masks need no letterbox
     if data.index.simulated and (record.height, record.width) == mask.shape:
         mask = simulated_mask(record.path)
-    loss = cast(LossFunction, build_loss_and_decode(config, detector.head)[0])
-    return Specimen(name, trained, detector, loss, image, target, mask)
+    loss = build_loss_and_decode(finished.config, detector.head)[0]
+    return Specimen(run.name, True, detector, loss, image, {"boxes": boxes, "labels": labels}, mask)
+
+
+def untrained(overrides: Sequence[str]) -> Specimen:
+    """Return the untrained detector that overrides choose, and a simulated image.
+
+    Its norms have the statistics of that image, as in a first step of training; with those of their
+    constructor, the maps would shrink from layer to layer.
+    """
+    config = compose_checked(overrides)
+    scene = example_scene(image_size(config))
+    detector = build_detector(config, len(CLASSES))
+    target = {"boxes": torch.from_numpy(scene.boxes), "labels": torch.from_numpy(scene.labels)}
+    loss = build_loss_and_decode(config, detector.head)[0]
+    image = torch.from_numpy(scene.pixels)
+    specimen = Specimen(" ".join(overrides), False, detector, loss, image, target, scene.mask)
+    for part in detector.modules():
+        if isinstance(part, _BatchNorm):
+            part.momentum = None  # a mean over all batches, here one
+    with torch.no_grad():
+        detector.train()(specimen.images)
+    detector.eval()
+    return specimen
 
 
 def boxes_mask(boxes: Tensor, size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 """Graph of a network as plain values: what `microscope` traces and `svg` draws."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -8,6 +9,13 @@ from typing import Literal
 Kind = Literal["input", "output", "module", "operator"]
 SIGNS = frozenset(["+", "−", "×", "÷", "σ", "cat", "up"])
 """Operators that are drawn as a circle without a shape."""
+# pattern in a box's lines -> its meaning
+LEGEND = {
+    r"^cat$": "cat: concatenation of the channels",
+    r"^up$": "up: resized to a finer level",
+    r"\d s\d": "s2: stride 2",
+    r"\d d\d": "d2: dilation 2",
+}
 MOST_LINES = 5
 """Steps of a chain that one box may show."""
 
@@ -51,6 +59,15 @@ class Graph:
     title: str
     nodes: tuple[Node, ...]
     edges: tuple[tuple[str, str], ...]
+
+    @property
+    def legend(self) -> str:
+        """The meaning of the abbreviations in the graph; empty if there are none."""
+        lines = [line for node in self.nodes for line in node.lines]
+        meanings = [LEGEND[form] for form in LEGEND if any(re.search(form, line) for line in lines)]
+        if any(node.whole for node in self.nodes):
+            meanings.append("boxes joined by a line: one module")
+        return "; ".join(meanings)
 
     def chained(self) -> "Graph":
         """Return the graph with each chain of nodes in one box.

@@ -8,15 +8,15 @@ from gffpn.report.diagram.columns import Grid, grid
 from gffpn.report.diagram.graph import Graph, Node, neighbours
 from gffpn.report.diagram.text import text_width
 
-NAME_SIZE, SHAPE_SIZE = 12.0, 10.5
+TITLE_SIZE, NAME_SIZE, SHAPE_SIZE = 14.0, 12.0, 10.5
 LINE, SHAPE_LINE, INSET = 16.0, 15.0, 8.0
 RADIUS = 15.0
 """Of the circles."""
 TRACK = 14.0
 """Height of a lane in which only arrows run."""
 LANE_GAP, ROW_INSET, GUTTER = 8.0, 10.0, 20.0
-MARGIN, LABELS, HEADER = 14.0, 62.0, 34.0
-"""Around everything; width of the rows' labels; height of the title."""
+MARGIN, LABELS, HEADER, FOOTER = 14.0, 62.0, 34.0, 20.0
+"""Around everything; width of the rows' labels; heights of the title and of the legend."""
 BRACKET = 24.0
 """Height of a line of brackets."""
 MOST_BRACKETS = 2
@@ -114,8 +114,9 @@ def layout(graph: Graph) -> Layout:
         boxes[node.name] = Box(node, left, middle - height / 2, width, height)
     arrows = _arrows(graph, places, boxes, lanes, lefts, rights)
     furthest = max([rights[-1], *(bracket.right for bracket in brackets)])
-    furthest = max(furthest, MARGIN + text_width(graph.title, NAME_SIZE + 2, bold=True))
-    height = rows[-1].top + rows[-1].height + MARGIN
+    furthest = max(furthest, MARGIN + text_width(graph.title, TITLE_SIZE, bold=True))
+    furthest = max(furthest, MARGIN + text_width(graph.legend, SHAPE_SIZE))
+    height = rows[-1].top + rows[-1].height + (FOOTER if graph.legend else 0) + MARGIN / 2
     return Layout(furthest + MARGIN, height, tuple(boxes.values()), arrows, rows, brackets)
 
 

@@ -11,6 +11,7 @@ from gffpn.report.diagram.layout import (
     NAME_SIZE,
     RADIUS,
     SHAPE_SIZE,
+    TITLE_SIZE,
     Arrow,
     Box,
     Layout,
@@ -48,7 +49,9 @@ def svg(graph: Graph) -> str:
     SubElement(root, "desc").text = described(graph)
     SubElement(root, "style").text = _style()
     _rect(root, "paper", 0, 0, drawn.width, drawn.height)
-    _frame(root, drawn, graph.title)
+    _text(root, graph.title, MARGIN, MARGIN + NAME_SIZE, "ink", TITLE_SIZE, bold=True)
+    _text(root, graph.legend, MARGIN, drawn.height - MARGIN / 2, "faint", SHAPE_SIZE)
+    _frame(root, drawn)
     for upper, lower in _ties(drawn):
         x = upper.left + upper.width / 2
         _line(root, f"M{x:.1f} {upper.top + upper.height:.1f}V{lower.top:.1f}", "tie")
@@ -89,8 +92,7 @@ def _rules(theme: int) -> str:
     return " ".join([*rules, *(f".diagram .{name} {{stroke: {shade}}}" for name, shade in strokes.items())])
 
 
-def _frame(root: Element, drawn: Layout, title: str) -> None:
-    _text(root, title, MARGIN, MARGIN + NAME_SIZE, "ink", NAME_SIZE + 2, bold=True)
+def _frame(root: Element, drawn: Layout) -> None:
     for k, row in enumerate(drawn.rows):
         _rect(root, f"band{k % 2}", 0, row.top, drawn.width, row.height)
         _text(root, f"stride {row.stride}", MARGIN, row.top + row.height / 2 + 4, "faint", SHAPE_SIZE)
@@ -175,6 +177,8 @@ def _text(
     centred: bool = False,
 ) -> None:
     place = {"x": f"{x:.1f}", "y": f"{y:.1f}", "font-size": f"{size:g}", "class": shade}
+    if not text:
+        return
     weight = {"font-weight": "600"} if bold else {}
     anchor = {"text-anchor": "middle"} if centred else {}
     SubElement(root, "text", {**place, **weight, **anchor}).text = text
