@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gffpn.__main__ import main
-from gffpn.microscope.diagram import diagram
+from gffpn.microscope.diagram import diagram, title_of
 from gffpn.microscope.trace import trace
 from gffpn.microscope.words import kernel_words
 from gffpn.pyramid import Level, levels_at
@@ -118,6 +118,28 @@ def test_a_module_whose_parts_are_called_is_one_box_and_checks_are_left_out() ->
         ("up", "P3"),
         ("Pair", "P4"),
     ]
+
+
+class Nothing(nn.Module):
+    """A neck of levels that are one cell each in small images."""
+
+    in_strides = (64, 128)
+    out_levels = (Level(2, 64), Level(2, 128))
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        return features
+
+
+def test_a_neck_without_operators_is_drawn() -> None:
+    found = diagram(Nothing(), Nothing.out_levels, (64, 64), title="t").chained()
+    assert [(node.steps[0], node.stride) for node in found.nodes] == [
+        ("backbone C6", 64),
+        ("backbone C7", 128),
+        ("P6", 64),
+        ("P7", 128),
+    ]
+    assert found.edges == (("input 0", "output 0"), ("input 1", "output 1"))
+    assert_readable(layout(found))
 
 
 def test_fpn_by_hand() -> None:
@@ -278,6 +300,17 @@ def test_the_file_is_svg_with_text_and_words_for_those_who_do_not_see_it() -> No
         root.find(f"{SVG}desc").text == described(found) == "Stride 8: i, gives 1.\nStride 8: a < b, gives 1."
     )
     assert "prefers-color-scheme: dark" in root.find(f"{SVG}style").text
+
+
+@pytest.mark.parametrize(("name", "part"), [("gffpn", None), ("lpam", "lpam")])
+def test_the_diagrams_in_the_documentation_are_up_to_date(name: str, part: str | None) -> None:
+    neck = build("gffpn")
+    title = title_of(neck, "gffpn", "l", (640, 640))
+    fresh = svg(diagram(neck, LEVELS, (640, 640), title=title, part=part).chained())
+    kept = (Path(__file__).parents[1] / "docs" / f"{name}.svg").read_text()
+    # positions depend on the version of matplotlib's font
+    texts = [[text.text for text in ElementTree.fromstring(one).iter(f"{SVG}text")] for one in (kept, fresh)]
+    assert texts[0] == texts[1], f"docs/necks.md has the command that draws docs/{name}.svg again"
 
 
 def test_the_verb_draws_a_neck_from_outside(

@@ -64,6 +64,8 @@ class Output:
 class Trace:
     """A forward pass: inputs and operators in order of execution."""
 
+    root: Frame
+    """The network."""
     operators: tuple[Operator, ...]
     outputs: tuple[Output, ...]
     """Finest first."""
@@ -94,7 +96,7 @@ def _trace_on(device: str, network: nn.Module, levels: Levels, image_size: tuple
     with torch.random.fork_rng(devices=[]), torch.no_grad(), recorder:
         outputs = twin(list(maps))
     made = tuple(Output(recorder.made_by(output), tuple(output.shape)) for output in outputs)
-    return Trace(tuple(recorder.operators), made, recorder.left)
+    return Trace(recorder.frames[0], tuple(recorder.operators), made, recorder.left)
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -106,6 +108,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, network: nn.Module, maps: Sequence[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.operators: list[Operator] = []
+        self.frames: list[Frame] = []
+        """The calls, in order."""
         self.left: dict[tuple[Frame, int], Shape] = {}
         self._network = network
         self._stack: list[Frame] = []
@@ -168,7 +172,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     # a guided stage calls LPAM's two parts, but never LPAM
                     frame = self._uncalled.setdefault((outer[-1], between), Frame(between, owner, outer))
                     outer = (*outer, frame)
-        self._stack.append(Frame(path, module, outer))
+        self.frames.append(Frame(path, module, outer))
+        self._stack.append(self.frames[-1])
 
     def _leave(self, module: nn.Module, inputs: object, output: object) -> None:
         frame = self._stack.pop()

@@ -71,3 +71,10 @@ def shape_words(shapes: Sequence[Shape]) -> str:
         return f"{len(shapes)} results"
     channels = " + ".join(str(shape[0]) for shape in (first, *others))
     return f" {TIMES} ".join([channels, *map(str, first[1:])])
+
+
+def level_words(letter: str, stride: int) -> str:
+    """Return the paper's name of a level, such as P3 for stride 8."""
+    return (
+        f"{letter}{stride.bit_length() - 1}" if stride & (stride - 1) == 0 else f"{letter}, stride {stride}"
+    )
