@@ -50,7 +50,7 @@ def frame_of(traced: Trace, part: str) -> Frame:
         return found
     for found in (frame for frame in frames if f".{frame.path}".endswith(f".{part}")):
         return found
-    paths = [frame.path for frame in frames if frame.path]
+    paths = sorted((frame.path for frame in frames if frame.path), key=lambda path: path.count("."))
     raise ValueError(f"part: got {part!r}, expected a module that the neck calls: {shortened(paths)}")
 
 

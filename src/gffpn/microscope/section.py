@@ -56,7 +56,7 @@ class Section:
         """Return the graph with a node for each unit and piece, before chains are joined."""
         units = self._useful(list(self.units(self.inside, self.root, depth)))
         nodes, edges = self._inputs(), list[tuple[str, str]]()
-        # name of the node that holds the result of an operator, and of the nodes that read in a unit
+        # operator -> name of the node that shows its result
         holder = {i: nodes[i].name for i in nodes}
         placed = list(nodes.values())
         for number, unit in enumerate(units):
