@@ -177,6 +177,11 @@ def check_charts(folder: RunFolder) -> None:
         "gflops": record.cost.gflops,
         "fps": record.speed.fps_end_to_end,
     }
+    panels = {name: panel["panel_config"] for name, panel in shown.config["_wandb"]["visualize"].items()}
+    assert {name: panel["panelDefId"] for name, panel in panels.items()} == {
+        "test/precision_recall": "wandb/area-under-curve/v0",
+        "test/confusion": "wandb/confusion_matrix/v1",
+    }
     (curve,) = (row[key] for row in shown.history for key in row if key == "test/precision_recall_table")
     table = json.loads((attempt / "files" / curve["path"]).read_text())
     assert table["columns"] == ["class", "recall", "precision"]

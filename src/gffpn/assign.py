@@ -88,7 +88,7 @@ def candidate_points(points: Tensor, boxes: Tensor, valid: Tensor, *, min_side: 
 
 
 class TaskAlignment(NamedTuple):
-    """The ground truth assigned to each point; every field is (N, A), except for `owned`."""
+    """The ground truth assigned to each point; every field is (N, A)."""
 
     target: Tensor
     """int64, index of the ground truth in its image; 0 for unassigned points."""
@@ -96,8 +96,6 @@ class TaskAlignment(NamedTuple):
     """Target score, 0..1; 0 for unassigned points."""
     positive: Tensor
     """bool, true for assigned points."""
-    owned: Tensor
-    """(N, M, A) bool, true for the points assigned to each ground truth."""
 
 
 def align_tasks(
@@ -130,9 +128,7 @@ def align_tasks(
     best_overlap = (overlaps * owned).amax(-1, keepdim=True)
     tiny = torch.finfo(alignment.dtype).tiny
     weight = alignment / best_alignment.clamp_min(tiny) * best_overlap * owned
-    return TaskAlignment(
-        target=owned.byte().max(1).indices, weight=weight.amax(1), positive=owned.any(1), owned=owned
-    )
+    return TaskAlignment(target=owned.byte().max(1).indices, weight=weight.amax(1), positive=owned.any(1))
 
 
 def _give_to_largest(wanted: Tensor, overlaps: Tensor) -> Tensor:
