@@ -179,7 +179,8 @@ def noise(seed: int, *shape: int) -> Floats:
     """Return samples (..., B, G) whose columns have variance 1, mean 0 and no correlation."""
     values = np.random.default_rng(seed).standard_normal(shape)
     centred = values - values.mean(axis=-2, keepdims=True)
-    root = np.linalg.cholesky(np.linalg.inv(np.cov(centred.reshape(-1, shape[-1]), rowvar=False)))
+    covariance = np.atleast_2d(np.cov(centred.reshape(-1, shape[-1]), rowvar=False))
+    root = np.linalg.cholesky(np.linalg.inv(covariance))
     return centred @ root
 
 
