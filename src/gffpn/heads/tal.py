@@ -160,7 +160,7 @@ def _per_level(assigned: TaskAlignment, objects: int, raw: list[Tensor]) -> Tens
     """Return the number of points (N, M, L) of each level that each of M = `objects` ground truths owns."""
     cells = [rows * columns for rows, columns in _grids(raw)]
     # each point has one owner, so this needs no mask (N, M, A), whose sum takes a hundred times longer
-    owners, mine = assigned.target.split(cells, 1), assigned.positive.long().split(cells, 1)
+    owners, mine = (torch.split(one, cells, 1) for one in (assigned.target, assigned.positive.long()))
     counts = mine[0].new_zeros(len(mine[0]), objects)
     levels = [counts.scatter_add(1, owner, one) for owner, one in zip(owners, mine, strict=True)]
     return torch.stack(levels, -1)

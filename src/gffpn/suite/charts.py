@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import wandb
-from wandb.plot import CustomChart, plot_table
+from wandb.plot.custom_chart import CustomChart, plot_table
 
 from gffpn.metrics.matching import Floats, Ints
 from gffpn.runs.predictions import Predictions
