@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from gffpn.report.figures.canvas import Drawing, axes, tag
 from gffpn.report.figures.palette import BAND, INK, QUIET, colour
-from gffpn.report.words import difference, interval, share
+from gffpn.report.answer import interval, points
 from gffpn.stats.study import Arm, Contrast, Study
 
 
@@ -43,8 +43,8 @@ def forest(study: Study) -> Drawing | None:
 def _words(contrast: Contrast) -> str:
     assert contrast.estimate and contrast.verdict
     return (
-        f"{contrast.name}: {difference(contrast.estimate.delta)} points "
-        f"({interval(contrast.estimate.interval())}), {contrast.verdict.word}"
+        f"{contrast.name}: {points(contrast.estimate.delta, sign=True)} points "
+        f"({interval(*contrast.estimate.interval())}), {contrast.verdict.word}"
     )
 
 
@@ -66,11 +66,11 @@ def _row(plot: Axes, y: int, contrast: Contrast, arms: tuple[int, int]) -> None:
     for values, level, arm in zip(_seeds(contrast), (0.11, -0.11), arms, strict=True):
         (dots,) = plot.plot(values, [y + level] * len(values), "o", color=colour(arm), markersize=2.6, zorder=4)
         dots.set_gid(tag(arm))
-    figures = f"{difference(one.delta)} ({interval(one.interval())})"
+    figures = f"{points(one.delta, sign=True)} ({interval(*one.interval())})"
     text = f"{contrast.a.name} \N{MINUS SIGN} {contrast.b.name}   {figures}"
     height = plot.get_yaxis_transform()
     left = plot.text(0, y + 0.27, text, transform=height, color=QUIET if unknown else INK)
-    right = plot.text(1, y + 0.27, f"P {share(one.superiority)}", transform=height, ha="right", color=QUIET)
+    right = plot.text(1, y + 0.27, f"P {one.superiority:.2f}", transform=height, ha="right", color=QUIET)
     for label in (left, right):
         label.set_gid(tag(*arms))
 

@@ -6,7 +6,7 @@ from gffpn.figures import BinFigures
 from gffpn.report.figures.canvas import Drawing, axes, tag
 from gffpn.report.figures.palette import BAND, QUIET, colour, marker
 from gffpn.report.figures.series import draw_arm, legend, mean_of_known, percents
-from gffpn.report.words import counted, difference, interval
+from gffpn.report.answer import interval, points
 from gffpn.stats.study import Contrast, Study
 
 DRAWN = 6
@@ -99,7 +99,7 @@ def differences_by_size(study: Study) -> Drawing | None:
                 )
                 for artist in (line, dot):
                     artist.set_gid(tag(*arms))
-                ends = f"{difference(contrast.estimate.delta)} ({interval((low, high))})"
+                ends = f"{points(contrast.estimate.delta, sign=True)} ({interval(low, high)})"
                 said.append(f"{name} at {size_word(known[at])} px {ends}")
         plot.set_xticks(range(len(known)), [f"{size_word(one)}\nn={one.objects:,}" for one in known])
         plot.set_xlim(-0.5, len(known) - 0.5)
@@ -108,7 +108,7 @@ def differences_by_size(study: Study) -> Drawing | None:
         plot.grid(axis="y")
         legend(plot)
     left_out = len(found) - len(shown)
-    more = f" The first {DRAWN} contrasts; {counted(left_out, 'other')} left out." if left_out else ""
+    more = f" The first {DRAWN} contrasts; {left_out} more not drawn." if left_out else ""
     return Drawing(
         figure,
         "Differences in AP by size",
