@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -18,7 +19,7 @@ from gffpn.report.figures.palette import COLOURS, INK, QUIET, RULE
 
 WIDTH = 5.0
 """Inches; at 72 units per inch, text of 9 units is readable on a screen of 400 pixels."""
-_STYLE: dict[str, Any] = {
+STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "gffpn",
     "font.family": "DejaVu Sans",
@@ -68,7 +69,7 @@ class Drawing:
 @contextmanager
 def axes(height: float, *, width: float = WIDTH) -> Iterator[tuple[Figure, Axes]]:
     """Yield a figure with one pair of axes, `height` x `width` inches, in the report's style."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure, figure.add_subplot()
 
@@ -81,7 +82,7 @@ def tag(*arms: int) -> str:
 def inline_svg(drawing: Drawing, name: str) -> str:
     """Return a drawing as an SVG element for an HTML page; `name` makes its ids unique there."""
     buffer = io.StringIO()
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         FigureCanvasSVG(drawing.figure).print_svg(buffer, metadata={"Date": None})
     text = buffer.getvalue()
     body = text[text.index(">", text.index("<svg")) + 1 :]
@@ -131,3 +132,13 @@ _CLEANING: Sequence[tuple[str, str | Callable[[re.Match[str]], str]]] = (
     (r"'DejaVu Sans'(, [^;\"]*)?", "var(--sans)"),
     (r">\s+<", "><"),
 )
+
+
+def save(drawing: Drawing, path: Path, kind: str) -> None:
+    """Save a drawing as a file of its own, `svg` or `pdf`, in the colours of the light page on white."""
+    with mpl.rc_context(STYLE):
+        # without the date, equal results give equal files
+        date = "Date" if kind == "svg" else "CreationDate"
+        drawing.figure.savefig(
+            path, format=kind, facecolor="white", metadata={"Title": drawing.title, date: None}
+        )

@@ -36,7 +36,14 @@ def cost(study: Study, kind: str) -> Drawing | None:
             said.append(f"{arm.name} {y:.1f} at {x:.3g}")
             (dots,) = plot.plot(np.full(len(figures), x), figures, "o", color=colour(at), markersize=2.2)
             (point,) = plot.plot(
-                [x], [y], marker(at), color=colour(at), markersize=7, markeredgecolor=PAPER, label=arm.name, zorder=3
+                [x],
+                [y],
+                marker(at),
+                color=colour(at),
+                markersize=7,
+                markeredgecolor=PAPER,
+                label=arm.name,
+                zorder=3,
             )
             for artist in (dots, point):
                 artist.set_gid(tag(at))
@@ -47,7 +54,9 @@ def cost(study: Study, kind: str) -> Drawing | None:
         legend(plot)
     if not said:
         return None
-    devices = sorted({f"{one.speed.device}, {one.speed.threads} threads" for arm in study.arms for one in arm.records})
+    devices = sorted(
+        {f"{one.speed.device}, {one.speed.threads} threads" for arm in study.arms for one in arm.records}
+    )
     where = f" Batch 1 on {'; '.join(devices)}; median over seeds." if kind == "fps" else ""
     return Drawing(
         figure,

@@ -4,10 +4,16 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
+from gffpn.report.answer import interval, points
 from gffpn.report.figures.canvas import Drawing, axes, tag
 from gffpn.report.figures.palette import BAND, INK, QUIET, colour
-from gffpn.report.answer import interval, points
 from gffpn.stats.study import Arm, Contrast, Study
+
+CAPTION = """\
+Line: 95 % interval of one contrast by itself. Grey: cannot tell. Shaded: differences below the margin of {margin}
+points. Ticks below a line: the smallest true difference that this comparison finds with a probability of 80 %.
+Dots above a line: each seed of the first arm against the mean of the second; below it: each seed of the second
+arm, likewise. P: probability that a run of the first arm has the higher figure, over seeds and test images."""
 
 
 def forest(study: Study) -> Drawing | None:
@@ -32,16 +38,13 @@ def forest(study: Study) -> Drawing | None:
         figure,
         f"Differences in {endpoint} with 95 % intervals",
         "; ".join(_words(one) for one in rows) + ".",
-        f"Line: 95 % interval; it leaves 0 out where the difference is certain on its own. Grey line: cannot tell. "
-        f"Shaded: differences below the margin of {margin:g} points. Ticks below a line: the smallest true difference "
-        "that this comparison finds with a probability of 80 %. Dots above a line: each seed of the first arm "
-        "against the mean of the second; below it: each seed of the second arm, likewise. P: probability that a run "
-        "of the first arm has the higher figure, over seeds and test images.",
+        CAPTION.format(margin=f"{margin:g}"),
     )
 
 
 def _words(contrast: Contrast) -> str:
-    assert contrast.estimate and contrast.verdict
+    assert contrast.estimate
+    assert contrast.verdict
     return (
         f"{contrast.name}: {points(contrast.estimate.delta, sign=True)} points "
         f"({interval(*contrast.estimate.interval())}), {contrast.verdict.word}"
@@ -49,7 +52,8 @@ def _words(contrast: Contrast) -> str:
 
 
 def _row(plot: Axes, y: int, contrast: Contrast, arms: tuple[int, int]) -> None:
-    assert contrast.estimate and contrast.verdict
+    assert contrast.estimate
+    assert contrast.verdict
     one, word = contrast.estimate, contrast.verdict.word
     low, high = (100 * end for end in one.interval())
     unknown = word == "cannot tell"
@@ -57,14 +61,22 @@ def _row(plot: Axes, y: int, contrast: Contrast, arms: tuple[int, int]) -> None:
     shade = QUIET if unknown else INK if word == "same" else colour(winner)
     (line,) = plot.plot([low, high], [y, y], color=shade, linewidth=2.2, solid_capstyle="butt", zorder=3)
     (middle,) = plot.plot(
-        [100 * one.delta], [y], "D", color=shade, markersize=5.5, markerfacecolor="none" if unknown else shade, zorder=4
+        [100 * one.delta],
+        [y],
+        "D",
+        color=shade,
+        markersize=5.5,
+        markerfacecolor="none" if unknown else shade,
+        zorder=4,
     )
     for artist in (line, middle):
         artist.set_gid(tag(*arms))
     found = 100 * contrast.verdict.detectable
     plot.plot([-found, found], [y - 0.13] * 2, "|", color=QUIET, markersize=5, zorder=2)
     for values, level, arm in zip(_seeds(contrast), (0.11, -0.11), arms, strict=True):
-        (dots,) = plot.plot(values, [y + level] * len(values), "o", color=colour(arm), markersize=2.6, zorder=4)
+        (dots,) = plot.plot(
+            values, [y + level] * len(values), "o", color=colour(arm), markersize=2.6, zorder=4
+        )
         dots.set_gid(tag(arm))
     figures = f"{points(one.delta, sign=True)} ({interval(*one.interval())})"
     text = f"{contrast.a.name} \N{MINUS SIGN} {contrast.b.name}   {figures}"
@@ -86,5 +98,3 @@ def _figures(arm: Arm, endpoint: str) -> list[float]:
     sample = arm.sample(endpoint)
     assert sample is not None
     return [100 * float(point) for point in sample.points]
-
-

@@ -1,6 +1,7 @@
 """Learning curves: every seed as a thin line, the arm's mean as a thick one."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from gffpn.stats.study import Study
 
 POINTS = 50
 """At most this many epochs of a curve are drawn, evenly spread, the last one among them."""
+TELEMETRY = 3
+"""Counts of training objects are drawn for the smallest bins that have any, this many."""
+_OBJECTS = "train/objects_"
 MANY = 30
 """With more runs than this, fewer epochs are drawn, and the file stays small."""
 
@@ -65,3 +69,43 @@ def _aligned(logged: Sequence[Sequence[tuple[int, float]]]) -> tuple[Floats, Flo
     table = [dict(one) for one in logged]
     seeds = [[one.get(epoch, np.nan) for epoch in epochs] for one in table]
     return np.array(epochs, dtype=np.float64) + 1, np.array(seeds, dtype=np.float64)
+
+
+def logged_sizes(found: Mapping[str, Sequence[Curves]]) -> list[str]:
+    """Return the size bins, smallest first, that some run trained with objects and counted."""
+    lows: dict[str, int] = {}
+    for runs in found.values():
+        for run in runs:
+            for name, values in run.items():
+                if name.startswith(_OBJECTS) and any(count > 0 for _, count in values):
+                    size = name.removeprefix(_OBJECTS)
+                    lows[size] = int(size.split("_")[0])
+    return sorted(lows, key=lambda size: lows[size])[:TELEMETRY]
+
+
+def unassigned(study: Study, found: Mapping[str, Sequence[Curves]], size: str) -> Drawing | None:
+    """Return the share of a bin's training objects to which the loss assigned no prediction, over epochs."""
+    shares = {
+        arm: [{"share": _shares(run, size)} for run in runs if f"{_OBJECTS}{size}" in run]
+        for arm, runs in found.items()
+    }
+    low, high = size.split("_")
+    word = f"{low}+ px" if high == "up" else f"{low}\N{EN DASH}{high} px"
+    drawing = learning(study, shares, "share", label=f"unassigned, percent, {word}", scale=100)
+    if drawing is None:
+        return None
+    caption = (
+        f"Share of the training objects of {word} to which the loss assigned no prediction: the network "
+        "cannot learn from them."
+    )
+    return replace(drawing, title=f"Objects without a positive prediction, {word}", caption=caption)
+
+
+def _shares(run: Curves, size: str) -> list[tuple[int, float]]:
+    objects = dict(run[f"{_OBJECTS}{size}"])
+    without = dict(run.get(f"train/unassigned_{size}", []))
+    return [
+        (epoch, without[epoch] / count)
+        for epoch, count in sorted(objects.items())
+        if count and epoch in without
+    ]

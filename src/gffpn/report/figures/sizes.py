@@ -3,10 +3,10 @@
 import numpy as np
 
 from gffpn.figures import BinFigures
+from gffpn.report.answer import interval
 from gffpn.report.figures.canvas import Drawing, axes, tag
 from gffpn.report.figures.palette import BAND, QUIET, colour, marker
 from gffpn.report.figures.series import draw_arm, legend, mean_of_known, percents
-from gffpn.report.answer import interval, points
 from gffpn.stats.study import Contrast, Study
 
 DRAWN = 6
@@ -44,7 +44,9 @@ def by_size(study: Study) -> Drawing | None:
             seeds = percents([arm.figures(f"AP_{one.name}") for one in known]).T
             draw_arm(plot, at, arm.name, x, seeds)
             shown = zip(known, mean_of_known(seeds), strict=True)
-            said.append(f"{arm.name}: " + ", ".join(f"{value:.1f} at {size_word(one)} px" for one, value in shown))
+            said.append(
+                f"{arm.name}: " + ", ".join(f"{value:.1f} at {size_word(one)} px" for one, value in shown)
+            )
         plot.set_xticks(x, [f"{size_word(one)}\nn={one.objects:,}" for one in known])
         plot.set_xlabel("side of the object in network pixels")
         plot.set_ylabel("AP, percent")
@@ -113,6 +115,6 @@ def differences_by_size(study: Study) -> Drawing | None:
         figure,
         "Differences in AP by size",
         "; ".join(said) + ".",
-        "Exploratory. Intervals of each contrast hold for all sizes together with 95 % confidence (Bonferroni). "
+        "Exploratory. Intervals of a contrast hold for all sizes together with 95 % confidence. "
         f"Shaded: the margin. Colour: first arm; symbol: second arm.{more}",
     )
