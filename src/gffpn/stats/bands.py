@@ -32,7 +32,7 @@ class Band:
     """A curve over G points with its uncertainty."""
 
     value: Floats
-    """(G,) mean over the seeds, or the difference of the means of two arms."""
+    """(G,) mean over the seeds, or the difference of the means of two arms; NaN where a run has no value."""
     error: Floats
     """(G,) standard error."""
     lower: Floats
@@ -93,7 +93,8 @@ def _seed_parts(arms: list[Curves]) -> tuple[Floats, Floats, int]:
 def _largest(covariance: Floats, error: Floats, level: float) -> float:
     """Return the value that the largest of the standardised errors exceeds with probability 1 - level."""
     scale = np.divide(1.0, error, out=np.zeros_like(error), where=error > 0)
-    values, vectors = np.linalg.eigh(covariance * np.outer(scale, scale))
+    # points without a value have no part in it
+    values, vectors = np.linalg.eigh(np.nan_to_num(covariance) * np.outer(scale, scale))
     root = vectors * np.sqrt(np.clip(values, 0.0, None))
     draws = np.random.default_rng(0).standard_normal((_DRAWS, len(error))) @ root.T
     return float(np.quantile(np.abs(draws).max(axis=1), level))
