@@ -27,6 +27,11 @@ class RunFolder:
         return self.path / "start.json"
 
     @property
+    def command(self) -> Path:
+        """Words of the command that repeats the run alone, as a JSON list."""
+        return self.path / "command.json"
+
+    @property
     def metrics(self) -> Path:
         """The record, written last and atomically: if the file exists, the run is *finished*."""
         return self.path / "metrics.json"
@@ -84,6 +89,13 @@ class RunFolder:
             return from_json(Start, json.loads(self.start.read_text()))
         except (FileNotFoundError, ValueError):
             return None
+
+    def read_command(self) -> list[str]:
+        """Return the words of the command that repeats the run; empty if it is not recorded."""
+        try:
+            return [str(word) for word in json.loads(self.command.read_text())]
+        except (FileNotFoundError, ValueError, TypeError):
+            return []
 
     def set_aside(self) -> Path:
         """Move the folder to `replaced/` next to it, so that the run can restart, and return its new path."""

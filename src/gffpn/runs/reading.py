@@ -36,7 +36,20 @@ def finished_runs(runs: Path) -> list[FinishedRow]:
     """Return the finished runs below `runs`, sorted by name; none for a missing folder."""
     folders = [path.parent for path in sorted(runs.glob("*/metrics.json"))]
     records = [(folder, RunFolder(folder).read()) for folder in folders]
-    return [FinishedRow(folder.name, _arm(folder, record), record) for folder, record in records if record]
+    return [
+        FinishedRow(folder.name, arm_of(folder, record.training.processes), record)
+        for folder, record in records
+        if record
+    ]
+
+
+def arm_of(run: Path, processes: int) -> str:
+    """Return six hex digits of a hash of a run's configuration without its seed."""
+    config = determining(yaml.safe_load((run / "config.yaml").read_text()))
+    del config["seed"]
+    if processes > 1:  # part of a run's name, see `run_name`
+        config["processes"] = processes
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:6]
 
 
 def unfinished_runs(runs: Path) -> list[str]:
@@ -116,14 +129,6 @@ def still_improving(values: Sequence[float]) -> bool:
 
 def _best(values: Sequence[float]) -> float:
     return max((value for value in values if value == value), default=0.0)
-
-
-def _arm(run: Path, record: Record) -> str:
-    config = determining(yaml.safe_load((run / "config.yaml").read_text()))
-    del config["seed"]
-    if record.training.processes > 1:  # part of a run's name, see `run_name`
-        config["processes"] = record.training.processes
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:6]
 
 
 def _attempts(run: Path) -> Iterator[list[dict[str, float]]]:

@@ -2,7 +2,6 @@
 
 import atexit
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -14,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gffpn.config.overrides import refuse
 from gffpn.data.index import DataError
-from gffpn.files.writing import alone, check_writable, write_atomically
+from gffpn.files.writing import alone, check_writable
 from gffpn.machine.imports import first_imports
 from gffpn.machine.signals import ignore_signals
 from gffpn.report.caption import varied
@@ -26,8 +25,10 @@ from gffpn.report.paper import check_paper_table, paper_mAP50
 from gffpn.report.table import row_of
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.provenance import changes_since
+from gffpn.runs.sweeps import SweepPlan, read_jobs, write_plan
 from gffpn.stats.arms import settings
 from gffpn.stats.question import Question, check_contrasts, question
+from gffpn.suite.command import sweep_command
 
 NOT_IN_A_NAME = (
     "paths.",
@@ -124,6 +125,7 @@ class SweepCallback(Callback):
             wait_for_earlier(folder)
         for stale in (folder / "jobs").glob("*.json"):
             stale.unlink()
+        self._write_plan(config, folder)
         with open_dict(config):
             config.hydra.sweep.dir = str(folder)
             # every launcher composes its jobs from these overrides
@@ -136,6 +138,13 @@ class SweepCallback(Callback):
 
             adapt_submitit()
             print(f"Output of the runs: {folder / '.submitit'}", flush=True)
+
+    def _write_plan(self, config: DictConfig, folder: Path) -> None:
+        asked = OmegaConf.to_container(config.experiment, resolve=True)
+        assert isinstance(asked, dict)
+        experiment = {str(key): value for key, value in asked.items()}
+        planned = tuple(map(tuple, self._planned))
+        write_plan(folder, SweepPlan(tuple(sweep_command(config.hydra)), experiment, planned))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         with self._held:
@@ -209,22 +218,3 @@ def _where(row: Mapping[str, Any]) -> str:
         return str(row["fault"])
     run = RunFolder(Path(row["run"]))
     return str(run.traceback if run.traceback.exists() else run.path)
-
-
-def record_job(
-    folder: Path, number: int, *, overrides: Sequence[str], run: Path | None, fault: str = ""
-) -> None:
-    """Write the record of a job to the sweep's folder."""
-    record = {"overrides": list(overrides), "run": str(run) if run else "", "fault": fault}
-    write_atomically(folder / "jobs" / f"{number:04d}.json", json.dumps(record) + "\n")
-
-
-def read_jobs(folder: Path, planned: Sequence[Sequence[str]] = ()) -> list[dict[str, Any]]:
-    """Return the sweep's job records in order; a planned job without a record has the status `missing`."""
-    records: dict[int, dict[str, Any]] = {
-        number: {"overrides": list(overrides), "run": "", "fault": "not started", "status": "missing"}
-        for number, overrides in enumerate(planned)
-    }
-    for path in (folder / "jobs").glob("*.json"):
-        records[int(path.stem)] = json.loads(path.read_text())
-    return [records[number] for number in sorted(records)]
