@@ -23,10 +23,10 @@ from gffpn.files.writing import UNWRITABLE, check_writable, write_atomically
 from gffpn.machine.processes import is_lead
 from gffpn.machine.signals import HOW_TO_CONTINUE, INTERRUPTED, interrupted_by_sigterm
 from gffpn.report.table import print_table, row_of
+from gffpn.runs.commands import run_command
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.provenance import changes_since
 from gffpn.runs.sweeps import record_job
-from gffpn.suite.command import run_command
 from gffpn.suite.door import check_index, check_start
 from gffpn.suite.execution import (
     Plan,
@@ -37,6 +37,7 @@ from gffpn.suite.execution import (
     say,
 )
 from gffpn.suite.jobs import chooses_in_advance
+from gffpn.suite.sweep import config_dirs
 from gffpn.weights import WeightsError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -50,7 +51,8 @@ def run(config: DictConfig) -> str | float:
     the run failed.
     """
     hydra = HydraConfig.get()
-    overrides, command = list(hydra.overrides.task), run_command(hydra)
+    overrides = list(hydra.overrides.task)
+    command = run_command(overrides, config_dirs(hydra))
     if hydra.mode == RunMode.MULTIRUN:
         job = Job(config, overrides, command, sweep=Path(hydra.sweep.dir), number=hydra.job.num)
         status = attempt(job)

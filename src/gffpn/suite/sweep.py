@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from hydra.conf import HydraConf
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -23,12 +24,12 @@ from gffpn.machine.signals import ignore_signals
 from gffpn.report.caption import varied
 from gffpn.report.paper import check_paper_table, paper_mAP50
 from gffpn.report.table import row_of
+from gffpn.runs.commands import sweep_command
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.provenance import changes_since
 from gffpn.runs.sweeps import SweepPlan, read_jobs, write_plan
 from gffpn.stats.arms import settings
 from gffpn.stats.question import Question, check_contrasts, question
-from gffpn.suite.command import sweep_command
 
 NOT_IN_A_NAME = (
     "paths.",
@@ -140,11 +141,13 @@ class SweepCallback(Callback):
             print(f"Output of the runs: {folder / '.submitit'}", flush=True)
 
     def _write_plan(self, config: DictConfig, folder: Path) -> None:
-        asked = OmegaConf.to_container(config.experiment, resolve=True)
-        assert isinstance(asked, dict)
-        experiment = {str(key): value for key, value in asked.items()}
-        planned = tuple(map(tuple, self._planned))
-        write_plan(folder, SweepPlan(tuple(sweep_command(config.hydra)), experiment, planned))
+        given = [str(word) for word in (*config.hydra.overrides.task, *config.hydra.overrides.hydra)]
+        plan = SweepPlan(
+            command=tuple(sweep_command(given, config_dirs(config.hydra))),
+            experiment=OmegaConf.to_container(config.experiment, resolve=True),  # type: ignore[arg-type]
+            jobs=tuple(map(tuple, self._planned)),
+        )
+        write_plan(folder, plan)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         with self._held:
@@ -181,6 +184,12 @@ class SweepCallback(Callback):
 
         show_results(folder, rows, self._question)
         return not _name_failures(rows)
+
+
+def config_dirs(hydra: HydraConf) -> list[str]:
+    """Return the words that add the user's own folders of configuration files to a command."""
+    given = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+    return [word for path in given for word in ("--config-dir", path)]
 
 
 def _check_directory(config: DictConfig) -> None:
