@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 from gffpn.report.collect import Source
 from gffpn.report.facts import Gap, RunFacts, StudyFacts
@@ -62,7 +63,7 @@ def _run_facts(arm: Arm, run: Run, source: Source) -> RunFacts:
     )
 
 
-def _of_origin(origin: Provenance | None) -> dict[str, object]:
+def _of_origin(origin: Provenance | None) -> dict[str, Any]:
     if origin is None:
         return {}
     return {
@@ -73,7 +74,7 @@ def _of_origin(origin: Provenance | None) -> dict[str, object]:
     }
 
 
-def _of_record(record: Record | None) -> dict[str, object]:
+def _of_record(record: Record | None) -> dict[str, Any]:
     if record is None:
         return {}
     trained = record.training
