@@ -1,10 +1,10 @@
-"""Plain values that a report shows besides the figures: provenance of its runs, gaps, and the paper's claims."""
+"""Plain values that a report shows besides figures: provenance of its runs, gaps, and the paper's claims."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Cause = Literal["failed", "interrupted", "missing", "diverged"]
+Cause = Literal["failed", "interrupted", "missing", "diverged", "other version"]
 Outcome = Literal["reproduced", "contradicted", "cannot tell", "not testable", "not run"]
 
 
@@ -16,7 +16,7 @@ class RunFacts:
     """Name of the arm of the study, as in `Study.arms`."""
     seed: str
     status: str
-    """finished, failed, interrupted, missing or diverged."""
+    """finished, or the cause of its gap."""
     name: str = ""
     """Name of the folder; empty for a run that has none yet."""
     path: Path | None = None

@@ -48,6 +48,21 @@ def paper_classes(table: str) -> tuple[str, ...]:
     return tuple(name for name in columns if name not in ("mAP50", "mAP50_95", "gflops"))
 
 
+def paper_figure(table: str, run: Mapping[str, Any], column: str) -> float | None:
+    """Return one figure of the paper, as printed, in the row that matches a run, or None without one.
+
+    Raises KeyError for an unknown table.
+    """
+    content = yaml.safe_load(FIGURES.read_text())[table]
+    if column not in content["columns"]:
+        return None
+    for row in content["rows"]:
+        if all(run.get(key) == value for key, value in row.items() if key != "values"):
+            figure = row["values"][content["columns"].index(column)]
+            return None if figure is None else float(figure)
+    return None
+
+
 def paper_costs() -> dict[str, dict[str, float | None]]:
     """Return the paper's `fps`, `params_m` and `gflops` per neck, None for figures that it does not give."""
     content = yaml.safe_load(FIGURES.read_text())[COSTS]

@@ -39,6 +39,8 @@ def question(experiment: Mapping[str, Any]) -> Question:
         raise ValueError(f"experiment.primary_endpoint: got {endpoint}, expected a figure such as test/mAP50")
     if not 0 < float(margin) < 1:
         raise ValueError(f"experiment.margin: got {margin}, expected a share such as 0.01 for one point")
+    if any(look < 2 for look in map(int, looks)):
+        raise ValueError(f"experiment.looks: got {list(looks)}, expected numbers of seeds from 2 up")
     return Question(
         claim=experiment.get("claim"),
         primary_endpoint=endpoint.removeprefix("test/"),
