@@ -35,7 +35,7 @@ class Result:
         return read_predictions(RunFolder(self.path).predictions)
 
     def row(self) -> dict[str, Any]:
-        """Return all values of the record by the names of their columns; shares from 0 to 1, lists as text."""
+        """Return all values of the record by the names of their columns, shares from 0 to 1."""
         values = {name: plain(value) for name, value in self.record.columns().items()}
         return {"run": self.run, "arm": self.arm, **values}
 
