@@ -19,11 +19,12 @@ from gffpn.verbs import (
     match,
     plan,
     predictions,
+    report,
     speed,
     train,
 )
 
-VERBS = (train, plan, cost, benchmark, benchmark_train, speed, match, export, predictions, data)
+VERBS = (train, plan, report, cost, benchmark, benchmark_train, speed, match, export, predictions, data)
 
 
 def parser() -> argparse.ArgumentParser:

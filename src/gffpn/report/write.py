@@ -1,0 +1,105 @@
+"""The files of a report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gffpn.files.tables import markdown_table, write_csv
+from gffpn.files.writing import write_atomically
+from gffpn.report.answer import answer_markdown
+from gffpn.report.caption import caption
+from gffpn.report.exports import arm_rows, contrast_rows, run_rows
+from gffpn.report.facts import Claim, Facts, StudyFacts
+from gffpn.report.latex import latex
+from gffpn.report.table import row_of
+from gffpn.stats.study import Study
+
+
+def write_report(
+    out: Path, studies: Sequence[Study], facts: Facts, *, pictures: bool = True
+) -> dict[str, Path]:
+    """Write all files of a report below `out` and return them by name."""
+    files = {
+        name: out / name for name in ("report.md", "report.tex", "arms.csv", "contrasts.csv", "runs.csv")
+    }
+    write_atomically(files["report.md"], markdown(studies, facts))
+    write_atomically(files["report.tex"], latex(studies))
+    write_csv(files["arms.csv"], arm_rows(studies))
+    write_csv(files["contrasts.csv"], contrast_rows(studies))
+    write_csv(files["runs.csv"], run_rows(studies, facts.studies))
+    return files
+
+
+def markdown(studies: Sequence[Study], facts: Facts) -> str:
+    """Return the report as Markdown."""
+    parts = ["# Report", "\n".join(f"{line}  " for line in facts.checks)]
+    for study, known in zip(studies, facts.studies, strict=True):
+        parts += _study(study, known)
+    if facts.claims:
+        parts += ["## Claims of the paper", markdown_table(*claim_cells(facts.claims))]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _study(study: Study, facts: StudyFacts) -> list[str]:
+    runs = [run for arm in study.arms for run in arm.runs]
+    rows = [row_of({"overrides": list(run.overrides), "status": run.status}, run.record) for run in runs]
+    parts = [
+        f"## {study.name}",
+        f"Claim: {study.question.claim}" if study.question.claim else "",
+        answer_markdown(study).strip(),
+        "\n".join(f"{line}  " for line in caption(rows)),
+    ]
+    if facts.gaps:
+        parts += ["### Gaps", markdown_table(*gap_cells(facts))]
+        if facts.command:
+            parts.append(f"This command runs all that is missing: `{facts.command}`")
+    return [*parts, "### Runs", markdown_table(*run_cells(facts))]
+
+
+def gap_cells(facts: StudyFacts) -> tuple[list[str], list[list[str]]]:
+    """Return headers and cells of the table of gaps."""
+    rows = [
+        [gap.arm, gap.seed, gap.cause, gap.reason, gap.command or "none: a result, not replaced"]
+        for gap in facts.gaps
+    ]
+    return ["arm", "seed", "cause", "reason", "command"], _in_cells(rows)
+
+
+def run_cells(facts: StudyFacts) -> tuple[list[str], list[list[str]]]:
+    """Return headers and cells of the table of provenance."""
+    headers = ["arm", "seed", "status", "run", "commit", "code", "device", "minutes", "command"]
+    rows = [
+        [
+            run.arm,
+            run.seed,
+            run.status,
+            run.name,
+            f"{(run.commit or 'unknown')[:10]}{' (changed)' if run.dirty else ''}",
+            run.code,
+            run.device,
+            "" if run.minutes is None else f"{run.minutes:.1f}",
+            run.command,
+        ]
+        for run in facts.runs
+    ]
+    return headers, _in_cells(rows)
+
+
+def claim_cells(claims: Sequence[Claim]) -> tuple[list[str], list[list[str]]]:
+    """Return headers and cells of the table of the paper's claims."""
+    rows = [
+        [
+            one.sentence,
+            f"{one.contrast}{f' on {one.endpoint}' if one.endpoint else ''}",
+            one.paper,
+            one.outcome,
+            one.reason,
+            f"{one.study}{' (SIMULATED data)' if one.simulated else ''}" or one.command,
+        ]
+        for one in claims
+    ]
+    return ["claim", "contrast", "paper", "outcome", "reason", "study or command"], _in_cells(rows)
+
+
+def _in_cells(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return rows whose texts can stand in cells of a Markdown table."""
+    return [[" ".join(text.split()).replace("|", "\\|") for text in row] for row in rows]

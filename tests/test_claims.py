@@ -1,0 +1,101 @@
+"""Are the paper's claims held against the right contrasts, and judged as they are defined?"""
+
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from commands import ROOT
+from fake_sweeps import EXPERIMENT, fake_sweep
+from gffpn.report.claims import COSTS, claimed, claims
+from gffpn.report.collect import collect
+from gffpn.report.facts import Claim
+
+BOTH = [["gffpn", "fpn"], ["gffpn", "panet"]]
+
+
+def judged(folder: Path, **facts: object) -> dict[tuple[str, str, str], Claim]:
+    """Return the claims after a sweep, by name, contrast and endpoint."""
+    experiment = {**EXPERIMENT, "contrasts": BOTH, **facts.pop("experiment", {})}  # type: ignore[dict-item]
+    sweep = fake_sweep(folder, experiment=experiment, **facts)  # type: ignore[arg-type]
+    found = claims([source.study() for source in collect([sweep])])
+    return {(one.name, one.contrast, one.endpoint): one for one in found}
+
+
+def test_a_certain_gain_reproduces_a_claim(tmp_path: Path) -> None:
+    found = judged(tmp_path)
+    for other in ("fpn", "panet"):
+        one = found["tinyindus-cspdarknet", f"gffpn - {other}", "mAP50"]
+        assert (one.outcome, one.study, one.simulated) == ("reproduced", "necks", True)
+    one = found["tinyindus-cspdarknet", "gffpn - fpn", "mAP50"]
+    assert one.paper == "69.9 against 60.2: +9.7"
+    assert one.reason.startswith("+")
+    assert one.reason.endswith("3 seeds; the paper's +9.7 lies outside")
+    assert found["any-data", "gffpn - fpn", "mAP50"].outcome == "reproduced"
+    # the data has no such class
+    assert found["tube-mouth", "gffpn - fpn", "AP50/gkf"].outcome == "cannot tell"
+    assert found["neu-det-cspdarknet", "gffpn - fpn", "mAP50"].outcome == "not run"
+    assert found["neu-det-cspdarknet", "gffpn - fpn", "mAP50"].command.startswith("python train.py -m")
+    assert found["pictures", "", ""].outcome == "not testable"
+
+
+@pytest.mark.parametrize("contrasts", [BOTH, [["fpn", "gffpn"], ["panet", "gffpn"]]])
+def test_a_certain_loss_contradicts_a_claim(tmp_path: Path, contrasts: list[list[str]]) -> None:
+    skills = {"fpn": 0.9, "panet": 0.85, "gffpn": 0.4}
+    found = judged(tmp_path, skills=skills, experiment={"contrasts": contrasts})
+    one = found["tinyindus-cspdarknet", "gffpn - fpn", "mAP50"]
+    assert one.outcome == "contradicted"
+    assert one.reason.startswith("\N{MINUS SIGN}")
+
+
+def test_the_same_contradicts_a_claim_of_more_than_the_margin(tmp_path: Path) -> None:
+    found = judged(tmp_path, skills={"fpn": 0.5, "panet": 0.5, "gffpn": 0.5})
+    one = found["tinyindus-cspdarknet", "gffpn - fpn", "mAP50"]
+    assert (one.outcome, one.reason[-19:]) == ("contradicted", "the same within 1.0")
+    # the paper gives no figure for any data
+    assert found["any-data", "gffpn - fpn", "mAP50"].outcome == "cannot tell"
+
+
+def test_one_seed_cannot_tell(tmp_path: Path) -> None:
+    one = judged(tmp_path, seeds=(0,))["tinyindus-cspdarknet", "gffpn - fpn", "mAP50"]
+    assert (one.outcome, one.reason) == ("cannot tell", "no verdict: one seed")
+
+
+def test_costs_are_compared_as_they_are(tmp_path: Path) -> None:
+    """In the invented runs, gffpn and panet have 1.5 M parameters, fpn has 1.3 M; all are equally fast."""
+    found = judged(tmp_path, seeds=(0,))
+    more = found["larger-than-fpn", "gffpn - fpn", "params_m"]
+    assert (more.outcome, more.reason, more.paper) == (
+        "reproduced",
+        "1.5 against 1.3",
+        "41.7 against 40.7: +1.0",
+    )
+    assert found["cheaper", "gffpn - panet", "params_m"].outcome == "contradicted"
+    assert found["slower-than-fpn", "gffpn - fpn", "fps_end_to_end"].outcome == "contradicted"
+    assert found["cheaper", "gffpn - afpn", "gflops"].outcome == "not run"
+
+
+def test_an_ablation_is_not_the_neck_itself(tmp_path: Path) -> None:
+    found = judged(tmp_path, ablation="add")
+    assert found["tinyindus-cspdarknet", "gffpn - fpn", "mAP50"].outcome == "not run"
+
+
+def test_every_claim_can_be_looked_up_and_run() -> None:
+    entries = yaml.safe_load((ROOT / "src/gffpn/report/claims.yaml").read_text())
+    known = {path.stem for path in (ROOT / "conf" / "neck").glob("*.yaml")}
+    assert len({entry["name"] for entry in entries}) == len(entries)
+    for entry, (claim, tests) in zip(entries, claimed(), strict=True):
+        assert ("untestable" in entry) == (claim.outcome == "not testable") == (not tests)
+        for test in tests:
+            assert ("paper" in entry) == bool(test.claim.paper), entry["name"]
+            assert {test.a["neck"], test.b["neck"]} <= known
+            assert test.claim.endpoint in (*COSTS, "mAP50", "mAP50_95") or "AP" in test.claim.endpoint
+        words = shlex.split(entry.get("run", "python train.py"))
+        assert words[:2] == ["python", "train.py"]
+        for word in words:
+            if word.startswith("experiments="):
+                assert (ROOT / "experiments" / f"{word.partition('=')[2]}.yaml").is_file()
+            # three seeds, unless only costs are compared
+        if tests and tests[0].claim.endpoint not in COSTS:
+            assert "seed=0,1,2" in words or "experiments=neu_det" in words, entry["name"]
