@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from gffpn.stats.analysis import CURVE_REPLICATES, Analysis, kept_analysis
 from gffpn.stats.bands import Band, Curves, band
 from gffpn.stats.detection_curve import ArmCurve, arm_curve
 from gffpn.stats.draws import draws
-from gffpn.stats.study import Run, Study
+from gffpn.stats.study import Contrast, Run, Study
 
 FEW = 5
 """Size bins with fewer test objects are left out of comparisons of errors."""
@@ -25,13 +26,29 @@ class Analysed:
     analysis: Analysis
 
 
-@dataclass(frozen=True)
+@dataclass
 class Analyses:
-    """The analysed runs of each arm, in the order of the study's arms."""
+    """The analysed runs of each arm, in the order of the study's arms, and what is computed from them once."""
+
+    study: Study
 
     arms: tuple[tuple[Analysed, ...], ...]
     notes: tuple[str, ...]
     """One line for each run whose predictions cannot be read."""
+
+    def __post_init__(self) -> None:
+        self._explored: dict[str, tuple[Contrast, ...]] = {}
+
+    def explored(self, endpoint: str) -> tuple[Contrast, ...]:
+        """Return the study's contrasts on another endpoint."""
+        if endpoint not in self._explored:
+            self._explored[endpoint] = self.study.explore(endpoint)
+        return self._explored[endpoint]
+
+    @cached_property
+    def curves(self) -> dict[int, ArmCurve]:
+        """Probability of detection of each arm, by its position; none if the runs' sides differ."""
+        return _detection_curves(self)
 
     @property
     def same_images(self) -> bool:
@@ -42,7 +59,7 @@ class Analyses:
 def read_analyses(study: Study) -> Analyses:
     """Return the analyses of a study's finished runs; the first time, each is computed and kept."""
     notes: list[str] = []
-    return Analyses(tuple(tuple(_analysed(arm.runs, notes)) for arm in study.arms), tuple(notes))
+    return Analyses(study, tuple(tuple(_analysed(arm.runs, notes)) for arm in study.arms), tuple(notes))
 
 
 def _analysed(runs: Sequence[Run], notes: list[str]) -> list[Analysed]:
@@ -56,8 +73,7 @@ def _analysed(runs: Sequence[Run], notes: list[str]) -> list[Analysed]:
     return found
 
 
-def detection_curves(analyses: Analyses) -> dict[int, ArmCurve]:
-    """Return the probability of detection of each arm, by its position; none if sides differ between runs."""
+def _detection_curves(analyses: Analyses) -> dict[int, ArmCurve]:
     runs = [one.analysis for arm in analyses.arms for one in arm]
     if not runs or not analyses.same_images:
         return {}

@@ -110,16 +110,18 @@ def _rounded(found: re.Match[str]) -> str:
 
 def _own_ids(body: str, name: str) -> str:
     """Make the ids that are referred to unique in a page, and turn those of arms into `data-arm`."""
-    used = set(re.findall(r'(?:url\(|href=")#([^")]+)', body))
+    # numbered, because matplotlib's own names of areas differ from figure to figure
+    found = dict.fromkeys(re.findall(r'(?:url\(|href=")#([^")]+)', body))
+    used = {own: f"{name}-{number}" for number, own in enumerate(found)}
 
     def replaced(found: re.Match[str]) -> str:
         own = found.group(1)
         if own.startswith("arm_"):
             return f' data-arm="{own.split("_")[1].replace("-", " ")}"'
-        return f' id="{name}-{own}"' if own in used else ""
+        return f' id="{used[own]}"' if own in used else ""
 
     body = re.sub(r' id="([^"]*)"', replaced, body)
-    return re.sub(r'(url\(|href=")#', rf"\1#{name}-", body)
+    return re.sub(r'(url\(|href=")#([^")]+)', lambda one: f"{one.group(1)}#{used[one.group(2)]}", body)
 
 
 _VARIABLES = {one.light: f"var(--{name})" for name, one in COLOURS.items()}

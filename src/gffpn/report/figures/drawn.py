@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gffpn.files.writing import whole_file
-from gffpn.report.analyses import Analyses, detection_curves, error_differences, read_analyses
+from gffpn.report.analyses import Analyses, error_differences, read_analyses
 from gffpn.report.figures.canvas import Drawing, inline_svg, save
 from gffpn.report.figures.costs import COSTS, cost
 from gffpn.report.figures.errors import error_figure
@@ -24,8 +24,8 @@ def drawings(study: Study, analyses: Analyses | None = None) -> dict[str, Drawin
     found: dict[str, Drawing | None] = {
         "forest": forest(study),
         "sizes": by_size(study),
-        "size_differences": differences_by_size(study),
-        "detection": detection(study, detection_curves(analyses)),
+        "size_differences": differences_by_size(study, analyses),
+        "detection": detection(study, analyses.curves),
         **{f"cost_{kind}": cost(study, kind) for kind in COSTS},
         "learning_mAP50": learning(study, logged, "val/mAP50", label="val mAP50, percent", scale=100),
         "learning_loss": learning(study, logged, "train/loss", label="training loss"),

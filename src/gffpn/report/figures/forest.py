@@ -10,10 +10,11 @@ from gffpn.report.figures.palette import BAND, INK, QUIET, colour
 from gffpn.stats.study import Arm, Contrast, Study
 
 CAPTION = """\
-Line: 95 % interval of one contrast by itself. Grey: cannot tell. Shaded: differences below the margin of {margin}
-points. Ticks below a line: the smallest true difference that this comparison finds with a probability of 80 %.
-Dots above a line: each seed of the first arm against the mean of the second; below it: each seed of the second
-arm, likewise. P: probability that a run of the first arm has the higher figure, over seeds and test images."""
+Line: 95 % interval of one contrast by itself. Grey: cannot tell. Shaded: differences below the margin
+of {margin} points. Ticks below a line: the smallest true difference that this comparison finds with a
+probability of 80 %. Dots above a line: each seed of the first arm against the mean of the second; below it:
+each seed of the second arm, likewise. P: probability that a run of the first arm has the higher figure, over
+seeds and test images."""
 
 
 def forest(study: Study) -> Drawing | None:
@@ -82,9 +83,14 @@ def _row(plot: Axes, y: int, contrast: Contrast, arms: tuple[int, int]) -> None:
     text = f"{contrast.a.name} \N{MINUS SIGN} {contrast.b.name}   {figures}"
     height = plot.get_yaxis_transform()
     left = plot.text(0, y + 0.27, text, transform=height, color=QUIET if unknown else INK)
-    right = plot.text(1, y + 0.27, f"P {one.superiority:.2f}", transform=height, ha="right", color=QUIET)
+    right = plot.text(1, y + 0.27, f"P {_share(one.superiority)}", transform=height, ha="right", color=QUIET)
     for label in (left, right):
         label.set_gid(tag(*arms))
+
+
+def _share(probability: float) -> str:
+    """Return a probability with two decimals, never rounded to certainty."""
+    return "> 0.99" if probability > 0.995 else "< 0.01" if probability < 0.005 else f"{probability:.2f}"
 
 
 def _seeds(contrast: Contrast) -> tuple[Sequence[float], Sequence[float]]:

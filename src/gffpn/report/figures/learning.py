@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from gffpn.metrics.matching import Floats
 from gffpn.report.figures.canvas import Drawing, axes, tag
@@ -49,6 +50,7 @@ def learning(
             thick.set_gid(tag(at))
             last = mean[~np.isnan(mean)]
             said.append(f"{arm.name} ends at {last[-1]:.3g}" if len(last) else f"{arm.name} has no number")
+        plot.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         plot.set_xlabel("epoch")
         plot.set_ylabel(label)
         plot.grid(axis="y")
@@ -57,7 +59,7 @@ def learning(
         return None
     return Drawing(
         figure,
-        f"{label[0].upper()}{label[1:]} over epochs",
+        f"{label.partition(',')[0]} over epochs",
         f"{'; '.join(said)}.",
         "Thin: seeds; thick: their mean. Training only; the figures of the tables come from the best epoch.",
     )

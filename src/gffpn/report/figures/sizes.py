@@ -1,9 +1,13 @@
 """Average precision by the size of the objects, and its differences between arms."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from matplotlib.axes import Axes
 
 from gffpn.figures import BinFigures
-from gffpn.report.answer import interval
+from gffpn.report.analyses import Analyses
+from gffpn.report.answer import interval, points
 from gffpn.report.figures.canvas import Drawing, axes, tag
 from gffpn.report.figures.palette import BAND, QUIET, colour, marker
 from gffpn.report.figures.series import draw_arm, legend, mean_of_known, percents
@@ -61,48 +65,28 @@ def by_size(study: Study) -> Drawing | None:
     )
 
 
-def differences_by_size(study: Study) -> Drawing | None:
+def differences_by_size(study: Study, analyses: Analyses) -> Drawing | None:
     """Return the differences of the contrasts by size bin, with intervals that hold for all bins together."""
     known = bins(study)
-    if not known:
-        return None
     found: dict[str, list[tuple[int, Contrast]]] = {}
     for at, one in enumerate(known):
-        for contrast in study.explore(f"AP_{one.name}"):
+        for contrast in analyses.explored(f"AP_{one.name}"):
             if contrast.estimate:
                 found.setdefault(contrast.name, []).append((at, contrast))
     if not found:
         return None
-    shown = list(found.items())[:DRAWN]
-    level = 1 - 0.05 / len(known)
     position = {arm.name: at for at, arm in enumerate(study.arms)}
+    shown = list(found.values())[:DRAWN]
     said = []
     with axes(2.9) as (figure, plot):
         margin = 100 * study.question.margin
         plot.axhspan(-margin, margin, color=BAND, zorder=0)
         plot.axhline(0, color=QUIET, linewidth=0.6)
-        for number, (name, points) in enumerate(shown):
+        for number, row in enumerate(shown):
             shift = 0.7 * ((number + 0.5) / len(shown) - 0.5)
-            arms = position[points[0][1].a.name], position[points[0][1].b.name]
-            for at, contrast in points:
-                assert contrast.estimate
-                low, high = contrast.estimate.interval(level)
-                x = at + shift
-                (line,) = plot.plot([x, x], [100 * low, 100 * high], color=colour(arms[0]), zorder=2)
-                label = name.replace(" - ", " \N{MINUS SIGN} ") if at == points[0][0] else None
-                (dot,) = plot.plot(
-                    [x],
-                    [100 * contrast.estimate.delta],
-                    marker(arms[1]),
-                    color=colour(arms[0]),
-                    markersize=5,
-                    label=label,
-                    zorder=3,
-                )
-                for artist in (line, dot):
-                    artist.set_gid(tag(*arms))
-                ends = f"{points(contrast.estimate.delta, sign=True)} ({interval(low, high)})"
-                said.append(f"{name} at {size_word(known[at])} px {ends}")
+            arms = position[row[0][1].a.name], position[row[0][1].b.name]
+            ends = _contrast(plot, row, shift, arms, level=1 - 0.05 / len(known))
+            said += [f"{row[0][1].name} at {size_word(known[at])} px {words}" for at, words in ends]
         plot.set_xticks(range(len(known)), [f"{size_word(one)}\nn={one.objects:,}" for one in known])
         plot.set_xlim(-0.5, len(known) - 0.5)
         plot.set_xlabel("side of the object in network pixels")
@@ -118,3 +102,23 @@ def differences_by_size(study: Study) -> Drawing | None:
         "Exploratory. Intervals of a contrast hold for all sizes together with 95 % confidence. "
         f"Shaded: the margin. Colour: first arm; symbol: second arm.{more}",
     )
+
+
+def _contrast(
+    plot: Axes, row: Sequence[tuple[int, Contrast]], shift: float, arms: tuple[int, int], *, level: float
+) -> list[tuple[int, str]]:
+    """Draw a contrast's difference in each bin, and return it in words by the position of the bin."""
+    said = []
+    for number, (at, contrast) in enumerate(row):
+        assert contrast.estimate
+        delta, (low, high) = contrast.estimate.delta, contrast.estimate.interval(level)
+        x = at + shift
+        (line,) = plot.plot([x, x], [100 * low, 100 * high], color=colour(arms[0]), zorder=2)
+        label = None if number else contrast.name.replace(" - ", " \N{MINUS SIGN} ")
+        (dot,) = plot.plot(
+            [x], [100 * delta], marker(arms[1]), color=colour(arms[0]), markersize=5, label=label, zorder=3
+        )
+        for artist in (line, dot):
+            artist.set_gid(tag(*arms))
+        said.append((at, f"{points(delta, sign=True)} ({interval(low, high)})"))
+    return said

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from gffpn.report.analyses import detection_curves, read_analyses
+from gffpn.report.analyses import read_analyses
 from gffpn.report.answer import legend, points, sentence
 from gffpn.report.caption import caption, shortened
 from gffpn.report.facts import RunFacts, StudyFacts
@@ -14,7 +14,13 @@ from gffpn.report.figures.canvas import inline_svg
 from gffpn.report.figures.drawn import drawings
 from gffpn.report.page.operating import confusions, detection_table, gains_table, rates_table
 from gffpn.report.page.pictures import Pictures, pictures
-from gffpn.report.page.tables import arms_table, classes_table, contrasts_table, exploratory_table
+from gffpn.report.page.tables import (
+    arms_table,
+    classes_table,
+    contrasts_table,
+    costs_table,
+    exploratory_table,
+)
 from gffpn.report.table import row_of
 from gffpn.stats.study import Study
 
@@ -62,7 +68,6 @@ class ShownRun:
 def contents(key: str, study: Study, facts: StudyFacts | None, *, with_pictures: bool) -> dict[str, Any]:
     """Return everything that the template of a study prints; `key` makes its ids unique in the page."""
     analyses = read_analyses(study)
-    curves = detection_curves(analyses)
     finished = any(arm.records for arm in study.arms)
     shown: Pictures | None = pictures(study, analyses) if with_pictures and finished else None
     figures = {
@@ -83,9 +88,10 @@ def contents(key: str, study: Study, facts: StudyFacts | None, *, with_pictures:
         "contrasts": contrasts_table(study),
         "arms_table": arms_table(study) if finished else None,
         "classes": classes_table(study) if finished else None,
-        "exploratory": exploratory_table(study),
+        "exploratory": exploratory_table(study, analyses),
+        "costs": costs_table(study) if finished else None,
         "figures": figures,
-        "detection": detection_table(study, curves),
+        "detection": detection_table(study, analyses.curves),
         "rates": rates_table(study, analyses),
         "confusions": confusions(study, analyses),
         "gains": gains_table(study, analyses),
@@ -97,8 +103,12 @@ def contents(key: str, study: Study, facts: StudyFacts | None, *, with_pictures:
     }
     found["missing"] = shortened([f"{gap.arm} seed {gap.seed} ({gap.cause})" for gap in found["gaps"]])
     lines = _caption(study)
-    found["costs"] = [line for line in lines if not line.startswith("NOTE")][:3]
-    found["notes"] = [*(line for line in lines if line not in found["costs"]), *study.notes, *analyses.notes]
+    found["setting"] = [line for line in lines if not line.startswith("NOTE")][:3]
+    found["notes"] = [
+        *(line for line in lines if line not in found["setting"]),
+        *study.notes,
+        *analyses.notes,
+    ]
     present = {
         "verdict": True,
         "differences": found["contrasts"],

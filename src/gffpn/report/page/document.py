@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from gffpn.files.writing import write_atomically
 from gffpn.report.facts import Facts
-from gffpn.report.figures.palette import hue, variables
+from gffpn.report.figures.palette import COLOURS, hue, variables
 from gffpn.report.page.contents import contents
 from gffpn.stats.study import Study
 
@@ -32,7 +32,7 @@ def page(studies: Sequence[Study], *, facts: Facts | None = None, pictures: bool
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["hue"] = hue
+    environment.globals |= {"hue": hue, "bright": lambda arm: COLOURS[hue(arm)].dark}
     own = facts.studies if facts else (None,) * len(studies)
     names = ", ".join(study.name for study in studies[:3]) + (", ..." if len(studies) > 3 else "")
     return environment.get_template("report.html.j2").render(

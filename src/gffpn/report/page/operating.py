@@ -139,9 +139,9 @@ def detection_table(study: Study, curves: dict[int, ArmCurve]) -> Table | None:
     ]
     headers = (("a50", "px"), ("a90", "px"), ("a90/95", "px"), ("floor", "%"), ("ceiling", "%"))
     notes = (
-        "a50, a90: side from which on 50 and 90 % of the objects are found; a90/95: the same for the lower end "
-        "of the band. A dash: no side does it, the ceiling is lower. Floor: hits by chance. Ceiling: share of "
-        "large objects that are found.",
+        "a50, a90: side from which on 50 and 90 % of the objects are found; a90/95: the same for the lower "
+        "end of the band. A dash: no side does it, the ceiling is lower. Floor: hits by chance. Ceiling: "
+        "share of large objects that are found.",
     )
     return Table("Probability of detection, by arm", "arm", headers, tuple(lines), notes)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gffpn.figures import Figure
+from gffpn.report.analyses import Analyses
 from gffpn.report.answer import contrast_cells, interval, points, spread_words
 from gffpn.report.figures.sizes import bins, size_word
 from gffpn.report.paper import paper_classes, paper_row
@@ -60,13 +61,13 @@ def arms_table(study: Study) -> Table:
     papers = {arm.name: _paper(study, arm) for arm in study.arms}
     if any(papers.values()):
         shown["AP50_paper"] = ("AP50", "their rule")
-    costs = (("params", "M"), ("of the neck", "M"), ("GFLOPs", ""), ("of the neck", ""), ("FPS", "network"))
-    headers = (("seeds", ""), *shown.values(), *costs, ("FPS", "with decoding"), ("minutes", "training"))
+    headers = (("seeds", ""), *shown.values(), ("params", "M"), ("GFLOPs", ""), ("FPS", "network"))
     lines = []
     for at, arm in enumerate(study.arms):
         done, asked = len(arm.records), len(arm.runs)
         seeds = Cell(str(done) if done == asked else f"{done} of {asked}", done)
-        cells = (seeds, *(_figure(arm.figures(name)) for name in shown), *_costs(arm.records))
+        costs = [_costs(arm.records)[name] for name in ("params", "GFLOPs", "FPS network")]
+        cells = (seeds, *(_figure(arm.figures(name)) for name in shown), *costs)
         beside = papers[arm.name]
         row = ("1", *(points(beside[name]) if name in beside else "" for name in shown)) if beside else ()
         padded = (*row, *[""] * (len(headers) - len(row))) if row else ()
@@ -84,19 +85,40 @@ def _figure(values: Sequence[Figure]) -> Cell:
     return Cell(spread_words(values), statistics.mean(known) if known else None)
 
 
-def _costs(records: Sequence[Record]) -> tuple[Cell, ...]:
+def costs_table(study: Study) -> Table:
+    """Return what each arm costs, and its share in the neck."""
+    rows = [(at, arm.name, _costs(arm.records)) for at, arm in enumerate(study.arms) if arm.records]
+    lines = tuple(Line((at,), name, tuple(costs.values())) for at, name, costs in rows)
+    headers = (
+        ("params", "M"),
+        ("of the neck", "M"),
+        ("GFLOPs", "2 x MAC"),
+        ("of the neck", "2 x MAC"),
+        ("FPS", "network"),
+        ("FPS", "with decoding"),
+        ("minutes", "training"),
+    )
+    return Table("Cost by arm", "arm", headers, lines)
+
+
+def _costs(records: Sequence[Record]) -> dict[str, Cell]:
     """Return the costs of an arm: those of its first run, and medians of what was timed."""
     if not records:
-        return (Cell(""),) * 7
+        return dict.fromkeys(("params", "GFLOPs", "FPS network"), Cell(""))
     cost = records[0].cost
-    rates = [statistics.median(one.speed.fps_forward for one in records)]
-    rates.append(statistics.median(one.speed.fps_end_to_end for one in records))
-    minutes = statistics.median(one.training.minutes for one in records)
-    exact = (cost.params_m, cost.params_neck / 1e6, cost.gflops, cost.gflops_neck)
-    return (
-        *(Cell(decimals(2)(value), value) for value in exact),
-        *(Cell(decimals(1)(value), value) for value in (*rates, minutes)),
-    )
+    exact = {
+        "params": cost.params_m,
+        "neck params": cost.params_neck / 1e6,
+        "GFLOPs": cost.gflops,
+        "neck GFLOPs": cost.gflops_neck,
+    }
+    timed = {
+        "FPS network": statistics.median(one.speed.fps_forward for one in records),
+        "FPS with decoding": statistics.median(one.speed.fps_end_to_end for one in records),
+        "minutes": statistics.median(one.training.minutes for one in records),
+    }
+    cells = {name: Cell(decimals(2)(value), value) for name, value in exact.items()}
+    return cells | {name: Cell(decimals(1)(value), value) for name, value in timed.items()}
 
 
 def classes_table(study: Study) -> Table | None:
@@ -143,7 +165,7 @@ def contrasts_table(study: Study) -> Table | None:
     )
 
 
-def exploratory_table(study: Study) -> Table | None:
+def exploratory_table(study: Study, analyses: Analyses) -> Table | None:
     """Return the differences of each contrast on the other endpoints, with intervals and without verdicts."""
     shown = {"mAP50": ("mAP50", ""), "mAP50_95": ("mAP50-95", "")}
     shown |= {f"AP_{one.name}": (f"AP {size_word(one)} px", f"n={one.objects:,}") for one in bins(study)}
@@ -151,7 +173,7 @@ def exploratory_table(study: Study) -> Table | None:
     if records and len(records[0].test.classes) <= MOST_CLASSES:
         shown |= {f"AP50/{one.name}": (one.name, f"n={one.objects:,}") for one in records[0].test.classes}
     shown.pop(study.question.primary_endpoint, None)
-    found = [study.explore(name) for name in shown]
+    found = [analyses.explored(name) for name in shown]
     if not any(contrast.estimate for column in found for contrast in column):
         return None
     position = {arm.name: at for at, arm in enumerate(study.arms)}
