@@ -28,7 +28,7 @@ class Analysed:
 
 @dataclass
 class Analyses:
-    """The analysed runs of each arm, in the order of the study's arms, and what is computed from them once."""
+    """The analysed runs of each arm, in the order of the study's arms, and what is computed once for all."""
 
     study: Study
 

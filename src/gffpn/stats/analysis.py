@@ -99,13 +99,13 @@ def kept_analysis(folder: RunFolder, record: Record) -> Analysis:
                 return _read(arrays)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         pass  # none yet, or a damaged one
-    found = analysis(read_predictions(folder.predictions), record)
+    arrays = _arrays(analysis(read_predictions(folder.predictions), record))
     try:
         with whole_file(path) as draft, draft.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, made_of=np.array(made_of), **_arrays(found))
+            np.savez_compressed(file, allow_pickle=False, made_of=np.array(made_of), **arrays)
     except OSError:
         pass  # a read-only archive of runs: computed again next time
-    return found
+    return _read(arrays)  # as the file holds it, so that the next report shows the same
 
 
 def _arrays(found: Analysis) -> dict[str, NDArray[Any]]:
