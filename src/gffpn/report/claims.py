@@ -62,7 +62,8 @@ def claimed() -> list[tuple[Claim, list[Comparison]]]:
 
 @cache
 def _entries() -> list[dict[str, Any]]:
-    return yaml.safe_load(CLAIMS.read_text())
+    entries: list[dict[str, Any]] = yaml.safe_load(CLAIMS.read_text())
+    return entries
 
 
 def _read(entry: Mapping[str, Any]) -> tuple[Claim, list[Comparison]]:

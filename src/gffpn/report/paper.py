@@ -1,6 +1,7 @@
 """The paper's figures, to be compared with ours."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,15 @@ FIGURES = Path(__file__).with_name("paper.yaml")
 COSTS = "table5_complexity"
 
 
+@cache
+def _tables() -> dict[str, Any]:
+    tables: dict[str, Any] = yaml.safe_load(FIGURES.read_text())
+    return tables
+
+
 def check_paper_table(table: str | None) -> None:
     """Raise ValueError unless `table` is None or names a table of the paper that has an mAP50 column."""
-    tables = yaml.safe_load(FIGURES.read_text())
+    tables = _tables()
     known = [name for name, content in tables.items() if "mAP50" in content["columns"]]
     if table is not None and table not in known:
         raise ValueError(f"experiment.paper_table: got {table!r}, expected null or one of {known}")
@@ -24,7 +31,7 @@ def paper_mAP50(table: str, run: Mapping[str, Any]) -> float | None:
     Raises ValueError for an unknown table.
     """
     check_paper_table(table)
-    content = yaml.safe_load(FIGURES.read_text())[table]
+    content = _tables()[table]
     position = content["columns"].index("mAP50")
     for row in content["rows"] if run.get("data") == content["data"] else []:
         if all(run.get(key) == value for key, value in row.items() if key != "values"):
@@ -37,7 +44,7 @@ def paper_figure(table: str, run: Mapping[str, Any], column: str) -> float | Non
 
     Raises KeyError for an unknown table.
     """
-    content = yaml.safe_load(FIGURES.read_text())[table]
+    content = _tables()[table]
     if column not in content["columns"]:
         return None
     for row in content["rows"]:
@@ -49,10 +56,10 @@ def paper_figure(table: str, run: Mapping[str, Any], column: str) -> float | Non
 
 def paper_costs() -> dict[str, dict[str, float | None]]:
     """Return the paper's `fps`, `params_m` and `gflops` per neck, None for figures that it does not give."""
-    content = yaml.safe_load(FIGURES.read_text())[COSTS]
+    content = _tables()[COSTS]
     return {row["neck"]: dict(zip(content["columns"], row["values"], strict=True)) for row in content["rows"]}
 
 
 def paper_setting() -> dict[str, Any]:
     """Return the detector of the paper's costs: backbone, size, head, image_size, classes."""
-    return yaml.safe_load(FIGURES.read_text())[COSTS]["setting"]
+    return _tables()[COSTS]["setting"]
