@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fake_runs import tested_run as evaluated_run
+from fake_runs import predicted_run
 from fake_sweeps import crash, fake_sweep
 from gffpn.__main__ import main as verbs
 from gffpn.report.bundle import open_bundle
@@ -25,7 +25,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sweep = fake_sweep(folder / "runs", skills={"fpn": 0.4, "gffpn": 0.9})
     run = json.loads((sweep / "jobs" / "0001.json").read_text())["run"]
     crash(Path(run))
-    evaluated_run(folder / "runs", "panet", skill=0.5)
+    predicted_run(folder / "runs", "panet", skill=0.5)
     verbs(
         ["report", str(folder / "runs"), "--out", str(folder / "report"), "--bundle", str(folder / "all.zip")]
     )
@@ -146,8 +146,8 @@ def test_a_wrong_verdict_shows(bundle: Path, tmp_path: Path, capsys: pytest.Capt
 
 def test_a_wrong_figure_shows(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """The predictions are those of another run."""
-    run = evaluated_run(tmp_path / "runs", "fpn", skill=0.4)
-    other = evaluated_run(tmp_path / "other", "fpn", skill=0.7)
+    run = predicted_run(tmp_path / "runs", "fpn", skill=0.4)
+    other = predicted_run(tmp_path / "other", "fpn", skill=0.7)
     RunFolder(run).predictions.write_bytes(RunFolder(other).predictions.read_bytes())
     path = tmp_path / "one.zip"
     verbs(["report", str(run), "--out", str(tmp_path / "report"), "--bundle", str(path)])
@@ -159,7 +159,7 @@ def test_a_wrong_figure_shows(tmp_path: Path, capsys: pytest.CaptureFixture) -> 
 
 
 def test_two_runs_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    runs = [evaluated_run(tmp_path / where, "fpn", skill=0.5) for where in ("a", "b")]
+    runs = [predicted_run(tmp_path / where, "fpn", skill=0.5) for where in ("a", "b")]
     with pytest.raises(SystemExit):
         verbs(["report", *map(str, runs), "--out", str(tmp_path / "r"), "--bundle", str(tmp_path / "x.zip")])
     assert f"two runs or sweeps are named {RUN}" in capsys.readouterr().err

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from commands import ROOT
-from fake_runs import finished_run
-from fake_runs import tested_run as evaluated_run
+from fake_runs import finished_run, predicted_run
 from gffpn import runs
 
 
@@ -41,8 +40,8 @@ class Frame:
 def three_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "runs"
     for seed in (0, 1):
-        evaluated_run(folder, "fpn", skill=0.4, seed=seed)
-    evaluated_run(folder, "gffpn", skill=0.9)
+        predicted_run(folder, "fpn", skill=0.4, seed=seed)
+    predicted_run(folder, "gffpn", skill=0.9)
     monkeypatch.chdir(tmp_path)
     return folder
 
