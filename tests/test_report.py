@@ -81,9 +81,9 @@ def test_the_report_of_a_broken_sweep(broken: Path, capsys: pytest.CaptureFixtur
         "1",
         "failed",
         "RuntimeError: the shapes or differ",
-        "python train.py neck=fpn seed=1",
     ]
-    assert "`python train.py -m neck=fpn,gffpn seed=0,1`" in text
+    assert "# fpn, seed 1\npython train.py neck=fpn seed=1\n" in text
+    assert "All at once:\n\n```bash\npython train.py -m neck=fpn,gffpn seed=0,1\n```" in text
     rows = rows_of(out / "runs.csv")
     assert [row["status"] for row in rows] == ["finished", "failed", "interrupted", "missing"]
     assert rows[1]["fault"] == "RuntimeError: the shapes | differ"
