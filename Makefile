@@ -9,6 +9,7 @@ BACKEND := $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint check fix ablations table5 table6 report golden simulator-card gallery clean
 .PHONY: benchmark benchmark-train benchmark-evaluation benchmark-startup benchmark-busy
+.PHONY: benchmark-replicates verdict-errors
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -59,6 +60,12 @@ benchmark-startup: $(STAMP) ## time a short command and each further run of a sw
 
 benchmark-busy: $(STAMP) ## time training beside 0, 1 and 2 busy processes (10 minutes)
 	$(RUN) -m benchmarks.busy image_size=224
+
+benchmark-replicates: $(STAMP) ## time the intervals of a sweep: 30 runs, 2,000 replicates (2 minutes)
+	$(RUN) -m benchmarks.replicates
+
+verdict-errors: $(STAMP) ## measure how often the rule for verdicts errs, and the rules of others (20 minutes)
+	$(RUN) -m benchmarks.verdict_errors
 
 table5: $(STAMP) ## measure the paper's Table 5: the cost of its necks in its detector, at 640 pixels
 	$(RUN) -m gffpn benchmark --paper size=l head=yolov5 image_size=640 --out runs/benchmark/table5

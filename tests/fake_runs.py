@@ -177,7 +177,7 @@ def predictions(skill: float, *, seed: int = 0, images: int = 12, classes: tuple
     )
 
 
-def tested_run(runs: Path, neck: str, *, skill: float, **facts: Any) -> Path:
+def predicted_run(runs: Path, neck: str, *, skill: float, **facts: Any) -> Path:
     """Write a finished run with invented predictions, from which its figures follow; return its folder."""
     made = record(neck, **facts)
     splits = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from fake_runs import tested_run
+from fake_runs import predicted_run
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.sweeps import SweepPlan, record_job, write_plan
 
@@ -47,7 +47,7 @@ def fake_sweep(
     write_plan(folder, SweepPlan(command, experiment, tuple(jobs)))
     for number, job in enumerate(jobs):
         neck, seed = (word.partition("=")[2] for word in job)
-        run = tested_run(runs, neck, skill=skills[neck], seed=int(seed), **facts)
+        run = predicted_run(runs, neck, skill=skills[neck], seed=int(seed), **facts)
         add_to_config(run, experiment=dict(experiment), trainer={"max_epochs": 5})
         record_job(folder, number, overrides=job, run=run)
     return folder

@@ -1,6 +1,7 @@
 """Does a bundle carry all that verdicts follow from, and is a changed or unsafe one refused?"""
 
 import json
+import shutil
 import stat
 import zipfile
 from collections.abc import Callable
@@ -8,33 +9,39 @@ from pathlib import Path
 
 import pytest
 
-from fake_runs import tested_run
+from fake_runs import predicted_run
 from fake_sweeps import crash, fake_sweep
 from gffpn.__main__ import main as verbs
 from gffpn.report.bundle import open_bundle
-from gffpn.report.collect import collect
 from gffpn.runs.folder import RunFolder
 
 Change = Callable[[dict[str, bytes]], None]
 
 
-@pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    """Return the bundle of a sweep with a failed run, and of another run."""
-    folder = fake_sweep(tmp_path / "runs", skills={"fpn": 0.4, "gffpn": 0.9})
-    run = json.loads((folder / "jobs" / "0001.json").read_text())["run"]
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the report and the bundle of a sweep with a failed run, and of another run."""
+    folder = tmp_path_factory.mktemp("written")
+    sweep = fake_sweep(folder / "runs", skills={"fpn": 0.4, "gffpn": 0.9})
+    run = json.loads((sweep / "jobs" / "0001.json").read_text())["run"]
     crash(Path(run))
-    tested_run(tmp_path / "runs", "panet", skill=0.5)
-    path = tmp_path / "all.zip"
-    verbs(["report", str(tmp_path / "runs"), "--out", str(tmp_path / "report"), "--bundle", str(path)])
-    return path
+    predicted_run(folder / "runs", "panet", skill=0.5)
+    verbs(
+        ["report", str(folder / "runs"), "--out", str(folder / "report"), "--bundle", str(folder / "all.zip")]
+    )
+    return folder
+
+
+@pytest.fixture
+def bundle(written: Path, tmp_path: Path) -> Path:
+    """Return a copy of the bundle in a folder of its own, without the runs."""
+    return Path(shutil.copy(written / "all.zip", tmp_path))
 
 
 def test_every_verdict_follows_from_the_bundle_alone(
-    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    bundle: Path, written: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    first = (tmp_path / "report" / "contrasts.csv").read_text()
-    (tmp_path / "runs").rename(tmp_path / "gone")
+    first = (written / "report" / "contrasts.csv").read_text()
     capsys.readouterr()
     verbs(["report", str(bundle), "--out", str(tmp_path / "again")])
     printed = capsys.readouterr().out
@@ -125,31 +132,34 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
         open_bundle(tmp_path / "x.zip", tmp_path / "open")
 
 
-def test_a_wrong_verdict_or_figure_shows(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_wrong_verdict_shows(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     path = changed(
         bundle, edited("manifest.json", lambda one: one["verdicts"][0].update(word="same", delta=0.0))
     )
-    capsys.readouterr()
     with pytest.raises(SystemExit) as leaving:
         verbs(["report", str(path), "--out", str(tmp_path / "again")])
     printed = capsys.readouterr().out
     assert leaving.value.code == 1
     assert "0 of 1 verdicts follow from the predictions." in printed
     assert "necks: gffpn - fpn: stored is same (+0.000000" in printed
-    (source, _) = collect([tmp_path / "runs"])
-    run = source.runs[0].path
-    assert run is not None
-    other = RunFolder(tested_run(tmp_path / "other", "fpn", skill=0.7)).predictions
-    RunFolder(run).predictions.write_bytes(other.read_bytes())
-    verbs(["report", str(tmp_path / "runs"), "--out", str(tmp_path / "r"), "--bundle", str(path)])
+
+
+def test_a_wrong_figure_shows(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """The predictions are those of another run."""
+    run = predicted_run(tmp_path / "runs", "fpn", skill=0.4)
+    other = predicted_run(tmp_path / "other", "fpn", skill=0.7)
+    RunFolder(run).predictions.write_bytes(RunFolder(other).predictions.read_bytes())
+    path = tmp_path / "one.zip"
+    verbs(["report", str(run), "--out", str(tmp_path / "report"), "--bundle", str(path)])
     capsys.readouterr()
-    with pytest.raises(SystemExit):
-        verbs(["report", str(path), "--out", str(tmp_path / "again")])
+    with pytest.raises(SystemExit) as leaving:
+        verbs(["report", str(path), "--out", str(tmp_path / "report")])
+    assert leaving.value.code == 1
     assert f"{RUN}: test.mAP50: metrics.json has" in capsys.readouterr().out
 
 
 def test_two_runs_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    runs = [tested_run(tmp_path / where, "fpn", skill=0.5) for where in ("a", "b")]
+    runs = [predicted_run(tmp_path / where, "fpn", skill=0.5) for where in ("a", "b")]
     with pytest.raises(SystemExit):
         verbs(["report", *map(str, runs), "--out", str(tmp_path / "r"), "--bundle", str(tmp_path / "x.zip")])
     assert f"two runs or sweeps are named {RUN}" in capsys.readouterr().err

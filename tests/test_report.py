@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from commands import Train
-from fake_runs import tested_run
+from fake_runs import predicted_run
 from fake_sweeps import EXPERIMENT, SKILLS, add_to_config, crash, fake_sweep, kill
 from gffpn.__main__ import main as verbs
 from gffpn.report.collect import Source, collect
@@ -81,9 +81,9 @@ def test_the_report_of_a_broken_sweep(broken: Path, capsys: pytest.CaptureFixtur
         "1",
         "failed",
         "RuntimeError: the shapes or differ",
-        "python train.py neck=fpn seed=1",
     ]
-    assert "`python train.py -m neck=fpn,gffpn seed=0,1`" in text
+    assert "# fpn, seed 1\npython train.py neck=fpn seed=1\n" in text
+    assert "All at once:\n\n```bash\npython train.py -m neck=fpn,gffpn seed=0,1\n```" in text
     rows = rows_of(out / "runs.csv")
     assert [row["status"] for row in rows] == ["finished", "failed", "interrupted", "missing"]
     assert rows[1]["fault"] == "RuntimeError: the shapes | differ"
@@ -142,10 +142,10 @@ def test_a_run_knows_its_own_command(tmp_path: Path) -> None:
 
 def test_a_folder_of_runs_holds_sweeps_and_other_runs(tmp_path: Path) -> None:
     fake_sweep(tmp_path, "small", skills={"fpn": 0.4, "gffpn": 0.9})
-    tested_run(tmp_path, "bifpn", skill=0.7)
-    tested_run(tmp_path, "bifpn", skill=0.7, seed=1)
-    tested_run(tmp_path, "panet", skill=0.7, seed=1)
-    tested_run(tmp_path, "panet", skill=0.7, data="neu_det")
+    predicted_run(tmp_path, "bifpn", skill=0.7)
+    predicted_run(tmp_path, "bifpn", skill=0.7, seed=1)
+    predicted_run(tmp_path, "panet", skill=0.7, seed=1)
+    predicted_run(tmp_path, "panet", skill=0.7, data="neu_det")
     sources = collect([tmp_path])
     assert [source.name for source in sources] == ["small", "runs on tinyindus_sim", "runs on neu_det"]
     study, facts = answered(sources[1])
@@ -161,8 +161,8 @@ def test_a_folder_of_runs_holds_sweeps_and_other_runs(tmp_path: Path) -> None:
 
 def test_loose_runs_are_named_by_what_differs(tmp_path: Path) -> None:
     for width, seed in ((64, 0), (64, 1), (96, 0)):
-        run = tested_run(tmp_path / str(width), "fpn", skill=0.5, seed=seed)
-        add_to_config(run, neck={"name": "fpn", "width": width, "norm": f"for {width}"}, optim={"lr": 0.1})
+        run = predicted_run(tmp_path / str(width), "fpn", skill=0.5, seed=seed)
+        add_to_config(run, neck={"name": "fpn", "width": width, "zoom": f"for {width}"}, optim={"lr": 0.1})
     (source,) = collect([tmp_path / "64", tmp_path / "96"])
     assert [run.overrides for run in source.runs] == [
         ("neck=fpn", "neck.width=64", "seed=0"),
@@ -172,7 +172,7 @@ def test_loose_runs_are_named_by_what_differs(tmp_path: Path) -> None:
 
 
 def test_one_run_is_a_report_without_contrasts(tmp_path: Path) -> None:
-    run = tested_run(tmp_path, "gffpn", skill=0.5)
+    run = predicted_run(tmp_path, "gffpn", skill=0.5)
     (source,) = collect([run])
     study, _ = answered(source)
     assert [arm.name for arm in study.arms] == ["gffpn"]
@@ -215,12 +215,12 @@ def test_the_question_is_the_sweeps_and_else_that_of_its_runs(tmp_path: Path) ->
 
 
 def test_runs_of_other_versions_are_named(tmp_path: Path) -> None:
-    run = RunFolder(tested_run(tmp_path, "fpn", skill=0.5))
+    run = RunFolder(predicted_run(tmp_path, "fpn", skill=0.5))
     run.metrics.write_text(json.dumps({"version": 99}))
     assert state(run)[0] == "other version"
     with pytest.raises(ValueError, match="got version 99, expected 1; a newer gffpn wrote it"):
         collect([tmp_path])
-    tested_run(tmp_path, "panet", skill=0.5)
+    predicted_run(tmp_path, "panet", skill=0.5)
     (source,) = collect([tmp_path])
     _, facts = answered(source)
     assert [gap.cause for gap in facts.gaps] == ["other version"]

@@ -7,9 +7,10 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from html import escape
+from html import escape, unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -336,16 +337,26 @@ FRAME = """<!DOCTYPE html><html><body>
   document.body.parentNode.dataset.probe = this.contentDocument.body.parentNode.dataset.probe"></iframe>
 </body></html>"""
 PROBE = """<script>
-const boxed = ".scroll, .pictures, pre, .chips, svg";
-const wide = [...document.querySelectorAll("body *")].filter((one) => !one.closest(boxed)
-  && one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.tagName + "." + one.className);
-document.querySelector(".chips button").click();
-document.querySelector("table.sorts th:nth-child(3) button").click();
-document.documentElement.dataset.probe = JSON.stringify({
-  requests: performance.getEntriesByType("resource").map((one) => one.name),
-  wide, inner: innerWidth, scroll: document.body.scrollWidth,
-  dim: document.querySelectorAll(".dim").length, sorted: document.querySelectorAll("[aria-sort]").length});
+addEventListener("load", () => {
+  const boxed = ".scroll, .pictures, pre, .chips, svg";
+  const wide = [...document.querySelectorAll("body *")].filter((one) => !one.closest(boxed)
+    && one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.tagName);
+  document.querySelector(".chips button").click();
+  document.querySelector("table.sorts th:nth-child(3) button").click();
+  const count = (selector) => document.querySelectorAll(selector).length;
+  document.documentElement.dataset.probe = JSON.stringify({
+    wide, requests: performance.getEntriesByType("resource").map((one) => one.name),
+    width: innerWidth, over: document.body.scrollWidth > innerWidth,
+    dim: count(".dim") > 0, sorted: count("[aria-sort]")});
+});
 </script>"""
+GOOD = {"wide": [], "requests": [], "over": False, "dim": True, "sorted": 1}
+
+
+def probed(dom: str) -> dict[str, Any]:
+    found = re.search(r'data-probe="([^"]*)"', dom)
+    assert found
+    return json.loads(unescape(found.group(1)))
 
 
 @pytest.mark.slow
@@ -353,13 +364,20 @@ document.documentElement.dataset.probe = JSON.stringify({
 def test_a_browser_shows_it_without_errors_requests_or_overflow(
     html: str, width: int, browse: Callable[[str, int], tuple[str, list[str]]]
 ) -> None:
-    dom, log = browse(html.replace("</body>", f"{PROBE}</body>"), width)
-    assert log == []  # the page forbids itself all requests, so that one would be an error here
-    found = re.search(r'data-probe="([^"]*)"', dom)
-    assert found
-    probe = json.loads(found.group(1).replace("&quot;", '"'))
-    assert probe["wide"] == []
-    assert probe["scroll"] <= probe["inner"] == width
-    assert probe["requests"] == []
-    assert probe["dim"] > 0
-    assert probe["sorted"] == 1
+    text = html.replace("</body>", f"{PROBE}</body>")
+    dom, log = browse(text, width)
+    assert log == []
+    assert probed(dom) == GOOD | {"width": width}
+
+
+@pytest.mark.slow
+def test_the_page_refuses_requests_and_the_probe_sees_faults(
+    html: str, browse: Callable[[str, int], tuple[str, list[str]]]
+) -> None:
+    image = '<img src="http://example.invalid/x.png" alt="">'
+    fault = f'{image}<p style="width:70rem">wide</p><script>nosuch()</script>'
+    dom, log = browse(html.replace("</main>", f"{fault}</main>{PROBE}"), 400)
+    assert any("x.png' violates the following Content Security Policy" in line for line in log)
+    assert any("nosuch is not defined" in line for line in log)
+    seen = probed(dom)
+    assert (seen["wide"], seen["over"]) == (["P"], True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from commands import ROOT
-from fake_runs import finished_run, tested_run
+from fake_runs import finished_run, predicted_run
 from gffpn import runs
 
 
@@ -40,8 +40,8 @@ class Frame:
 def three_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "runs"
     for seed in (0, 1):
-        tested_run(folder, "fpn", skill=0.4, seed=seed)
-    tested_run(folder, "gffpn", skill=0.9)
+        predicted_run(folder, "fpn", skill=0.4, seed=seed)
+    predicted_run(folder, "gffpn", skill=0.9)
     monkeypatch.chdir(tmp_path)
     return folder
 
@@ -57,7 +57,7 @@ def test_the_documented_lines_run(
     exec(compile(documented(), "docs/report.md", "exec"), values)
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("gffpn_plain_tinyindus_sim_s0 gffpn 0 0.")
-    assert re.match(r"\d+ detections of 48 objects; first box: \[", printed[1])
+    assert re.fullmatch(r"\d+ detections of 48 objects", printed[1])
     assert len(values["arms"]) == 2  # type: ignore[arg-type]
     rows = list(csv.DictReader((three_runs.parent / "results.csv").read_text().splitlines()))
     assert [row["run"] for row in rows] == [run.run for run in runs.load(three_runs)]

@@ -1,187 +1,229 @@
-"""Tests of arms, contrasts, and the verdicts that a sweep ends with."""
+"""Are intervals, verdicts and plans those of the textbook, and of statsmodels where it has them?"""
 
-from pathlib import Path
+import math
 
+import numpy as np
 import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestIndPower
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW, ttost_ind
 
-from fake_runs import tested_run
-from gffpn.report.answer import answer_markdown, arm_cells, contrast_cells, need_words, sentence
-from gffpn.runs.folder import RunFolder
-from gffpn.stats.arms import Arms
-from gffpn.stats.question import Question, check_contrasts, question
-from gffpn.stats.study import Run, Study, study
+from gffpn.metrics.matching import Floats
+from gffpn.stats.estimate import Estimate, Sample, Spread, estimate, spread
+from gffpn.stats.planning import Parts, need
+from gffpn.stats.verdicts import detectable, holm, verdicts
 
-PARTS = [
-    [f"neck.lpam.attention={attention}", f"neck.lpam.context={context}", f"seed={seed}"]
-    for attention in ("fccfm", "none")
-    for context in ("lsam", "conv")
-    for seed in (0, 1)
-]
+GROUPS = 101
 
 
-def test_arms_are_runs_that_differ_only_in_their_seed() -> None:
-    arms = Arms(PARTS)
-    assert arms.names == ["fccfm lsam", "fccfm conv", "none lsam", "none conv"]
-    assert arms.of_run == [0, 0, 1, 1, 2, 2, 3, 3]
-    assert not arms.one_run_each
+def certain(*points: float) -> Sample:
+    """Return figures that do not depend on the images."""
+    return Sample(np.array(points), np.tile(np.array(points)[:, None], 8))
 
 
-@pytest.mark.parametrize(
-    ("values", "name"), [(("true", "false"), "flag=true"), (("1", "2"), "flag=1"), (("a", "b"), "a")]
-)
-def test_a_value_that_says_nothing_alone_has_its_key(values: tuple[str, str], name: str) -> None:
-    assert Arms([[f"neck.flag={value}"] for value in values]).names[0] == name
+def made(delta: float, variance: float, *, df: int = 10) -> Estimate:
+    """Return a difference whose variance comes from seeds alone, with `df` degrees of freedom."""
+    shared = Spread(variance, 0.0, df)
+    return Estimate(delta, 0.0, (shared, shared), (2, 2), GROUPS, 0.5)
 
 
-def test_a_contrast_holds_at_each_setting_of_what_it_leaves_out() -> None:
-    arms = Arms(PARTS)
-    assert arms.contrasts([("fccfm", "none")]) == [(0, 2), (1, 3)]
-    assert arms.contrasts([("fccfm lsam", "none conv")]) == [(0, 3)]
-    assert arms.contrasts([("context=lsam", "neck.lpam.context=conv")]) == [(0, 1), (2, 3)]
+def crossed(rng: np.random.Generator, seeds: int, *, count: int = 4000) -> Sample:
+    """Return figures with a variance of 4 between seeds, 1 between images, and 2 of both together."""
+    figures = rng.normal(0, 2, seeds)
+    images = rng.normal(0, 1, count) + rng.normal(0, math.sqrt(2), (seeds, count))
+    return Sample(figures + rng.normal(0, math.sqrt(2), seeds), figures[:, None] + images)
 
 
-def test_without_contrasts_all_arms_stand_against_the_first() -> None:
-    assert Arms([["neck=fpn"], ["neck=panet"], ["neck=gffpn"]]).contrasts([]) == [(1, 0), (2, 0)]
+def test_variances_by_hand() -> None:
+    one = Sample(np.array([1.0, 2.0, 6.0]), np.array([[0.0, 3.0], [2.0, 3.0], [4.0, 3.0]]))
+    found = spread([one], groups=5)
+    # means 2 and 3: rows less the means are (-2, 0), (0, 0), (2, 0): variances 2, 0, 2, times 5 / 4, by 2
+    assert found == Spread(seeds=7.0, interaction=2.5, df=2)
+    assert found.own == 4.5
+    other = Sample(np.array([3.0, 5.0]), np.array([[1.0, 1.0], [1.0, 2.0]]))
+    # rows less the means: (0, -1/2), (0, 1/2): variances 1/8 each, times 5 / 4, by 1
+    assert spread([other], groups=5) == Spread(2.0, 0.3125, 1)
+    pooled = spread([one, other], groups=5)
+    assert pooled == Spread((14 + 2) / 3, pytest.approx((5.0 + 0.3125) / 3), 3)
+    assert spread([one, other, certain(9.0)], groups=5) == pooled
+
+    found_difference = estimate(one, other, arms=[one, other], groups=5)
+    # means of the replicates: (2, 3) and (1, 1.5): differences 1 and 1.5, variance 1/8
+    assert found_difference.delta == -1.0
+    assert found_difference.image_variance == pytest.approx(0.125 * 5 / 4)
+    assert found_difference.seed_variance == pytest.approx(pooled.own * (1 / 3 + 1 / 2))
+    assert found_difference.variance == pytest.approx(0.15625 + pooled.own * 5 / 6)
 
 
-@pytest.mark.parametrize(
-    ("contrast", "message"),
-    [
-        (("gfpn", "fpn"), r"\[gfpn, fpn\]: gfpn names no arm; did you mean gffpn\?"),
-        (("xyz", "fpn"), "xyz names no arm; the arms are fpn, gffpn"),
-        (("fpn", "fpn"), "no two arms differ in this alone"),
-        (("fpn",), "expected two arms"),
-    ],
-)
-def test_a_contrast_without_its_arms_is_refused(contrast: tuple[str, ...], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Arms([["neck=fpn"], ["neck=gffpn"]]).contrasts([contrast])
+def test_satterthwaite_by_hand() -> None:
+    shared = Spread(6.0, 2.0, 4)
+    one = Estimate(0.0, 3.0, (shared, shared), (3, 2), GROUPS, 0.5)
+    # 3 + (6 - 2) (1/3 + 1/2); the mean square between seeds has 6 x 5/6 = 5
+    assert one.variance == pytest.approx(3 + 10 / 3)
+    assert one.df == pytest.approx((19 / 3) ** 2 / (9 / 100 + 25 / 4))
+    apart = Estimate(0.0, 3.0, (Spread(6.0, 2.0, 2), Spread(40.0, 0.0, 1)), (3, 2), GROUPS, 0.5)
+    assert apart.variance == pytest.approx(3 + 4 / 3 + 20)
+    assert apart.df == pytest.approx((73 / 3) ** 2 / (9 / 100 + 4 / 2 + 400 / 1))
+    nothing = Spread(0.0, 0.0, 4)
+    assert Estimate(0.0, 0.0, (nothing, nothing), (3, 3), GROUPS, 0.5).df == math.inf
+    # an interaction above the mean square: no variance of seeds, and no fewer degrees than the least part has
+    small = Spread(6.0, 8.0, 4)
+    assert Estimate(0.0, 1.0, (small, small), (2, 2), GROUPS, 0.5).seed_variance == 0
+    assert Estimate(0.0, 1.0, (small, small), (2, 2), GROUPS, 0.5).df == 4
 
 
-def test_a_value_of_two_keys_is_refused() -> None:
-    runs = [[f"a.act={a}", f"b.act={b}"] for a in ("relu", "silu") for b in ("relu", "silu")]
-    with pytest.raises(ValueError, match=r"write a\.act=relu or b\.act=relu"):
-        Arms(runs).contrasts([("relu", "silu")])
+def test_variances_of_a_crossed_model_are_found() -> None:
+    rng = np.random.default_rng(0)
+    arms = [crossed(rng, 300) for _ in range(2)]
+    found = estimate(*arms, arms=arms, groups=10_000)
+    assert found.spreads[0].seeds == pytest.approx(4 + 2, rel=0.1)
+    assert found.spreads[0].interaction == pytest.approx(2, rel=0.01)
+    assert found.spreads[0].own == pytest.approx(4, rel=0.15)
+    # images are the same in both arms only if they share their draws; here they do not
+    assert found.image_variance == pytest.approx(2 * (1 + 2 / 300), rel=0.1)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [("primary_endpoint", "mAP50"), ("margin", 0), ("margin", 1.5), ("looks", [0])]
-)
-def test_a_wrong_question_is_refused(key: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f"experiment.{key}"):
-        question({"primary_endpoint": "test/mAP50", "contrasts": [], key: value})
+@pytest.mark.parametrize("b", [(0.5, 0.7, 0.55), (0.5, 0.7, 0.61, 0.66), (0.5, 0.5001, 0.5002)])
+def test_without_images_it_is_the_t_test_of_statsmodels(b: tuple[float, ...]) -> None:
+    a = (0.62, 0.8, 0.71)
+    pair = [certain(*a), certain(*b)]
+    found = estimate(*pair, arms=pair, groups=10_000)
+    means = CompareMeans(DescrStatsW(a), DescrStatsW(b))
+    usevar = "pooled" if found.pooled else "unequal"
+    assert found.pooled == (b[1] == 0.7)
+    assert found.interval() == pytest.approx(means.tconfint_diff(usevar=usevar))
+    assert found.interval(0.8) == pytest.approx(means.tconfint_diff(alpha=0.2, usevar=usevar))
+    assert found.p == pytest.approx(means.ttest_ind(usevar=usevar)[1])
+    for margin in (0.05, 0.2, 0.4):
+        p = ttost_ind(a, b, -margin, margin, usevar=usevar)[0]
+        (verdict,) = verdicts([found], margin=margin)
+        assert (-margin < verdict.equivalence[0] and verdict.equivalence[1] < margin) == (p < 0.05)
+        assert verdict.word == ("cannot tell" if p >= 0.05 else "same") or found.p < 0.05
 
 
-def test_a_question_is_checked_against_the_arms_of_its_own_file() -> None:
-    asked = Question(contrasts=(("gffpn", "fpn"),))
-    check_contrasts(asked, [["neck=fpn"], ["neck=gffpn"]])
-    with pytest.raises(ValueError, match="gffpn names no arm"):
-        check_contrasts(asked, [["neck=fpn"], ["neck=panet"]])
+def test_a_family_is_equivalent_at_the_level_divided_by_its_size() -> None:
+    a, b = (0.62, 0.64, 0.66), (0.625, 0.645, 0.66)
+    pair = [certain(*a), certain(*b)]
+    found = estimate(*pair, arms=pair, groups=10_000)
+    for margin in np.linspace(0.01, 0.2, 39):
+        p = ttost_ind(a, b, -margin, margin)[0]
+        words = {one.word for one in verdicts([found] * 3, margin=margin)}
+        assert words == {"same" if p < 0.05 / 3 else "cannot tell"}
 
 
-def made(runs: Path, skills: dict[str, float], *, seeds: int = 3, asked: Question | None = None) -> Study:
-    """Return the study of invented runs: per neck, the probability with which it finds an object."""
-    found = []
-    for neck, skill in skills.items():
-        for seed in range(seeds):
-            path = tested_run(runs, neck, skill=skill, seed=seed)
-            overrides = (f"neck={neck}", f"seed={seed}")
-            found.append(Run(overrides, "finished", path, RunFolder(path).read()))
-    return study("invented", found, asked or Question())
+def test_holm_is_that_of_statsmodels() -> None:
+    rng = np.random.default_rng(0)
+    for size in (1, 2, 6, 20):
+        p = rng.random(size) ** 3
+        np.testing.assert_allclose(holm(list(p)), multipletests(p, method="holm")[1])
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.02, 0.02]) == pytest.approx([0.04, 0.04])
+    assert holm([]) == []
 
 
-def test_a_clear_difference_is_a_verdict_in_words(tmp_path: Path) -> None:
-    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
-    (contrast,) = answer.contrasts
-    assert contrast.verdict is not None
-    assert contrast.verdict.word == "better"
-    assert sentence(contrast, answer.question).startswith("gffpn is better than fpn by ")
-    headers, body = contrast_cells(answer)
-    line = dict(zip(headers, body[0], strict=True))
-    assert line["contrast"] == "gffpn - fpn"
-    assert line["verdict"] == "better"
-    assert line["difference"].startswith("+")
-    assert float(line["P(A > B)"]) > 0.95
+def test_verdicts_by_hand() -> None:
+    # variance of the difference: that of both arms' means of two seeds, so v / 2 + v / 2
+    sd = 0.004
+    half = stats.t.isf(0.025, 10) * sd
+    family = {
+        "better": made(half * 1.01, sd**2),
+        "worse": made(-half * 1.01, sd**2),
+        "cannot tell": made(half * 0.99, sd**2),
+        "same": made(0.0, sd**2),
+    }
+    assert stats.t.isf(0.05, 10) * sd < 0.01 < half * 0.99 + stats.t.isf(0.05, 10) * sd
+    for word, one in family.items():
+        (verdict,) = verdicts([one])
+        assert (verdict.word, verdict.small) == (word, False)
+    # certain, and certainly smaller than the margin
+    (small,) = verdicts([made(0.002, 1e-8)])
+    assert (small.word, small.small) == ("better", True)
+    # in a family of two, the first would need p < 0.025
+    assert [one.word for one in verdicts([family["better"], family["cannot tell"]])] == ["cannot tell"] * 2
+    assert [one.word for one in verdicts([family["better"], family["worse"]])] == ["cannot tell"] * 2
+    assert [one.word for one in verdicts([family["better"], made(0.1, sd**2)])] == ["better", "better"]
+    assert verdicts([]) == []
 
 
-def test_the_reverse_contrast_is_the_reverse_verdict(tmp_path: Path) -> None:
-    there = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9}).contrasts[0]
-    back = made(tmp_path, {"gffpn": 0.9, "fpn": 0.3}).contrasts[0]
-    assert there.estimate is not None
-    assert back.estimate is not None
-    assert back.verdict is not None
-    assert back.verdict.word == "worse"
-    assert back.estimate.delta == pytest.approx(-there.estimate.delta)
-    assert back.estimate.variance == pytest.approx(there.estimate.variance)
+def test_no_variance_no_group_no_second_seed() -> None:
+    equal = certain(0.5, 0.5)
+    (verdict,) = verdicts([estimate(equal, equal, arms=[equal], groups=9)])
+    assert (verdict.word, verdict.p) == ("same", 1.0)
+    (verdict,) = verdicts([estimate(certain(0.6, 0.6), equal, arms=[equal], groups=9)])
+    assert (verdict.word, verdict.p) == ("better", 0.0)
+    for groups, one in ((1, certain(0.5, 0.7)), (9, certain(0.5))):
+        found = estimate(one, one, arms=[one], groups=groups)
+        assert math.isnan(found.variance)
+        assert math.isnan(found.interval()[0])
+        assert [verdict.word for verdict in verdicts([found])] == ["cannot tell"]
 
 
-def test_a_small_sample_cannot_say_and_what_it_needs(tmp_path: Path) -> None:
-    answer = made(tmp_path, {"fpn": 0.5, "gffpn": 0.55})
-    (contrast,) = answer.contrasts
-    assert contrast.verdict is not None
-    assert contrast.verdict.word == "cannot tell"
-    assert "no number of seeds" in need_words(contrast, answer.question)
+def test_replicates_without_objects_do_not_count() -> None:
+    rng = np.random.default_rng(0)
+    one, other = (Sample(rng.random(3), rng.random((3, 50))) for _ in range(2))
+    gaps = np.zeros((3, 20)) + math.nan
+    longer = [Sample(sample.points, np.hstack([sample.values, gaps])) for sample in (one, other)]
+    assert estimate(*longer, arms=longer, groups=9) == estimate(one, other, arms=[one, other], groups=9)
 
 
-def test_one_seed_gives_no_verdict(tmp_path: Path) -> None:
-    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9}, seeds=1)
-    assert sentence(answer.contrasts[0], answer.question) == "gffpn against fpn: no verdict (one seed)."
-    assert contrast_cells(answer)[1][0][5] == "no verdict: one seed"
+def test_probability_of_superiority_by_hand() -> None:
+    one = Sample(np.array([0.5, 0.7]), np.array([[0.5, 0.6], [0.7, 0.2]]))
+    other = Sample(np.array([0.6, 0.6]), np.array([[0.6, 0.6], [0.4, 0.6]]))
+    # first replicate: 0.5 and 0.7 against 0.6 and 0.4: 3 of 4; second: 0.6 and 0.2 against 0.6: 1/2 and 0
+    assert estimate(one, other, arms=[one, other], groups=9).superiority == (3 + 0.5 + 0.5) / 8
 
 
-def test_verdicts_are_taken_at_declared_looks_only(tmp_path: Path) -> None:
-    early = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9}, seeds=2, asked=Question(looks=(3, 6)))
-    assert early.contrasts[0].reason == "not at a declared look (3, 6 seeds)"
-    due = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9}, seeds=3, asked=Question(looks=(3, 6)))
-    assert due.contrasts[0].verdict is not None
+@pytest.mark.parametrize("seeds", [3, 5, 12])
+def test_detectable_difference_is_that_of_statsmodels(seeds: int) -> None:
+    df = 2 * (seeds - 1)
+    found = detectable(2 / seeds, df, 0.05)
+    power = TTestIndPower().power(found, seeds, 0.05)
+    assert power == pytest.approx(0.8, abs=0.02)
 
 
-def test_a_class_with_few_objects_has_no_verdict(tmp_path: Path) -> None:
-    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
-    counts = {one.name: one.objects for one in answer.arms[0].records[0].test.classes}
-    assert min(counts.values()) >= 20
-    assert answer.explore("AP50/pock")[0].verdict is not None
-    assert answer.explore("AP50/unknown")[0].reason == "no figure for AP50/unknown"
+def test_a_plan_for_the_present_size_is_the_present_table() -> None:
+    rng = np.random.default_rng(1)
+    arms: list[Sample] = []
+    images = rng.normal(0, 0.01, 4000)
+    for _ in range(3):
+        noise = rng.normal(0, 0.006, (4, 4000)) + rng.normal(0, 0.01, 4000) + images
+        points: Floats = rng.normal(0.5, 0.02, 4)
+        arms.append(Sample(points, points[:, None] + noise))
+    one = estimate(arms[0], arms[1], arms=arms, groups=GROUPS)
+    parts = Parts.of(one)
+    assert parts.arms == 3
+    (verdict, *_) = verdicts([one] * 2)
+    assert parts.detectable(4, alpha=0.025) == pytest.approx(verdict.detectable)
+    # each arm with a variance of its own
+    apart = [arms[0], Sample(arms[1].points, arms[1].values), certain(0.5, 0.5001, 0.5, 0.5)]
+    one = estimate(apart[0], apart[1], arms=apart, groups=GROUPS)
+    assert not one.pooled
+    assert Parts.of(one).detectable(4, alpha=0.05) == pytest.approx(detectable(one.variance, one.df, 0.05))
 
 
-def test_runs_without_results_have_their_own_cells(tmp_path: Path) -> None:
-    path = tested_run(tmp_path, "fpn", skill=0.5)
-    runs = [
-        Run(("neck=fpn", "seed=0"), "finished", path, RunFolder(path).read()),
-        Run(("neck=fpn", "seed=1"), "failed", None, None, "out of memory"),
-        Run(("neck=gffpn", "seed=0"), "missing", None, None),
-        Run(("neck=gffpn", "seed=1"), "missing", None, None),
-    ]
-    answer = study("invented", runs, Question())
-    _, body = arm_cells(answer)
-    assert body[0][:2] == ["fpn", "1 of 2"]
-    assert body[1][:3] == ["gffpn", "0 of 2", "missing"]
-    assert answer.contrasts[0].reason == "gffpn: no finished run"
-    assert "no verdict (gffpn: no finished run)" in answer_markdown(answer)
+def test_needs_by_hand() -> None:
+    # without images, n seeds detect (t(0.975) + t(0.8)) sqrt(2 v / n) with 2 (n - 1) degrees
+    def seeds_for(variance: float, margin: float) -> int:
+        for seeds in range(2, 31):
+            df = 2 * (seeds - 1)
+            if (stats.t.isf(0.025, df) + stats.t.ppf(0.8, df)) * math.sqrt(2 * variance / seeds) <= margin:
+                return seeds
+        raise AssertionError
 
-
-def test_runs_without_predictions_are_named(tmp_path: Path) -> None:
-    path = tested_run(tmp_path, "fpn", skill=0.5)
-    (path / "predictions.npz").unlink()
-    runs = [Run((f"neck={neck}", "seed=0"), "finished", path, RunFolder(path).read()) for neck in ("a", "b")]
-    answer = study("invented", runs, Question())
-    assert answer.contrasts[0].reason == "b: no predictions"
-    assert "predictions.npz: missing" in answer.notes[0]
-
-
-def test_contrasts_of_necks_that_were_left_out_are_noted(tmp_path: Path) -> None:
-    asked = Question(contrasts=(("gffpn", "fpn"), ("gffpn", "panet")))
-    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9}, asked=asked)
-    assert [one.name for one in answer.contrasts] == ["gffpn - fpn"]
-    assert "panet names no arm" in answer.notes[0]
-
-
-def test_replicates_are_kept_and_made_again_from_other_predictions(tmp_path: Path) -> None:
-    first = made(tmp_path, {"fpn": 0.3}, seeds=2).arms[0].replicates[0]
-    kept = tmp_path / "fpn_plain_tinyindus_sim_s0" / "replicates.npz"
-    before = kept.stat().st_mtime_ns
-    again = made(tmp_path, {"fpn": 0.3}, seeds=2).arms[0].replicates[0]
-    assert kept.stat().st_mtime_ns == before
-    assert again["mAP50"][0] == first["mAP50"][0]
-    other = made(tmp_path, {"fpn": 0.8}, seeds=2).arms[0].replicates[0]
-    assert other["mAP50"][0] > first["mAP50"][0]
+    pair = [certain(0.50, 0.52), certain(0.51, 0.53)]
+    one = estimate(*pair, arms=pair, groups=GROUPS)
+    for margin in (0.012, 0.02, 0.05):
+        wanted = seeds_for(0.0002, margin)
+        assert 2 < wanted < 30
+        found = need(one, margin=margin, alpha=0.05)
+        assert (found.seeds, found.images) == (wanted, None)
+    # from images alone: the variance falls as their number rises
+    shared = Spread(0.0, 0.0, 4)
+    one = Estimate(0.0, 0.02**2, (shared, shared), (3, 3), 1001, 0.5)
+    found = need(one, margin=0.02, alpha=0.05)
+    assert found.seeds is None
+    assert found.images is not None
+    assert (1.96 + 0.8416) ** 2 <= found.images <= (1.96 + 0.8416) ** 2 * 1.11
+    assert need(one, margin=0.0001, alpha=0.05) == need(one, margin=0.00001, alpha=0.05)
+    assert need(one, margin=0.0001, alpha=0.05).images is None

@@ -9,7 +9,8 @@ from gffpn.files.tables import markdown_table
 from gffpn.report.paper import paper_mAP50
 from gffpn.report.table import percent, print_cells
 from gffpn.stats.planning import Need
-from gffpn.stats.study import Arm, Contrast, Question, Study
+from gffpn.stats.question import Question
+from gffpn.stats.study import Arm, Contrast, Study
 
 COSTS = ("params M", "GFLOPs", "FPS net")
 CONTRASTS = (

@@ -62,7 +62,8 @@ def claimed() -> list[tuple[Claim, list[Comparison]]]:
 
 @cache
 def _entries() -> list[dict[str, Any]]:
-    return yaml.safe_load(CLAIMS.read_text())
+    entries: list[dict[str, Any]] = yaml.safe_load(CLAIMS.read_text())
+    return entries
 
 
 def _read(entry: Mapping[str, Any]) -> tuple[Claim, list[Comparison]]:
@@ -91,13 +92,15 @@ def _test(claim: Claim, entry: Mapping[str, Any], b: Mapping[str, str], endpoint
         sign = f"{difference:+.1f}".replace("-", "\N{MINUS SIGN}")
         words = f"{known[0]:g} against {known[1]:g}: {sign}"
         difference = difference if endpoint in COSTS else difference / 100
-    names = " ".join(value for key, value in b.items() if a.get(key) != value)
-    compared = replace(claim, paper=words, endpoint=endpoint, contrast=f"{_short(a, b)} - {names}")
+    contrast = " - ".join(_short(side, other) for side, other in ((a, b), (b, a)))
+    compared = replace(claim, paper=words, endpoint=endpoint, contrast=contrast)
     return Comparison(compared, a, b, entry.get("lower", False), entry.get("data"), difference)
 
 
-def _short(a: Mapping[str, str], b: Mapping[str, str]) -> str:
-    return " ".join(value for key, value in a.items() if b.get(key) != value)
+def _short(side: Mapping[str, str], other: Mapping[str, str]) -> str:
+    """Return the values of one side that the other does not share, the neck first."""
+    values = [(key != "neck", value) for key, value in side.items() if other.get(key) != value]
+    return " ".join(value for _, value in sorted(values, key=lambda pair: pair[0]))
 
 
 def _tested(test: Comparison, studies: Sequence[Study]) -> Iterator[tuple[Study, Contrast, bool]]:

@@ -96,24 +96,37 @@ def _of_sweep(folder: Path) -> Source:
 
 def _of_loose(folders: Sequence[Path]) -> list[Source]:
     """Return runs that no sweep started, by their data set."""
-    sets: dict[tuple[str, str], list[Path]] = {}
-    for path in folders:
-        folder = RunFolder(path)
-        record, start = folder.read(), folder.read_start()
-        fingerprint = record.data.fingerprint if record else start.data if start else ""
-        name = str(folder.read_config().get("choice", {}).get("data", "data"))
-        sets.setdefault((name, fingerprint), []).append(path)
     made = []
+    sets = _by_data(folders)
     for (name, fingerprint), members in sets.items():
-        alike = sum(name == other for other, _ in sets) > 1
         overrides = pseudo_overrides(members)
         runs = [_run(words, path) for words, path in zip(overrides, members, strict=True)]
         notes: list[str] = []
         experiment = _experiment(runs, notes)
         asked = _nameable(question(experiment) if experiment else Question(), runs, notes)
+        alike = sum(name == other for other, _ in sets) > 1
         title = f"runs on {name}{f' {fingerprint[:6]}' if alike else ''}"
         made.append(Source(title, members[0].parent, tuple(runs), asked, notes=tuple(notes), started=False))
     return made
+
+
+def _by_data(folders: Sequence[Path]) -> dict[tuple[str, str], list[Path]]:
+    """Return folders of runs by the name and the fingerprint of their data set."""
+    sets: dict[tuple[str, str], list[Path]] = {}
+    unknown: list[tuple[str, Path]] = []
+    for path in folders:
+        folder = RunFolder(path)
+        record, start = folder.read(), folder.read_start()
+        name = str(folder.read_config().get("choice", {}).get("data", "data"))
+        if record or start:
+            fingerprint = record.data.fingerprint if record else start.data if start else ""
+            sets.setdefault((name, fingerprint), []).append(path)
+        else:
+            unknown.append((name, path))
+    for name, path in unknown:  # not even started: with the others on data of this name
+        known = [key for key in sets if key[0] == name]
+        sets.setdefault(known[0] if known else (name, ""), []).append(path)
+    return sets
 
 
 def _run(overrides: Sequence[str], path: Path | None, *, fault: str = "") -> Run:

@@ -1,6 +1,7 @@
 """The paper's figures, to be compared with ours."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,15 @@ FIGURES = Path(__file__).with_name("paper.yaml")
 COSTS = "table5_complexity"
 
 
+@cache
+def _tables() -> dict[str, Any]:
+    tables: dict[str, Any] = yaml.safe_load(FIGURES.read_text())
+    return tables
+
+
 def check_paper_table(table: str | None) -> None:
     """Raise ValueError unless `table` is None or names a table of the paper that has an mAP50 column."""
-    tables = yaml.safe_load(FIGURES.read_text())
+    tables = _tables()
     known = [name for name, content in tables.items() if "mAP50" in content["columns"]]
     if table is not None and table not in known:
         raise ValueError(f"experiment.paper_table: got {table!r}, expected null or one of {known}")
@@ -25,7 +32,7 @@ def paper_row(table: str, run: Mapping[str, Any]) -> dict[str, float] | None:
     ValueError for an unknown table.
     """
     check_paper_table(table)
-    content = yaml.safe_load(FIGURES.read_text())[table]
+    content = _tables()[table]
     for row in content["rows"] if run.get("data") == content["data"] else []:
         if all(run.get(key) == value for key, value in row.items() if key != "values"):
             values = zip(content["columns"], row["values"], strict=True)
@@ -44,7 +51,7 @@ def paper_mAP50(table: str, run: Mapping[str, Any]) -> float | None:
 
 def paper_classes(table: str) -> tuple[str, ...]:
     """Return the classes of a table of the paper, in its order; none for a table without them."""
-    columns = yaml.safe_load(FIGURES.read_text())[table]["columns"]
+    columns = _tables()[table]["columns"]
     return tuple(name for name in columns if name not in ("mAP50", "mAP50_95", "gflops"))
 
 
@@ -53,7 +60,7 @@ def paper_figure(table: str, run: Mapping[str, Any], column: str) -> float | Non
 
     Raises KeyError for an unknown table.
     """
-    content = yaml.safe_load(FIGURES.read_text())[table]
+    content = _tables()[table]
     if column not in content["columns"]:
         return None
     for row in content["rows"]:
@@ -65,10 +72,10 @@ def paper_figure(table: str, run: Mapping[str, Any], column: str) -> float | Non
 
 def paper_costs() -> dict[str, dict[str, float | None]]:
     """Return the paper's `fps`, `params_m` and `gflops` per neck, None for figures that it does not give."""
-    content = yaml.safe_load(FIGURES.read_text())[COSTS]
+    content = _tables()[COSTS]
     return {row["neck"]: dict(zip(content["columns"], row["values"], strict=True)) for row in content["rows"]}
 
 
 def paper_setting() -> dict[str, Any]:
     """Return the detector of the paper's costs: backbone, size, head, image_size, classes."""
-    return yaml.safe_load(FIGURES.read_text())[COSTS]["setting"]
+    return _tables()[COSTS]["setting"]

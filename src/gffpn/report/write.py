@@ -35,7 +35,7 @@ def markdown(studies: Sequence[Study], facts: Facts) -> str:
     for study, known in zip(studies, facts.studies, strict=True):
         parts += _study(study, known)
     if facts.claims:
-        parts += ["## Claims of the paper", markdown_table(*claim_cells(facts.claims))]
+        parts += _claims(facts.claims)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -49,24 +49,45 @@ def _study(study: Study, facts: StudyFacts) -> list[str]:
         "\n".join(f"{line}  " for line in caption(rows)),
     ]
     if facts.gaps:
-        parts += ["### Gaps", markdown_table(*gap_cells(facts))]
+        filling = [(gap.command, f"{gap.arm}, seed {gap.seed}") for gap in facts.gaps]
+        parts += [
+            "### Gaps",
+            markdown_table(*gap_cells(facts)),
+            "Commands that fill them:",
+            _commands(filling),
+        ]
         if facts.command:
-            parts.append(f"This command runs all that is missing: `{facts.command}`")
-    return [*parts, "### Runs", markdown_table(*run_cells(facts))]
+            parts += ["All at once:", _commands([(facts.command, "")])]
+    repeating = [(run.command, f"{run.arm}, seed {run.seed}") for run in facts.runs]
+    return [*parts, "### Runs", markdown_table(*run_cells(facts)), _commands(repeating)]
+
+
+def _commands(commands: Sequence[tuple[str, str]]) -> str:
+    """Return a block of commands, each once and with what it is for."""
+    meant: dict[str, list[str]] = {}
+    for command, aim in commands:
+        if command:
+            meant.setdefault(command, []).append(aim)
+    lines = [
+        line
+        for command, aims in meant.items()
+        for line in ([f"# {'; '.join(aims)}"] if any(aims) else []) + [command]
+    ]
+    return "\n".join(["```bash", *lines, "```"]) if lines else ""
 
 
 def gap_cells(facts: StudyFacts) -> tuple[list[str], list[list[str]]]:
     """Return headers and cells of the table of gaps."""
     rows = [
-        [gap.arm, gap.seed, gap.cause, gap.reason, gap.command or "none: a result, not replaced"]
+        [gap.arm, gap.seed, gap.cause, gap.reason + ("" if gap.command else "; a result, not replaced")]
         for gap in facts.gaps
     ]
-    return ["arm", "seed", "cause", "reason", "command"], _in_cells(rows)
+    return ["arm", "seed", "cause", "reason"], _in_cells(rows)
 
 
 def run_cells(facts: StudyFacts) -> tuple[list[str], list[list[str]]]:
     """Return headers and cells of the table of provenance."""
-    headers = ["arm", "seed", "status", "run", "commit", "code", "device", "minutes", "command"]
+    headers = ["arm", "seed", "status", "run", "commit", "code", "device", "minutes"]
     rows = [
         [
             run.arm,
@@ -77,11 +98,23 @@ def run_cells(facts: StudyFacts) -> tuple[list[str], list[list[str]]]:
             run.code,
             run.device,
             "" if run.minutes is None else f"{run.minutes:.1f}",
-            run.command,
         ]
         for run in facts.runs
     ]
     return headers, _in_cells(rows)
+
+
+def _claims(claims: Sequence[Claim]) -> list[str]:
+    open_ones = [claim for claim in claims if claim.outcome == "not run"]
+    parts = ["## Claims of the paper", markdown_table(*claim_cells(claims))]
+    if open_ones:
+        commands = _commands([(claim.command, claim.sentence) for claim in _once(open_ones)])
+        parts += ["Commands that test the claims that were not run:", commands]
+    return parts
+
+
+def _once(claims: Sequence[Claim]) -> list[Claim]:
+    return list({claim.name: claim for claim in claims}.values())
 
 
 def claim_cells(claims: Sequence[Claim]) -> tuple[list[str], list[list[str]]]:
@@ -89,15 +122,17 @@ def claim_cells(claims: Sequence[Claim]) -> tuple[list[str], list[list[str]]]:
     rows = [
         [
             one.sentence,
+            one.where,
             f"{one.contrast}{f' on {one.endpoint}' if one.endpoint else ''}",
             one.paper,
             one.outcome,
             one.reason,
-            f"{one.study}{' (SIMULATED data)' if one.simulated else ''}" or one.command,
+            f"{one.study}{' (SIMULATED data)' if one.simulated else ''}",
         ]
         for one in claims
     ]
-    return ["claim", "contrast", "paper", "outcome", "reason", "study or command"], _in_cells(rows)
+    headers = ["claim", "where", "contrast", "the paper's figures", "outcome", "reason", "study"]
+    return headers, _in_cells(rows)
 
 
 def _in_cells(rows: Sequence[Sequence[str]]) -> list[list[str]]:

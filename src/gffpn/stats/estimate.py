@@ -41,7 +41,7 @@ class Spread(NamedTuple):
     @property
     def own(self) -> float:
         """Variance of the seeds' expected figures."""
-        return max(0.0, self.seeds - self.interaction)
+        return float(np.maximum(0.0, self.seeds - self.interaction))  # NaN stays NaN
 
 
 def spread(samples: Sequence[Sample], groups: int) -> Spread:
@@ -106,6 +106,8 @@ class Estimate:
         else:
             own = zip(self.spreads, self.seeds, strict=True)
             parts += [(part.seeds / count, part.df) for part, count in own]
+        if not all(df for _, df in parts):
+            return math.nan
         uncertain = sum(value**2 / df for value, df in parts)
         return max(self.variance**2 / uncertain, min(df for _, df in parts)) if uncertain else math.inf
 
@@ -128,9 +130,9 @@ class Estimate:
 
 def estimate(a: Sample, b: Sample, *, arms: Sequence[Sample], groups: int) -> Estimate:
     """Return the difference A - B; variances are pooled over `arms`, all samples of the experiment."""
-    of_each = [spread([one], groups) for one in arms if len(one.points) > 1]
-    variances = [one.seeds for one in of_each]
-    if max(variances) > UNEQUAL * min(variances) and min(len(a.points), len(b.points)) > 1:
+    variances = [spread([one], groups).seeds for one in arms if len(one.points) > 1]
+    several = min(len(a.points), len(b.points)) > 1
+    if several and max(variances) > UNEQUAL * min(variances):
         spreads = (spread([a], groups), spread([b], groups))
     else:
         shared = spread(arms, groups)

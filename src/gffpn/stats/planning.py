@@ -25,21 +25,20 @@ class Parts:
     """Of one arm's figure, from seeds alone."""
     groups: int
     """Independent groups of test images."""
-    arms: int
-    """Arms over which the variance between seeds is pooled."""
+    arms: float
+    """Arms over which the variance between seeds is pooled, or as many as two unequal ones are worth."""
 
     @classmethod
     def of(cls, one: Estimate) -> "Parts":
         """Return the parts of an estimate, the mean of both arms' where each has its own."""
         interaction = sum(part.interaction for part in one.spreads) / 2
         crossed = sum(part.interaction / n for part, n in zip(one.spreads, one.seeds, strict=True))
-        per_arm = max(min(one.seeds) - 1, 1)
         return cls(
             images=max(0.0, one.image_variance - crossed),
             interaction=interaction,
             seeds=sum(part.own for part in one.spreads) / 2,
             groups=one.groups,
-            arms=max(1, round(one.spreads[0].df / per_arm)) if one.pooled else 1,
+            arms=_arms(one),
         )
 
     def detectable(self, seeds: int, images: float = 1.0, *, alpha: float) -> float:
@@ -86,3 +85,10 @@ def _multiples() -> Iterable[float]:
     while multiple <= 100:
         yield multiple
         multiple *= 1.1
+
+
+def _arms(one: Estimate) -> float:
+    if one.pooled:
+        return max(one.spreads[0].df / max(min(one.seeds) - 1, 1), 1.0)
+    a, b = (part.seeds for part in one.spreads)
+    return (a + b) ** 2 / (a**2 + b**2) if a + b else 2.0

@@ -1,9 +1,8 @@
 """Replicates of a run's figures: what they would be on other test images of the same kind."""
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -14,15 +13,14 @@ from numpy.typing import NDArray
 from gffpn.files.content import content_digest
 from gffpn.files.writing import whole_file
 from gffpn.metrics.evaluated import MAX_DETECTIONS
-from gffpn.metrics.matching import SIZE_EDGES, Floats, Ints, Matches, size_ranges
+from gffpn.metrics.matching import SIZE_EDGES, Floats, Ints, Matches, SizeRange, size_ranges
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.predictions import Predictions, read_predictions
 from gffpn.stats.draws import REPLICATES, draws
-from gffpn.stats.reweighted import reweighted_precision
+from gffpn.stats.reweighted import mean_precision, reweighted_precision
 
 VERSION = 1
 """Version of replicates.npz; raised when its figures or its draws change."""
-_ALL, _IOU_50 = slice(None), slice(0, 1)
 
 
 @dataclass(frozen=True)
@@ -56,55 +54,60 @@ def replicates(
     count: int = REPLICATES,
     only: Collection[str] | None = None,
 ) -> Replicates:
-    """Return the figures of one split and `count` replicates of them; `only` limits the endpoints."""
-    ranges = size_ranges(list(size_edges))
+    """Return the figures of one split and `count` replicates of them.
+
+    `only` limits the endpoints. Raises ValueError for an unknown one.
+    """
+    ranges = [one for one in size_ranges(list(size_edges)) if not one.native]
+    names = _endpoints(predictions.classes, ranges)
+    if unknown := set(only or ()) - set(names):
+        raise ValueError(f"only: got {sorted(unknown)}, expected some of {names}")
+    wanted = [name for name in names if only is None or name in only]
+    if not any(name.startswith("AP_") for name in wanted):
+        ranges = ranges[:1]
     matches = predictions.evaluated.matches(len(predictions.classes), ranges, max_detections=max_detections)
     weights = draws(predictions.groups, count)
     weights = np.concatenate([np.ones_like(weights[:, :1]), weights], axis=1)
-    values = {
-        name: make(weights)
-        for name, make in _endpoints(matches, predictions.classes).items()
-        if only is None or name in only
-    }
-    table = np.stack(list(values.values()))
+    figures = _figures(matches, predictions.classes, weights, wanted)
+    table = np.stack([figures[name] for name in wanted])
     return Replicates(
-        tuple(values), table[:, 0], table[:, 1:], len(set(predictions.groups)), truth_digest(predictions)
+        tuple(wanted), table[:, 0], table[:, 1:], len(set(predictions.groups)), truth_digest(predictions)
     )
 
 
-def _endpoints(matches: Matches, classes: tuple[str, ...]) -> dict[str, Callable[[Ints], Floats]]:
-    """Return, by endpoint, the function from weights (N, B) to figures (B,)."""
-    bins = [name for name in matches.ranges[1:] if not name.startswith("native_")]
-    return {
-        "mAP50": partial(_mean, matches, "all", _IOU_50),
-        "mAP50_95": partial(_mean, matches, "all", _ALL),
-        **{f"AP_{name}": partial(_mean, matches, name, _ALL) for name in bins},
-        **{f"AP50/{name}": partial(_of_class, matches, label) for label, name in enumerate(classes)},
-    }
+def _endpoints(classes: Sequence[str], ranges: Sequence[SizeRange]) -> list[str]:
+    sizes = [f"AP_{one.name}" for one in ranges[1:]]
+    return ["mAP50", "mAP50_95", *sizes, *(f"AP50/{name}" for name in classes)]
 
 
-def _mean(matches: Matches, size: str, ious: slice, weights: Ints) -> Floats:
-    """Return the mean (B,) over IoU thresholds and over the classes with an object in the replicate."""
-    values = reweighted_precision(matches, weights, size=size, ious=ious).mean(axis=1)
-    known = ~np.isnan(values)
-    count = known.sum(axis=0)
-    total = np.where(known, values, 0.0).sum(axis=0)
-    return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
-
-
-def _of_class(matches: Matches, label: int, weights: Ints) -> Floats:
-    return reweighted_precision(matches, weights, ious=_IOU_50, only=label)[0, 0]
+def _figures(
+    matches: Matches, classes: Sequence[str], weights: Ints, wanted: Sequence[str]
+) -> dict[str, Floats]:
+    """Return the figures (B,) for weights (N, B), at least those that are wanted, by name."""
+    figures = {}
+    if any(not name.startswith("AP_") for name in wanted):
+        ious = slice(None) if "mAP50_95" in wanted else slice(0, 1)
+        precision = reweighted_precision(matches, weights, ious=ious)
+        figures = {f"AP50/{name}": row for name, row in zip(classes, precision[:, 0], strict=True)}
+        figures |= {"mAP50": mean_precision(precision[:, :1]), "mAP50_95": mean_precision(precision)}
+    for size in matches.ranges[1:]:
+        if f"AP_{size}" in wanted:
+            figures[f"AP_{size}"] = mean_precision(reweighted_precision(matches, weights, size=size))
+    return figures
 
 
 def truth_digest(predictions: Predictions) -> str:
-    """Return 16 hex digits of the names of a split's images, of its classes and of its objects."""
+    """Return 16 hex digits of the names of a split's images, of its classes and of its objects.
+
+    The objects' total size is part of it in native pixels and with three digits, because the network's image
+    size, and with it the rounding of each box, may differ between runs that are compared.
+    """
     found = predictions.evaluated
     digest = hashlib.sha256("\n".join((*predictions.classes, "", *predictions.names)).encode())
     for array in (found.objects.image, found.objects.label, found.crowd):
         digest.update(np.ascontiguousarray(array).tobytes())
-    # in native pixels, to a tenth: the network's image size may differ between runs that are compared
-    scale = np.tile(found.scales[found.objects.image], 2)
-    digest.update((found.objects.xyxy / scale).round(1).tobytes())
+    sides = (found.objects.xyxy[:, 2:] - found.objects.xyxy[:, :2]) / found.scales[found.objects.image]
+    digest.update(f"{sides.sum():.2e}".encode())
     return digest.hexdigest()[:16]
 
 
@@ -121,11 +124,13 @@ def kept_replicates(folder: RunFolder) -> Replicates:
     if kept := _read(path, made_of):
         return kept
     record = folder.read()
-    found = replicates(
+    made = replicates(
         read_predictions(folder.predictions)["test"],
         size_edges=record.size_edges if record else SIZE_EDGES,
         max_detections=record.max_detections if record else MAX_DETECTIONS,
     )
+    # as they will be read again, so that a second look at the same runs shows the same figures
+    found = replace(made, values=made.values.astype(np.float32).astype(np.float64))
     try:
         with whole_file(path) as draft, draft.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, made_of=np.array(made_of), **_arrays(found))

@@ -144,6 +144,8 @@ def compare(
         found = None
         if one and other and not reason:
             found = estimate(one, other, arms=known, groups=a.replicates[0].groups)
+            if not found.variance > 0:
+                found, reason = None, "the figures do not vary"
         made.append(Contrast(a, b, endpoint, found, reason=reason))
     family = [one.estimate for one in made if one.estimate]
     judged = iter(verdicts(family, margin=asked.margin, alpha=asked.alpha))

@@ -27,7 +27,7 @@ def show_results(folder: Path, rows: Sequence[Mapping[str, Any]], asked: Questio
             print("No verdict: one seed. With several, such as seed=0,1,2, the sweep ends with verdicts.")
     else:
         answer = study(folder.name, [_run(row) for row in rows], asked)
-        print_answer(answer, notes=caption(rows))
+        print_answer(answer, notes=caption(rows, unit="arm"))
         write_tables(folder, rows, answer=answer_markdown(answer))
     print(f"Table: {folder / 'results.md'}, {folder / 'results.csv'}")
 

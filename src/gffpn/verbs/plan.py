@@ -14,6 +14,7 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
         "difference that it can detect follow from finished runs. Nothing is trained.",
         epilog="example: gffpn plan experiments=table6 seed=0,1,2",
     )
+    verb.add_argument("-m", "--multirun", action="store_true", help="as for train.py; not needed here")
     add_overrides(verb)
     verb.set_defaults(act=act)
 
@@ -24,7 +25,7 @@ def act(arguments: argparse.Namespace) -> None:
     from gffpn.report.table import print_cells
     from gffpn.suite.forecast import forecast
 
-    found = forecast([word for word in arguments.overrides if word not in ("-m", "--multirun")])
+    found = forecast(arguments.overrides)
     body = [
         [arm.name, ", ".join(run.seed for run in arm.runs), *_counts([run.status for run in arm.runs])]
         for arm in found.study.arms

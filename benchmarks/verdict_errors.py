@@ -1,0 +1,241 @@
+"""Error rates of the rule that gives verdicts, and of the rules of others, on synthetic detections.
+
+    python -m benchmarks.verdict_errors                     # 12 cells of 400 sweeps
+    python -m benchmarks.verdict_errors --repeats 40 --cells "3 seeds, 60 images, none"
+
+A sweep has four equal arms and one that is better. Each cell counts, at a nominal 5 %:
+
+    false     verdicts between equal arms, over their 6 contrasts, each alone
+    family    sweeps with a verdict between equal arms when the 6 contrasts are one family
+    coverage  95 % intervals of the better arm's contrasts that contain the true difference
+    power     verdicts that the better arm is better, each alone
+    planned   the same, as the plan from the variances says
+    same      verdicts "same" of the better arm, with its true difference as the margin
+
+The true difference is that on 60 sets of 3,000 images, one seed each.
+"""
+
+import argparse
+import math
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from benchmarks.synthetic_sweep import SMALL, Effects, Truth, draw_arm, draw_truth, matches_of
+from benchmarks.verdict_rules import ALPHA, ESTIMATES, RIVALS, Trial
+from gffpn.files.tables import markdown_table, write_csv
+from gffpn.metrics.average_precision import average_precision
+from gffpn.metrics.matching import Floats, Ints, Matches
+from gffpn.stats.draws import draws
+from gffpn.stats.estimate import Sample
+from gffpn.stats.reweighted import mean_precision, reweighted_precision
+from gffpn.stats.verdicts import verdicts
+from gffpn.streams import numpy_stream
+
+ENDPOINTS = ("mAP50", f"AP_{SMALL}")
+EQUAL, BETTER = range(4), 4
+RESULTS = Path("experiments/results/verdict_errors.csv")
+BOUND = 0.078
+"""Largest rate that 400 repeats can show by chance (99 %) if the true one is 5 %."""
+
+
+class Cell(NamedTuple):
+    """Sizes and variances of the sweeps of one cell."""
+
+    seeds: int
+    images: int
+    variance: str
+    shift: float
+    """Of the better arm, in logits; near 80 % power."""
+
+    @property
+    def effects(self) -> Effects:
+        """The latent variances."""
+        return VARIANCES[self.variance]
+
+    def __str__(self) -> str:
+        return f"{self.seeds} seeds, {self.images} images, {self.variance}"
+
+
+VARIANCES = {
+    "none": Effects(seed=0.0, seed_image=0.3),
+    "real": Effects(seed=0.1, seed_image=0.3),
+    "interaction": Effects(seed=0.03, seed_image=1.2),
+}
+CELLS = [
+    Cell(seeds, images, variance, 0.6) for variance in VARIANCES for seeds in (3, 5) for images in (60, 180)
+]
+
+
+def trials(cell: Cell, number: int, *, count: int) -> dict[str, Trial]:
+    """Draw one sweep; return it by endpoint, with `count` replicates."""
+    rng = numpy_stream("verdict errors", str(cell), number)
+    truth = draw_truth(rng, cell.images, cell.effects)
+    weights = draws([f"{number} {image}" for image in range(cell.images)], count)
+    weights = np.concatenate([np.ones_like(weights[:, :1]), weights], axis=1)
+    arms: list[dict[str, Floats]] = []
+    sets: list[dict[str, Floats]] = []
+    for arm in (*EQUAL, BETTER):
+        shift = cell.shift if arm == BETTER else 0.0
+        found = [
+            matches_of(truth, run)
+            for run in draw_arm(rng, truth, cell.effects, seeds=cell.seeds, shift=shift)
+        ]
+        runs = [_replicates(one, weights) for one in found]
+        arms.append({name: np.stack([run[name] for run in runs]) for name in ENDPOINTS})
+        sets.append(_replicates(found[0], np.minimum(weights[:, 1:], 1)))
+    return {
+        name: Trial(
+            [Sample(arm[name][:, 0], arm[name][:, 1:]) for arm in arms],
+            np.stack([one[name] for one in sets]),
+            cell.images,
+        )
+        for name in ENDPOINTS
+    }
+
+
+def _replicates(matches: Matches, weights: Ints) -> dict[str, Floats]:
+    return {
+        "mAP50": mean_precision(reweighted_precision(matches, weights, ious=slice(0, 1))),
+        f"AP_{SMALL}": mean_precision(reweighted_precision(matches, weights, size=SMALL)),
+    }
+
+
+def true_differences(cell: Cell, *, sets: int = 60, images: int = 3000) -> dict[str, float]:
+    """Return how much better the better arm is, by endpoint."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for number in range(sets):
+        truth = draw_truth(numpy_stream("verdict errors", "truth", number), images, cell.effects)
+        base, better = (_on_large_set(cell, truth, number, shift) for shift in (0.0, cell.shift))
+        for name in ENDPOINTS:
+            found[name].append(better[name] - base[name])
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def _on_large_set(cell: Cell, truth: Truth, number: int, shift: float) -> dict[str, float]:
+    # the same effects for both arms, so that their difference varies little
+    rng = numpy_stream("verdict errors", "large", number)
+    (run,) = draw_arm(rng, truth, cell.effects, seeds=1, shift=shift)
+    matches = matches_of(truth, run)
+    return {
+        "mAP50": float(np.nanmean(average_precision(matches)[:, 0])),
+        f"AP_{SMALL}": float(np.nanmean(average_precision(matches, size=SMALL))),
+    }
+
+
+def judge(trial: Trial, true: float) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield each rule's name with its rates in one sweep, and the mean variance and degrees of freedom."""
+    equal, better = list(combinations(EQUAL, 2)), [(BETTER, arm) for arm in EQUAL]
+    for name, rule in ESTIMATES.items():
+        null = [rule(trial, a, b) for a, b in equal]
+        found = [rule(trial, a, b) for a, b in better]
+        ends = [one.interval(1 - ALPHA) for one in found]
+        same = [verdicts([one], margin=true)[0] for one in found]
+        yield (
+            name,
+            {
+                "false": float(np.mean([one.p < ALPHA for one in null])),
+                "family": float(any(one.word in ("better", "worse") for one in verdicts(null))),
+                "coverage": float(np.mean([low <= true <= high for low, high in ends])),
+                "power": float(np.mean([one.p < ALPHA and one.delta > 0 for one in found])),
+                "same": float(np.mean([one.small or one.word == "same" for one in same])),
+                "variance": float(np.mean([one.variance for one in found])),
+                "df": float(np.mean([one.df for one in found])),
+            },
+        )
+    for name, rival in RIVALS.items():
+        yield (
+            name,
+            {
+                "false": float(np.mean([rival(trial, a, b) for a, b in equal])),
+                "power": float(np.mean([rival(trial, a, b) for a, b in better])),
+            },
+        )
+
+
+def rates(cell: Cell, *, repeats: int, count: int) -> list[dict[str, str | float]]:
+    """Return a row for each endpoint and rule: the means of its rates over the repeats."""
+    true = true_differences(cell)
+    found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
+    for number in range(repeats):
+        for endpoint, trial in trials(cell, number, count=count).items():
+            for rule, one in judge(trial, true[endpoint]):
+                found[endpoint, rule].append(one)
+    rows: list[dict[str, str | float]] = []
+    for (endpoint, rule), taken in found.items():
+        mean = {name: float(np.mean([one[name] for one in taken])) for name in taken[0]}
+        if "df" in mean:
+            mean["planned"] = planned_power(true[endpoint], mean.pop("variance"), mean.pop("df"))
+        rows.append(
+            {
+                "seeds": cell.seeds,
+                "images": cell.images,
+                "variance": cell.variance,
+                "endpoint": endpoint,
+                "difference": round(true[endpoint], 5),
+                "rule": rule,
+                **{name: round(value, 4) for name, value in mean.items()},
+            }
+        )
+    return rows
+
+
+def planned_power(true: float, variance: float, df: float) -> float:
+    """Return the power for which `detectable` plans at this difference."""
+    return float(stats.t.cdf(true / math.sqrt(variance) - stats.t.isf(ALPHA / 2, df), df))
+
+
+def summary(rows: Sequence[Mapping[str, str | float]], endpoint: str) -> str:
+    """Return a Markdown table of the rules: false verdicts and power over the cells of an endpoint."""
+    body = []
+    for rule in (*ESTIMATES, *RIVALS):
+        own = [row for row in rows if (row["rule"], row["endpoint"]) == (rule, endpoint)]
+        false = np.array([float(row["false"]) for row in own])
+        power = np.array([float(row["power"]) for row in own])
+        worst = [100 * false.min(), 100 * false.max()]
+        kept = "yes" if false.max() <= BOUND else "no"
+        body.append(
+            [
+                rule,
+                f"{100 * false.mean():.1f}",
+                "{:.1f} to {:.1f}".format(*worst),
+                kept,
+                f"{100 * power.mean():.0f}",
+            ]
+        )
+    return markdown_table(["rule", "false %", "over the cells", "within 7.8", "power %"], body)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the cells, print their rates and write them as CSV."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=400, help="sweeps per cell (default: 400)")
+    parser.add_argument("--replicates", type=int, default=500, help="of each run (default: 500)")
+    parser.add_argument("--cells", nargs="+", help=f"names such as '{CELLS[0]}' (default: all)")
+    parser.add_argument("--out", type=Path, default=RESULTS, help=f"CSV file (default: {RESULTS})")
+    asked = parser.parse_args(arguments)
+    rows: list[dict[str, str | float]] = []
+    for cell in CELLS:
+        if asked.cells and str(cell) not in asked.cells:
+            continue
+        start = time.perf_counter()
+        own = rates(cell, repeats=asked.repeats, count=asked.replicates)
+        rows += own
+        print(f"{cell}: {time.perf_counter() - start:.0f} s", flush=True)
+        for row in own:
+            print("   ", *(f"{key}={row[key]}" for key in list(row)[3:]), flush=True)
+        write_csv(asked.out, rows)
+    for endpoint in ENDPOINTS:
+        print(f"\n{endpoint}\n\n{summary(rows, endpoint)}")
+
+
+if __name__ == "__main__":
+    main()

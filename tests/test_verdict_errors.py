@@ -1,0 +1,109 @@
+"""Does the simulation of error rates simulate what it says, and do the rivals follow their rules?"""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import verdict_errors
+from benchmarks.replicates import synthetic
+from benchmarks.synthetic_sweep import SMALL, Effects, Found, Truth, draw_arm, draw_truth, matches_of
+from benchmarks.verdict_rules import RIVALS, Trial, ours, sign_flip, twice
+from gffpn.metrics.evaluated import Evaluated
+from gffpn.metrics.matching import Boxes, Floats, Matches, size_ranges
+from gffpn.stats.estimate import Sample
+from gffpn.streams import numpy_stream
+
+
+def matched_boxes(truth: Truth, found: Found) -> Matches:
+    """Place objects 200 px apart, detections beside them so that IoU is as drawn, false alarms elsewhere."""
+    slots = np.arange(len(truth.image)) * 200.0
+
+    def boxes(left: Floats, top: float, small: Floats) -> Floats:
+        side = np.where(small, 10.0, 100.0)
+        return np.stack([left, np.full(len(left), top), left + side, top + side], axis=1)
+
+    side = np.where(truth.small, 10.0, 100.0)
+    moved = side[found.object] * (1 - found.iou) / (1 + found.iou)
+    alarms = boxes(np.arange(len(found.image)) * 200.0, 1000.0, found.small)
+    on_objects = boxes(slots[found.object] + moved, 0.0, truth.small[found.object])
+    order = np.argsort(found.image, kind="stable")
+    evaluated = Evaluated(
+        np.arange(truth.images),
+        np.ones((truth.images, 2)),
+        Boxes(
+            found.image[order],
+            found.label[order],
+            np.where(found.object[:, None] >= 0, on_objects, alarms)[order],
+        ),
+        found.score[order],
+        Boxes(truth.image, truth.label, boxes(slots, 0.0, truth.small)),
+        np.zeros(len(truth.image), np.bool_),
+    )
+    return evaluated.matches(5, [one for one in size_ranges((8, 16)) if one.name in ("all", SMALL)])
+
+
+def test_the_matches_of_the_simulation_are_those_of_boxes() -> None:
+    rng = numpy_stream("test")
+    effects = Effects(seed=0.1, seed_image=0.5)
+    truth = draw_truth(rng, 40, effects)
+    for run in draw_arm(rng, truth, effects, seeds=2):
+        written, boxed = matches_of(truth, run), matched_boxes(truth, run)
+        assert written.ranges == boxed.ranges
+        for name in ("image", "label", "score", "object_image", "object_label", "object_inside"):
+            np.testing.assert_array_equal(getattr(written, name), getattr(boxed, name))
+        np.testing.assert_array_equal(written.outcome, boxed.outcome)
+        assert set(np.unique(written.outcome[1])) == {-1, 0, 1}
+
+
+def trial(*points: tuple[float, ...], noise: float = 0.0) -> Trial:
+    rng = np.random.default_rng(0)
+    arms = [
+        Sample(np.array(own), np.array(own)[:, None] + noise * rng.normal(size=(len(own), 200)))
+        for own in points
+    ]
+    return Trial(arms, np.stack([arm.values[0] for arm in arms]), 50)
+
+
+def test_rivals_by_hand() -> None:
+    apart = trial((0.5, 0.51, 0.52), (0.6, 0.61, 0.63), noise=0.001)
+    assert {name: rule(apart, 0, 1) for name, rule in RIVALS.items()} == {
+        "image bootstrap of one run each, drawn images as a set": True,
+        "image bootstrap of one run each": True,
+        "image bootstrap of the means over seeds": True,
+        "bootstrap of the runs": True,
+        "Welch's t test of the seeds": True,
+        # 2 of 8 signs give as large a difference, however large it is
+        "exact sign flip of the seeds": False,
+    }
+    together = trial((0.5, 0.51, 0.53), (0.52, 0.5, 0.51), noise=0.1)
+    assert not any(rule(together, 0, 1) for rule in RIVALS.values())
+    six = trial(tuple(np.linspace(0.5, 0.51, 6)), tuple(np.linspace(0.6, 0.61, 6)))
+    assert sign_flip(six, 0, 1)
+
+
+def test_the_earlier_rule_counts_the_interaction_twice() -> None:
+    both = trial((0.5, 0.6, 0.7), (0.5, 0.55, 0.6), (0.5, 0.6, 0.7), (0.5, 0.6, 0.7), noise=0.03)
+    one, other = ours(both, 0, 1), twice(both, 0, 1)
+    assert other.variance - one.variance == pytest.approx(one.spreads[0].interaction * 2 / 3)
+    assert other.pooled
+
+
+def test_one_cell_of_the_simulation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "rates.csv"
+    cell = str(verdict_errors.CELLS[0])
+    verdict_errors.main(["--repeats", "2", "--replicates", "20", "--cells", cell, "--out", str(out)])
+    with out.open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * (len(RIVALS) + 2)
+    assert all(0 <= float(row["false"]) <= 1 and float(row["difference"]) > 0 for row in rows)
+    assert [row["coverage"] != "" for row in rows] == [True, True, *[False] * len(RIVALS)] * 2
+    assert "within 7.8" in capsys.readouterr().out
+
+
+def test_synthetic_predictions_have_the_density_that_was_asked_for() -> None:
+    one, other = (synthetic(50, 6, objects=2.3, detections=30, seed=seed) for seed in (0, 1))
+    assert len(one.evaluated.objects.image) == 115
+    assert len(one.evaluated.scores) == len(other.evaluated.scores) == 1500
+    np.testing.assert_array_equal(one.evaluated.objects.xyxy, other.evaluated.objects.xyxy)
