@@ -147,18 +147,28 @@ def test_map_is_that_of_the_table(crowd: float) -> None:
     assert len(highest(made.evaluated, 4).scores) < len(made.evaluated.scores)
 
 
-@pytest.mark.parametrize("program", ["tidecv", "hotcoco"])
-@pytest.mark.parametrize("scene", PUBLISHED["scenes"], ids=lambda scene: f"seed {scene['seed']}")
-def test_published_programs_agree(scene: dict, program: str) -> None:
+@pytest.mark.parametrize(
+    ("scene", "program"),
+    [
+        pytest.param(scene, program, id=f"{program}, seed {scene['seed']}")
+        for scene in PUBLISHED["scenes"]
+        for program in ("tidecv", "hotcoco")
+        if program in scene
+    ],
+)
+def test_published_programs_agree(scene: dict, program: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The figures of published_errors.yaml, which published_errors.py has written."""
+    if program == "tidecv":
+        # it rounds the recalls 0.01, 0.02 .. differently, so that a recall of exactly 0.29 may not reach one
+        monkeypatch.setattr("gffpn.metrics.average_precision.RECALLS", np.arange(101) / 100)
     made = erring_detector(scene["seed"], crowd=scene["crowd"])
     expected = scene[program]
     gains, errors = error_gains(made), find_errors(made.evaluated)
-    assert gains.mAP50 == pytest.approx(expected["mAP50"], abs=1e-6)
+    assert gains.mAP50 == pytest.approx(expected["mAP50"], abs=1e-12)
     counted = np.bincount(errors.kind[errors.kind >= 0], minlength=6)
     counted[ErrorType.MISSED] = errors.missed.sum()
     counts = {kind.name.lower(): int(counted[kind]) for kind in ErrorType}
     assert counts == expected["counts"]
     assert min(counts.values()) > 0
     for name, gain in expected["gains"].items():
-        assert gains.gain[ErrorType[name.upper()]] == pytest.approx(gain, abs=1e-6), name
+        assert gains.gain[ErrorType[name.upper()]] == pytest.approx(gain, abs=1e-12), name

@@ -27,10 +27,15 @@ class Pairs(NamedTuple):
     iou: Floats
     same_class: Flags
 
+    def only(self, kept: Flags) -> "Pairs":
+        """Return some of the pairs; `kept` is (P,)."""
+        return Pairs(self.detection[kept], self.object[kept], self.iou[kept], self.same_class[kept])
+
 
 def select(evaluated: Evaluated, kept: Flags) -> Evaluated:
     """Return the evaluation with some of its detections; `kept` is (D,)."""
-    detections = Boxes(*(field[kept] for field in evaluated.detections))
+    image, label, xyxy = evaluated.detections
+    detections = Boxes(image[kept], label[kept], xyxy[kept])
     return evaluated._replace(detections=detections, scores=evaluated.scores[kept])
 
 

@@ -14,7 +14,7 @@ from scipy import special
 
 from gffpn.metrics.matching import Floats, Ints
 from gffpn.stats.bands import Band, Curves, band
-from gffpn.stats.curve_fit import SMALLEST_SIDE, Parameters, cells, first_fit, refit
+from gffpn.stats.curve_fit import SMALLEST_SIDE, cells, fitted, refitted
 from gffpn.stats.hits import Hits, chance_rate
 
 
@@ -31,8 +31,7 @@ class DetectionCurve:
 
     def __call__(self, sides: Floats) -> Floats:
         """Return the probability of detection at each side in network pixels."""
-        way = special.expit(self.slope * (np.log(sides) - math.log(self.middle)))
-        return self.floor + (self.ceiling - self.floor) * way
+        return _probability(np.log(sides), self.floor, self.ceiling, math.log(self.middle), self.slope)
 
 
 @dataclass(frozen=True)
@@ -75,21 +74,23 @@ def fit_curve(hits: Hits) -> DetectionCurve:
     counted, ones = cells(_known(hits)), np.ones((1, hits.images))
     floor = float(chance_rate(hits, ones)[0])
     found, objects = counted.drawn(ones)
-    return _curve(floor, first_fit(counted.log_side, found[0], objects[0], floor))
+    ceiling, log_middle, slope = map(float, fitted(counted.log_side, found[0], objects[0], floor))
+    return DetectionCurve(floor, ceiling, math.exp(log_middle), slope)
 
 
-def run_curve(hits: Hits, weights: Floats | Ints, sides: Floats) -> RunCurve:
+def run_curve(hits: Hits, weights: Ints, sides: Floats) -> RunCurve:
     """Return the curve of one run at `sides` (G,), refitted in each replicate.
 
     `weights` (B, N) says how often each image counts. Raises ValueError without objects.
     """
     curve, counted = fit_curve(hits), cells(hits)
-    start = Parameters(curve.ceiling, math.log(curve.middle), curve.slope)
-    refits = [
-        _curve(float(floor), refit(counted.log_side, *drawn, float(floor), start))
-        for floor, *drawn in zip(chance_rate(hits, weights), *counted.drawn(weights), strict=True)
-    ]
-    return RunCurve(curve, curve(sides), np.stack([one(sides) for one in refits]))
+    start = np.array([curve.ceiling, math.log(curve.middle), curve.slope])
+    floors = chance_rate(hits, weights)
+    refits = refitted(counted.log_side, *counted.drawn(weights), floors, start)
+    ceiling, log_middle, slope = refits.T[:, :, None]
+    return RunCurve(
+        curve, curve(sides), _probability(np.log(sides), floors[:, None], ceiling, log_middle, slope)
+    )
 
 
 def arm_curve(runs: Sequence[RunCurve], sides: Floats, *, images: int, level: float = 0.95) -> ArmCurve:
@@ -130,8 +131,14 @@ def reach(sides: Floats, values: Floats, level: float) -> float | None:
     return float(np.exp(np.interp(level, ends, np.log(sides[[last, last + 1]]))))
 
 
-def _curve(floor: float, fitted: Parameters) -> DetectionCurve:
-    return DetectionCurve(floor, fitted.ceiling, math.exp(fitted.log_middle), fitted.slope)
+def _probability(
+    log_sides: Floats,
+    floor: Floats | float,
+    ceiling: Floats | float,
+    log_middle: Floats | float,
+    slope: Floats | float,
+) -> Floats:
+    return floor + (ceiling - floor) * special.expit(slope * (log_sides - log_middle))
 
 
 def _known(hits: Hits) -> Hits:

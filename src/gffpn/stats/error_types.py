@@ -60,12 +60,12 @@ def find_errors(evaluated: Evaluated) -> Errors:
     """Return the error type of every detection, and the missed objects."""
     pairs = overlapping(evaluated, BACKGROUND_IOU)
     detections, objects = len(evaluated.scores), len(evaluated.crowd)
-    own = Pairs(*(field[pairs.same_class] for field in pairs))
+    own = pairs.only(pairs.same_class)
     found = assigned(own, evaluated.scores)
     true = found >= 0
     ignored = ~true & in_crowd(evaluated)
     same, same_iou = _best(own, detections)
-    other, other_iou = _best(Pairs(*(field[~pairs.same_class] for field in pairs)), detections)
+    other, other_iou = _best(pairs.only(~pairs.same_class), detections)
     nearest = np.where(same_iou >= other_iou, same, other)
 
     rules = (

@@ -14,7 +14,7 @@ from gffpn.metrics.average_precision import RECALLS, precision_at_recalls
 from gffpn.metrics.evaluated import MAX_DETECTIONS
 from gffpn.metrics.matching import Floats, Ints, size_ranges
 from gffpn.runs.predictions import Predictions
-from gffpn.stats.assignment import Flags, Pairs, assigned, calls, in_crowd, overlapping
+from gffpn.stats.assignment import Flags, assigned, calls, in_crowd, overlapping
 
 _IOU_50 = 0
 
@@ -88,8 +88,7 @@ def image_calls(predictions: Predictions, threshold: float) -> ImageCalls:
     """Return which images have defects, calls and missed objects at a threshold."""
     called = calls(predictions.evaluated, threshold)
     pairs = overlapping(called)
-    own = Pairs(*(field[pairs.same_class] for field in pairs))
-    found = assigned(own, called.scores)
+    found = assigned(pairs.only(pairs.same_class), called.scores)
     missed = ~np.isin(np.arange(len(called.crowd)), found) & ~called.crowd
     counted = (found >= 0) | ~in_crowd(called)
 

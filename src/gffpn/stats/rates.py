@@ -1,4 +1,4 @@
-"""Rates of counts over images, of every run of an arm and in replicates of the images, as bands.py takes them."""
+"""Rates of counts over images, of an arm's runs and in replicates of the images, as bands.py takes them."""
 
 from collections.abc import Sequence
 
@@ -37,7 +37,7 @@ def error_rates(runs: Sequence[ErrorCounts], weights: Ints) -> Curves:
 
 
 def image_rates(runs: Sequence[ImageCalls], weights: Ints) -> Curves:
-    """Return the rates of escapes, of images with a missed object, and of overkill; NaN without such images."""
+    """Return the rates of escapes, images with a missed object, and overkill; NaN without such images."""
     return _rates(
         [
             (
