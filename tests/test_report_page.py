@@ -17,7 +17,7 @@ import pytest
 import yaml
 from PIL import Image
 
-import fake_runs
+from fake_runs import finished_run, predicted_run, write_log
 from gffpn.report.facts import Claim, Facts, Gap, RunFacts, StudyFacts
 from gffpn.report.figures.canvas import inline_svg
 from gffpn.report.figures.drawn import drawings, write_figures
@@ -40,7 +40,7 @@ def made_study(runs: Path, *, seeds: int = 3, skills: dict[str, float] = SKILLS,
         Run((f"neck={neck}", f"seed={seed}"), "finished", path, RunFolder(path).read())
         for neck, skill in skills.items()
         for seed in range(seeds)
-        for path in [fake_runs.tested_run(runs, neck, skill=skill, seed=seed)]
+        for path in [predicted_run(runs, neck, skill=skill, seed=seed)]
     ]
     question = replace(Question(contrasts=(("gffpn", "fpn"),)), **asked)
     return study("invented", found, question)
@@ -171,7 +171,7 @@ def test_one_seed_gives_figures_and_no_verdict(tmp_path: Path) -> None:
 
 
 def test_runs_without_predictions_have_tables_and_a_note(tmp_path: Path) -> None:
-    paths = [fake_runs.finished_run(tmp_path, "fpn", seed=seed) for seed in range(2)]
+    paths = [finished_run(tmp_path, "fpn", seed=seed) for seed in range(2)]
     runs = [Run(("neck=fpn",), "finished", path, RunFolder(path).read()) for path in paths]
     text = plain(page([study("bare", runs, Question())]))
     assert "50.0 ± 0.0 (2)" in text
@@ -208,7 +208,7 @@ def test_the_papers_figures_stand_beside_ours_in_its_order(tmp_path: Path) -> No
     classes = ("xsf", "xjf", "other")  # the paper's order is xjf, xsf
     runs = []
     for seed in range(2):
-        path = fake_runs.tested_run(tmp_path, "fpn", skill=0.7, seed=seed, classes=classes)
+        path = predicted_run(tmp_path, "fpn", skill=0.7, seed=seed, classes=classes)
         runs.append(Run(("neck=fpn", f"seed={seed}"), "finished", path, RunFolder(path).read()))
     text = page([study("paper", runs, Question(paper_table="table3_tinyindus"))], pictures=False)
     rows = re.findall(r'<tr class="paper">(.*?)</tr>', text, re.DOTALL)
@@ -268,7 +268,7 @@ def test_telemetry_is_drawn_if_it_was_logged(tmp_path: Path) -> None:
     found = made_study(tmp_path)
     for path in tmp_path.glob("*"):
         rows = [{"epoch": n, "train/objects_0_8": 40, "train/unassigned_0_8": 40 - 10 * n} for n in range(3)]
-        fake_runs.write_log(path, attempt=1, rows=rows)
+        write_log(path, attempt=1, rows=rows)
     text = page([found], pictures=False)
     assert ">Small objects in training</h3>" in text
     # 20 of 40 in the last epoch
@@ -285,7 +285,7 @@ def test_figures_are_files_too(invented: Study, tmp_path: Path) -> None:
 
 def many(runs: Path, arms: int, seeds: int) -> Study:
     """Return a study of `arms` x `seeds` runs that share one run's predictions."""
-    path = fake_runs.tested_run(runs, "fpn", skill=0.7, epochs=60)
+    path = predicted_run(runs, "fpn", skill=0.7, epochs=60)
     made = RunFolder(path).read()
     assert made
     study("first", [Run(("neck=fpn",), "finished", path, made)], Question())
@@ -300,6 +300,7 @@ def many(runs: Path, arms: int, seeds: int) -> Study:
     return study("many", found, Question())
 
 
+@pytest.mark.slow
 def test_a_hundred_runs_are_a_small_page_made_quickly(tmp_path: Path) -> None:
     found = many(tmp_path / "runs", 20, 5)
     runs = [RunFacts(arm.name, run.seed, "finished") for arm in found.arms for run in arm.runs]

@@ -6,12 +6,13 @@ from functools import cached_property
 
 import numpy as np
 
-from gffpn.metrics.matching import Floats
 from gffpn.runs.folder import RunFolder
 from gffpn.stats.analysis import CURVE_REPLICATES, Analysis, kept_analysis
 from gffpn.stats.bands import Band, Curves, band
 from gffpn.stats.detection_curve import ArmCurve, arm_curve
 from gffpn.stats.draws import draws
+from gffpn.stats.error_types import ErrorType
+from gffpn.stats.rates import error_rates
 from gffpn.stats.study import Contrast, Run, Study
 
 FEW = 5
@@ -90,7 +91,7 @@ def _detection_curves(analyses: Analyses) -> dict[int, ArmCurve]:
 
 @dataclass(frozen=True)
 class ErrorDifferences:
-    """Errors of arm A minus those of arm B, per 100 objects of a size bin, by type."""
+    """Errors of arm A minus those of B by type and size bin: per 100 images, missed ones per 100 objects."""
 
     bins: tuple[int, ...]
     """Positions of the bins that are compared."""
@@ -102,30 +103,22 @@ def error_differences(analyses: Analyses, a: int, b: int) -> ErrorDifferences | 
     """Return how the errors of two arms differ, or None where they cannot be compared."""
     arms = [analyses.arms[at] for at in (a, b)]
     runs = [one.analysis for arm in arms for one in arm]
-    if not all(arms) or not analyses.same_images or any(one.errors is None for one in runs):
-        return None
     counts = [[one.analysis.errors for one in arm if one.analysis.errors] for arm in arms]
+    if not all(counts) or sum(map(len, counts)) < len(runs) or not analyses.same_images:
+        return None
     objects = counts[0][0].objects
-    if any(one.objects.shape != objects.shape for arm in counts for one in arm):
+    if any(not np.array_equal(one.objects, objects) for arm in counts for one in arm):
         return None
     bins = np.flatnonzero(objects.sum(axis=0) >= FEW)
     if not bins.size:
         return None
     groups = runs[0].groups
-    weights = draws(groups, CURVE_REPLICATES).T.astype(np.float64)
-    weights = np.concatenate([np.ones_like(weights[:1]), weights])
-    each = [
-        np.stack([_per_object(one.errors[:, :, bins], objects[:, bins], weights) for one in arm])
-        for arm in counts
-    ]
+    one, other = (error_rates(arm, draws(groups, CURVE_REPLICATES).T) for arm in counts)
     made = []
-    for kind in range(each[0].shape[2]):
-        one, other = (Curves(rates[:, 0, kind], rates[:, 1:, kind]) for rates in each)
-        made.append(band(one, other, images=len(set(groups))))
+    for kind in range(len(ErrorType)):
+        at = kind * objects.shape[1] + bins
+        parts = [
+            Curves(100 * rates.points[:, at], 100 * rates.replicates[:, :, at]) for rates in (one, other)
+        ]
+        made.append(band(*parts, images=len(set(groups))))
     return ErrorDifferences(tuple(map(int, bins)), tuple(made))
-
-
-def _per_object(errors: Floats, objects: Floats, weights: Floats) -> Floats:
-    """Return errors per 100 objects (1 + B, 6, bins) from counts per image (N, 6, bins) and (N, bins)."""
-    total = (weights @ errors.reshape(len(errors), -1)).reshape(len(weights), *errors.shape[1:])
-    return 100 * total / np.maximum(weights @ objects, 1)[:, None]

@@ -40,12 +40,14 @@ def error_figure(study: Study, a: int, b: int, found: ErrorDifferences) -> Drawi
             ]
         panels[0].set_yticks(range(len(NAMES)), NAMES)
         panels[0].invert_yaxis()
-        figure.supxlabel(f"{one} \N{MINUS SIGN} {other}, errors per 100 objects", fontsize=9)
+        figure.supxlabel(
+            f"{one} \N{MINUS SIGN} {other}, per 100 images (missed: per 100 objects)", fontsize=9
+        )
     summary = "; ".join(said) if said else "no difference is certain"
     return Drawing(
         figure,
         f"Errors: {one} \N{MINUS SIGN} {other}",
-        f"Errors of {one} minus those of {other} per 100 objects. {summary}.",
+        f"Errors of {one} minus those of {other} per 100 images, missed ones per 100 objects: {summary}.",
         f"Left of 0: {one} makes fewer errors. At the operating point chosen on val; intervals of a type "
         "hold for all sizes together with 95 % confidence. Grey: may be 0. Exploratory.",
     )
