@@ -264,7 +264,7 @@ def runs_of(seed: int, sides: Floats, *, images: int = 60, each: int = 4, seeds:
     return runs
 
 
-def coverage(repeats: int, *, images: int = 60, seeds: int = 3) -> tuple[float, float]:
+def coverage(repeats: int, *, images: int = 180, seeds: int = 3) -> tuple[float, float]:
     """Return how often a band holds the mean curve over seeds at all sides, and that of a difference zero.
 
     The difference is that of two arms which are alike.
@@ -284,5 +284,5 @@ def coverage(repeats: int, *, images: int = 60, seeds: int = 3) -> tuple[float, 
 
 @pytest.mark.slow
 def test_bands_hold_the_true_curve() -> None:
-    # of 120 repeats: 0.93 and 1.0; of 180 images 0.95 and 0.95, and 0.67 and 0.55 with one seed in each arm
-    assert min(coverage(10)) >= 0.9
+    # of 120 repeats, 0.95 and 0.95; with one seed in each arm, and so without their variance, 0.67 and 0.55
+    assert min(coverage(15)) >= 0.9

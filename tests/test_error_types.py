@@ -1,6 +1,7 @@
 """Do errors get TIDE's types, their gains equal those of published programs, and are their counts right?"""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,7 +157,9 @@ def test_map_is_that_of_the_table(crowd: float) -> None:
         if program in scene
     ],
 )
-def test_published_programs_agree(scene: dict, program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_programs_agree(
+    scene: dict[str, Any], program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The figures of published_errors.yaml, which published_errors.py has written."""
     if program == "tidecv":
         # it rounds the recalls 0.01, 0.02 .. differently, so that a recall of exactly 0.29 may not reach one

@@ -320,11 +320,17 @@ def test_the_commands_of_a_report_fill_its_gaps(
     monkeypatch.setattr(execution, "fit_and_test", fails_once)
     folder = tmp_path / "runs" / "sweeps" / "mine"
     words = [*tiny, "neck=fpn", "trainer.max_epochs=1", "logger.wandb=off"]
-    code, _ = train("-m", *words, "seed=0,1,2", "name=mine")
+    own = tmp_path / "own"
+    own.mkdir()
+    code, _ = train("--config-dir", str(own), "-m", *words, "seed=0,1,2", "name=mine", "rerun=all")
     assert code == 1
     monkeypatch.setattr(execution, "fit_and_test", fit)
     (source,) = collect([folder])
     assert source.runs[2].path is not None
+    known = RunFolder(source.runs[2].path).read_command()
+    assert known[:4] == ["python", "train.py", "--config-dir", str(own)]
+    assert {"seed=2", "neck=fpn", "trainer.max_epochs=1"} <= set(known)
+    assert "rerun=all" not in known
     kill(source.runs[2].path)
     plan = read_plan(folder)
     assert plan is not None
@@ -338,5 +344,6 @@ def test_the_commands_of_a_report_fill_its_gaps(
         assert train(*shlex.split(gap.command)[2:])[0] == 0
     (source,) = collect([folder])
     assert answered(source)[1].gaps == ()
+    assert facts.command.startswith(f"python train.py --config-dir {own} -m ")
     code, printed = train(*shlex.split(facts.command)[2:])
     assert (code, printed.count("Already finished, skipped")) == (0, 3)

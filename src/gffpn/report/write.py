@@ -13,6 +13,8 @@ from gffpn.report.latex import latex
 from gffpn.report.table import row_of
 from gffpn.stats.study import Study
 
+RESULT = "; this is a result, not to be replaced"
+
 
 def write_report(
     out: Path, studies: Sequence[Study], facts: Facts, *, pictures: bool = True
@@ -79,7 +81,7 @@ def _commands(commands: Sequence[tuple[str, str]]) -> str:
 def gap_cells(facts: StudyFacts) -> tuple[list[str], list[list[str]]]:
     """Return headers and cells of the table of gaps."""
     rows = [
-        [gap.arm, gap.seed, gap.cause, gap.reason + ("" if gap.command else "; a result, not replaced")]
+        [gap.arm, gap.seed, gap.cause, gap.reason + (RESULT if gap.cause == "diverged" else "")]
         for gap in facts.gaps
     ]
     return ["arm", "seed", "cause", "reason"], _in_cells(rows)

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import special
 
 from gffpn.metrics.matching import Floats, Ints
+from gffpn.stats.assignment import Flags
 from gffpn.stats.hits import Hits
 
 SMALLEST_SIDE = 1.0
@@ -88,7 +89,7 @@ def _minimised(
     log_side: Floats, hits: Floats, objects: Floats, floor: Floats, start: Floats
 ) -> tuple[Floats, Floats]:
     """Return the parameters (B, 3) of least loss from the starts (B, 3), and the losses (B,)."""
-    low = np.stack([floor, *np.broadcast_arrays(log_side[0] - MARGIN, np.zeros_like(floor))], axis=1)
+    low = np.column_stack([floor, np.full_like(floor, log_side[0] - MARGIN), np.zeros_like(floor)])
     high = np.broadcast_to([1.0, log_side[-1] + MARGIN, STEEPEST], low.shape)
     at = np.clip(start, low, high)
     now, damping = _terms(at, log_side, hits, objects, floor), np.full(len(at), 1e-2)
@@ -99,20 +100,25 @@ def _minimised(
         better = then.loss <= now.loss
         moved = np.abs(np.where(better[:, None], trial - at, step))
         at = np.where(better[:, None], trial, at)
-        now = _Terms(*(np.where(_like(better, new), new, old) for new, old in zip(then, now, strict=True)))
+        now = _Terms(
+            np.where(better, then.loss, now.loss),
+            np.where(better[:, None], then.gradient, now.gradient),
+            np.where(better[:, None, None], then.curvature, now.curvature),
+        )
         damping = np.clip(np.where(better, damping / 4, damping * 8), 1e-9, 1e9)
         if moved.max() < _CONVERGED:
             break
     return at, now.loss
 
 
-def _step(terms: _Terms, damping: Floats, blocked: Floats) -> Floats:
+def _step(terms: _Terms, damping: Floats, blocked: Flags) -> Floats:
     """Return the damped step (B, 3); parameters that would leave their bounds are `blocked` (B, 3)."""
     free = ~blocked
     diagonal = np.einsum("bii->bi", terms.curvature)
     curvature = terms.curvature * free[:, :, None] * free[:, None, :]
     np.einsum("bii->bi", curvature)[:] = np.where(free, diagonal * (1 + damping[:, None]) + _LEAST, 1.0)
-    return -np.linalg.solve(curvature, (terms.gradient * free)[:, :, None])[:, :, 0]
+    step: Floats = -np.linalg.solve(curvature, (terms.gradient * free)[:, :, None])[:, :, 0]
+    return step
 
 
 def _terms(at: Floats, log_side: Floats, hits: Floats, objects: Floats, floor: Floats) -> _Terms:
@@ -131,7 +137,3 @@ def _terms(at: Floats, log_side: Floats, hits: Floats, objects: Floats, floor: F
         np.einsum("biq,bq->bi", slopes, by_p),
         np.matmul(slopes * information[:, None], slopes.transpose(0, 2, 1)),
     )
-
-
-def _like(flags: Floats, values: Floats) -> Floats:
-    return flags.reshape(-1, *[1] * (values.ndim - 1))

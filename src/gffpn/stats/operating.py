@@ -80,7 +80,7 @@ def confusion_matrix(predictions: Predictions, threshold: float) -> Ints:
     result = np.zeros((background + 1, background + 1), np.int64)
     np.add.at(result, (true[counted], called.detections.label[counted]), 1)
     missed = ~np.isin(np.arange(len(called.crowd)), found) & ~called.crowd
-    np.add.at(result, (called.objects.label[missed], background), 1)
+    np.add.at(result[:, background], called.objects.label[missed], 1)
     return result
 
 
