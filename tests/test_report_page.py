@@ -258,7 +258,7 @@ def test_claims_gaps_and_commands_are_shown(invented: Study) -> None:
         "neck=gffpn seed=0",
         "fpn seed 3 (interrupted)",
         "2 of 8 epochs",
-        "cannot tell Table 3",
+        "+9.7 cannot tell",
         "9 of",
     ):
         assert said in text, said
