@@ -149,11 +149,16 @@ def _area(xyxy: Floats) -> Floats:
     return (xyxy[..., 2] - xyxy[..., 0]) * (xyxy[..., 3] - xyxy[..., 1])
 
 
+def sides(xyxy: Floats, scale: Floats | float = 1.0) -> Floats:
+    """Return sqrt(width x height) / scale of boxes (..., 4), rounded so that boxes on an edge get one bin."""
+    return (np.sqrt(_area(xyxy)) / scale).round(_SIDE_DECIMALS)
+
+
 def _inside(boxes: Boxes, scales: Floats, ranges: Sequence[SizeRange]) -> NDArray[np.bool_]:
     """Return a mask (R, M) of the boxes inside each size range."""
-    side, scale = np.sqrt(_area(boxes.xyxy)), np.sqrt(scales.prod(axis=1))
-    sides = {False: side.round(_SIDE_DECIMALS), True: (side / scale[boxes.image]).round(_SIDE_DECIMALS)}
-    return np.stack([(r.low <= sides[r.native]) & (sides[r.native] < r.high) for r in ranges])
+    native_scale = np.sqrt(scales.prod(axis=1))[boxes.image]
+    side = {False: sides(boxes.xyxy), True: sides(boxes.xyxy, native_scale)}
+    return np.stack([(r.low <= side[r.native]) & (side[r.native] < r.high) for r in ranges])
 
 
 def _assign(

@@ -25,18 +25,34 @@ def check_paper_table(table: str | None) -> None:
         raise ValueError(f"experiment.paper_table: got {table!r}, expected null or one of {known}")
 
 
+def paper_row(table: str, run: Mapping[str, Any]) -> dict[str, float] | None:
+    """Return the paper's figures (0-1) by column in the row that matches a run, or None without such a row.
+
+    The columns are mAP50, mAP50_95 and the classes in the paper's order, as far as the table has them. Raises
+    ValueError for an unknown table.
+    """
+    check_paper_table(table)
+    content = _tables()[table]
+    for row in content["rows"] if run.get("data") == content["data"] else []:
+        if all(run.get(key) == value for key, value in row.items() if key != "values"):
+            values = zip(content["columns"], row["values"], strict=True)
+            return {name: float(value) / 100 for name, value in values if name != "gflops"}
+    return None
+
+
 def paper_mAP50(table: str, run: Mapping[str, Any]) -> float | None:
     """Return the paper's mAP50 (0-1) in the row that matches a run, or None if the paper has no such row.
 
     Raises ValueError for an unknown table.
     """
-    check_paper_table(table)
-    content = _tables()[table]
-    position = content["columns"].index("mAP50")
-    for row in content["rows"] if run.get("data") == content["data"] else []:
-        if all(run.get(key) == value for key, value in row.items() if key != "values"):
-            return float(row["values"][position]) / 100
-    return None
+    row = paper_row(table, run)
+    return row["mAP50"] if row else None
+
+
+def paper_classes(table: str) -> tuple[str, ...]:
+    """Return the classes of a table of the paper, in its order; none for a table without them."""
+    columns = _tables()[table]["columns"]
+    return tuple(name for name in columns if name not in ("mAP50", "mAP50_95", "gflops"))
 
 
 def paper_figure(table: str, run: Mapping[str, Any], column: str) -> float | None:
