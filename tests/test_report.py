@@ -18,7 +18,7 @@ from gffpn.report.collect import Source, collect
 from gffpn.report.facts import StudyFacts
 from gffpn.report.gaps import study_facts
 from gffpn.report.latex import escaped
-from gffpn.report.state import error_line, state
+from gffpn.report.state import error_line, unfinished
 from gffpn.runs.commands import run_command, sweep_command
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.sweeps import PLAN, read_plan, record_job
@@ -217,7 +217,7 @@ def test_the_question_is_the_sweeps_and_else_that_of_its_runs(tmp_path: Path) ->
 def test_runs_of_other_versions_are_named(tmp_path: Path) -> None:
     run = RunFolder(predicted_run(tmp_path, "fpn", skill=0.5))
     run.metrics.write_text(json.dumps({"version": 99}))
-    assert state(run)[0] == "other version"
+    assert unfinished(run)[0] == "other version"
     with pytest.raises(ValueError, match="got version 99, expected 1; a newer gffpn wrote it"):
         collect([tmp_path])
     predicted_run(tmp_path, "panet", skill=0.5)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gffpn.report.loose import pseudo_overrides
-from gffpn.report.state import state
+from gffpn.report.state import unfinished
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.sweeps import folder_of_run, is_sweep, read_jobs, read_plan
 from gffpn.stats.arms import Arms, settings
@@ -134,8 +134,10 @@ def _run(overrides: Sequence[str], path: Path | None, *, fault: str = "") -> Run
         # a job that failed before its run had a folder, or that never started
         status = "missing" if fault == "not started" else "failed"
         return Run(tuple(overrides), status, None, None, fault)
-    status, reason = state(RunFolder(path))
-    return Run(tuple(overrides), status, path, RunFolder(path).read(), reason)
+    if record := RunFolder(path).read():
+        return Run(tuple(overrides), "finished", path, record)
+    status, reason = unfinished(RunFolder(path))
+    return Run(tuple(overrides), status, path, None, reason)
 
 
 def _same(one: Run, other: Run) -> bool:

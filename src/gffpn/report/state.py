@@ -1,4 +1,4 @@
-"""The state of a run's folder, with the reason in one line if the run is not finished."""
+"""The state of a run that is not finished, with the reason in one line."""
 
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.reading import curves
@@ -7,13 +7,11 @@ DIVERGED = "LossNotFiniteError"
 """The error of a run whose loss became NaN or infinite."""
 
 
-def state(folder: RunFolder) -> tuple[str, str]:
-    """Return the status of a run and why it is not finished.
+def unfinished(folder: RunFolder) -> tuple[str, str]:
+    """Return the status of a run without a readable record, and why it is not finished.
 
     In addition to the statuses of `RunFolder`, a run may have `diverged`, or be of an `other version`.
     """
-    if folder.read():
-        return "finished", ""
     if error := folder.other_version():
         return "other version", str(error)
     status = folder.status

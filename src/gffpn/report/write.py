@@ -1,5 +1,6 @@
 """The files of a report."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from gffpn.report.answer import answer_markdown
 from gffpn.report.caption import caption
 from gffpn.report.exports import arm_rows, contrast_rows, run_rows
 from gffpn.report.facts import Claim, Facts, StudyFacts
+from gffpn.report.figures.drawn import write_figures
 from gffpn.report.latex import latex
+from gffpn.report.page.document import write_page
 from gffpn.report.table import row_of
 from gffpn.stats.study import Study
 
@@ -19,15 +22,17 @@ RESULT = "; this is a result, not to be replaced"
 def write_report(
     out: Path, studies: Sequence[Study], facts: Facts, *, pictures: bool = True
 ) -> dict[str, Path]:
-    """Write all files of a report below `out` and return them by name."""
-    files = {
-        name: out / name for name in ("report.md", "report.tex", "arms.csv", "contrasts.csv", "runs.csv")
-    }
+    """Write all files of a report below `out` and return them by name; figures/ is one of the names."""
+    names = ("report.html", "report.md", "report.tex", "arms.csv", "contrasts.csv", "runs.csv", "figures/")
+    files = {name: out / name for name in names}
+    write_page(files["report.html"], studies, facts=facts, pictures=pictures)
     write_atomically(files["report.md"], markdown(studies, facts))
     write_atomically(files["report.tex"], latex(studies))
     write_csv(files["arms.csv"], arm_rows(studies))
     write_csv(files["contrasts.csv"], contrast_rows(studies))
     write_csv(files["runs.csv"], run_rows(studies, facts.studies))
+    for study in studies:
+        write_figures(files["figures/"] / re.sub(r"[^\w.-]+", "-", study.name), study)
     return files
 
 

@@ -93,7 +93,9 @@ def _report_bundle(path: Path, folder: Path, arguments: argparse.Namespace) -> N
     )
     for line in checks:
         print(line)
-    _write(studies, replace(facts, checks=checks), arguments)
+    # the folder is gone when the report is read
+    known = tuple(replace(one, source=f"{path}, {Path(one.source).name}") for one in facts.studies)
+    _write(studies, replace(facts, studies=known, checks=checks), arguments)
     if faults or wrong:
         raise SystemExit(1)
 
