@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -11,7 +12,7 @@ from gffpn.report.answer import legend, points
 from gffpn.report.caption import caption, shortened
 from gffpn.report.facts import RunFacts, StudyFacts
 from gffpn.report.figures.canvas import inline_svg
-from gffpn.report.figures.drawn import drawings
+from gffpn.report.figures.drawn import drawings, write_figures
 from gffpn.report.page.operating import confusions, detection_table, gains_table, rates_table
 from gffpn.report.page.pictures import Pictures, pictures
 from gffpn.report.page.tables import (
@@ -66,15 +67,23 @@ class ShownRun:
     facts: RunFacts
 
 
-def contents(key: str, study: Study, facts: StudyFacts | None, *, with_pictures: bool) -> dict[str, Any]:
-    """Return everything that the template of a study prints; `key` makes its ids unique in the page."""
+def contents(
+    key: str, study: Study, facts: StudyFacts | None, *, with_pictures: bool, figures_to: Path | None = None
+) -> dict[str, Any]:
+    """Return everything that the template of a study prints; `key` makes its ids unique in the page.
+
+    The figures are also written as files below `figures_to`, if given.
+    """
     analyses = read_analyses(study)
     finished = any(arm.records for arm in study.arms)
     shown: Pictures | None = pictures(study, analyses) if with_pictures and finished else None
+    drawn = drawings(study, analyses)
     figures = {
         name: ShownFigure(one.title, Markup(inline_svg(one, f"{key}-{name}")), one.caption)
-        for name, one in drawings(study, analyses).items()
+        for name, one in drawn.items()
     }
+    if figures_to:
+        write_figures(figures_to, drawn)
     position = {arm.name: at for at, arm in enumerate(study.arms)}
     found: dict[str, Any] = {
         "key": key,
