@@ -190,6 +190,8 @@ def test_an_arm_whose_ceiling_is_low_has_no_side_of_90_percent() -> None:
     # 0.75 s = 0.5: log odds of 2 / 3 over a slope of 4
     assert arm.a50 == pytest.approx(12 * np.exp(np.log(2) / 4), rel=1e-3)
     assert arm.band.seeds
+    # 0.75 and over 10 standard errors of 0.05, from little more than one degree of freedom, is above 1
+    assert arm.band.upper.max() == 1.0
     assert not arm_curve(made[:1], sides, images=100).band.seeds
 
 

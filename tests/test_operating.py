@@ -7,7 +7,9 @@ from gffpn.metrics.average_precision import average_precision
 from gffpn.metrics.matching import size_ranges
 from gffpn.stats.bands import band
 from gffpn.stats.error_counts import error_counts
+from gffpn.stats.error_gains import error_gains
 from gffpn.stats.error_types import ErrorType
+from gffpn.stats.hits import find_hits
 from gffpn.stats.operating import confusion_matrix, image_calls, precision_recall
 from gffpn.stats.rates import error_rates, image_rates
 from hand_predictions import Image, erring_detector, predictions
@@ -117,3 +119,22 @@ def test_error_rates_by_hand() -> None:
     difference = band(error_rates([counts], np.eye(7, dtype=np.int64)), images=7)
     assert np.isnan(difference.lower).tolist() == np.isnan(difference.value).tolist()
     assert np.isfinite(difference.upper).sum() == 11
+
+
+@pytest.mark.parametrize("image", [Image(), Image([[*PART, 0]]), Image(detections=[[*PART, 0, 0.9]])])
+def test_images_without_objects_or_detections_are_counted(image: Image) -> None:
+    made = predictions(image, image)
+    counts = error_counts(made, 0.5, (16.0,))
+    assert counts.errors.sum(axis=(0, 2)).tolist() == [
+        0,
+        0,
+        0,
+        0,
+        2 * len(image.detections),
+        2 * len(image.objects),
+    ]
+    assert confusion_matrix(made, 0.5).sum() == 2 * len(image.detections) + 2 * len(image.objects)
+    assert image_calls(made, 0.5).called.tolist() == [bool(image.detections)] * 2
+    assert find_hits(made, 0.5).hit.tolist() == [False] * 2 * len(image.objects)
+    gains = error_gains(made)
+    assert gains.mAP50 == 0.0 if image.objects else np.isnan(gains.gain).all()

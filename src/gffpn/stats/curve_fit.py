@@ -117,8 +117,8 @@ def _step(terms: _Terms, damping: Floats, blocked: Flags) -> Floats:
     diagonal = np.einsum("bii->bi", terms.curvature)
     curvature = terms.curvature * free[:, :, None] * free[:, None, :]
     np.einsum("bii->bi", curvature)[:] = np.where(free, diagonal * (1 + damping[:, None]) + _LEAST, 1.0)
-    step: Floats = -np.linalg.solve(curvature, (terms.gradient * free)[:, :, None])[:, :, 0]
-    return step
+    step = np.linalg.solve(curvature, (-terms.gradient * free)[:, :, None])[:, :, 0]
+    return step.astype(np.float64, copy=False)
 
 
 def _terms(at: Floats, log_side: Floats, hits: Floats, objects: Floats, floor: Floats) -> _Terms:

@@ -7,7 +7,7 @@ hits by chance (hits.py) and the rest by maximum likelihood over the objects (cu
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special
@@ -50,7 +50,9 @@ class ArmCurve:
     """The curve of an arm, the mean of its runs' curves, and what is read off it, in network pixels."""
 
     sides: Floats
+    """(G,)"""
     band: Band
+    """Between 0 and 1."""
     floor: float
     ceiling: float
     a50: float | None
@@ -99,6 +101,8 @@ def arm_curve(runs: Sequence[RunCurve], sides: Floats, *, images: int, level: fl
     `images` is the number of images, or of groups of images, that were drawn.
     """
     found = band(curves(runs), images=images, level=level)
+    ends = {end: np.clip(getattr(found, end), 0.0, 1.0) for end in ("lower", "upper", "low", "high")}
+    found = replace(found, **ends)
     return ArmCurve(
         sides=sides,
         band=found,
