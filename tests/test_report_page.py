@@ -258,7 +258,7 @@ def test_claims_gaps_and_commands_are_shown(invented: Study) -> None:
         "neck=gffpn seed=0",
         "fpn seed 3 (interrupted)",
         "2 of 8 epochs",
-        "cannot tell Table 3",
+        "+9.7 cannot tell",
         "9 of",
     ):
         assert said in text, said
@@ -276,7 +276,7 @@ def test_telemetry_is_drawn_if_it_was_logged(tmp_path: Path) -> None:
 
 
 def test_figures_are_files_too(invented: Study, tmp_path: Path) -> None:
-    paths = write_figures(tmp_path, invented)
+    paths = write_figures(tmp_path, drawings(invented))
     assert {path.suffix for path in paths} == {".svg", ".pdf"}
     assert all(path.stat().st_size > 1000 for path in paths)
     assert "var(--" not in (tmp_path / "forest.svg").read_text()

@@ -1,6 +1,5 @@
 """The files of a report."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from gffpn.report.answer import answer_markdown
 from gffpn.report.caption import caption
 from gffpn.report.exports import arm_rows, contrast_rows, run_rows
 from gffpn.report.facts import Claim, Facts, StudyFacts
-from gffpn.report.figures.drawn import write_figures
 from gffpn.report.latex import latex
 from gffpn.report.page.document import write_page
 from gffpn.report.table import row_of
@@ -25,14 +23,12 @@ def write_report(
     """Write all files of a report below `out` and return them by name; figures/ is one of the names."""
     names = ("report.html", "report.md", "report.tex", "arms.csv", "contrasts.csv", "runs.csv", "figures/")
     files = {name: out / name for name in names}
-    write_page(files["report.html"], studies, facts=facts, pictures=pictures)
+    write_page(files["report.html"], studies, facts=facts, pictures=pictures, figures=files["figures/"])
     write_atomically(files["report.md"], markdown(studies, facts))
     write_atomically(files["report.tex"], latex(studies))
     write_csv(files["arms.csv"], arm_rows(studies))
     write_csv(files["contrasts.csv"], contrast_rows(studies))
     write_csv(files["runs.csv"], run_rows(studies, facts.studies))
-    for study in studies:
-        write_figures(files["figures/"] / re.sub(r"[^\w.-]+", "-", study.name), study)
     return files
 
 

@@ -74,9 +74,9 @@ def _report(paths: list[Path], arguments: argparse.Namespace) -> None:
 def _report_bundle(path: Path, folder: Path, arguments: argparse.Namespace) -> None:
     from dataclasses import replace
 
-    from gffpn.report.recheck import check_figures, check_verdicts
     from gffpn.report.bundle import open_bundle
     from gffpn.report.collect import collect
+    from gffpn.report.recheck import check_figures, check_verdicts
 
     manifest = open_bundle(path, folder)
     sources = collect([folder])

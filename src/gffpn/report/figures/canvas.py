@@ -18,26 +18,26 @@ from matplotlib.figure import Figure
 from gffpn.report.figures.palette import COLOURS, INK, QUIET, RULE
 
 WIDTH = 5.0
-"""Inches; at 72 units per inch, text of 9 units is readable on a screen of 400 pixels."""
+"""Inches; at 72 units per inch, text of 10 units is readable on a screen of 400 pixels."""
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "gffpn",
     "font.family": "DejaVu Sans",
-    "font.size": 9,
+    "font.size": 10,
     "axes.facecolor": "none",
     "axes.edgecolor": QUIET,
     "axes.labelcolor": INK,
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.titlesize": 9,
+    "axes.titlesize": 9.5,
     "axes.titlelocation": "left",
     "axes.unicode_minus": True,
     "figure.facecolor": "none",
     "grid.color": RULE,
     "grid.linewidth": 0.5,
     "legend.frameon": False,
-    "legend.fontsize": 8.5,
+    "legend.fontsize": 9.5,
     "legend.labelcolor": INK,
     "lines.linewidth": 1.4,
     "text.color": INK,
@@ -47,8 +47,8 @@ STYLE: dict[str, Any] = {
     "ytick.labelcolor": INK,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
+    "xtick.labelsize": 9.5,
+    "ytick.labelsize": 9.5,
     "path.simplify": True,
 }
 _numbers = count()

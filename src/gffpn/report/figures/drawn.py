@@ -1,5 +1,6 @@
 """All figures of a study, for the page and as files."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from gffpn.files.writing import whole_file
@@ -46,10 +47,10 @@ def figures(study: Study) -> dict[str, str]:
     return {name: inline_svg(one, name) for name, one in drawings(study).items()}
 
 
-def write_figures(folder: Path, study: Study) -> list[Path]:
+def write_figures(folder: Path, drawn: Mapping[str, Drawing]) -> list[Path]:
     """Write the figures of a study as NAME.svg and NAME.pdf below `folder`, and return their paths."""
     paths = []
-    for name, one in drawings(study).items():
+    for name, one in drawn.items():
         for kind in ("svg", "pdf"):
             path = folder / f"{name}.{kind}"
             with whole_file(path) as draft:

@@ -24,7 +24,7 @@ def forest(study: Study) -> Drawing | None:
         return None
     margin = 100 * study.question.margin
     position = {arm.name: at for at, arm in enumerate(study.arms)}
-    with axes(0.62 + 0.56 * len(rows)) as (figure, plot):
+    with axes(0.66 + 0.58 * len(rows)) as (figure, plot):
         plot.axvspan(-margin, margin, color=BAND, zorder=0)
         plot.axvline(0, color=QUIET, linewidth=0.6, zorder=1)
         for y, contrast in zip(range(len(rows) - 1, -1, -1), rows, strict=True):

@@ -59,7 +59,7 @@ def learning(
         return None
     return Drawing(
         figure,
-        f"{label.partition(',')[0]} over epochs",
+        f"{label[0].upper()}{label[1:].partition(',')[0]} over epochs",
         f"{'; '.join(said)}.",
         "Thin: seeds; thick: their mean. Training only; the figures of the tables come from the best epoch.",
     )

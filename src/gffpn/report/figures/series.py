@@ -12,7 +12,7 @@ from gffpn.report.figures.palette import PAPER, colour, marker
 
 LEGEND = 8
 """More arms than this are not listed inside a figure; the page lists them beside it."""
-_CHARACTERS = 58
+_CHARACTERS = 52
 
 
 def percents(values: Sequence[Sequence[Share]]) -> Floats:

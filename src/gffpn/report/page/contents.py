@@ -1,17 +1,18 @@
 """What the page shows of one study, ready for its templates."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from gffpn.report.analyses import read_analyses
-from gffpn.report.answer import legend, points, sentence
+from gffpn.report.answer import legend, points
 from gffpn.report.caption import caption, shortened
 from gffpn.report.facts import RunFacts, StudyFacts
 from gffpn.report.figures.canvas import inline_svg
-from gffpn.report.figures.drawn import drawings
+from gffpn.report.figures.drawn import drawings, write_figures
 from gffpn.report.page.operating import confusions, detection_table, gains_table, rates_table
 from gffpn.report.page.pictures import Pictures, pictures
 from gffpn.report.page.tables import (
@@ -21,6 +22,7 @@ from gffpn.report.page.tables import (
     costs_table,
     exploratory_table,
 )
+from gffpn.report.page.verdicts import said
 from gffpn.report.table import row_of
 from gffpn.stats.study import Study
 
@@ -65,15 +67,23 @@ class ShownRun:
     facts: RunFacts
 
 
-def contents(key: str, study: Study, facts: StudyFacts | None, *, with_pictures: bool) -> dict[str, Any]:
-    """Return everything that the template of a study prints; `key` makes its ids unique in the page."""
+def contents(
+    key: str, study: Study, facts: StudyFacts | None, *, with_pictures: bool, figures_to: Path | None = None
+) -> dict[str, Any]:
+    """Return everything that the template of a study prints; `key` makes its ids unique in the page.
+
+    The figures are also written as files below `figures_to`, if given.
+    """
     analyses = read_analyses(study)
     finished = any(arm.records for arm in study.arms)
     shown: Pictures | None = pictures(study, analyses) if with_pictures and finished else None
+    drawn = drawings(study, analyses)
     figures = {
         name: ShownFigure(one.title, Markup(inline_svg(one, f"{key}-{name}")), one.caption)
-        for name, one in drawings(study, analyses).items()
+        for name, one in drawn.items()
     }
+    if figures_to:
+        write_figures(figures_to, drawn)
     position = {arm.name: at for at, arm in enumerate(study.arms)}
     found: dict[str, Any] = {
         "key": key,
@@ -82,7 +92,7 @@ def contents(key: str, study: Study, facts: StudyFacts | None, *, with_pictures:
         "arms": [arm.name for arm in study.arms],
         "simulated": any(record.data.simulated for arm in study.arms for record in arm.records),
         "data": ", ".join(sorted({record.choice.data for arm in study.arms for record in arm.records})),
-        "verdicts": list(_verdicts(study)),
+        "verdicts": list(said(study, analyses)),
         "basis": _basis(study),
         "legend": legend(study) if study.contrasts else [],
         "contrasts": contrasts_table(study),
@@ -122,15 +132,6 @@ def contents(key: str, study: Study, facts: StudyFacts | None, *, with_pictures:
     found["headings"] = {part: heading for part, heading in HEADINGS.items() if present[part]}
     found["sections"] = list(found["headings"].items())
     return found
-
-
-def _verdicts(study: Study) -> Iterable[tuple[str, str]]:
-    """Yield the style and the sentence of each verdict, or one sentence where there is nothing to compare."""
-    for contrast in study.contrasts:
-        word = contrast.verdict.word if contrast.verdict else "no verdict"
-        yield word.replace(" ", "-"), sentence(contrast, study.question)
-    if not study.contrasts:
-        yield "no-verdict", "One arm: there is nothing to compare." if study.arms else "No runs."
 
 
 def _basis(study: Study) -> str:

@@ -1,5 +1,6 @@
 """The HTML page of a report: one file, readable without network and without JavaScript."""
 
+import re
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -17,14 +18,28 @@ _HERE = Path(__file__).parent
 
 
 def write_page(
-    path: Path, studies: Sequence[Study], *, facts: Facts | None = None, pictures: bool = True
+    path: Path,
+    studies: Sequence[Study],
+    *,
+    facts: Facts | None = None,
+    pictures: bool = True,
+    figures: Path | None = None,
 ) -> None:
-    """Write the page of some studies; `facts` are theirs, in the same order; `pictures` adds test images."""
-    write_atomically(path, page(studies, facts=facts, pictures=pictures))
+    """Write the page of some studies; `facts` are theirs, in the same order; `pictures` adds test images.
+
+    If a folder `figures` is given, each study's figures are written there as well, below the study's name.
+    """
+    write_atomically(path, page(studies, facts=facts, pictures=pictures, figures=figures))
 
 
-def page(studies: Sequence[Study], *, facts: Facts | None = None, pictures: bool = True) -> str:
-    """Return the page of some studies as HTML."""
+def page(
+    studies: Sequence[Study],
+    *,
+    facts: Facts | None = None,
+    pictures: bool = True,
+    figures: Path | None = None,
+) -> str:
+    """Return the page of some studies as HTML; the arguments are those of `write_page`."""
     environment = Environment(
         loader=FileSystemLoader(_HERE),
         autoescape=select_autoescape(["j2"]),
@@ -38,7 +53,13 @@ def page(studies: Sequence[Study], *, facts: Facts | None = None, pictures: bool
     return environment.get_template("report.html.j2").render(
         title=names or "gffpn report",
         studies=[
-            contents(f"s{number}", study, of, with_pictures=pictures)
+            contents(
+                f"s{number}",
+                study,
+                of,
+                with_pictures=pictures,
+                figures_to=figures / re.sub(r"[^\w.-]+", "-", study.name) if figures else None,
+            )
             for number, (study, of) in enumerate(zip(studies, own, strict=True))
         ],
         claims=facts.claims if facts else (),

@@ -122,12 +122,17 @@ def _costs(records: Sequence[Record]) -> dict[str, Cell]:
 
 
 def classes_table(study: Study) -> Table | None:
-    """Return AP50 of each class by arm, in the order of the paper where its table is named."""
+    """Return AP50 of each class by arm, in the order of the paper where its table is named.
+
+    None for a single class, and if the runs' classes differ.
+    """
     records = [record for arm in study.arms for record in arm.records]
     if len({record.data.classes for record in records}) != 1:
         return None
     counts = {one.name: one.objects for one in records[0].test.classes}
     table = study.question.paper_table
+    if len(counts) == 1 and not table:  # its AP50 is mAP50
+        return None
     first = [name for name in (paper_classes(table) if table else ()) if name in counts]
     names = [*first, *(name for name in counts if name not in first)]
     lines = []
@@ -170,7 +175,7 @@ def exploratory_table(study: Study, analyses: Analyses) -> Table | None:
     shown = {"mAP50": ("mAP50", ""), "mAP50_95": ("mAP50-95", "")}
     shown |= {f"AP_{one.name}": (f"AP {size_word(one)} px", f"n={one.objects:,}") for one in bins(study)}
     records = [record for arm in study.arms for record in arm.records]
-    if records and len(records[0].test.classes) <= MOST_CLASSES:
+    if records and 1 < len(records[0].test.classes) <= MOST_CLASSES:
         shown |= {f"AP50/{one.name}": (one.name, f"n={one.objects:,}") for one in records[0].test.classes}
     shown.pop(study.question.primary_endpoint, None)
     found = [analyses.explored(name) for name in shown]
