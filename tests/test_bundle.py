@@ -4,7 +4,7 @@ import json
 import shutil
 import stat
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,14 @@ from gffpn.report.bundle import open_bundle
 from gffpn.runs.folder import RunFolder
 
 Change = Callable[[dict[str, bytes]], None]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_page() -> Iterator[None]:
+    """Leave out the page and the figures, which take seconds; tests/test_report_page.py has them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gffpn.report.write.write_page", lambda *_, **__: None)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +164,20 @@ def test_a_wrong_figure_shows(tmp_path: Path, capsys: pytest.CaptureFixture) -> 
         verbs(["report", str(path), "--out", str(tmp_path / "report")])
     assert leaving.value.code == 1
     assert f"{RUN}: test.mAP50: metrics.json has" in capsys.readouterr().out
+
+
+def test_a_run_without_predictions_shows(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = predicted_run(tmp_path / "runs", "fpn", skill=0.4)
+    RunFolder(run).predictions.unlink()
+    path = tmp_path / "one.zip"
+    verbs(["report", str(run), "--out", str(tmp_path / "report"), "--bundle", str(path)])
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as leaving:
+        verbs(["report", str(path), "--out", str(tmp_path / "report")])
+    assert leaving.value.code == 1
+    printed = capsys.readouterr().out
+    assert "0 of 0 figures of 1 runs follow from the predictions." in printed
+    assert f"{RUN}/predictions.npz: missing" in printed
 
 
 def test_two_runs_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

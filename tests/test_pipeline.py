@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from gffpn.callbacks.pictures import Pictures
 from gffpn.data import cache as cache_file
 from gffpn.data.cache import ImageCache
 from gffpn.data.datamodule import DetectionData
@@ -24,7 +25,7 @@ from gffpn.data.index import DataError, DataIndex, ImageRecord
 from gffpn.data.letterbox import Letterbox
 from gffpn.data.mosaic import BoxRule, Sample, Source, Span, blank, paste, span
 from gffpn.data.readers.images import read_image
-from gffpn.data.sampler import EpochSampler
+from gffpn.data.sampler import EpochSampler, random_positions
 from gffpn.data.transforms import Augment, flipped, recoloured
 from gffpn.files.content import content_digest
 from gffpn.streams import derive_seed, numpy_stream, torch_stream
@@ -259,7 +260,7 @@ class TestAugmentation:
 
 class TestOrder:
     def test_training_order_changes_with_the_epoch_and_is_reproducible(self) -> None:
-        sampler = EpochSampler(20, seed=1, shuffle=True)
+        sampler = EpochSampler(range(20), seed=1, shuffle=True)
         first = list(sampler)
         assert list(sampler) == first
         sampler.set_epoch(1)
@@ -267,18 +268,70 @@ class TestOrder:
         assert {epoch for epoch, _ in second} == {1}
         assert sorted(p for _, p in first) == sorted(p for _, p in second) == list(range(20))
         assert [p for _, p in first] != [p for _, p in second]
-        assert first != list(EpochSampler(20, seed=2, shuffle=True))
+        assert first != list(EpochSampler(range(20), seed=2, shuffle=True))
 
     @pytest.mark.parametrize(("count", "ranks"), [(10, 3), (9, 3), (2, 4)])
     def test_shards(self, count: int, ranks: int) -> None:
-        train = [EpochSampler(count, seed=0, shuffle=True, rank=r, world_size=ranks) for r in range(ranks)]
+        every = range(count)
+        train = [EpochSampler(every, seed=0, shuffle=True, rank=r, world_size=ranks) for r in range(ranks)]
         assert {len(list(s)) for s in train} == {len(train[0])} == {-(-count // ranks)}
         assert {p for s in train for _, p in s} == set(range(count))
         evaluation = [
-            EpochSampler(count, seed=0, shuffle=False, rank=r, world_size=ranks) for r in range(ranks)
+            EpochSampler(every, seed=0, shuffle=False, rank=r, world_size=ranks) for r in range(ranks)
         ]
         assert sorted(p for s in evaluation for _, p in s) == list(range(count))
         assert [len(s) for s in evaluation] == [len(list(s)) for s in evaluation]
+
+    def test_random_positions_come_from_the_whole_split(self) -> None:
+        drawn = random_positions(180, 12, "any")  # NEU-DET's test split: 30 images per class, sorted by class
+        assert drawn == sorted(set(drawn)) == random_positions(180, 12, "any")
+        assert len(drawn) == 12
+        assert len({position // 30 for position in drawn}) >= 4
+        assert set(drawn) <= set(random_positions(180, 40, "any"))
+        assert random_positions(5, None, "any") == random_positions(5, 9, "any") == [0, 1, 2, 3, 4]
+
+    @pytest.mark.parametrize(
+        ("limit", "images"),
+        [(1, 3), (2, 6), (9, 10), (0.5, 6), (0.7, 6), (0.1, 3), (1.0, 10), (None, 10)],  # in batches of 3
+    )
+    def test_a_part_of_a_split_is_a_sample_of_it(
+        self, limit: float | None, images: int, records: tuple[ImageRecord, ...], tmp_path: Path
+    ) -> None:
+        index = DataIndex(("a", "b", "c"), {"train": records[:1], "val": records[1:2], "test": records[2:]})
+        parts = []
+        for seed in (5, 6):
+            data = data_of(index, tmp_path, limit_eval_batches=limit, seed=seed)
+            data.setup("test")
+            batches = list(data.test_dataloader())
+            parts.append([target["image_index"] for batch in batches for target in batch["targets"]])
+        assert parts[0] == parts[1] == sorted(set(parts[0]))
+        assert len(parts[0]) == images
+        assert (parts[0] == [*range(images)]) == (images == 10)
+
+    def test_the_processes_share_a_sample(self, index: DataIndex, tmp_path: Path) -> None:
+        shares = []
+        for rank in range(2):
+            data = data_of(index, tmp_path, batch_size=2, limit_eval_batches=1)
+            data.trainer = SimpleNamespace(
+                world_size=2,
+                global_rank=rank,
+                strategy=SimpleNamespace(root_device=torch.device("cpu")),
+            )
+            data.setup("validate")
+            shares.append([position for _, position in data.val_dataloader().sampler])
+        assert [len(share) for share in shares] == [1, 1]
+        assert shares[0] < shares[1]
+
+    def test_pictures_are_a_sample_of_what_is_evaluated(self, tmp_path: Path) -> None:
+        callback = Pictures(tmp_path, count=3)
+        trainer = SimpleNamespace(test_dataloaders=SimpleNamespace(sampler=range(9)))
+        for _ in range(2):  # an interrupted evaluation leaves nothing behind
+            callback.on_test_start(trainer, None)
+            for batch in ([0, 1, 2, 3], [4, 5, 6, 7], [8]):
+                outputs = {"detections": batch}
+                callback.on_test_batch_end(trainer, None, outputs, {"images": batch, "targets": batch})
+        drawn = [image for image, _, _ in callback._kept]
+        assert drawn == random_positions(9, 3, "pictures", "test") != [0, 1, 2]
 
 
 class TestBatches:

@@ -5,6 +5,7 @@ import json
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from gffpn.report.latex import escaped
 from gffpn.report.state import error_line, unfinished
 from gffpn.runs.commands import run_command, sweep_command
 from gffpn.runs.folder import RunFolder
-from gffpn.runs.sweeps import PLAN, read_plan, record_job
+from gffpn.runs.sweeps import PLAN, read_plan, record_job, write_plan
 from gffpn.stats.study import Study
 
 
@@ -32,6 +33,12 @@ def answered(source: Source) -> tuple[Study, StudyFacts]:
 
 def rows_of(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text().splitlines()))
+
+
+@pytest.fixture(autouse=True)
+def without_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the page and the figures, which take seconds; tests/test_report_page.py has them."""
+    monkeypatch.setattr("gffpn.report.write.write_page", lambda *_, **__: None)
 
 
 @pytest.fixture
@@ -214,6 +221,15 @@ def test_the_question_is_the_sweeps_and_else_that_of_its_runs(tmp_path: Path) ->
     )
 
 
+def test_runs_that_were_chosen_by_their_results_are_no_evidence(tmp_path: Path) -> None:
+    folder = fake_sweep(tmp_path, skills={"fpn": 0.4}, seeds=(0,))
+    plan = read_plan(folder)
+    assert plan is not None
+    write_plan(folder, replace(plan, jobs=()))
+    (source,) = collect([folder])
+    assert "chose its runs by the results so far" in source.study().notes[0]
+
+
 def test_runs_of_other_versions_are_named(tmp_path: Path) -> None:
     run = RunFolder(predicted_run(tmp_path, "fpn", skill=0.5))
     run.metrics.write_text(json.dumps({"version": 99}))
@@ -293,7 +309,7 @@ def test_latex_escapes_all_that_has_a_meaning(tmp_path: Path) -> None:
     assert not bare
 
 
-def test_the_report_needs_no_torch(tmp_path: Path) -> None:
+def test_the_whole_report_needs_no_torch(tmp_path: Path) -> None:
     folder = fake_sweep(tmp_path / "runs", skills={"fpn": 0.4, "gffpn": 0.9}, seeds=(0, 1))
     code = (
         "import sys\nfrom gffpn.__main__ import main\n"
@@ -301,6 +317,9 @@ def test_the_report_needs_no_torch(tmp_path: Path) -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+    assert "python train.py neck=gffpn seed=1" in (tmp_path / "report" / "report.html").read_text()
+    for kind in ("svg", "pdf"):
+        assert (tmp_path / "report" / "figures" / "necks" / f"forest.{kind}").stat().st_size > 1000
 
 
 @pytest.mark.slow

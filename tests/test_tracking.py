@@ -54,6 +54,7 @@ def show_pictures(folder: RunFolder, logger: WandbLogger, *, current_epoch: int)
     trainer = SimpleNamespace(
         is_global_zero=True,
         datamodule=SimpleNamespace(index=index),
+        val_dataloaders=SimpleNamespace(sampler=range(1)),
         loggers=[logger],
         current_epoch=current_epoch,
         max_epochs=EPOCHS,
@@ -69,6 +70,7 @@ def show_pictures(folder: RunFolder, logger: WandbLogger, *, current_epoch: int)
         "labels": torch.tensor([1, 0]),
     }
     batch = {"images": torch.full((1, 3, 20, 40), 128, dtype=torch.uint8), "targets": [target]}
+    callback.on_validation_start(trainer, None)
     callback.on_validation_batch_end(trainer, None, {"detections": [detections]}, batch, 0)
     callback.on_validation_end(trainer, None)
 

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from commands import ROOT, Train, record_of, run_tiny, tiny_overrides, without_times
 from gffpn.__main__ import main as verbs
+from gffpn.build.detector import build_data
 from gffpn.build.index import build_index
 from gffpn.build.trainer import build_tester
 from gffpn.callbacks.console import EpochLines
@@ -169,6 +170,14 @@ def test_the_test_is_in_fp32_whatever_the_precision_of_the_training(
     }
     config = compose_config([f"trainer.precision={precision}", "trainer.accelerator=cpu"])
     assert build_tester(config, None, []).precision == "32-true"
+
+
+def test_a_part_of_a_split_is_chosen_by_the_data(tiny: list[str]) -> None:
+    config = compose_config([*tiny, "batch_size=2", "trainer.limit_eval_batches=1"])  # of 4 images
+    data = build_data(config, build_index(config))
+    data.setup("test")
+    assert len(data.test_dataloader()) == 1
+    assert build_tester(config, None, []).limit_test_batches == 1.0
 
 
 def test_the_test_does_not_round_to_tf32() -> None:

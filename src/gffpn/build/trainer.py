@@ -65,7 +65,6 @@ def build_trainer(
         accumulate_grad_batches=config.trainer.accumulate_grad_batches,
         check_val_every_n_epoch=config.trainer.check_val_every_n_epoch,
         limit_train_batches=config.trainer.limit_train_batches,
-        limit_val_batches=config.trainer.limit_eval_batches,
         num_sanity_val_steps=0,
         log_every_n_steps=10,
         enable_model_summary=False,
@@ -81,8 +80,6 @@ def build_tester(config: DictConfig, folder: RunFolder | None, loggers: Sequence
         **{**_engine(config), "precision": TEST_PRECISION},
         logger=list(loggers),
         callbacks=_reporters(config, folder) if folder else [],
-        limit_val_batches=config.trainer.limit_eval_batches,
-        limit_test_batches=config.trainer.limit_eval_batches,
         enable_model_summary=False,
         enable_checkpointing=False,
     )

@@ -105,10 +105,10 @@ def verdicts_of(studies: Sequence[Study]) -> Iterator[StoredVerdict]:
                 one.name,
                 one.endpoint,
                 verdict.word if verdict else "",
-                found and found.delta,
+                found.delta if found else None,
                 low,
                 high,
-                verdict and verdict.p,
+                verdict.p if verdict else None,
             )
 
 

@@ -108,7 +108,7 @@ def _tested(test: Comparison, studies: Sequence[Study]) -> Iterator[tuple[Study,
     for study in studies:
         endpoint = test.claim.endpoint
         if endpoint in COSTS:  # needs no declared contrast, because nothing is estimated
-            pairs = [(a, b) for a, b in product(study.arms, repeat=2) if _alike(a, b)]
+            pairs = [(a, b) for a, b in product(study.arms, repeat=2) if _alike(a, b, test)]
             found = [Contrast(a, b, endpoint) for a, b in pairs if _matches(a, b, test)]
             yield from ((study, contrast, False) for contrast in found)
             continue
@@ -119,10 +119,15 @@ def _tested(test: Comparison, studies: Sequence[Study]) -> Iterator[tuple[Study,
                 yield study, one if primary else study.explore(endpoint)[position], turned
 
 
-def _alike(a: Arm, b: Arm) -> bool:
-    """Return whether two arms have detectors of one size on images of one size, so that costs compare."""
+def _alike(a: Arm, b: Arm, test: Comparison) -> bool:
+    """Return whether two arms differ in nothing but what a claim is about, so that their costs compare."""
     sizes = [{(one.size, one.image_size) for one in arm.records} for arm in (a, b)]
-    return sizes[0] == sizes[1]
+    named = {*test.a, *test.b, "seed"}
+    others = [
+        {key: value for key, value in settings(arm.runs[0].overrides).items() if key not in named}
+        for arm in (a, b)
+    ]
+    return sizes[0] == sizes[1] and others[0] == others[1]
 
 
 def _matches(a: Arm, b: Arm, test: Comparison) -> bool:

@@ -89,6 +89,8 @@ def _of_sweep(folder: Path) -> Source:
         if not any(_same(run, other) for other in runs):
             runs.append(run)
     notes: list[str] = []
+    if plan and not plan.jobs:
+        notes.append("the sweep chose its runs by the results so far, so their differences are no evidence")
     experiment = plan.experiment if plan else _experiment(runs, notes)
     asked = _nameable(question(experiment) if experiment else Question(), runs, notes)
     return Source(folder.name, folder, tuple(runs), asked, plan.command if plan else (), tuple(notes))

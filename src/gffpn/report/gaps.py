@@ -4,9 +4,9 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from gffpn.files.sources import code_digest
 from gffpn.report.collect import Source
 from gffpn.report.facts import Gap, RunFacts, StudyFacts
-from gffpn.runs.code import code_digest
 from gffpn.runs.commands import run_command
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.provenance import Provenance

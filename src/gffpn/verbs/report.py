@@ -74,21 +74,21 @@ def _report(paths: list[Path], arguments: argparse.Namespace) -> None:
 def _report_bundle(path: Path, folder: Path, arguments: argparse.Namespace) -> None:
     from dataclasses import replace
 
-    from gffpn.report.agreement import check_figures, check_verdicts
     from gffpn.report.bundle import open_bundle
     from gffpn.report.collect import collect
+    from gffpn.report.recheck import check_figures, check_verdicts
 
     manifest = open_bundle(path, folder)
     sources = collect([folder])
-    runs, figures, faults = check_figures(sources)
+    figures = check_figures(sources)
     studies, facts = _read(sources)
     wrong = check_verdicts(manifest.verdicts, studies)
     checks = (
         f"Bundle {path.name} of gffpn {manifest.gffpn}: the hashes of {len(manifest.files)} files agree.",
-        f"{figures - len(faults)} of {figures} figures of {runs} runs follow from the predictions.",
+        f"{figures.agreeing} of {figures.count} figures of {figures.runs} runs follow from the predictions.",
         f"{len(manifest.verdicts) - len(wrong)} of {len(manifest.verdicts)} verdicts follow from the "
         "predictions.",
-        *faults,
+        *figures.faults,
         *wrong,
     )
     for line in checks:
@@ -96,7 +96,7 @@ def _report_bundle(path: Path, folder: Path, arguments: argparse.Namespace) -> N
     # the folder is gone when the report is read
     known = tuple(replace(one, source=f"{path}, {Path(one.source).name}") for one in facts.studies)
     _write(studies, replace(facts, studies=known, checks=checks), arguments)
-    if faults or wrong:
+    if figures.faults or wrong:
         raise SystemExit(1)
 
 

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gffpn.report.bundle import StoredVerdict, verdicts_of
 from gffpn.report.collect import Source
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.predictions import read_predictions
+from gffpn.runs.record import read_record
 from gffpn.runs.verify import differences
 from gffpn.stats.study import Study
 
@@ -14,15 +16,31 @@ TOLERANCE = 1e-9
 """Largest difference that counts as agreement, in shares."""
 
 
-def check_figures(sources: Sequence[Source]) -> tuple[int, int, list[str]]:
-    """Return how many runs and figures were computed again from predictions alone, and a line per fault."""
-    runs, figures, faults = 0, 0, []
-    for run in (run for source in sources for run in source.runs):
-        if run.record and run.path:
-            count, lines = differences(run.record, read_predictions(RunFolder(run.path).predictions))
-            runs, figures = runs + 1, figures + count
-            faults += [f"{run.path.name}: {line}" for line in lines]
-    return runs, figures, faults
+@dataclass(frozen=True)
+class Figures:
+    """Figures of finished runs, compared with what their predictions give."""
+
+    runs: int
+    count: int
+    agreeing: int
+    faults: tuple[str, ...]
+    """A line for each figure that differs, and for each run whose predictions cannot be read."""
+
+
+def check_figures(sources: Sequence[Source]) -> Figures:
+    """Compute the figures of every finished run again, from its predictions alone."""
+    paths = dict.fromkeys(run.path for source in sources for run in source.runs if run.record and run.path)
+    count, differing, unreadable = 0, list[str](), list[str]()
+    for path in paths:
+        folder = RunFolder(path)
+        try:
+            compared, lines = differences(read_record(folder.metrics), read_predictions(folder.predictions))
+        except ValueError as error:
+            unreadable.append(str(error))
+            continue
+        count += compared
+        differing += [f"{path.name}: {line}" for line in lines]
+    return Figures(len(paths), count, count - len(differing), (*differing, *unreadable))
 
 
 def check_verdicts(stored: Sequence[StoredVerdict], studies: Sequence[Study]) -> list[str]:
