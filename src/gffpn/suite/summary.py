@@ -51,7 +51,7 @@ def _contents(source: Source, answer: Study) -> dict[str, Any]:
 
 
 def _table(headers: list[str], body: list[list[str]]) -> wandb.Table:
-    return wandb.Table(columns=headers, data=body)
+    return wandb.Table(columns=[*headers], data=body)
 
 
 def _image(drawing: Drawing) -> wandb.Image:
