@@ -17,7 +17,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from fake_runs import finished_run, predicted_run, write_log
+from fake_runs import finished_run, predicted_run, predictions, write_log
 from gffpn.report.facts import Claim, Facts, Gap, RunFacts, StudyFacts
 from gffpn.report.figures.canvas import inline_svg
 from gffpn.report.figures.drawn import drawings, write_figures
@@ -25,6 +25,7 @@ from gffpn.report.figures.palette import COLOURS
 from gffpn.report.page.document import page, write_page
 from gffpn.report.page.verdicts import Said, split
 from gffpn.runs.folder import RunFolder
+from gffpn.runs.predictions import write_predictions
 from gffpn.runs.record import write_record
 from gffpn.stats.question import Question
 from gffpn.stats.study import Run, Study, study
@@ -203,6 +204,32 @@ def test_many_verdicts_show_the_winners_and_fold_the_others() -> None:
     assert [one.sentence for one in shown] == ["a", "b"]
     assert len(folded) == 8
     assert split(made[1:9]) == (made[1:9], [])  # few, or nothing but these: all at once
+
+
+def test_names_with_markup_are_text(tmp_path: Path) -> None:
+    found = made_study(tmp_path, seeds=2)
+    arms = {arm.name: replace(arm, name=f"<i>{arm.name}</i> $x$ & _y_") for arm in found.arms}
+    contrasts = [replace(one, a=arms[one.a.name], b=arms[one.b.name]) for one in found.contrasts]
+    text = page([replace(found, name="<b>", arms=tuple(arms.values()), contrasts=tuple(contrasts))])
+    assert "<i>" not in text
+    assert "<b>" not in plain(text).partition("Verdict")[0]
+    assert "&lt;i&gt;gffpn&lt;/i&gt; $x$ &amp; _y_" in text
+    assert Tree(text).open == []
+
+
+def test_runs_on_other_images_are_shown_and_not_compared(tmp_path: Path) -> None:
+    found = []
+    for neck, images in (("fpn", 12), ("gffpn", 9)):
+        for seed in range(2):
+            run = RunFolder(predicted_run(tmp_path, neck, skill=0.7, seed=seed))
+            splits = dict.fromkeys(("val", "test"), predictions(0.7, images=images, classes=("pock", "flaw")))
+            write_predictions(run.predictions, splits)
+            found.append(Run((f"neck={neck}", f"seed={seed}"), "finished", run.path, run.read()))
+    text = page([study("apart", found, Question())])
+    assert "no verdict (tested on different images)" in plain(text)
+    assert "No pictures: the runs were tested on different images" in text
+    assert "Errors: " not in text
+    assert ">Operating point</h3>" in text
 
 
 def test_no_study_at_all() -> None:

@@ -53,8 +53,8 @@ class Analyses:
 
     @property
     def same_images(self) -> bool:
-        """True if all runs were tested on the same images, so that their errors can be compared."""
-        return len({one.analysis.groups for arm in self.arms for one in arm}) == 1
+        """True if all runs were tested on the same images and objects: their errors can be compared."""
+        return len({one.analysis.truth for arm in self.arms for one in arm}) == 1
 
 
 def read_analyses(study: Study) -> Analyses:

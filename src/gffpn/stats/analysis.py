@@ -21,6 +21,7 @@ from gffpn.stats.error_counts import ErrorCounts, error_counts
 from gffpn.stats.error_gains import error_gains
 from gffpn.stats.hits import false_call_threshold, find_hits
 from gffpn.stats.operating import ImageCalls, confusion_matrix, image_calls, precision_recall
+from gffpn.stats.replicates import truth_digest
 
 VERSION = 1
 """Version of analysis.npz; raised when a value in it changes."""
@@ -34,6 +35,8 @@ class Analysis:
     Fields of the operating point are None if the run has none, and `curve` if the split has no object.
     """
 
+    truth: str
+    """Digest of the images and objects: errors are compared only where it agrees."""
     groups: tuple[str, ...]
     """(N,) origin of each image."""
     precision: Floats
@@ -61,6 +64,7 @@ def analysis(splits: Mapping[str, Predictions], record: Record) -> Analysis:
     sides = side_grid(hits) if known else np.zeros(0)
     weights = draws(test.groups, CURVE_REPLICATES).T
     return Analysis(
+        truth=truth_digest(test),
         groups=test.groups,
         precision=precision_recall(test, max_detections=record.max_detections).mean,
         gains=error_gains(test, max_detections=record.max_detections).gain,
@@ -110,6 +114,7 @@ def kept_analysis(folder: RunFolder, record: Record) -> Analysis:
 
 def _arrays(found: Analysis) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {
+        "truth": np.array(found.truth),
         "groups": np.array(found.groups, dtype=np.str_),
         "precision": found.precision,
         "gains": found.gains,
@@ -137,6 +142,7 @@ def _read(arrays: Mapping[str, NDArray[Any]]) -> Analysis:
         curve = RunCurve(fitted, arrays["curve/points"], arrays["curve/replicates"].astype(np.float64))
     calls_of = ("defective", "clean", "called", "incomplete")
     return Analysis(
+        truth=str(arrays["truth"]),
         groups=tuple(map(str, arrays["groups"])),
         precision=arrays["precision"],
         gains=arrays["gains"],

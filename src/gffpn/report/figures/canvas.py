@@ -40,6 +40,7 @@ STYLE: Any = {
     "legend.labelcolor": INK,
     "lines.linewidth": 1.4,
     "text.color": INK,
+    "text.parse_math": False,  # a name may contain dollars
     "xtick.color": QUIET,
     "ytick.color": QUIET,
     "xtick.labelcolor": INK,

@@ -61,14 +61,18 @@ def _roots(run: Run) -> Sequence[Path]:
     except (OSError, ValueError):
         return []
     data, paths = config.get("data") or {}, config.get("paths") or {}
-    named = [Path(str(data["root"]))] if data.get("root") else []
-    if run.record.data.origin.startswith("simulated, "):
-        folder = run.record.data.origin.removeprefix("simulated, ").partition(":")[0]
-        named.append(Path(str(paths.get("cache", "cache"))) / folder)
     # a relative path is relative to the folder in which training was started, usually the parent of `runs`
     bases = [Path.cwd(), *run.path.resolve().parents[:3]]
-    found = [base / one for one in named for base in ([Path()] if one.is_absolute() else bases)]
-    return [path for path in found if path.is_dir()][:2] or named
+    if data.get("root"):
+        found = [base / str(data["root"]) for base in bases]
+    elif run.record.data.simulated:
+        # below the cache, in a folder whose name begins the description of the data's origin
+        folder = run.record.data.origin.removeprefix("simulated, ").partition(":")[0]
+        caches = [base / str(paths.get("cache", "cache")) for base in bases]
+        found = [path for cache in caches for path in (cache / folder, *cache.glob(f"*/{folder}"))]
+    else:
+        return []
+    return list(dict.fromkeys(path for path in found if path.is_dir())) or found[:1]
 
 
 def whole(pixels: NDArray[np.uint8]) -> str:
