@@ -23,6 +23,7 @@ from gffpn.report.figures.canvas import inline_svg
 from gffpn.report.figures.drawn import drawings, write_figures
 from gffpn.report.figures.palette import COLOURS
 from gffpn.report.page.document import page, write_page
+from gffpn.report.page.verdicts import Said, split
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.record import write_record
 from gffpn.stats.question import Question
@@ -88,6 +89,9 @@ def plain(text: str) -> str:
 def test_every_section_is_there(html: str) -> None:
     text = plain(html)
     assert re.search(r"gffpn is better than fpn by \d+\.\d points", text)
+    assert (
+        "Cost: 1.5 against 1.3 M parameters (+15 %), 3 against 2.6 GFLOPs (+15 %), 31.2 against 31.2" in text
+    )
     assert "3 seeds per arm, 12 test images with 48 objects" in text
     for heading in ("Differences", "Arms", "Size of the objects", "Cost", "Training", "Operating point"):
         assert f">{heading}</h3>" in html
@@ -187,6 +191,18 @@ def test_a_study_without_finished_runs_has_a_page(tmp_path: Path) -> None:
     assert "RuntimeError: &lt;no&gt;" in text
     assert "python train.py neck=fpn seed=0" in text
     assert Tree(text).open == []
+
+
+def test_many_verdicts_show_the_winners_and_fold_the_others() -> None:
+    made = [
+        Said("better", "a"),
+        *[Said("cannot-tell", str(number)) for number in range(8)],
+        Said("worse", "b"),
+    ]
+    shown, folded = split(made)
+    assert [one.sentence for one in shown] == ["a", "b"]
+    assert len(folded) == 8
+    assert split(made[1:9]) == (made[1:9], [])  # few, or nothing but these: all at once
 
 
 def test_no_study_at_all() -> None:

@@ -14,7 +14,7 @@ from gffpn.metrics.matching import Floats, Ints
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.predictions import Predictions, read_predictions
 from gffpn.runs.record import Record
-from gffpn.stats.assignment import Flags, Pairs, assigned, calls, overlapping
+from gffpn.stats.assignment import Flags, assigned, calls, overlapping
 from gffpn.stats.detection_curve import DetectionCurve, RunCurve, run_curve, side_grid
 from gffpn.stats.draws import draws
 from gffpn.stats.error_counts import ErrorCounts, error_counts
@@ -77,8 +77,8 @@ def found_objects(predictions: Predictions, threshold: float) -> Flags:
     """Return a mask (M,) of the objects that a detection of their class with at least this score has."""
     called = calls(predictions.evaluated, threshold)
     pairs = overlapping(called)
-    own = Pairs(*(field[pairs.same_class] for field in pairs))
-    return np.isin(np.arange(len(called.crowd)), assigned(own, called.scores))
+    found = assigned(pairs.only(pairs.same_class), called.scores)
+    return np.isin(np.arange(len(called.crowd)), found)
 
 
 def kept_analysis(folder: RunFolder, record: Record) -> Analysis:
@@ -101,8 +101,8 @@ def kept_analysis(folder: RunFolder, record: Record) -> Analysis:
         pass  # none yet, or a damaged one
     arrays = _arrays(analysis(read_predictions(folder.predictions), record))
     try:
-        with whole_file(path) as draft, draft.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, made_of=np.array(made_of), **arrays)
+        with whole_file(path) as draft, draft.open("wb") as output:
+            np.savez_compressed(output, allow_pickle=False, made_of=np.array(made_of), **arrays)
     except OSError:
         pass  # a read-only archive of runs: computed again next time
     return _read(arrays)  # as the file holds it, so that the next report shows the same

@@ -12,14 +12,13 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from gffpn.report.figures.palette import COLOURS, INK, QUIET, RULE
 
 WIDTH = 5.0
 """Inches; at 72 units per inch, text of 10 units is readable on a screen of 400 pixels."""
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "gffpn",
     "font.family": "DejaVu Sans",
@@ -83,7 +82,7 @@ def inline_svg(drawing: Drawing, name: str) -> str:
     """Return a drawing as an SVG element for an HTML page; `name` makes its ids unique there."""
     buffer = io.StringIO()
     with mpl.rc_context(STYLE):
-        FigureCanvasSVG(drawing.figure).print_svg(buffer, metadata={"Date": None})
+        drawing.figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     body = text[text.index(">", text.index("<svg")) + 1 :]
     for pattern, replacement in _CLEANING:

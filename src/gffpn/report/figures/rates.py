@@ -60,8 +60,8 @@ def detection(study: Study, curves: dict[int, ArmCurve]) -> Drawing | None:
         for at, one in curves.items():
             name = study.arms[at].name
             if len(curves) <= BANDS:
-                ends = (100 * np.clip(end, 0, 1) for end in (one.band.lower, one.band.upper))
-                area = plot.fill_between(one.sides, *ends, color=colour(at), alpha=0.13, linewidth=0)
+                low, high = (100 * np.clip(end, 0, 1) for end in (one.band.lower, one.band.upper))
+                area = plot.fill_between(one.sides, low, high, color=colour(at), alpha=0.13, linewidth=0)
                 area.set_gid(tag(at))
             (line,) = plot.plot(
                 one.sides, 100 * one.band.value, color=colour(at), linewidth=1.8, label=name, zorder=3

@@ -22,7 +22,7 @@ from gffpn.report.page.tables import (
     costs_table,
     exploratory_table,
 )
-from gffpn.report.page.verdicts import said
+from gffpn.report.page.verdicts import said, split
 from gffpn.report.table import row_of
 from gffpn.stats.study import Study
 
@@ -85,6 +85,7 @@ def contents(
     if figures_to:
         write_figures(figures_to, drawn)
     position = {arm.name: at for at, arm in enumerate(study.arms)}
+    shown_first, undecided = split(list(said(study, analyses)))
     found: dict[str, Any] = {
         "key": key,
         "name": study.name,
@@ -92,7 +93,8 @@ def contents(
         "arms": [arm.name for arm in study.arms],
         "simulated": any(record.data.simulated for arm in study.arms for record in arm.records),
         "data": ", ".join(sorted({record.choice.data for arm in study.arms for record in arm.records})),
-        "verdicts": list(said(study, analyses)),
+        "verdicts": shown_first,
+        "undecided": undecided,
         "basis": _basis(study),
         "legend": legend(study) if study.contrasts else [],
         "contrasts": contrasts_table(study),

@@ -3,8 +3,8 @@
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import yaml
@@ -22,8 +22,7 @@ CROP = 150
 """Pixels of the side of a cut-out on the page."""
 
 
-@dataclass(frozen=True)
-class Region:
+class Region(NamedTuple):
     """A part of an image in native pixels: left, top, width, height."""
 
     left: int

@@ -11,7 +11,7 @@ from gffpn.report.analyses import Analysed, Analyses
 from gffpn.report.page.images import Region, SplitImages, cut_out, region_around, whole
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.predictions import Predictions, read_predictions
-from gffpn.stats.assignment import Pairs, assigned, calls, overlapping
+from gffpn.stats.assignment import assigned, calls, overlapping
 from gffpn.stats.study import Study
 
 IMAGES = 4
@@ -147,7 +147,7 @@ def _arm_view(study: Study, arm: int, one: Analysed, predictions: Predictions, i
         return View(name, arm, (), "no operating point")
     called = calls(predictions.evaluated, point.threshold)
     pairs = overlapping(called)
-    found = assigned(Pairs(*(part[pairs.same_class] for part in pairs)), called.scores)
+    found = assigned(pairs.only(pairs.same_class), called.scores)
     boxes = []
     for at in np.flatnonzero(called.detections.image == image):
         kind = "hit" if found[at] >= 0 else "false"

@@ -1,7 +1,7 @@
 """The verdicts of a study in sentences, each with the sizes of object for which it holds, and its price."""
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gffpn.report.analyses import Analyses
@@ -9,6 +9,9 @@ from gffpn.report.answer import interval, points, sentence
 from gffpn.report.figures.sizes import bins, size_word
 from gffpn.runs.record import Record
 from gffpn.stats.study import Arm, Contrast, Study
+
+MANY = 8
+"""With more contrasts than this, those without a winner are folded."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +25,21 @@ class Said:
     cost: str = ""
 
 
+def split(verdicts: Sequence[Said]) -> tuple[list[Said], list[Said]]:
+    """Return the verdicts to be shown at once, and those without a winner to be folded, if there are many."""
+    won = [one for one in verdicts if one.tone in ("better", "worse")]
+    if len(verdicts) <= MANY or not won:
+        return list(verdicts), []
+    return won, [one for one in verdicts if one not in won]
+
+
 def said(study: Study, analyses: Analyses) -> Iterator[Said]:
     """Yield the verdict on each contrast, or one sentence where there is nothing to compare."""
     for at, contrast in enumerate(study.contrasts):
         word = contrast.verdict.word if contrast.verdict else "no verdict"
-        text = sentence(contrast, study.question).replace("; p ", "; p\N{NO-BREAK SPACE}")
+        text = sentence(contrast, study.question)
+        # not to be torn apart at the end of a line
+        text = text.replace("; p ", "; p\N{NO-BREAK SPACE}").replace(" %", "\N{NO-BREAK SPACE}%")
         yield Said(word.replace(" ", "-"), text, _sizes(study, analyses, at), _cost(contrast.a, contrast.b))
     if not study.contrasts:
         yield Said("no-verdict", "One arm: there is nothing to compare." if study.arms else "No runs.")
