@@ -20,7 +20,7 @@ class Trial(NamedTuple):
     """One endpoint of a synthetic sweep."""
 
     arms: Sequence[Sample]
-    sets: Floats
+    sets: Floats | None
     """(A, B) of the first seed of each arm, with each drawn image counted once however often it was drawn."""
     groups: int
 
@@ -52,6 +52,7 @@ def _excludes_zero(values: Floats) -> bool:
 
 def images_as_set(trial: Trial, a: int, b: int) -> bool:
     """Bootstrap the images for one run each, as a library does that makes a set of the drawn images."""
+    assert trial.sets is not None
     return _excludes_zero(trial.sets[a] - trial.sets[b])
 
 
@@ -89,8 +90,9 @@ def sign_flip(trial: Trial, a: int, b: int) -> bool:
     return bool((means >= abs(differences.sum()) * (1 - 1e-12)).mean() < ALPHA)
 
 
+NEEDS_SETS = "image bootstrap of one run each, drawn images as a set"
 RIVALS: Mapping[str, Callable[[Trial, int, int], bool]] = {
-    "image bootstrap of one run each, drawn images as a set": images_as_set,
+    NEEDS_SETS: images_as_set,
     "image bootstrap of one run each": images_of_one_run,
     "image bootstrap of the means over seeds": images_of_all_runs,
     "bootstrap of the runs": runs,

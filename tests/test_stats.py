@@ -137,8 +137,8 @@ def test_a_class_without_an_object_leaves_the_mean_of_a_replicate() -> None:
     )
     matches = evaluated.matches(3, size_ranges(EDGES))
     precision = reweighted_precision(matches, np.array([[1, 1], [2, 0], [0, 2]]).T)
-    np.testing.assert_array_equal(precision[:, 0], [[1, 1, np.nan], [0, np.nan, 0], [np.nan] * 3])
-    np.testing.assert_array_equal(mean_precision(precision), [0.5, 1.0, 0.0])
+    np.testing.assert_allclose(precision[:, 0], [[1, 1, np.nan], [0, np.nan, 0], [np.nan] * 3], atol=1e-12)
+    np.testing.assert_allclose(mean_precision(precision), [0.5, 1.0, 0.0], atol=1e-12)
 
 
 def test_draws_are_fair_and_depend_on_the_groups_alone() -> None:
