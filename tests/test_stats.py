@@ -74,7 +74,7 @@ def test_every_replicate_is_the_weighted_average_precision(images: int, crowd: f
     evaluated = metric_of(random_scene(images, images=images, crowd=crowd)).evaluated()
     ranges = size_ranges(EDGES)
     matches = evaluated.matches(len(CLASSES), ranges)
-    weights = draws([str(number) for number in range(images)], 300)
+    weights = draws([str(number) for number in range(images)], 300).astype(np.int64)
     for size in matches.ranges:
         found = reweighted_precision(matches, weights, size=size)
         for at in (0, 7, 255, 256, 299):

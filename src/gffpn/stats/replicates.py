@@ -19,7 +19,7 @@ from gffpn.runs.predictions import Predictions, read_predictions
 from gffpn.stats.draws import REPLICATES, Counts, draws
 from gffpn.stats.reweighted import mean_precision, reweighted_precision
 
-VERSION = 1
+VERSION = 2
 """Version of replicates.npz; raised when its figures or its draws change."""
 
 
