@@ -1,16 +1,21 @@
 """Finished run folders with invented figures, for tests that read runs back."""
 
 import csv
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from gffpn.figures import BinFigures, ClassFigures, Cost, Figures, OperatingPoint, Rates, Speed
+from gffpn.metrics.evaluated import Evaluated
+from gffpn.metrics.matching import Boxes
+from gffpn.runs.predictions import Predictions, write_predictions
 from gffpn.runs.provenance import Provenance
 from gffpn.runs.record import Choice, DataFacts, Record, Settings, Training, write_record
+from gffpn.runs.verify import results
 
 BINS = {"0_8": 0, "8_16": 12, "16_32": 40, "32_96": 81, "96_up": 5}
 EDGES = (0.0, 8.0, 16.0, 32.0, 96.0, None)
@@ -138,10 +143,61 @@ def finished_run(runs: Path, neck: str, **facts: Any) -> Path:
     return run
 
 
+def predictions(skill: float, *, seed: int = 0, images: int = 12, classes: tuple[str, ...]) -> Predictions:
+    """Return invented detections: of each object with probability `skill`, and one false one per image.
+
+    The objects are the same for every `skill` and `seed`.
+    """
+    truth, luck = np.random.default_rng(7), np.random.default_rng([seed, int(1000 * skill)])
+    image = np.repeat(np.arange(images), 4)
+    corner = truth.uniform(0, 250, (len(image), 2))
+    xyxy = np.concatenate([corner, corner + truth.uniform(6, 60, (len(image), 2))], axis=1)
+    label = truth.integers(len(classes), size=len(image))
+    found = luck.random(len(image)) < skill
+    false = luck.uniform(0, 200, (images, 2))
+    boxes = np.concatenate([xyxy[found] + 1, np.concatenate([false, false + 20], axis=1)])
+    position = np.concatenate([image[found], np.arange(images)])
+    order = np.argsort(position, kind="stable")
+    labels = np.concatenate([label[found], luck.integers(len(classes), size=images)])
+    scores = np.concatenate([luck.uniform(0.4, 1, found.sum()), luck.uniform(0, 0.6, images)])
+    names = tuple(f"{number:03d}.png" for number in range(images))
+    return Predictions(
+        classes=classes,
+        names=names,
+        groups=names,
+        sizes=np.full((images, 2), 320),
+        evaluated=Evaluated(
+            np.arange(images),
+            np.ones((images, 2)),
+            Boxes(position[order], labels[order], boxes[order]),
+            scores[order].astype(np.float32).astype(np.float64),
+            Boxes(image, label, xyxy),
+            np.zeros(len(image), bool),
+        ),
+    )
+
+
+def predicted_run(runs: Path, neck: str, *, skill: float, **facts: Any) -> Path:
+    """Write a finished run with invented predictions, from which its figures follow; return its folder."""
+    made = record(neck, **facts)
+    splits = {
+        split: predictions(skill, seed=made.seed + 100 * (split == "val"), classes=made.data.classes)
+        for split in ("val", "test")
+    }
+    figures, point = results(splits)
+    facts["mAP50"] = figures["test"].mAP50
+    run = finished_run(runs, neck, **facts)
+    write_predictions(run / "predictions.npz", splits)
+    counts = {"train": 8, "val": 12, "test": 12}
+    done = replace(made, test=figures["test"], val=figures["val"], operating_point=point)
+    write_record(run / "metrics.json", replace(done, data=replace(made.data, images=counts)))
+    return run
+
+
 def write_log(run: Path, *, attempt: int, rows: list[dict[str, object]]) -> None:
     """Write `logs/attempt_N/metrics.csv`; columns missing from a row stay empty, as in Lightning's logs."""
     path = run / "logs" / f"attempt_{attempt}" / "metrics.csv"
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
         writer.writeheader()

@@ -16,6 +16,7 @@ from gffpn.config.compose import compose_config, image_size
 from gffpn.config.overrides import CONF
 from gffpn.config.resolve import resolved
 from gffpn.runs.identity import run_name
+from gffpn.stats.question import check_contrasts, question
 
 GROUPS = ["size", "backbone", "neck", "head", "data", "augment", "optim", "trainer", "logger", "scale"]
 CHOICES = [f"{group}={path.stem}" for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
@@ -122,6 +123,13 @@ def test_an_experiment_states_its_claim_command_and_endpoint(experiment: Path) -
     assert asked.claim
     assert asked.command == f"python train.py experiments={experiment.stem}"
     assert asked.primary_endpoint.startswith("test/")
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda path: path.stem)
+def test_the_contrasts_of_an_experiment_name_its_arms(experiment: Path) -> None:
+    asked = question(OmegaConf.to_container(OmegaConf.load(experiment).experiment))
+    assert asked.contrasts
+    check_contrasts(asked, rows_of(experiment))
 
 
 def test_no_ablation_is_a_no_op() -> None:

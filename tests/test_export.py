@@ -18,7 +18,6 @@ from gffpn.config.compose import compose_config
 from gffpn.data.letterbox import letterboxed
 from gffpn.deploy.compare import Agreement
 from gffpn.deploy.finished import finished_run
-from gffpn.deploy.onnx_check import sample
 from gffpn.deploy.onnx_file import session
 from gffpn.deploy.page import markdown
 from gffpn.suite.run import run
@@ -161,15 +160,6 @@ def found(*rows: tuple[list[float], float, int]) -> dict[str, Tensor]:
         "scores": torch.tensor(scores, dtype=torch.float32),
         "labels": torch.tensor(labels, dtype=torch.int64),
     }
-
-
-def test_the_images_to_check_on_are_drawn_from_the_whole_split() -> None:
-    drawn = sample(180, 12)  # NEU-DET's test split: 30 images per class, sorted by class
-    assert drawn == sorted(set(drawn)) == sample(180, 12)
-    assert len(drawn) == 12
-    assert len({position // 30 for position in drawn}) >= 4
-    assert set(drawn) <= set(sample(180, 40))
-    assert sample(5, None) == sample(5, 9) == [0, 1, 2, 3, 4]
 
 
 def test_agreement_by_hand() -> None:

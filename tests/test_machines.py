@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 import torch
 from hydra.utils import instantiate
+from lightning.fabric.plugins.precision.precision import _PRECISION_INPUT_STR_ALIAS_CONVERSION
 
 from commands import Train
+from gffpn.config.check import check
 from gffpn.config.compose import compose_config
 from gffpn.config.resolve import resolved, starts_processes
+from gffpn.machine.devices import FULL_NAMES
 from gffpn.machine.processes import asked_for
+from gffpn.runs.identity import run_name
 from gffpn.suite import submission
 from gffpn.suite.run import run
 from kill_and_resume import figures
@@ -63,6 +67,31 @@ def test_the_number_of_processes_of_a_run(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     assert asked_for(devices, num_nodes, accelerator) == count
+
+
+@pytest.mark.parametrize(
+    ("key", "names"),
+    [
+        ("precision", ["32-true", "32", "'32'", "null"]),
+        ("precision", ["16-mixed", "16", "'16'"]),
+        ("precision", ["bf16-mixed", "bf16"]),
+        ("precision", ["64-true", "64"]),
+        ("precision", ["bf16-true"]),
+        ("limit_train_batches", ["1.0", "null"]),
+        ("limit_eval_batches", ["1.0", "null"]),
+        ("deterministic", ["false", "null"]),
+    ],
+)
+def test_one_value_with_several_names_is_one_run(key: str, names: list[str]) -> None:
+    configs = [compose_config([f"trainer.{key}={name}"]) for name in names]
+    for config in configs:
+        check(config)
+    assert len({run_name(resolved(config), "data") for config in configs}) == 1
+    assert str(resolved(configs[-1])["trainer"][key]).lower() == names[0]
+
+
+def test_every_short_name_of_a_precision_is_known() -> None:
+    assert FULL_NAMES == {"None": "32-true", **_PRECISION_INPUT_STR_ALIAS_CONVERSION}
 
 
 @pytest.mark.parametrize(

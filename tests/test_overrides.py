@@ -103,6 +103,13 @@ def test_a_wrong_override_is_reported_in_one_line(refused: Refused, override: st
         ("-m optim.lr=0.1,fast", "optim.lr: got 'fast'"),
         ("experiments=table6 ablation=star,stra", "ablation: got 'stra', expected one of"),
         ("experiments=table6 seed=0,x", "seed: got 'x'"),
+        (
+            "-m neck=fpn,panet experiment.contrasts=[[gffpn,fpn]]",
+            "[gffpn, fpn]: gffpn names no arm",
+        ),
+        ("-m neck=fpn,gffpn experiment.contrasts=[[gfpn,fpn]]", "did you mean gffpn?"),
+        ("-m neck=fpn,gffpn experiment.margin=5", "experiment.margin: got 5"),
+        ("-m neck=fpn,gffpn experiment.primary_endpoint=mAP50", "experiment.primary_endpoint: got mAP50"),
         ("-m neck=fpn,panet hydra/launcher=slurm", "hydra/launcher=slurm: this machine has no srun"),
         ("-m neck=fpn,panet hydra.job.chdir=true", "hydra.job.chdir: got true, expected false"),
     ],

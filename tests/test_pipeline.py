@@ -16,15 +16,16 @@ import pytest
 import torch
 from PIL import Image
 
+from gffpn.callbacks.pictures import Pictures
 from gffpn.data import cache as cache_file
 from gffpn.data.cache import ImageCache
 from gffpn.data.datamodule import DetectionData
 from gffpn.data.dataset import DetectionDataset, Targets, collate
 from gffpn.data.index import DataError, DataIndex, ImageRecord
 from gffpn.data.letterbox import Letterbox
-from gffpn.data.mosaic import BoxRule, Sample, Source, Span, blank, paste, span
+from gffpn.data.mosaic import NONE_LOST, BoxRule, Sample, Source, Span, blank, lost, paste, span
 from gffpn.data.readers.images import read_image
-from gffpn.data.sampler import EpochSampler
+from gffpn.data.sampler import EpochSampler, random_positions
 from gffpn.data.transforms import Augment, flipped, recoloured
 from gffpn.files.content import content_digest
 from gffpn.streams import derive_seed, numpy_stream, torch_stream
@@ -88,7 +89,7 @@ def epoch_of(loader: torch.utils.data.DataLoader, epoch: int) -> list[dict]:
 def same(one: list[dict], other: list[dict]) -> bool:
     return len(one) == len(other) and all(
         torch.equal(a["images"], b["images"])
-        and a["lost_boxes"] == b["lost_boxes"]
+        and np.array_equal(a["lost_boxes"], b["lost_boxes"])
         and all(
             torch.equal(s["boxes"], t["boxes"])
             and torch.equal(s["labels"], t["labels"])
@@ -156,11 +157,11 @@ class TestGeometry:
         pixels[:, 4:8, 2:10] = 255
         source = Source(pixels, f32((2, 4, 10, 8), (15, 15, 18, 18)), np.array([1, 2]))
         canvas = blank((32, 32))
-        got = paste(canvas, source, Span(0, 10, 4, 24), Span(5, 15, 0, 20), BoxRule(2.0, 0.1))
+        got = paste(canvas, source, Span(0, 10, 4, 24), Span(5, 15, 0, 20), BoxRule(2.0, 0.1), by="crop")
         # the left of the first box is cut off: x 2..10 is -6..10 on the canvas, y 4..8 is 12..20
         np.testing.assert_allclose(got.boxes, f32((0, 12, 10, 20)))
         assert got.labels.tolist() == [1]
-        assert got.lost_boxes == 1
+        assert got.lost_boxes.tolist() == lost(f32((10, 20, 16, 26)), by="crop").tolist()  # 6 x 6 px
         assert canvas[0, 13:19, 0:9].eq(255).all()
         assert canvas[0, :4].eq(114).all()
         assert canvas[0, 24:].eq(114).all()
@@ -184,7 +185,7 @@ class TestGeometry:
 
     def test_flips_by_hand(self) -> None:
         image = torch.arange(12, dtype=torch.uint8).reshape(1, 3, 4).expand(3, 3, 4)
-        sample = Sample(image, f32((0, 1, 1, 3)), np.array([0]), 0)
+        sample = Sample(image, f32((0, 1, 1, 3)), np.array([0]), NONE_LOST)
         assert flipped(sample, 2).boxes.tolist() == [[3, 1, 4, 3]]
         assert flipped(sample, 2).image[0, 0].tolist() == [3, 2, 1, 0]
         assert flipped(sample, 1).boxes.tolist() == [[0, 0, 1, 2]]
@@ -221,7 +222,7 @@ class TestAugmentation:
             assert white[inside].all()
             assert not white[~around].any()
             assert len(target["boxes"]) == len(target["labels"])
-            assert len(target["boxes"]) + target["lost_boxes"] == (4 if mosaic else 1)
+            assert len(target["boxes"]) + target["lost_boxes"].sum() == (4 if mosaic else 1)
         assert seen >= 15
 
     def test_default_augmentation_changes_nothing(self, records: tuple[ImageRecord, ...]) -> None:
@@ -236,7 +237,8 @@ class TestAugmentation:
         augment = Augment(mosaic=1.0, mosaic_off_epochs=2)
         dataset = DetectionDataset(records, images, image_size=SIZE, augment=augment, max_epochs=5)
         in_view = [
-            len(target["boxes"]) + target["lost_boxes"] for _, target in (dataset[e, 0] for e in range(5))
+            len(target["boxes"]) + target["lost_boxes"].sum()
+            for _, target in (dataset[e, 0] for e in range(5))
         ]
         assert in_view == [4, 4, 4, 1, 1]
 
@@ -259,7 +261,7 @@ class TestAugmentation:
 
 class TestOrder:
     def test_training_order_changes_with_the_epoch_and_is_reproducible(self) -> None:
-        sampler = EpochSampler(20, seed=1, shuffle=True)
+        sampler = EpochSampler(range(20), seed=1, shuffle=True)
         first = list(sampler)
         assert list(sampler) == first
         sampler.set_epoch(1)
@@ -267,18 +269,70 @@ class TestOrder:
         assert {epoch for epoch, _ in second} == {1}
         assert sorted(p for _, p in first) == sorted(p for _, p in second) == list(range(20))
         assert [p for _, p in first] != [p for _, p in second]
-        assert first != list(EpochSampler(20, seed=2, shuffle=True))
+        assert first != list(EpochSampler(range(20), seed=2, shuffle=True))
 
     @pytest.mark.parametrize(("count", "ranks"), [(10, 3), (9, 3), (2, 4)])
     def test_shards(self, count: int, ranks: int) -> None:
-        train = [EpochSampler(count, seed=0, shuffle=True, rank=r, world_size=ranks) for r in range(ranks)]
+        every = range(count)
+        train = [EpochSampler(every, seed=0, shuffle=True, rank=r, world_size=ranks) for r in range(ranks)]
         assert {len(list(s)) for s in train} == {len(train[0])} == {-(-count // ranks)}
         assert {p for s in train for _, p in s} == set(range(count))
         evaluation = [
-            EpochSampler(count, seed=0, shuffle=False, rank=r, world_size=ranks) for r in range(ranks)
+            EpochSampler(every, seed=0, shuffle=False, rank=r, world_size=ranks) for r in range(ranks)
         ]
         assert sorted(p for s in evaluation for _, p in s) == list(range(count))
         assert [len(s) for s in evaluation] == [len(list(s)) for s in evaluation]
+
+    def test_random_positions_come_from_the_whole_split(self) -> None:
+        drawn = random_positions(180, 12, "any")  # NEU-DET's test split: 30 images per class, sorted by class
+        assert drawn == sorted(set(drawn)) == random_positions(180, 12, "any")
+        assert len(drawn) == 12
+        assert len({position // 30 for position in drawn}) >= 4
+        assert set(drawn) <= set(random_positions(180, 40, "any"))
+        assert random_positions(5, None, "any") == random_positions(5, 9, "any") == [0, 1, 2, 3, 4]
+
+    @pytest.mark.parametrize(
+        ("limit", "images"),
+        [(1, 3), (2, 6), (9, 10), (0.5, 6), (0.7, 6), (0.1, 3), (1.0, 10), (None, 10)],  # in batches of 3
+    )
+    def test_a_part_of_a_split_is_a_sample_of_it(
+        self, limit: float | None, images: int, records: tuple[ImageRecord, ...], tmp_path: Path
+    ) -> None:
+        index = DataIndex(("a", "b", "c"), {"train": records[:1], "val": records[1:2], "test": records[2:]})
+        parts = []
+        for seed in (5, 6):
+            data = data_of(index, tmp_path, limit_eval_batches=limit, seed=seed)
+            data.setup("test")
+            batches = list(data.test_dataloader())
+            parts.append([target["image_index"] for batch in batches for target in batch["targets"]])
+        assert parts[0] == parts[1] == sorted(set(parts[0]))
+        assert len(parts[0]) == images
+        assert (parts[0] == [*range(images)]) == (images == 10)
+
+    def test_the_processes_share_a_sample(self, index: DataIndex, tmp_path: Path) -> None:
+        shares = []
+        for rank in range(2):
+            data = data_of(index, tmp_path, batch_size=2, limit_eval_batches=1)
+            data.trainer = SimpleNamespace(
+                world_size=2,
+                global_rank=rank,
+                strategy=SimpleNamespace(root_device=torch.device("cpu")),
+            )
+            data.setup("validate")
+            shares.append([position for _, position in data.val_dataloader().sampler])
+        assert [len(share) for share in shares] == [1, 1]
+        assert shares[0] < shares[1]
+
+    def test_pictures_are_a_sample_of_what_is_evaluated(self, tmp_path: Path) -> None:
+        callback = Pictures(tmp_path, count=3)
+        trainer = SimpleNamespace(test_dataloaders=SimpleNamespace(sampler=range(9)))
+        for _ in range(2):  # an interrupted evaluation leaves nothing behind
+            callback.on_test_start(trainer, None)
+            for batch in ([0, 1, 2, 3], [4, 5, 6, 7], [8]):
+                outputs = {"detections": batch}
+                callback.on_test_batch_end(trainer, None, outputs, {"images": batch, "targets": batch})
+        drawn = [image for image, _, _ in callback._kept]
+        assert drawn == random_positions(9, 3, "pictures", "test") != [0, 1, 2]
 
 
 class TestBatches:
@@ -305,7 +359,7 @@ class TestBatches:
         batch = next(iter(data.test_dataloader()))
         assert batch["images"].shape == (2, 3, *SIZE)
         assert batch["images"].dtype == torch.uint8
-        assert batch["lost_boxes"] == 0
+        assert not batch["lost_boxes"].any()
         target = batch["targets"][1]
         record = index.splits["test"][1]
         # 50 rows would become 53.33
@@ -320,12 +374,15 @@ class TestBatches:
         data.setup()
         batches = list(data.train_dataloader())
         for batch in batches:
-            assert batch["lost_boxes"] == sum(target["lost_boxes"] for target in batch["targets"])
-            assert batch["lost_boxes"] == sum(len(target["boxes"]) == 0 for target in batch["targets"])
-        assert sum(batch["lost_boxes"] for batch in batches) > 0
+            assert np.array_equal(
+                batch["lost_boxes"], sum(target["lost_boxes"] for target in batch["targets"])
+            )
+            assert batch["lost_boxes"].sum() == sum(len(target["boxes"]) == 0 for target in batch["targets"])
+        assert sum(batch["lost_boxes"].sum() for batch in batches) > 0
 
     def test_targets_are_pickled_as_arrays(self) -> None:
-        facts = {"scale": (0.5, 0.25), "lost_boxes": 2, "sources": (4, 1)}
+        gone = lost(f32((0, 0, 9, 9), (0, 0, 40, 40)), by="mosaic")
+        facts = {"scale": (0.5, 0.25), "lost_boxes": gone, "sources": (4, 1)}
         sent = Targets(
             {
                 "boxes": torch.rand(n, 4),
@@ -343,7 +400,8 @@ class TestBatches:
             assert torch.equal(before["boxes"], after["boxes"])
             assert torch.equal(before["labels"], after["labels"])
             assert torch.equal(before["crowd"], after["crowd"])
-            assert (after["scale"], after["lost_boxes"], after["sources"]) == ((0.5, 0.25), 2, (4, 1))
+            assert (after["scale"], after["sources"]) == ((0.5, 0.25), (4, 1))
+            assert after["lost_boxes"].tolist() == gone.tolist()
         assert b"torch.storage" not in pickle.dumps(sent)
 
     def test_training_boxes_in_network_pixels(self, index: DataIndex, tmp_path: Path) -> None:

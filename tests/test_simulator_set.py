@@ -12,6 +12,8 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from gffpn.data.tinyindus import TinyIndusSim
+from gffpn.files import sources
+from gffpn.files.sources import Source
 from tinyindus import store
 from tinyindus.classes import CLASS_NAMES, CLASSES
 from tinyindus.dials import PRESETS, Dials, preset
@@ -98,8 +100,25 @@ def test_workers_write_the_scenes_that_one_process_renders(tmp_path: Path) -> No
     index = source.index()
     scene = render(5, "test", PRESETS["demo"], size, 0)
     assert index.splits["test"][5].boxes.tolist() == [list(t.box) for t in scene.truths]
-    document = json.loads(next(tmp_path.glob("*/annotations/test.json")).read_text())
+    document = json.loads(next(tmp_path.glob("tinyindus-*/*/annotations/test.json")).read_text())
     assert [image["file_name"] for image in document["images"]] == [f"test/{i:06d}.png" for i in range(6)]
+
+
+def test_other_code_of_the_simulator_draws_its_own_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if its VERSION was not raised; an edit elsewhere in the project draws nothing."""
+
+    def edit(module: str) -> None:
+        monkeypatch.setitem(sources._known, module, Source("0" * 12, ()))
+
+    first = small(tmp_path).index()
+    edit("gffpn.layers.conv")
+    assert small(tmp_path).index().splits["train"][0].path == first.splits["train"][0].path
+    edit("tinyindus.light")
+    second = small(tmp_path).index()
+    assert second.splits["train"][0].path != first.splits["train"][0].path
+    assert second.fingerprint == first.fingerprint
 
 
 def test_a_null_dial_keeps_the_value_of_the_preset(tmp_path: Path) -> None:
@@ -295,7 +314,7 @@ def test_a_damaged_set_is_redrawn(tmp_path: Path, damage: str) -> None:
     source = small(tmp_path)
     whole = source.index()
     folder = whole.splits["val"][0].path.parents[2]
-    stale = tmp_path / f".{folder.name}-killed"
+    stale = folder.parent / f".{folder.name}-killed"
     (stale / "images").mkdir(parents=True)
     annotations = folder / "annotations" / "val.json"
     if damage == "cut":
@@ -308,8 +327,4 @@ def test_a_damaged_set_is_redrawn(tmp_path: Path, damage: str) -> None:
     again = source.index()
     assert again.fingerprint == whole.fingerprint
     assert all(record.path.is_file() for records in again.splits.values() for record in records)
-    assert {p.name for p in tmp_path.iterdir()} == {
-        folder.name,
-        f".{folder.name}.lock",
-        "inspected-images.json",
-    }
+    assert {p.name for p in folder.parent.iterdir()} == {folder.name, f".{folder.name}.lock"}

@@ -19,7 +19,8 @@ from gffpn.config.overrides import CONF
 from gffpn.data import cache
 from gffpn.data.cache import ImageCache
 from gffpn.data.index import ImageRecord
-from gffpn.runs.code import code_of, syntax_digest
+from gffpn.files.sources import syntax_digest
+from gffpn.runs.code import code_of
 from gffpn.runs.folder import RunFolder
 
 

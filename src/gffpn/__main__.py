@@ -10,9 +10,21 @@ from collections.abc import Sequence
 
 from gffpn.config.overrides import WRONG_OVERRIDE, refuse, search_path, unwrapped
 from gffpn.data.index import DataError
-from gffpn.verbs import benchmark, benchmark_train, cost, data, export, match, predictions, speed, train
+from gffpn.verbs import (
+    benchmark,
+    benchmark_train,
+    cost,
+    data,
+    draw,
+    export,
+    match,
+    plan,
+    predictions,
+    speed,
+    train,
+)
 
-VERBS = (train, cost, benchmark, benchmark_train, speed, match, export, predictions, data)
+VERBS = (train, plan, cost, draw, benchmark, benchmark_train, speed, match, export, predictions, data)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -40,6 +40,7 @@ def build_data(config: DictConfig, index: DataIndex) -> DetectionData:
         max_epochs=config.trainer.max_epochs,
         cache=config.loader.cache,
         cache_dir=Path(config.paths.cache),
+        limit_eval_batches=config.trainer.limit_eval_batches,
     )
 
 

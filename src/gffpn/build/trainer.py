@@ -19,6 +19,7 @@ from gffpn.callbacks.finite import FiniteLoss
 from gffpn.callbacks.interruption import Interruptible
 from gffpn.callbacks.patience import Patience
 from gffpn.callbacks.pictures import Pictures
+from gffpn.callbacks.size_counts import SizeCounts
 from gffpn.callbacks.streams import StepStream
 from gffpn.callbacks.telemetry import AttentionTelemetry
 from gffpn.machine import processes
@@ -43,7 +44,7 @@ def build_trainer(
     average = [RampedEMA(recipe.ema_decay)] if recipe.ema_decay is not None else []
     stopping = [] if config.trainer.patience is None else [Patience(config.trainer.patience)]
     kept = [EpochWeights(folder.checkpoints, every)] if (every := config.trainer.save_every_n_epochs) else []
-    reporting = [EpochLines(), AttentionTelemetry(), *_reporters(config, folder)]
+    reporting = [EpochLines(), AttentionTelemetry(), SizeCounts(), *_reporters(config, folder)]
     chance = StepStream(config.seed)
     return L.Trainer(
         **_engine(config),
@@ -65,7 +66,6 @@ def build_trainer(
         accumulate_grad_batches=config.trainer.accumulate_grad_batches,
         check_val_every_n_epoch=config.trainer.check_val_every_n_epoch,
         limit_train_batches=config.trainer.limit_train_batches,
-        limit_val_batches=config.trainer.limit_eval_batches,
         num_sanity_val_steps=0,
         log_every_n_steps=10,
         enable_model_summary=False,
@@ -81,8 +81,6 @@ def build_tester(config: DictConfig, folder: RunFolder | None, loggers: Sequence
         **{**_engine(config), "precision": TEST_PRECISION},
         logger=list(loggers),
         callbacks=_reporters(config, folder) if folder else [],
-        limit_val_batches=config.trainer.limit_eval_batches,
-        limit_test_batches=config.trainer.limit_eval_batches,
         enable_model_summary=False,
         enable_checkpointing=False,
     )

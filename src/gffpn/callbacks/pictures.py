@@ -13,6 +13,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from gffpn.data.sampler import random_positions
+
 # show what the detector would report, without the low-scoring tail that average precision needs
 SHOWN_SCORE = 0.25
 COLUMNS = 4
@@ -21,8 +23,9 @@ SHOWN_WIDTH = 448
 
 
 class Pictures(Callback):
-    """Callback that draws the first images of val (each epoch, to `val.png`) and of test (to `test.png`).
+    """Callback that draws some images of val (each epoch, to `val.png`) and of test (to `test.png`).
 
+    They are drawn at random from the images that the first process evaluates, the same ones for every run.
     Ground truth is green, and grey where it is a crowd region, in which no detection is false; detections
     with a score of at least 0.25 are orange.
     """
@@ -31,6 +34,14 @@ class Pictures(Callback):
         self.folder = folder
         self.count = count
         self._kept: list[tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]] = []
+        self._seen = 0
+        self._chosen: set[int] = set()
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._choose("val", trainer.val_dataloaders)
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._choose("test", trainer.test_dataloaders)
 
     def on_validation_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any, **__: Any
@@ -49,11 +60,15 @@ class Pictures(Callback):
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._show(trainer, "test", to_wandb=True)
 
+    def _choose(self, split: str, loader: Any) -> None:
+        """Choose among the images of a loader, by their order in it."""
+        self._chosen = set(random_positions(len(loader.sampler), self.count, "pictures", split))
+        self._kept, self._seen = [], 0
+
     def _keep(self, outputs: Any, batch: Any) -> None:
-        wanted = self.count - len(self._kept)
-        if wanted > 0:
-            rows = zip(batch["images"], batch["targets"], outputs["detections"], strict=True)
-            self._kept.extend(list(rows)[:wanted])
+        rows = zip(batch["images"], batch["targets"], outputs["detections"], strict=True)
+        self._kept += [row for number, row in enumerate(rows, self._seen) if number in self._chosen]
+        self._seen += len(batch["images"])
 
     def _show(self, trainer: L.Trainer, split: str, *, to_wandb: bool) -> None:
         kept, self._kept = self._kept, []

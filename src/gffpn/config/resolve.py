@@ -11,11 +11,14 @@ from gffpn.machine import processes
 from gffpn.machine.devices import precision
 from gffpn.runs.folder import weights_in
 
+TRAINER_DEFAULTS = {"limit_train_batches": 1.0, "limit_eval_batches": 1.0, "deterministic": False}
+"""Meaning of null in Lightning's Trainer."""
+
 
 def resolved(config: DictConfig) -> dict[str, Any]:
     """Return a configuration as plain values, without Hydra's own part.
 
-    A precision of `auto` is replaced by the one that this machine uses.
+    A value with several names has one here, and a precision of `auto` is the one that this machine uses.
     """
     plain = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     plain._set_parent(config._get_parent())
@@ -25,6 +28,9 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     values["freeze"] = frozen_parts(values["freeze"])
     values["trainer"]["precision"] = precision(config.trainer.precision, config.trainer.accelerator)
     # one name for one result
+    for key, default in TRAINER_DEFAULTS.items():
+        if values["trainer"][key] is None:
+            values["trainer"][key] = default
     values["trainer"]["sync_batchnorm"] = values["trainer"]["sync_batchnorm"] and processes_of(values) > 1
     height, width = image_size(config)
     values["image_size"] = height if height == width else [height, width]

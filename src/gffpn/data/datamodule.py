@@ -1,6 +1,7 @@
 """Lightning data module: batches from a data index."""
 
 import logging
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from gffpn.data.cache import CacheMode, ImageCache
 from gffpn.data.dataset import DetectionDataset, Item, collate
 from gffpn.data.index import SPLITS, DataIndex
 from gffpn.data.letterbox import Letterbox
-from gffpn.data.sampler import EpochSampler
+from gffpn.data.sampler import EpochSampler, random_positions
 from gffpn.data.transforms import Augment
 from gffpn.streams import derive_seed, numpy_stream
 
@@ -33,6 +34,9 @@ class DetectionData(L.LightningDataModule):
     `image_size` is (H, W). `batch_size` is the number of images per step, over all devices. `workers` is the
     number of processes per loader; it does not affect the batches. `max_epochs` determines which epochs are
     the last ones, in which `augment` turns mosaic off. For `cache`, see `ImageCache`.
+
+    `limit_eval_batches` limits the images of val and test to a number of batches or to a share of them (a
+    float), at least one. The images are drawn at random, and are the same ones for every seed.
 
     If the last batch of an epoch would have a single image per device, it is left out, for every network
     alike, because batch norm needs more than one value per channel.
@@ -55,6 +59,7 @@ class DetectionData(L.LightningDataModule):
         max_epochs: int,
         cache: CacheMode,
         cache_dir: Path,
+        limit_eval_batches: float | None = 1.0,
     ) -> None:
         super().__init__()
         if min(*image_size, batch_size) < 1 or workers < 0:
@@ -73,6 +78,7 @@ class DetectionData(L.LightningDataModule):
         self.max_epochs = max_epochs
         self.cache = cache
         self.cache_dir = cache_dir
+        self.limit_eval_batches = limit_eval_batches
         self.caches: dict[str, ImageCache] = {}
         self.datasets: dict[str, DetectionDataset] = {}
 
@@ -109,11 +115,11 @@ class DetectionData(L.LightningDataModule):
         return self._loader("train")
 
     def val_dataloader(self) -> DataLoader[Item]:
-        """Return a loader of the validation split, with each image once and in order."""
+        """Return a loader of the validation split, with each evaluated image once and in order."""
         return self._loader("val")
 
     def test_dataloader(self) -> DataLoader[Item]:
-        """Return a loader of the test split, with each image once and in order."""
+        """Return a loader of the test split, with each evaluated image once and in order."""
         return self._loader("test")
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
@@ -130,7 +136,7 @@ class DetectionData(L.LightningDataModule):
         trainer = self.trainer
         world_size = trainer.world_size if trainer else 1
         sampler = EpochSampler(
-            len(dataset),
+            range(len(dataset)) if split == "train" else self._evaluated(split),
             seed=self.seed,
             shuffle=split == "train",
             rank=trainer.global_rank if trainer else 0,
@@ -140,7 +146,7 @@ class DetectionData(L.LightningDataModule):
             raise ValueError(
                 f"batch_size: got {self.batch_size}, expected a multiple of the {world_size} devices"
             )
-        if len(dataset) < world_size:
+        if len(dataset) < world_size:  # a sample has whole batches of at least one image per device
             raise ValueError(
                 f"{split}: got {len(dataset)} images, expected at least {world_size}, one per device"
             )
@@ -168,6 +174,14 @@ class DetectionData(L.LightningDataModule):
             # without a generator, a loader draws from the global one at the start of each epoch
             generator=torch.Generator().manual_seed(derive_seed(self.seed, "loader", split)),
         )
+
+    def _evaluated(self, split: str) -> list[int]:
+        """Return the positions of the images that are evaluated, the same ones for every run."""
+        total, limit = len(self.datasets[split]), self.limit_eval_batches
+        if limit is None:
+            return [*range(total)]
+        batches = limit if isinstance(limit, int) else int(limit * math.ceil(total / self.batch_size))
+        return random_positions(total, max(batches, 1) * self.batch_size, "evaluated", split)
 
     def sample(self, split: str, count: int = TIMED_IMAGES) -> Tensor:
         """Return up to `count` images of an open split, uint8 (N, 3, H, W), the same ones for every run.

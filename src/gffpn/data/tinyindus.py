@@ -5,15 +5,51 @@ SIMULATED, not the paper's TinyIndus: see `scene.py`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gffpn.data.index import SPLITS, DataError, DataIndex
 from gffpn.data.readers.coco import COCO
+from gffpn.files.sources import code_digest, modules_reached
 from gffpn.files.writing import UNWRITABLE
 from tinyindus.dials import preset as dials_of
 from tinyindus.dials import turn, turn_test
+from tinyindus.scene import render
 from tinyindus.store import write_dataset
+
+
+class Scene(NamedTuple):
+    """One simulated image with the objects in it."""
+
+    pixels: NDArray[np.uint8]
+    """(3, H, W)."""
+    boxes: NDArray[np.float32]
+    """(M, 4) xyxy in pixels."""
+    labels: NDArray[np.int64]
+    """(M,) positions in `CLASSES`."""
+    mask: NDArray[np.bool_]
+    """(H, W), true on the pixels of the defects."""
+
+
+def example_scene(image_size: tuple[int, int]) -> Scene:
+    """Return the first test scene of the default setting with two visible defects; nothing is written."""
+    dials = dials_of("default")
+    pictures = (render(i, "test", dials, image_size, seed=0) for i in count())
+    picture = next(picture for picture in pictures if len(picture.truths) > 1)
+    mask = np.zeros(image_size, np.bool_)
+    for truth in picture.truths:
+        x1, y1, x2, y2 = truth.box
+        mask[y1:y2, x1:x2] |= truth.mask
+    return Scene(
+        pixels=np.ascontiguousarray(picture.pixels.transpose(2, 0, 1)),
+        boxes=np.array([truth.box for truth in picture.truths], np.float32),
+        labels=np.array([truth.label for truth in picture.truths], np.int64),
+        mask=mask,
+    )
 
 
 class TinyIndusSim:
@@ -22,7 +58,8 @@ class TinyIndusSim:
     The data is simulated; it is not the paper's TinyIndus. `preset` names a setting of all dials, a key of
     `dials.PRESETS` (None means `default`); a dial that is None keeps the preset's value. `dials.Dials`
     describes the dials. Sides are in pixels at an image size of 640 and scale with the image. `image_size` is
-    (height, width). The data set is written once, below `cache_dir`.
+    (height, width). The data set is written once, below `cache_dir`, and again after an edit of the
+    simulator's code.
 
     `test_dials` changes dials in the test split only. If it is None, the test split is drawn like the
     training split. Otherwise, each test scene is drawn once per entry, with that entry's dials: one entry
@@ -89,6 +126,15 @@ class TinyIndusSim:
         if test_dials is not None:
             self.test_dials = tuple(turn_test(self.dials, entry) for entry in test_dials)
 
+    @property
+    def _folder(self) -> Path:
+        """Folder of the sets that the present code of the simulator draws.
+
+        The code is no part of the fingerprint, which every edit would change. A run records it like its own.
+        """
+        own = modules_reached(["tinyindus.store"], _is_simulator, self.cache_dir)
+        return self.cache_dir / f"tinyindus-{code_digest(own)}"
+
     def index(self) -> DataIndex:
         """Write the images unless they exist, and return their index.
 
@@ -96,7 +142,7 @@ class TinyIndusSim:
         """
         try:
             folder = write_dataset(
-                self.cache_dir,
+                self._folder,
                 dials=self.dials,
                 image_size=self.image_size,
                 counts=self.counts,
@@ -134,3 +180,7 @@ class TinyIndusSim:
             on_error="raise",
         )
         return reader.index()
+
+
+def _is_simulator(module: str) -> bool:
+    return module.partition(".")[0] == "tinyindus"

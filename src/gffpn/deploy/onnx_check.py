@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gffpn.data.datamodule import DetectionData
 from gffpn.data.dataset import collate
+from gffpn.data.sampler import random_positions
 from gffpn.deploy.compare import Agreement
 from gffpn.deploy.finished import FinishedRun
 from gffpn.deploy.onnx_file import Deployed, detections
@@ -18,7 +19,6 @@ from gffpn.heads.postprocess import Decode
 from gffpn.machine.devices import device_name
 from gffpn.machine.timing import side_by_side
 from gffpn.metrics.detection import DetectionMetric
-from gffpn.streams import numpy_stream
 
 SPLITS = {"test": "test", "val": "validate"}
 """Lightning's name of the stage that uses each split."""
@@ -36,7 +36,7 @@ def check(
     split: str,
     limit: int | None,
 ) -> dict[str, Any]:
-    """Compare PyTorch and ONNX Runtime on `limit` images of a split (None: all), see `sample`.
+    """Compare PyTorch and ONNX Runtime on `limit` random images of a split (None: all).
 
     Returns the agreement of their detections, and the figures and the latency of both. `trained` is the
     detector in the form in which it was trained, computing in float32; `deployed` is the network that the
@@ -86,19 +86,10 @@ def latencies(deployed: Deployed, session: Any, images: Tensor) -> dict[str, Any
     }
 
 
-def sample(count: int, limit: int | None) -> list[int]:
-    """Return the positions of `limit` of `count` images (None: all) in increasing order.
-
-    They are drawn at random, as many data sets are sorted by class; the same images for every run, and a
-    larger sample contains the smaller ones.
-    """
-    return sorted(numpy_stream(0, "export").permutation(count)[:limit].tolist())
-
-
 def _batches(data: DetectionData, split: str, limit: int | None) -> Iterator[tuple[Tensor, list[Any]]]:
     data.setup(SPLITS[split])
     dataset = data.datasets[split]
-    positions = sample(len(dataset), limit)
+    positions = random_positions(len(dataset), limit, 0, "export")
     for first in range(0, len(positions), data.batch_size):
         batch = collate([dataset[0, position] for position in positions[first : first + data.batch_size]])
         yield batch["images"], list(batch["targets"])

@@ -4,14 +4,16 @@ import errno
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 """Error numbers of writing where this process may not, or below a path that is not a folder."""
+MEANWHILE_S = 5.0
+"""Time between two calls while `alone` waits for a lock."""
 
 
 def check_writable(folder: Path, *, setting: str) -> None:
@@ -28,11 +30,14 @@ def check_writable(folder: Path, *, setting: str) -> None:
 
 
 @contextmanager
-def alone(file: Path, *, waits_for: str | None = None) -> Iterator[None]:
+def alone(
+    file: Path, *, waits_for: str | None = None, meanwhile: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Hold the lock `file` inside the block, waiting while another process holds it.
 
-    While waiting, print that this process waits for `waits_for`, if given. The system releases the lock when
-    the process that holds it ends, however it ends. The file remains.
+    While waiting, print that this process waits for `waits_for`, if given, and call `meanwhile` every few
+    seconds. The system releases the lock when the process that holds it ends, however it ends. The file
+    remains.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(file)
@@ -41,7 +46,10 @@ def alone(file: Path, *, waits_for: str | None = None) -> Iterator[None]:
     except Timeout:
         if waits_for:
             print(f"Waiting for {waits_for}: another process is using it and holds {file}", file=sys.stderr)
-        lock.acquire()
+        while not lock.is_locked:
+            meanwhile()
+            with suppress(Timeout):
+                lock.acquire(timeout=MEANWHILE_S)
     try:
         yield
     finally:

@@ -7,6 +7,15 @@ from pathlib import Path
 
 import torch
 
+FULL_NAMES = {
+    "None": "32-true",  # Lightning's default
+    "64": "64-true",
+    "32": "32-true",
+    "16": "16-mixed",
+    "bf16": "bf16-mixed",
+}
+"""Lightning's full names of the precisions that have short names, too, such as 32 and "32"."""
+
 
 def device(accelerator: str) -> torch.device:
     """Return the device on which a trainer with this accelerator runs a single process.
@@ -24,10 +33,13 @@ def device(accelerator: str) -> torch.device:
     return found
 
 
-def precision(asked: str, accelerator: str) -> str:
-    """Return `asked`; for `auto`, bf16 if the machine multiplies it in hardware, and fp32 otherwise."""
+def precision(asked: str | int | None, accelerator: str) -> str:
+    """Return Lightning's full name of a precision.
+
+    That of `auto` is bf16 if the machine multiplies it in hardware, and fp32 otherwise.
+    """
     if asked != "auto":
-        return asked
+        return FULL_NAMES.get(str(asked), str(asked))
     if accelerator != "cpu" and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
     # emulated bf16 is 300 times slower than fp32 on a CPU without these instructions

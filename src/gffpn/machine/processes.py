@@ -1,6 +1,8 @@
 """The processes of one run: their number, who starts them, and which of them this is."""
 
+import hashlib
 import os
+import socket
 from typing import Any
 
 import torch
@@ -8,6 +10,17 @@ import torch.distributed as dist
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
+
+OF_A_COMMAND = (
+    "SLURM_JOB_ID",
+    "SLURM_STEP_ID",
+    "SLURM_RESTART_COUNT",
+    "TORCHELASTIC_RUN_ID",
+    "TORCHELASTIC_RESTART_COUNT",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+)
+"""Environment variables that srun, torchrun or a person sets alike for all processes of a command."""
 
 
 def is_lead() -> bool:
@@ -53,6 +66,22 @@ def siblings() -> int:
     """Return the number of processes that srun or torchrun has started with this same command line."""
     counts = [os.environ.get("WORLD_SIZE"), os.environ.get("SLURM_NTASKS") if _in_srun() else None]
     return max(int(count or 1) for count in counts)
+
+
+def started_together(num_nodes: int) -> int:
+    """Return the number of processes of a run that exist before Lightning starts further ones.
+
+    srun and torchrun start all of them. Otherwise, a person starts one on each of `num_nodes` machines.
+    """
+    return siblings() if started_outside() else num_nodes
+
+
+def command_digest() -> str:
+    """Return 10 hex digits that the processes of a command share, and no other running command has."""
+    words = [os.environ.get(name, "") for name in OF_A_COMMAND]
+    if os.environ.get("MASTER_ADDR") in ("localhost", "127.0.0.1", "::1"):
+        words.append(socket.gethostname())
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:10]
 
 
 def _in_srun() -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gffpn.figures import BinFigures, ClassFigures, Figures
 from gffpn.metrics.matching import FALSE, TRUE, Floats, Ints, Matches, SizeRange
 
-_RECALLS: Floats = np.linspace(0.0, 1.0, 101)
+RECALLS: Floats = np.linspace(0.0, 1.0, 101)
 _IOU_50 = 0
 
 
@@ -22,6 +22,16 @@ def average_precision(matches: Matches, weights: Floats | Ints | None = None, *,
     for the order of equal scores), None or ones the result of pycocotools. Raises ValueError for an unknown
     `size`.
     """
+    return precision_at_recalls(matches, weights, size=size).mean(axis=-1)
+
+
+def precision_at_recalls(
+    matches: Matches, weights: Floats | Ints | None = None, *, size: str = "all"
+) -> Floats:
+    """Return COCO's precision (K, T, 101) at the recalls 0, 0.01 .. 1, whose mean is the average precision.
+
+    `weights` and `size` are those of `average_precision`.
+    """
     weights = np.ones(len(matches.image_index)) if weights is None else weights
     at = _range_position(matches, size)
     objects = np.bincount(
@@ -29,7 +39,7 @@ def average_precision(matches: Matches, weights: Floats | Ints | None = None, *,
         weights=weights[matches.object_image] * matches.object_inside[at],
         minlength=matches.num_classes,
     )
-    result = np.full((matches.num_classes, matches.outcome.shape[1]), np.nan)
+    result = np.full((matches.num_classes, matches.outcome.shape[1], len(RECALLS)), np.nan)
     for label, span in _class_spans(matches):
         if objects[label] > 0:
             recall, precision = _curve(
@@ -38,8 +48,7 @@ def average_precision(matches: Matches, weights: Floats | Ints | None = None, *,
             # recalls that are never reached have precision 0
             padded = np.pad(precision, ((0, 0), (0, 1)))
             result[label] = [
-                row[np.searchsorted(reached, _RECALLS)].mean()
-                for row, reached in zip(padded, recall, strict=True)
+                row[np.searchsorted(reached, RECALLS)] for row, reached in zip(padded, recall, strict=True)
             ]
     return result
 
@@ -61,7 +70,7 @@ def paper_average_precision(matches: Matches) -> Floats:
             recall, precision = _curve(outcome, np.ones(outcome.shape[1]), float(objects[label]))
             recalls = np.concatenate([[0.0], recall[0], [1.0]])
             envelope = np.concatenate([[1.0], precision[0], [0.0]])
-            result[label] = np.trapezoid(np.interp(_RECALLS, recalls, envelope), _RECALLS)
+            result[label] = np.trapezoid(np.interp(RECALLS, recalls, envelope), RECALLS)
     return result
 
 

@@ -25,15 +25,18 @@ def varied(rows: Sequence[Row]) -> list[str]:
     return differing([settings(row["overrides"]) for row in rows]) or ["neck"]
 
 
-def caption(rows: Sequence[Row]) -> list[str]:
-    """Return what a reader must know to trust the table; each line holds for all rows or names the others."""
+def caption(rows: Sequence[Row], *, unit: str = "run") -> list[str]:
+    """Return what a reader must know to trust the table; each line holds for all rows or names the others.
+
+    `unit` is what a row of the table shows: a run, or an arm.
+    """
     finished = [row for row in rows if row["status"] == "finished"]
     if not finished:
         return []
     said = _Facts(finished, varied(rows))
     size = said("", lambda record: size_word(record.image_size), column="image_size")
     lines = [
-        f"{said('', _data)}, test split, percent, one row per run; "
+        f"{said('', _data)}, test split, percent, one row per {unit}; "
         f"AP by side in pixels of the network input ({size}).",
         f"GFLOPs: 2 x MAC (neck M, neck G: the neck alone). FPS: batch 1 on {said('', _machine)}, "
         f"medians over {said('', lambda record: f'{record.speed.images} test images')}; "

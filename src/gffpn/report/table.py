@@ -92,11 +92,11 @@ def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     return [*keys, *columns], body
 
 
-def write_tables(folder: Path, rows: Sequence[Row]) -> None:
-    """Write results.csv (all figures of all runs) and results.md (the printed table)."""
+def write_tables(folder: Path, rows: Sequence[Row], *, answer: str = "") -> None:
+    """Write results.csv (all figures of all runs) and results.md (the answer, if any, and a row per run)."""
     flat = [{key: _plain(value) for key, value in row.items() if key != "record"} for row in rows]
     write_csv(folder / "results.csv", flat)
-    write_atomically(folder / "results.md", markdown(rows))
+    write_atomically(folder / "results.md", f"{answer}\n{markdown(rows)}" if answer else markdown(rows))
 
 
 def _plain(value: Any) -> Any:
@@ -115,9 +115,19 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def print_table(rows: Sequence[Row], *, title: str) -> None:
     """Print the table with its caption."""
-    headers, body = cells(rows)
-    table = Table(title=title, caption="\n".join(caption(rows)), caption_justify="left")
-    left = len(varied(rows))
+    print_cells(*cells(rows), title=title, left=len(varied(rows)), caption=caption(rows))
+
+
+def print_cells(
+    headers: Sequence[str],
+    body: Sequence[Sequence[str]],
+    *,
+    title: str,
+    left: int,
+    caption: Sequence[str] = (),
+) -> None:
+    """Print a table whose first `left` columns are words and whose others are numbers."""
+    table = Table(title=title, caption="\n".join(caption), caption_justify="left")
     for position, header in enumerate(headers):
         table.add_column(header.replace(" (", "\n("), justify="left" if position < left else "right")
     for line in body:

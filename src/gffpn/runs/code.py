@@ -1,30 +1,12 @@
-"""The code that computes a run's result: a digest of the syntax tree of each module.
+"""The code that computes a run's result: its modules, with a digest of each one."""
 
-Comments, docstrings and formatting do not count. Modules are digested when the process first looks at them,
-which is at its start, so that an edit made while a run trains is not taken for code that the run used.
-"""
-
-import ast
-import hashlib
-import importlib.util
-import json
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from importlib.machinery import ModuleSpec
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-from gffpn.files.content import content_digest, stamp
-from gffpn.files.writing import write_atomically
+from gffpn.files.sources import Modules, digested, location_of, modules_reached, spec_of
 
-Modules = Mapping[str, str]
-"""Digest of each module's code, by the module's name."""
-
-MEMO = "code-digests.json"
-RULES = 1
-"""Version of `syntax_digest`; a memo of another version is ignored."""
 OWN = ("gffpn", "tinyindus")
 ROOTS = ("gffpn.suite.fit",)
 """Modules that compute a result, together with those that a configuration names and all that they import."""
@@ -48,44 +30,16 @@ LIBRARIES = frozenset({"torch", "torchvision", "lightning", "torchmetrics", "num
 """Packages whose versions are recorded instead."""
 
 
-class Source(NamedTuple):
-    """Facts about a module's source file."""
-
-    digest: str
-    imports: tuple[str, ...]
-    """Names that its import statements may refer to: modules, or attributes of modules."""
-
-
-# of this process; a module is not digested again, as Python does not load it again either
-_known: dict[str, Source | None] = {}
-
-
 def code_of(targets: Iterable[str], cache_dir: Path) -> dict[str, str]:
     """Return the modules that compute the result of a run, sorted by name.
 
     `targets` are the dotted names of the classes and functions in the run's configuration, which must have
     been imported. Counted are the modules of this project and of the user (those outside the installed
-    packages, and those of an installed package that contains a target). Modules are found by their import
-    statements, so one that is imported by a computed name is missed. Digests of unchanged files are
-    remembered below `cache_dir`.
+    packages, and those of an installed package that contains a target). See `modules_reached`.
     """
     named = [target.rpartition(".")[0] for target in targets]
     packages = {name.partition(".")[0] for name in (*OWN, *named)} - LIBRARIES
-    memo = _Memo(cache_dir / MEMO)
-    waiting, found = [*ROOTS, *named], dict[str, str]()
-    visited: set[str] = set()
-    while waiting:
-        name = waiting.pop()
-        if name in visited or not _counts(name, packages):
-            continue
-        visited.add(name)
-        source = _source(name, memo)
-        if source is not None:
-            found[name] = source.digest
-            waiting += source.imports
-        waiting.append(name.rpartition(".")[0] or name)
-    memo.keep()
-    return dict(sorted(found.items()))
+    return modules_reached([*ROOTS, *named], lambda name: _counts(name, packages), cache_dir)
 
 
 def changed_modules(before: Modules, now: Modules) -> list[str]:
@@ -95,20 +49,8 @@ def changed_modules(before: Modules, now: Modules) -> list[str]:
 
 def changed_since(modules: Modules) -> list[str]:
     """Return which of the modules of a run are other code than what this process has digested, sorted."""
-    now = {name: source.digest for name, source in _known.items() if source is not None}
+    now = digested()
     return sorted(name for name, digest in modules.items() if now.get(name, digest) != digest)
-
-
-def code_digest(modules: Modules) -> str:
-    """Return 12 hex digits of a hash of all modules."""
-    return hashlib.sha256(json.dumps(dict(sorted(modules.items()))).encode()).hexdigest()[:12]
-
-
-def _source(name: str, memo: "_Memo") -> Source | None:
-    """Return the facts about a module; None if it does not exist or has no code, as a folder without any."""
-    if name not in _known:
-        _known[name] = memo.source(name)
-    return _known[name]
 
 
 def _counts(name: str, packages: set[str]) -> bool:
@@ -117,26 +59,7 @@ def _counts(name: str, packages: set[str]) -> bool:
         return False
     if _below(name, RECORDING) and name not in COMPUTING:
         return False
-    return package in packages or _is_own(_location(_spec(package)))
-
-
-def _spec(name: str) -> ModuleSpec | None:
-    """Return the specification of a module, imported or not."""
-    if name in sys.modules:
-        return getattr(sys.modules[name], "__spec__", None)
-    # raises if the name is an attribute of a module, or if its package cannot be imported
-    with suppress(Exception):
-        return importlib.util.find_spec(name)
-    return None
-
-
-def _location(spec: ModuleSpec | None) -> Path | None:
-    """Return a module's file, or the first folder of a namespace package; None for what has neither."""
-    if spec is None:
-        return None
-    if spec.has_location and spec.origin is not None:
-        return Path(spec.origin)
-    return Path(folders[0]) if (folders := list(spec.submodule_search_locations or ())) else None
+    return package in packages or _is_own(location_of(spec_of(package)))
 
 
 def _is_own(path: Path | None) -> bool:
@@ -151,99 +74,3 @@ def _installed() -> Iterator[Path]:
 
 def _below(name: str, packages: Iterable[str]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
-
-
-class _Memo:
-    """File that remembers the facts about sources while their sizes and times stay the same."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._files: dict[str, list[object]] = {}
-        self._changed = False
-        with suppress(OSError, ValueError, TypeError, KeyError):
-            memo = json.loads(path.read_bytes())
-            self._files = dict(memo["files"]) if memo["rules"] == RULES else {}
-
-    def source(self, name: str) -> Source | None:
-        """Return the facts about module `name`, or None if it has no code."""
-        spec = _spec(name)
-        path = _location(spec)
-        if spec is None or path is None or path.is_dir():
-            return None
-        seen = [*stamp(path), name] if path.is_file() else []  # a module in an archive is no file
-        entry = self._files.get(str(path))
-        if entry is None or entry[0] != seen or not seen:
-            entry = [seen, *_facts(spec, path, name)]
-            self._files[str(path)], self._changed = entry, True
-        _, digest, imports = entry
-        return Source(str(digest), tuple(imports))  # type: ignore[arg-type]
-
-    def keep(self) -> None:
-        """Write what has been added; without write permission, the next start digests the files again."""
-        if self._changed:
-            with suppress(OSError):
-                write_atomically(self.path, json.dumps({"rules": RULES, "files": self._files}))
-            self._changed = False
-
-
-def _facts(spec: ModuleSpec, path: Path, name: str) -> tuple[str, list[str]]:
-    """Return the digest of a module's code, and its imports; a compiled module has none that can be read."""
-    source = None
-    with suppress(Exception):
-        source = spec.loader.get_source(name)  # type: ignore[union-attr]
-    if source is None:
-        return content_digest(path)[:12], []
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:  # of a file that was edited after its import
-        return content_digest(path)[:12], []
-    is_package = spec.submodule_search_locations is not None
-    return syntax_digest(tree), list(_imports(tree, name, package=is_package))
-
-
-def syntax_digest(tree: ast.AST) -> str:
-    """Return 12 hex digits of a hash of a syntax tree, equal for all versions of Python.
-
-    Docstrings and other string literals that stand as statements are left out.
-    """
-    digest = hashlib.blake2b(digest_size=6)
-    _feed(digest, tree)
-    return digest.hexdigest()
-
-
-def _feed(digest: "hashlib.blake2b", node: object) -> None:
-    if (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    ):
-        return
-    if isinstance(node, ast.AST):
-        digest.update(f"({type(node).__name__}".encode())
-        for field in node._fields:
-            value = getattr(node, field, None)
-            if value is not None and value != []:  # newer versions of Python add empty fields
-                digest.update(f" {field}".encode())
-                _feed(digest, value)
-        digest.update(b")")
-    elif isinstance(node, list):
-        for item in node:
-            _feed(digest, item)
-    else:
-        digest.update(repr(node).encode(errors="surrogatepass"))
-
-
-def _imports(tree: ast.AST, name: str, *, package: bool) -> Iterator[str]:
-    """Yield the full names that the import statements of module `name` may refer to."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parents = name.split(".")[: len(name.split(".")) - node.level + package] if node.level else []
-            base = ".".join([*parents, *([node.module] if node.module else [])])
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            called = getattr(node.func, "attr", getattr(node.func, "id", None))
-            if called in ("import_module", "__import__"):
-                yield str(node.args[0].value)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from gffpn.figures import Cost, Figures, OperatingPoint, Speed
+from gffpn.files.sources import code_digest
 from gffpn.files.typed_json import from_json
 from gffpn.files.writing import write_atomically
-from gffpn.runs.code import code_digest
 from gffpn.runs.provenance import Provenance
 
 VERSION = 1

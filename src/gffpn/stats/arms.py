@@ -41,6 +41,11 @@ class Arms:
         ]
         """Name of each arm: its values, with the key where a value alone says nothing."""
 
+    @property
+    def one_run_each(self) -> bool:
+        """True if no arm has several runs."""
+        return len(self.names) == len(self.of_run)
+
     def contrasts(self, declared: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
         """Return the declared contrasts as pairs of arms; without any, all arms against the first.
 
@@ -52,6 +57,17 @@ class Arms:
             return [(at, 0) for at in range(1, len(self.names))]
         pairs = [pair for contrast in declared for pair in self._pairs(contrast)]
         return list(dict.fromkeys(pairs))
+
+    def applicable(self, declared: Sequence[Sequence[str]]) -> tuple[list[Sequence[str]], list[str]]:
+        """Return the declared contrasts whose arms are among these, and a note on each other one."""
+        kept, notes = [], []
+        for contrast in declared:
+            try:
+                self._pairs(contrast)
+                kept.append(contrast)
+            except ValueError as error:
+                notes.append(f"not compared: {error}")
+        return kept, notes
 
     def _pairs(self, contrast: Sequence[str]) -> list[tuple[int, int]]:
         said = f"experiment.contrasts: [{', '.join(map(str, contrast))}]"

@@ -1,9 +1,8 @@
 """An experiment's answer: its arms, its contrasts, and a verdict on each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,30 +12,12 @@ from gffpn.runs.record import Record
 from gffpn.stats.arms import Arms, settings
 from gffpn.stats.estimate import Estimate, Sample, estimate
 from gffpn.stats.planning import Need, need
+from gffpn.stats.question import Question
 from gffpn.stats.replicates import Replicates, kept_replicates
-from gffpn.stats.verdicts import ALPHA, MARGIN, Verdict, verdicts
+from gffpn.stats.verdicts import Verdict, verdicts
 
 FEW_OBJECTS = 20
 """A class with fewer test objects gets an interval but no verdict."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """What an experiment asks, as its file declares it."""
-
-    claim: str | None = None
-    primary_endpoint: str = "mAP50"
-    contrasts: tuple[tuple[str, str], ...] = ()
-    margin: float = MARGIN
-    looks: tuple[int, ...] = ()
-    """Numbers of seeds at which verdicts may be taken; empty: once, with all seeds."""
-    paper_table: str | None = None
-    command: str | None = None
-
-    @property
-    def alpha(self) -> float:
-        """Level of the family at each look."""
-        return ALPHA / max(len(self.looks), 1)
 
 
 @dataclass(frozen=True)
@@ -122,21 +103,21 @@ class Study:
         return compare(self.arms, pairs, endpoint, self.question)
 
 
-def study(name: str, runs: Sequence[Run], question: Question) -> Study:
+def study(name: str, runs: Sequence[Run], asked: Question) -> Study:
     """Return the answer of finished runs to a question.
 
-    Reads the predictions of each finished run once and keeps its replicates. Raises ValueError for a contrast
-    that names no arm.
+    Reads the predictions of each finished run once and keeps its replicates. A declared contrast that names
+    none of these runs is left out, with a note; `check_contrasts` refuses one that could name none.
     """
     found = Arms([run.overrides for run in runs])
-    notes: list[str] = []
+    declared, notes = found.applicable(asked.contrasts)
     arms = tuple(
         _arm(arm_name, [run for run, at in zip(runs, found.of_run, strict=True) if at == position], notes)
         for position, arm_name in enumerate(found.names)
     )
-    pairs = [(arms[a], arms[b]) for a, b in found.contrasts(question.contrasts)]
-    contrasts = compare(arms, pairs, question.primary_endpoint, question)
-    return Study(name, question, arms, contrasts, tuple(notes))
+    pairs = [(arms[a], arms[b]) for a, b in found.contrasts(declared)]
+    contrasts = compare(arms, pairs, asked.primary_endpoint, asked)
+    return Study(name, asked, arms, contrasts, tuple(notes))
 
 
 def _arm(name: str, runs: Sequence[Run], notes: list[str]) -> Arm:
@@ -151,22 +132,24 @@ def _arm(name: str, runs: Sequence[Run], notes: list[str]) -> Arm:
 
 
 def compare(
-    arms: Sequence[Arm], pairs: Sequence[tuple[Arm, Arm]], endpoint: str, question: Question
+    arms: Sequence[Arm], pairs: Sequence[tuple[Arm, Arm]], endpoint: str, asked: Question
 ) -> tuple[Contrast, ...]:
     """Return the contrasts of one endpoint, with verdicts as one family."""
     samples = {arm.name: arm.sample(endpoint) for arm in arms}
     known = [sample for sample in samples.values() if sample]
     made = []
     for a, b in pairs:
-        reason = _obstacle(a, b, endpoint, question)
+        reason = _obstacle(a, b, endpoint, asked)
         one, other = samples[a.name], samples[b.name]
         found = None
         if one and other and not reason:
             found = estimate(one, other, arms=known, groups=a.replicates[0].groups)
+            if not found.variance > 0:
+                found, reason = None, "the figures do not vary"
         made.append(Contrast(a, b, endpoint, found, reason=reason))
     family = [one.estimate for one in made if one.estimate]
-    judged = iter(verdicts(family, margin=question.margin, alpha=question.alpha))
-    level = question.alpha / max(len(family), 1)
+    judged = iter(verdicts(family, margin=asked.margin, alpha=asked.alpha))
+    level = asked.alpha / max(len(family), 1)
     return tuple(
         Contrast(
             one.a,
@@ -174,7 +157,7 @@ def compare(
             endpoint,
             one.estimate,
             next(judged),
-            need(one.estimate, margin=question.margin, alpha=level),
+            need(one.estimate, margin=asked.margin, alpha=level),
         )
         if one.estimate
         else one
@@ -182,7 +165,7 @@ def compare(
     )
 
 
-def _obstacle(a: Arm, b: Arm, endpoint: str, question: Question) -> str:
+def _obstacle(a: Arm, b: Arm, endpoint: str, asked: Question) -> str:
     """Return why two arms cannot be compared, or an empty string."""
     counts = [len(arm.replicates) for arm in (a, b)]
     for arm, count in zip((a, b), counts, strict=True):
@@ -194,8 +177,8 @@ def _obstacle(a: Arm, b: Arm, endpoint: str, question: Question) -> str:
         return "tested on different images"
     if min(counts) == 1:
         return "one seed" if max(counts) == 1 else f"one seed of {(a, b)[counts.index(1)].name}"
-    if question.looks and not all(count in question.looks for count in counts):
-        return f"not at a declared look ({', '.join(map(str, question.looks))} seeds)"
+    if asked.looks and not all(count in asked.looks for count in counts):
+        return f"not at a declared look ({', '.join(map(str, asked.looks))} seeds)"
     if any(arm.sample(endpoint) is None for arm in (a, b)):
         return f"no figure for {endpoint}"
     if (label := endpoint.removeprefix("AP50/")) != endpoint:
@@ -203,22 +186,3 @@ def _obstacle(a: Arm, b: Arm, endpoint: str, question: Question) -> str:
         if objects < FEW_OBJECTS:
             return f"too few objects ({objects})"
     return ""
-
-
-def question(experiment: Mapping[str, Any]) -> Question:
-    """Return the question of a configuration's `experiment`. Raises ValueError for a wrong value."""
-    endpoint = str(experiment["primary_endpoint"])
-    margin, looks = experiment.get("margin", MARGIN), experiment.get("looks") or ()
-    if not endpoint.startswith("test/"):
-        raise ValueError(f"experiment.primary_endpoint: got {endpoint}, expected a figure such as test/mAP50")
-    if not 0 < float(margin) < 1:
-        raise ValueError(f"experiment.margin: got {margin}, expected a share such as 0.01 for one point")
-    return Question(
-        claim=experiment.get("claim"),
-        primary_endpoint=endpoint.removeprefix("test/"),
-        contrasts=tuple((str(a), str(b)) for a, b in experiment.get("contrasts") or ()),
-        margin=float(margin),
-        looks=tuple(map(int, looks)),
-        paper_table=experiment.get("paper_table"),
-        command=experiment.get("command"),
-    )

@@ -9,11 +9,10 @@ import numpy as np
 from scipy import special
 
 from gffpn.stats.estimate import Estimate
+from gffpn.stats.question import ALPHA, MARGIN
 
-ALPHA = 0.05
 POWER = 0.8
-MARGIN = 0.01
-"""Smallest difference that matters, in shares of 1: one point."""
+"""Probability with which a detectable difference is found."""
 Word = Literal["better", "worse", "same", "cannot tell"]
 
 

@@ -15,8 +15,7 @@ from gffpn.machine.imports import first_imports
 def main(path: Path, group: str) -> None:
     """Execute the run of a configuration that the sweep composed; `path` is named after the run."""
     with first_imports():
-        from gffpn.machine.processes import is_lead
-        from gffpn.suite.execution import Plan, check_same_as_lead, check_unchanged, execute
+        from gffpn.suite.execution import Plan, check_unchanged, execute
         from gffpn.suite.run import Single, attempt
 
     class Apart(Single):
@@ -25,8 +24,6 @@ def main(path: Path, group: str) -> None:
         def go(self) -> None:
             self.plan = Plan.of(self.config, group=group)
             check_unchanged(self.plan, path.stem)
-            if not is_lead():
-                check_same_as_lead(self.plan)
             execute(self.plan)
 
         def report(self) -> str:

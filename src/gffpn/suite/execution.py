@@ -1,13 +1,13 @@
 """Execution of a run in its folder: skipped if it is finished, resumed if it was interrupted, or started."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from omegaconf import DictConfig, OmegaConf
@@ -17,6 +17,7 @@ from gffpn.config.compose import targets
 from gffpn.config.resolve import processes_of, resolved
 from gffpn.data.index import DataError, DataIndex
 from gffpn.files.writing import alone, write_atomically
+from gffpn.machine import processes
 from gffpn.machine.processes import is_lead
 from gffpn.report.caption import shortened
 from gffpn.runs import identity
@@ -24,11 +25,21 @@ from gffpn.runs.code import code_of
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.provenance import Provenance, Start, changes, provenance
 from gffpn.runs.reading import of_other_epochs
+from gffpn.suite.agreement import (
+    AgreementError,
+    Answers,
+    ask,
+    lead_folder,
+    leading,
+    started_by_lead,
+)
 from gffpn.suite.fit import fit_and_test
 from gffpn.suite.tracking import report_skipped
 
-COMPOSED_BY_LEAD = "GFFPN_CONFIG"
-"""Environment variable that names the configuration of the process that started this one."""
+FAILED = "failed"
+"""Answer of a first process that could not decide."""
+FAILED_S = 30.0
+"""Time for which it gives that answer."""
 
 
 @dataclass(frozen=True)
@@ -87,21 +98,14 @@ class Plan:
 
 def execute(plan: Plan) -> None:
     """Fit, test and write metrics.json, or print that the run is already finished."""
-    with _only_one(plan):
-        if plan.is_done:
+    with _decided(plan) as action:
+        if action == "skip":
             _skip(plan)
             return
-        if other := plan.folder.other_version():
-            if other.newer:
-                raise other
-            say(str(other))
-        resumes = _resumes(plan)
-        if is_lead():
-            _prepare(plan, resumes=resumes)
-        folder = plan.folder
+        folder, resumes = plan.folder, action == "resume"
         say(f"{'Resuming' if resumes and folder.last_checkpoint else 'Running'}: {folder.path}")
         try:
-            with _leading(folder):
+            with leading(folder):
                 group = plan.group or folder.path.name
                 config = OmegaConf.create(dict(plan.config))
                 record = fit_and_test(
@@ -113,14 +117,56 @@ def execute(plan: Plan) -> None:
             raise KeyboardInterrupt from None
 
 
-def _resumes(plan: Plan) -> bool:
-    """Return whether an interrupted run continues; with other code, the result would be a mixture."""
-    return plan.folder.status != "finished" and not plan.outdated
+@contextmanager
+def _decided(plan: Plan) -> Iterator[str]:
+    """Yield what is done: skip, resume or start.
+
+    The run's first process decides, and holds the run's lock inside the block; the others follow it.
+    """
+    runs = Path(plan.config["paths"]["runs"])
+    meeting = runs / ".locks" / f"command-{processes.command_digest()}"
+    if is_lead():
+        others = processes.started_together(plan.config["trainer"]["num_nodes"]) - 1
+        lock, waits_for = runs / ".locks" / identity.digest_of(plan.name), f"the run {plan.name}"
+        answers = Answers(meeting, others)
+        with alone(lock, waits_for=waits_for, meanwhile=answers.wait):
+            yield _decide(plan, answers)
+    elif started_by_lead():
+        check_same_as_lead(plan, lead_folder())
+        yield "resume"  # the folder is prepared: without a checkpoint there, the run starts
+    else:
+        action, _, name = ask(meeting).partition(" ")
+        if action == FAILED:
+            raise AgreementError("the first process of this run has failed; its message says why")
+        if action != "skip":
+            check_same_as_lead(plan, RunFolder(runs / name))
+        yield action
 
 
-def _prepare(plan: Plan, *, resumes: bool) -> None:
-    """Make the run's folder ready: earlier results that are not continued are set aside."""
+def _decide(plan: Plan, answers: Answers) -> str:
+    """Decide what is done, make the run's folder ready for it, and answer the other processes."""
+    try:
+        action = "skip" if plan.is_done else _prepare(plan)
+    except Exception:
+        with suppress(AgreementError):
+            answers.give(FAILED, limit_s=FAILED_S)
+        raise
+    answers.give(f"{action} {plan.folder.path.name}")
+    return action
+
+
+def _prepare(plan: Plan) -> str:
+    """Make the run's folder ready and return `resume` or `start`.
+
+    Earlier results that are not continued are set aside.
+    """
+    if other := plan.folder.other_version():
+        if other.newer:
+            raise other
+        say(str(other))
     earlier = plan.folder
+    # with other code, the result would be a mixture
+    resumes = earlier.status in ("interrupted", "failed") and not plan.outdated
     if earlier.status != "missing" and not resumes:
         why = f" ({shortened(plan.outdated)})" if plan.outdated else ""
         verb = "runs again" if earlier.status == "finished" else "restarts"
@@ -133,6 +179,7 @@ def _prepare(plan: Plan, *, resumes: bool) -> None:
     folder.traceback.unlink(missing_ok=True)  # from an earlier attempt
     write_atomically(folder.config, OmegaConf.to_yaml(OmegaConf.create(dict(plan.config))))
     write_atomically(folder.start, json.dumps(asdict(plan.start), indent=1) + "\n")
+    return "resume" if resumes else "start"
 
 
 def _mention_other_epochs(plan: Plan) -> None:
@@ -152,39 +199,6 @@ def _skip(plan: Plan) -> None:
     report_skipped(OmegaConf.create(dict(plan.config)), folder, group=plan.group or folder.path.name)
 
 
-def _only_one(plan: Plan) -> AbstractContextManager[None]:
-    """Return the lock of a run; of the processes of a run, only the first takes it."""
-    locks = Path(plan.config["paths"]["runs"]) / ".locks"
-    lock = alone(locks / identity.digest_of(plan.name), waits_for=f"the run {plan.name}")
-    return lock if is_lead() else nullcontext()
-
-
-@contextmanager
-def _leading(folder: RunFolder) -> Iterator[None]:
-    """Hand the run's configuration to the processes that Lightning starts inside the block.
-
-    They repeat the command line, and a configuration file may have been edited meanwhile.
-    """
-    if not is_lead():
-        yield
-        return
-    os.environ[COMPOSED_BY_LEAD] = str(folder.config.resolve())
-    try:
-        yield
-    finally:
-        del os.environ[COMPOSED_BY_LEAD]
-
-
-def composed_by_lead() -> DictConfig | None:
-    """Return the configuration of the process that started this one, or None if there is none."""
-    path = os.environ.get(COMPOSED_BY_LEAD)
-    if path is None:
-        return None
-    config = OmegaConf.load(path)
-    assert isinstance(config, DictConfig)
-    return config
-
-
 def execute_apart(plan: Plan) -> None:
     """Execute a run of several processes inside a sweep, as a separate command.
 
@@ -193,18 +207,28 @@ def execute_apart(plan: Plan) -> None:
     if plan.is_done:
         _skip(plan)
         return
-    composed = Path(plan.config["paths"]["runs"]) / ".composed" / f"{plan.name}.yaml"
-    write_atomically(composed, OmegaConf.to_yaml(OmegaConf.create(dict(plan.config))))
-    # in a new session, so that it is interrupted only once
-    with subprocess.Popen(
-        [sys.executable, "-m", "gffpn.suite.apart", str(composed), str(plan.group)], start_new_session=True
-    ) as process:
-        try:
-            process.wait()
-        except KeyboardInterrupt:
-            process.terminate()  # SIGINT would be ignored if this is a shell's background job
-            process.wait()
-            raise
+    with _composed(plan) as file:
+        command = [sys.executable, "-m", "gffpn.suite.apart", str(file), str(plan.group)]
+        # in a new session, so that it is interrupted only once
+        with subprocess.Popen(command, start_new_session=True) as process:
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                process.terminate()  # SIGINT would be ignored if this is a shell's background job
+                process.wait()
+                raise
+
+
+@contextmanager
+def _composed(plan: Plan) -> Iterator[Path]:
+    """Yield a file with the run's configuration, named after the run, that exists inside the block."""
+    folder = Path(plan.config["paths"]["runs"]) / ".composed"
+    folder.mkdir(parents=True, exist_ok=True)
+    # a folder for each command, as another one may execute the same run
+    with TemporaryDirectory(dir=folder) as own:
+        file = Path(own) / f"{plan.name}.yaml"
+        file.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(plan.config))))
+        yield file
 
 
 def check_unchanged(plan: Plan, name: str) -> None:
@@ -213,10 +237,14 @@ def check_unchanged(plan: Plan, name: str) -> None:
         raise DataError("the data changed since the sweep started; repeat the command")
 
 
-def check_same_as_lead(plan: Plan) -> None:
-    """Raise DataError if data or code changed between the start of the run's first process and this one's."""
-    lead = RunFolder(Path(os.environ[COMPOSED_BY_LEAD]).parent)
-    start = lead.read_start()
+def check_same_as_lead(plan: Plan, folder: RunFolder) -> None:
+    """Raise DataError unless a plan has the settings, the data and the code with which the run started.
+
+    `folder` is that of the run, which its first process has prepared.
+    """
+    start = folder.read_start()
+    if identity.digest_of(plan.name) != identity.digest_of(folder.path.name):
+        raise DataError("settings or data of this process are not those of the run's first process")
     if start is None or start.data != plan.start.data or changes(start.provenance, plan.origin):
         raise DataError("data or code changed while the processes of this run started; repeat the command")
 

@@ -58,6 +58,13 @@ def check_jobs(config: DictConfig) -> list[list[str]]:
     return planned
 
 
+def declared_jobs(config: DictConfig) -> list[list[str]]:
+    """Return the overrides of each job that a sweep's file asks for, whatever the command line varies."""
+    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    return _jobs(parser.parse_overrides(params)) if params else []
+
+
 def _without_hydra(job: DictConfig) -> object:
     """Return a configuration without Hydra's own part, whose classes compute no result."""
     plain = OmegaConf.masked_copy(job, [str(key) for key in job if key != "hydra"])

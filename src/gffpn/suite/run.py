@@ -25,15 +25,9 @@ from gffpn.machine.signals import HOW_TO_CONTINUE, INTERRUPTED, interrupted_by_s
 from gffpn.report.table import print_table, row_of
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.provenance import changes_since
+from gffpn.suite.agreement import AgreementError, composed_by_lead
 from gffpn.suite.door import check_index, check_start
-from gffpn.suite.execution import (
-    Plan,
-    check_same_as_lead,
-    composed_by_lead,
-    execute,
-    execute_apart,
-    say,
-)
+from gffpn.suite.execution import Plan, execute, execute_apart, say
 from gffpn.suite.jobs import chooses_in_advance
 from gffpn.suite.sweep import record_job
 from gffpn.weights import WeightsError
@@ -55,7 +49,7 @@ def run(config: DictConfig) -> str | float:
         status = attempt(job)
         return status if chooses_in_advance(hydra) else job.objective()
     # the processes that Lightning starts use the configuration of the first one
-    shared = None if is_lead() else composed_by_lead()
+    shared = composed_by_lead()
     return attempt(Follower(shared, overrides) if shared else Single(config, overrides))
 
 
@@ -129,7 +123,6 @@ class Follower(Single):
 
     def go(self) -> None:
         self.plan = Plan.of(self.config, group=None, name=self.config.name)
-        check_same_as_lead(self.plan)
         execute(self.plan)
 
 
@@ -187,7 +180,8 @@ def _exit_code(error: BaseException) -> int | None:
     if isinstance(error, ValueError):
         return 1 if isinstance(error, DataError | WeightsError) else 2
     denied = isinstance(error, OSError) and error.errno in UNWRITABLE
-    return 1 if isinstance(error, LossNotFiniteError) or denied or _disk_is_full(error) else None
+    explained = isinstance(error, LossNotFiniteError | AgreementError)
+    return 1 if explained or denied or _disk_is_full(error) else None
 
 
 def _report_failure(error: BaseException, folder: RunFolder | None) -> None:

@@ -23,10 +23,11 @@ from gffpn.machine.imports import first_imports
 from gffpn.machine.signals import ignore_signals
 from gffpn.report.caption import varied
 from gffpn.report.paper import check_paper_table, paper_mAP50
-from gffpn.report.table import print_table, row_of, write_tables
+from gffpn.report.table import row_of
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.provenance import changes_since
 from gffpn.stats.arms import settings
+from gffpn.stats.question import Question, check_contrasts, question
 
 NOT_IN_A_NAME = (
     "paths.",
@@ -65,6 +66,7 @@ class SweepCallback(Callback):
     def __init__(self) -> None:
         self._held = ExitStack()
         self._planned: list[list[str]] = []
+        self._question: Question | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         # launchers send the callback to other processes, which do not hold its lock
@@ -92,7 +94,7 @@ class SweepCallback(Callback):
     def _open(self, config: DictConfig) -> None:
         with first_imports():
             from gffpn.machine.processes import siblings
-            from gffpn.suite.jobs import check_jobs
+            from gffpn.suite.jobs import check_jobs, declared_jobs
 
         _check_directory(config)
         check_paper_table(config.experiment.paper_table)
@@ -103,6 +105,9 @@ class SweepCallback(Callback):
         sweeps = Path(config.paths.runs) / "sweeps"
         check_writable(sweeps, setting="paths.runs=FOLDER")
         self._planned = check_jobs(config)
+        if self._planned:  # a sweeper that chooses its jobs by their results asks another question
+            self._question = question(config.experiment)
+            check_contrasts(self._question, declared_jobs(config) or self._planned)
         drop_wandb_run_id()
         launcher = str(config.hydra.runtime.choices["hydra/launcher"])
         on_slurm = launcher in ("slurm", "submitit_slurm")
@@ -163,9 +168,9 @@ class SweepCallback(Callback):
             if config.experiment.paper_table:
                 row["paper/mAP50"] = paper_mAP50(config.experiment.paper_table, row)
             rows.append(row)
-        print_table(rows, title=folder.name)
-        write_tables(folder, rows)
-        print(f"Table: {folder / 'results.md'}, {folder / 'results.csv'}")
+        from gffpn.suite.results import show_results
+
+        show_results(folder, rows, self._question)
         return not _name_failures(rows)
 
 

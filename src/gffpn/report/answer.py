@@ -1,0 +1,208 @@
+"""The answer of an experiment in words and tables: its arms, its contrasts, a verdict on each."""
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from gffpn.figures import Figure
+from gffpn.files.tables import markdown_table
+from gffpn.report.paper import paper_mAP50
+from gffpn.report.table import percent, print_cells
+from gffpn.stats.planning import Need
+from gffpn.stats.question import Question
+from gffpn.stats.study import Arm, Contrast, Study
+
+COSTS = ("params M", "GFLOPs", "FPS net")
+CONTRASTS = (
+    "contrast",
+    "difference",
+    "95 % interval",
+    "P(A > B)",
+    "p (Holm)",
+    "verdict",
+    "detectable",
+    "needed",
+)
+
+
+def points(value: float, *, sign: bool = False) -> str:
+    """Return a share in percent points, with a minus sign of full width: `-0.012` -> `\u22121.2`."""
+    text = f"{100 * value:{'+' if sign else ''}.1f}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def interval(low: float, high: float) -> str:
+    """Return the ends of an interval in percent points: `0.6 to 3.0`."""
+    return f"{points(low)} to {points(high)}"
+
+
+def probability(p: float) -> str:
+    """Return a p value as text, `< 0.001` if it is smaller."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def spread_words(values: Sequence[Figure]) -> str:
+    """Return `mean ± sd (n)` of shares in percent; n/a without any, no sd of a single one."""
+    known = [value for value in values if value is not None]
+    mean = _mean(known)
+    if mean is None:
+        return "n/a"
+    deviation = f" ± {points(statistics.stdev(known))}" if len(known) > 1 else ""
+    return f"{points(mean)}{deviation} ({len(known)})"
+
+
+def _mean(values: Sequence[Figure]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.mean(known) if known else None
+
+
+def verdict_words(contrast: Contrast) -> str:
+    """Return the verdict of a contrast: `better`, `same within 1 point`, `no verdict: one seed`."""
+    verdict = contrast.verdict
+    if verdict is None:
+        return f"no verdict: {contrast.reason}"
+    if verdict.word == "same":
+        return "same within the margin"
+    return f"{verdict.word}, by less than the margin" if verdict.small else verdict.word
+
+
+def need_words(contrast: Contrast, question: Question) -> str:
+    """Return what would show a difference as large as the margin, or an empty string if nothing is needed."""
+    found, need = contrast.estimate, contrast.need
+    if found is None or need is None or contrast.verdict is None or contrast.verdict.word != "cannot tell":
+        return ""
+    if need.seeds is not None:
+        more = need.seeds - min(found.seeds)
+        if more <= 0:
+            return f"enough seeds for {points(question.margin)}: the difference may be smaller"
+        return f"{more} more seed{'s' if more > 1 else ''}"
+    images = _images(contrast, need)
+    return f"no number of seeds{'' if images is None else f'; about {images:,} test images'}"
+
+
+def _images(contrast: Contrast, need: Need) -> int | None:
+    """Return the number of test images that a contrast needs, to two digits, or None if it is unknown."""
+    if need.images is None:
+        return None
+    count = need.images * contrast.a.records[0].test.images
+    step = 10 ** max(math.floor(math.log10(count)) - 1, 0)
+    return math.ceil(count / step) * step
+
+
+def sentence(contrast: Contrast, question: Question) -> str:
+    """Return the verdict of a contrast as a sentence."""
+    a, b, found, verdict = contrast.a.name, contrast.b.name, contrast.estimate, contrast.verdict
+    if found is None or verdict is None:
+        return f"{a} against {b}: no verdict ({contrast.reason})."
+    low, high = found.interval()
+    if verdict.word in ("better", "worse"):
+        ends = interval(low, high) if found.delta > 0 else interval(-high, -low)
+        less = f", less than {points(question.margin)}" if verdict.small else ""
+        return (
+            f"{a} is {verdict.word} than {b} by {points(abs(found.delta))} points of {contrast.endpoint}"
+            f"{less} (95 % interval {ends}; p {probability(verdict.p)})."
+        )
+    facts = (
+        f"{points(found.delta, sign=True)} points of {contrast.endpoint}, 95 % interval {interval(low, high)}"
+    )
+    if verdict.word == "same":
+        return f"{a} and {b} are the same within {points(question.margin)} points ({facts})."
+    need = need_words(contrast, question)
+    return f"{a} against {b}: cannot tell ({facts}){f'; needed: {need}' if need else ''}."
+
+
+def arm_cells(study: Study) -> tuple[list[str], list[list[str]]]:
+    """Return headers and cells of the table of arms: means over seeds, in percent, and costs."""
+    edges = [size for arm in study.arms for record in arm.records[:1] for size in record.test.network_bins]
+    bins = {size.name: size for size in edges if size.objects}
+    averages = {"mAP50": "mAP50", "mAP50_95": "mAP50_95"}
+    for size in sorted(bins.values(), key=lambda one: one.low):
+        words = f"{size.low:g}+" if size.high is None else f"{size.low:g}-{size.high:g}"
+        averages[f"AP_{size.name}"] = f"AP {words} (n={size.objects})"
+    headers = ["arm", "seeds", *averages.values(), *(("PAPER mAP50",) if _papers(study) else ()), *COSTS]
+    lines = [_arm_line(study, arm, list(averages)) for arm in study.arms]
+    return headers, [line + [""] * (len(headers) - len(line)) for line in lines]
+
+
+def _papers(study: Study) -> dict[str, float]:
+    """Return the paper's mAP50 of each arm that has one, by name."""
+    table = study.question.paper_table
+    found = {
+        arm.name: paper_mAP50(table, arm.records[0].columns()) for arm in study.arms if table and arm.records
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _arm_line(study: Study, arm: Arm, endpoints: Sequence[str]) -> list[str]:
+    done, asked = len(arm.finished), len(arm.runs)
+    seeds = str(done) if done == asked else f"{done} of {asked}"
+    if not arm.records:
+        return [arm.name, seeds, arm.runs[0].status]
+    line = [arm.name, seeds, *(spread_words(arm.figures(endpoint)) for endpoint in endpoints)]
+    if papers := _papers(study):
+        line.append(percent(papers.get(arm.name)))
+    cost = arm.records[0].cost
+    rate = statistics.median(record.speed.fps_forward for record in arm.records)
+    return [*line, f"{cost.params_m:.2f}", f"{cost.gflops:.2f}", f"{rate:.1f}"]
+
+
+def contrast_cells(study: Study) -> tuple[list[str], list[list[str]]]:
+    """Return headers and cells of the table of contrasts, in percent points of the primary endpoint."""
+    return list(CONTRASTS), [_contrast_line(one, study.question) for one in study.contrasts]
+
+
+def _contrast_line(one: Contrast, question: Question) -> list[str]:
+    found, verdict = one.estimate, one.verdict
+    if found is None or verdict is None:
+        a, b = (_mean(arm.figures(one.endpoint)) for arm in (one.a, one.b))
+        delta = "n/a" if a is None or b is None else points(a - b, sign=True)
+        return [one.name, delta, "", "", "", verdict_words(one), "", ""]
+    return [
+        one.name,
+        points(found.delta, sign=True),
+        interval(*found.interval()),
+        f"{found.superiority:.2f}",
+        probability(verdict.p),
+        verdict_words(one),
+        points(verdict.detectable),
+        need_words(one, question),
+    ]
+
+
+def legend(study: Study) -> list[str]:
+    """Return how the tables of arms and contrasts are to be read."""
+    asked = study.question
+    lines = ["Arms: mean ± standard deviation over seeds (number of seeds), percent."]
+    judged = [one for one in study.contrasts if one.verdict]
+    if judged:
+        found = judged[0].estimate
+        assert found is not None
+        looks = f", {len(asked.looks)} looks" if len(asked.looks) > 1 else ""
+        lines.append(
+            f"Contrasts: percent points of {asked.primary_endpoint}; intervals hold for other seeds and "
+            f"other test images ({found.groups} independent ones); p by Holm's rule for {len(judged)} "
+            f"contrast{'s' if len(judged) > 1 else ''}{looks}."
+        )
+        lines.append(
+            f"Margin: {points(asked.margin)}. detectable: the smallest true difference found with 80 % "
+            "probability. P(A > B): share of pairs of runs, over seeds and test images, in which A is higher."
+        )
+    return [*lines, *(f"NOTE: {note}." for note in study.notes)]
+
+
+def print_answer(study: Study, *, notes: Sequence[str] = ()) -> None:
+    """Print the tables of arms, under which `notes` stand, and of contrasts, and a sentence per contrast."""
+    print_cells(*arm_cells(study), title=f"{study.name}: arms", left=1, caption=notes)
+    if study.contrasts:
+        print_cells(*contrast_cells(study), title=f"{study.name}: contrasts", left=1, caption=legend(study))
+    for one in study.contrasts:
+        print(sentence(one, study.question))
+
+
+def answer_markdown(study: Study) -> str:
+    """Return the answer as Markdown: a sentence per contrast, then both tables with their legend."""
+    lines = [f"- {sentence(one, study.question)}" for one in study.contrasts]
+    tables = [markdown_table(*arm_cells(study))]
+    if study.contrasts:
+        tables.append(markdown_table(*contrast_cells(study)))
+    return "\n\n".join(["\n".join(lines), *tables, "\n".join(f"{line}  " for line in legend(study))]) + "\n"

@@ -1,0 +1,122 @@
+"""What a sweep would run, before it runs: what is finished, the minutes left, and what it can detect."""
+
+import statistics
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from gffpn.config.overrides import CONF, WRONG_OVERRIDE, explain
+from gffpn.runs.reading import finished_runs
+from gffpn.runs.record import Record
+from gffpn.stats.planning import Parts
+from gffpn.stats.question import check_contrasts, question
+from gffpn.stats.study import Run, Study, study
+from gffpn.suite.execution import Plan
+from gffpn.suite.jobs import check_jobs, declared_jobs
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A sweep before it runs."""
+
+    study: Study
+    """With the runs that are finished already."""
+    plans: tuple[Plan, ...]
+    minutes: float | None
+    """Minutes of the runs that are left, one after another; None if no finished run is like one of them."""
+    detectable: float | None
+    """Smallest true difference that will be found with 80 % probability; None if it is not known yet."""
+    seeds: int
+    """Smallest number of seeds per arm."""
+    contrasts: int
+
+
+def forecast(overrides: Sequence[str]) -> Forecast:
+    """Return what `python train.py -m OVERRIDES` would run.
+
+    Reads the data set, and generates it if it is simulated. Raises ValueError for a wrong override and
+    DataError for a data set with faults.
+    """
+    with _sweep(overrides) as (config, planned):
+        loader = GlobalHydra.instance().config_loader()
+        asked = question(config.experiment)
+        check_contrasts(asked, declared_jobs(config) or planned)
+        plans = []
+        for job in planned:
+            composed = loader.load_sweep_config(config, job)
+            HydraConfig.instance().set_config(composed)
+            plans.append(Plan.of(composed, group=None))
+    runs = [_run(plan, job) for plan, job in zip(plans, planned, strict=True)]
+    found = study("plan", runs, asked)
+    known = [row.record for row in finished_runs(Path(config.paths.runs))]
+    left = [plan for plan in plans if not plan.is_done]
+    guesses = [_minutes(plan, known) for plan in left]
+    seeds = min((len(arm.runs) for arm in found.arms), default=0)
+    return Forecast(
+        found,
+        tuple(plans),
+        sum(guess for guess in guesses if guess) if all(guess is not None for guess in guesses) else None,
+        _detectable(found, seeds),
+        seeds,
+        len(found.contrasts),
+    )
+
+
+@contextmanager
+def _sweep(overrides: Sequence[str]) -> Iterator[tuple[DictConfig, list[list[str]]]]:
+    """Compose a sweep as Hydra does, and yield its configuration and the overrides of each job."""
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            loader = GlobalHydra.instance().config_loader()
+            config = loader.load_configuration("train", list(overrides), run_mode=RunMode.MULTIRUN)
+            HydraConfig.instance().set_config(config)
+            planned = check_jobs(config)
+            if not planned:
+                raise ValueError("this sweeper chooses its jobs by their results, so they are not known yet")
+            yield config, planned
+    except WRONG_OVERRIDE as error:
+        raise ValueError(explain(error)) from error
+
+
+def _run(plan: Plan, overrides: Sequence[str]) -> Run:
+    """Return the run of a plan, with its record only if it will be skipped."""
+    folder = plan.folder
+    record = folder.read() if plan.is_done else None
+    status = "finished" if record else ("missing" if folder.status == "finished" else folder.status)
+    return Run(tuple(overrides), status, folder.path, record)
+
+
+def _minutes(plan: Plan, known: Sequence[Record]) -> float | None:
+    """Return the minutes that a run will take by those most like it, or None without any.
+
+    Alike are runs on as many images of the same size, first those of the same neck, then those of any.
+    """
+    config, images = plan.config, len(plan.index.splits["train"])
+    epochs = config["trainer"]["max_epochs"]
+    size = config["image_size"]
+    alike = [
+        record
+        for record in known
+        if record.size == config["size"]["name"]
+        and record.data.images["train"] == images
+        and (record.image_size == (size, size) if isinstance(size, int) else record.image_size == tuple(size))
+    ]
+    same = [record for record in alike if record.choice.neck == config["choice"]["neck"]]
+    rates = [record.training.minutes / record.training.trained_epochs for record in same or alike]
+    return statistics.median(rates) * epochs if rates else None
+
+
+def _detectable(found: Study, seeds: int) -> float | None:
+    """Return the median of what the contrasts can detect with all seeds, by the runs that are finished."""
+    if seeds < 2:
+        return None
+    level = found.question.alpha / max(len(found.contrasts), 1)
+    known = [Parts.of(one.estimate).detectable(seeds, alpha=level) for one in found.contrasts if one.estimate]
+    return statistics.median(known) if known else None

@@ -1,0 +1,58 @@
+"""`plan`: what a sweep will run, before it runs."""
+
+import argparse
+
+from gffpn.verbs.words import Verbs, add_overrides
+
+
+def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
+    """Add the verb and its arguments to the command line."""
+    verb = verbs.add_parser(
+        "plan",
+        help="list the runs of a sweep, what is finished, minutes left, and what it can detect",
+        description="Lists what a sweep will run and what is finished. The minutes left and the smallest "
+        "difference that it can detect follow from finished runs. Nothing is trained.",
+        epilog="example: gffpn plan experiments=table6 seed=0,1,2",
+    )
+    verb.add_argument("-m", "--multirun", action="store_true", help="as for train.py; not needed here")
+    add_overrides(verb)
+    verb.set_defaults(act=act)
+
+
+def act(arguments: argparse.Namespace) -> None:
+    """Print the plan of a sweep."""
+    from gffpn.report.answer import points
+    from gffpn.report.table import print_cells
+    from gffpn.suite.forecast import forecast
+
+    found = forecast(arguments.overrides)
+    body = [
+        [arm.name, ", ".join(run.seed for run in arm.runs), *_counts([run.status for run in arm.runs])]
+        for arm in found.study.arms
+    ]
+    print_cells(["arm", "seeds", "finished", "to run"], body, title="Runs", left=2)
+    for one in found.study.contrasts:
+        print(f"Contrast: {one.name} on {one.endpoint}")
+    for note in found.study.notes:
+        print(f"NOTE: {note}")
+    left = sum(not plan.is_done for plan in found.plans)
+    if not left:
+        print("All runs are finished.")
+    elif found.minutes is None:
+        print(f"{left} of {len(found.plans)} runs are left; no finished run shows how long they take")
+    else:
+        print(f"{left} of {len(found.plans)} runs are left: {found.minutes:.0f} minutes one after another.")
+    if found.seeds < 2:
+        print("One seed: no verdict. With several, such as seed=0,1,2, the sweep ends with verdicts.")
+    elif found.detectable is not None:
+        print(
+            f"With {found.seeds} seeds, a true difference of {points(found.detectable)} points is found with "
+            f"80 % probability (margin: {points(found.study.question.margin)})."
+        )
+    else:
+        print("What it can detect is known when two seeds of two arms are finished.")
+
+
+def _counts(states: list[str]) -> tuple[str, str]:
+    done = states.count("finished")
+    return str(done), str(len(states) - done)

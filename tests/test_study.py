@@ -1,0 +1,211 @@
+"""Tests of arms, contrasts, and the verdicts that a sweep ends with."""
+
+from pathlib import Path
+
+import pytest
+
+from commands import Train
+from fake_runs import predicted_run
+from gffpn.__main__ import main as gffpn
+from gffpn.report.answer import answer_markdown, arm_cells, contrast_cells, need_words, sentence
+from gffpn.runs.folder import RunFolder
+from gffpn.stats.arms import Arms
+from gffpn.stats.question import Question, check_contrasts, question
+from gffpn.stats.study import Run, Study, study
+
+PARTS = [
+    [f"neck.lpam.attention={attention}", f"neck.lpam.context={context}", f"seed={seed}"]
+    for attention in ("fccfm", "none")
+    for context in ("lsam", "conv")
+    for seed in (0, 1)
+]
+
+
+def test_arms_are_runs_that_differ_only_in_their_seed() -> None:
+    arms = Arms(PARTS)
+    assert arms.names == ["fccfm lsam", "fccfm conv", "none lsam", "none conv"]
+    assert arms.of_run == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert not arms.one_run_each
+
+
+@pytest.mark.parametrize(
+    ("values", "name"), [(("true", "false"), "flag=true"), (("1", "2"), "flag=1"), (("a", "b"), "a")]
+)
+def test_a_value_that_says_nothing_alone_has_its_key(values: tuple[str, str], name: str) -> None:
+    assert Arms([[f"neck.flag={value}"] for value in values]).names[0] == name
+
+
+def test_a_contrast_holds_at_each_setting_of_what_it_leaves_out() -> None:
+    arms = Arms(PARTS)
+    assert arms.contrasts([("fccfm", "none")]) == [(0, 2), (1, 3)]
+    assert arms.contrasts([("fccfm lsam", "none conv")]) == [(0, 3)]
+    assert arms.contrasts([("context=lsam", "neck.lpam.context=conv")]) == [(0, 1), (2, 3)]
+
+
+def test_without_contrasts_all_arms_stand_against_the_first() -> None:
+    assert Arms([["neck=fpn"], ["neck=panet"], ["neck=gffpn"]]).contrasts([]) == [(1, 0), (2, 0)]
+
+
+@pytest.mark.parametrize(
+    ("contrast", "message"),
+    [
+        (("gfpn", "fpn"), r"\[gfpn, fpn\]: gfpn names no arm; did you mean gffpn\?"),
+        (("xyz", "fpn"), "xyz names no arm; the arms are fpn, gffpn"),
+        (("fpn", "fpn"), "no two arms differ in this alone"),
+        (("fpn",), "expected two arms"),
+    ],
+)
+def test_a_contrast_without_its_arms_is_refused(contrast: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Arms([["neck=fpn"], ["neck=gffpn"]]).contrasts([contrast])
+
+
+def test_a_value_of_two_keys_is_refused() -> None:
+    runs = [[f"a.act={a}", f"b.act={b}"] for a in ("relu", "silu") for b in ("relu", "silu")]
+    with pytest.raises(ValueError, match=r"write a\.act=relu or b\.act=relu"):
+        Arms(runs).contrasts([("relu", "silu")])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("primary_endpoint", "mAP50"), ("margin", 0), ("margin", 1.5), ("looks", [0])]
+)
+def test_a_wrong_question_is_refused(key: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"experiment.{key}"):
+        question({"primary_endpoint": "test/mAP50", "contrasts": [], key: value})
+
+
+def test_a_question_is_checked_against_the_arms_of_its_own_file() -> None:
+    asked = Question(contrasts=(("gffpn", "fpn"),))
+    check_contrasts(asked, [["neck=fpn"], ["neck=gffpn"]])
+    with pytest.raises(ValueError, match="gffpn names no arm"):
+        check_contrasts(asked, [["neck=fpn"], ["neck=panet"]])
+
+
+def made(runs: Path, skills: dict[str, float], *, seeds: int = 3, asked: Question | None = None) -> Study:
+    """Return the study of invented runs: per neck, the probability with which it finds an object."""
+    found = []
+    for neck, skill in skills.items():
+        for seed in range(seeds):
+            path = predicted_run(runs, neck, skill=skill, seed=seed)
+            overrides = (f"neck={neck}", f"seed={seed}")
+            found.append(Run(overrides, "finished", path, RunFolder(path).read()))
+    return study("invented", found, asked or Question())
+
+
+def test_a_clear_difference_is_a_verdict_in_words(tmp_path: Path) -> None:
+    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
+    (contrast,) = answer.contrasts
+    assert contrast.verdict is not None
+    assert contrast.verdict.word == "better"
+    assert sentence(contrast, answer.question).startswith("gffpn is better than fpn by ")
+    headers, body = contrast_cells(answer)
+    line = dict(zip(headers, body[0], strict=True))
+    assert line["contrast"] == "gffpn - fpn"
+    assert line["verdict"] == "better"
+    assert line["difference"].startswith("+")
+    assert float(line["P(A > B)"]) > 0.95
+
+
+def test_the_reverse_contrast_is_the_reverse_verdict(tmp_path: Path) -> None:
+    there = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9}).contrasts[0]
+    back = made(tmp_path, {"gffpn": 0.9, "fpn": 0.3}).contrasts[0]
+    assert there.estimate is not None
+    assert back.estimate is not None
+    assert back.verdict is not None
+    assert back.verdict.word == "worse"
+    assert back.estimate.delta == pytest.approx(-there.estimate.delta)
+    assert back.estimate.variance == pytest.approx(there.estimate.variance)
+
+
+def test_a_small_sample_cannot_say_and_what_it_needs(tmp_path: Path) -> None:
+    answer = made(tmp_path, {"fpn": 0.5, "gffpn": 0.55})
+    (contrast,) = answer.contrasts
+    assert contrast.verdict is not None
+    assert contrast.verdict.word == "cannot tell"
+    assert "no number of seeds" in need_words(contrast, answer.question)
+
+
+def test_one_seed_gives_no_verdict(tmp_path: Path) -> None:
+    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9}, seeds=1)
+    assert sentence(answer.contrasts[0], answer.question) == "gffpn against fpn: no verdict (one seed)."
+    assert contrast_cells(answer)[1][0][5] == "no verdict: one seed"
+
+
+def test_verdicts_are_taken_at_declared_looks_only(tmp_path: Path) -> None:
+    early = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9}, seeds=2, asked=Question(looks=(3, 6)))
+    assert early.contrasts[0].reason == "not at a declared look (3, 6 seeds)"
+    due = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9}, seeds=3, asked=Question(looks=(3, 6)))
+    assert due.contrasts[0].verdict is not None
+
+
+def test_a_class_with_few_objects_has_no_verdict(tmp_path: Path) -> None:
+    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
+    counts = {one.name: one.objects for one in answer.arms[0].records[0].test.classes}
+    assert min(counts.values()) >= 20
+    assert answer.explore("AP50/pock")[0].verdict is not None
+    assert answer.explore("AP50/unknown")[0].reason == "no figure for AP50/unknown"
+
+
+def test_runs_without_results_have_their_own_cells(tmp_path: Path) -> None:
+    path = predicted_run(tmp_path, "fpn", skill=0.5)
+    runs = [
+        Run(("neck=fpn", "seed=0"), "finished", path, RunFolder(path).read()),
+        Run(("neck=fpn", "seed=1"), "failed", None, None, "out of memory"),
+        Run(("neck=gffpn", "seed=0"), "missing", None, None),
+        Run(("neck=gffpn", "seed=1"), "missing", None, None),
+    ]
+    answer = study("invented", runs, Question())
+    _, body = arm_cells(answer)
+    assert body[0][:2] == ["fpn", "1 of 2"]
+    assert body[1][:3] == ["gffpn", "0 of 2", "missing"]
+    assert answer.contrasts[0].reason == "gffpn: no finished run"
+    assert "no verdict (gffpn: no finished run)" in answer_markdown(answer)
+
+
+def test_runs_without_predictions_are_named(tmp_path: Path) -> None:
+    path = predicted_run(tmp_path, "fpn", skill=0.5)
+    (path / "predictions.npz").unlink()
+    runs = [Run((f"neck={neck}", "seed=0"), "finished", path, RunFolder(path).read()) for neck in ("a", "b")]
+    answer = study("invented", runs, Question())
+    assert answer.contrasts[0].reason == "b: no predictions"
+    assert "predictions.npz: missing" in answer.notes[0]
+
+
+def test_contrasts_of_necks_that_were_left_out_are_noted(tmp_path: Path) -> None:
+    asked = Question(contrasts=(("gffpn", "fpn"), ("gffpn", "panet")))
+    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9}, asked=asked)
+    assert [one.name for one in answer.contrasts] == ["gffpn - fpn"]
+    assert "panet names no arm" in answer.notes[0]
+
+
+def test_replicates_are_kept_and_made_again_from_other_predictions(tmp_path: Path) -> None:
+    first = made(tmp_path, {"fpn": 0.3}, seeds=2).arms[0].replicates[0]
+    kept = tmp_path / "fpn_plain_tinyindus_sim_s0" / "replicates.npz"
+    before = kept.stat().st_mtime_ns
+    again = made(tmp_path, {"fpn": 0.3}, seeds=2).arms[0].replicates[0]
+    assert kept.stat().st_mtime_ns == before
+    assert again["mAP50"][0] == first["mAP50"][0]
+    other = made(tmp_path, {"fpn": 0.8}, seeds=2).arms[0].replicates[0]
+    assert other["mAP50"][0] > first["mAP50"][0]
+
+
+@pytest.mark.slow
+def test_a_sweep_with_seeds_ends_with_verdicts_and_can_be_planned(
+    train: Train, tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = [*tiny, "neck=fpn,panet", "name=two", "trainer.max_epochs=1"]
+    code, output = train("-m", *words, "seed=0,1")
+    assert code == 0
+    assert "two: arms" in output
+    assert "two: contrasts" in output
+    answer = (tmp_path / "runs/sweeps/two/results.md").read_text()
+    assert answer.startswith("- panet ")
+    assert "one row per run" in answer
+
+    gffpn(["plan", "-m", *words, "seed=0,1"])
+    assert "All runs are finished." in capsys.readouterr().out
+    gffpn(["plan", *words, "seed=0,1,2"])
+    planned = capsys.readouterr().out
+    assert "2 of 6 runs are left" in planned
+    assert "minutes one after another" in planned
+    assert "Contrast: panet - fpn on mAP50" in planned
