@@ -6,6 +6,7 @@ import stat
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ def bundle(written: Path, tmp_path: Path) -> Path:
 
 
 def test_every_verdict_follows_from_the_bundle_alone(
-    bundle: Path, written: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    bundle: Path, written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = (written / "report" / "contrasts.csv").read_text()
     capsys.readouterr()
@@ -74,7 +75,7 @@ def changed(bundle: Path, change: Change) -> Path:
     return path
 
 
-def edited(name: str, edit: Callable[[dict], None]) -> Change:
+def edited(name: str, edit: Callable[[dict[str, Any]], None]) -> Change:
     def change(contents: dict[str, bytes]) -> None:
         value = json.loads(contents[name])
         edit(value)
@@ -140,7 +141,7 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
         open_bundle(tmp_path / "x.zip", tmp_path / "open")
 
 
-def test_a_wrong_verdict_shows(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_wrong_verdict_shows(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = changed(
         bundle, edited("manifest.json", lambda one: one["verdicts"][0].update(word="same", delta=0.0))
     )
@@ -152,7 +153,7 @@ def test_a_wrong_verdict_shows(bundle: Path, tmp_path: Path, capsys: pytest.Capt
     assert "necks: gffpn - fpn: stored is same (+0.000000" in printed
 
 
-def test_a_wrong_figure_shows(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_wrong_figure_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The predictions are those of another run."""
     run = predicted_run(tmp_path / "runs", "fpn", skill=0.4)
     other = predicted_run(tmp_path / "other", "fpn", skill=0.7)
@@ -166,7 +167,7 @@ def test_a_wrong_figure_shows(tmp_path: Path, capsys: pytest.CaptureFixture) -> 
     assert f"{RUN}: test.mAP50: metrics.json has" in capsys.readouterr().out
 
 
-def test_a_run_without_predictions_shows(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_run_without_predictions_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = predicted_run(tmp_path / "runs", "fpn", skill=0.4)
     RunFolder(run).predictions.unlink()
     path = tmp_path / "one.zip"
@@ -180,7 +181,7 @@ def test_a_run_without_predictions_shows(tmp_path: Path, capsys: pytest.CaptureF
     assert f"{RUN}/predictions.npz: missing" in printed
 
 
-def test_two_runs_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_two_runs_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [predicted_run(tmp_path / where, "fpn", skill=0.5) for where in ("a", "b")]
     with pytest.raises(SystemExit):
         verbs(["report", *map(str, runs), "--out", str(tmp_path / "r"), "--bundle", str(tmp_path / "x.zip")])

@@ -35,6 +35,8 @@ def test_a_certain_gain_reproduces_a_claim(tmp_path: Path) -> None:
     assert one.reason.startswith("+")
     assert one.reason.endswith("3 seeds; the paper's +9.7 lies outside")
     assert found["any-data", "gffpn - fpn", "mAP50"].outcome == "reproduced"
+    # all invented runs are equally fast
+    assert found["slower-than-fpn", "gffpn - fpn", "fps_end_to_end"].outcome == "contradicted"
     # the data has no such class
     assert found["tube-mouth", "gffpn - fpn", "AP50/gkf"].outcome == "cannot tell"
     assert found["neu-det-cspdarknet", "gffpn - fpn", "mAP50"].outcome == "not run"
@@ -65,16 +67,17 @@ def test_one_seed_cannot_tell(tmp_path: Path) -> None:
 
 
 def test_costs_are_compared_as_they_are(tmp_path: Path) -> None:
-    """In the invented runs, gffpn and panet have 1.5 M parameters, fpn has 1.3 M; all are equally fast."""
+    """In the invented runs, gffpn and panet have 1.5 M parameters, fpn has 1.3 M."""
     found = judged(tmp_path, seeds=(0,))
     more = found["larger-than-fpn", "gffpn - fpn", "params_m"]
     assert (more.outcome, more.reason, more.paper) == (
         "reproduced",
-        "1.5 against 1.3",
+        "1.5 against 1.3, at size n and 320 px",
         "41.7 against 40.7: +1.0",
     )
     assert found["cheaper", "gffpn - panet", "params_m"].outcome == "contradicted"
-    assert found["slower-than-fpn", "gffpn - fpn", "fps_end_to_end"].outcome == "contradicted"
+    speed = found["slower-than-fpn", "gffpn - fpn", "fps_end_to_end"]
+    assert (speed.outcome, speed.reason) == ("cannot tell", "one timing of an arm; timings vary")
     assert found["cheaper", "gffpn - afpn", "gflops"].outcome == "not run"
 
 
@@ -121,7 +124,7 @@ def test_the_command_of_a_claim_runs_what_it_compares(claim: Claim, tests: list[
     pairs = arms.contrasts(contrasts)
     for test in tests:
         if test.claim.endpoint in COSTS:
-            pairs = list(product(range(len(first)), repeat=2))
+            pairs = list(product(range(len(first)), range(len(first))))
         else:
             assert not arms.one_run_each, "accuracy needs several seeds"
         compared = [(first[a], first[b]) for pair in pairs for a, b in (pair, pair[::-1])]

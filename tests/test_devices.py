@@ -12,9 +12,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from gffpn.build.detector import build_detector, build_loss_and_decode
+from gffpn.callbacks.size_counts import assignment_counts
 from gffpn.config.compose import compose_config
 from gffpn.config.overrides import choices
+from gffpn.metrics.matching import SIZE_EDGES
 from gffpn.necks.none import NoNeck
+from gffpn.pyramid import ShowsAssignments
 
 SIDE = 64
 BOXES = (2, 0)
@@ -31,7 +34,10 @@ PARTS = [
 
 
 def devices_of_losses(*overrides: str) -> set[str]:
-    """Run the forward pass and the loss on fake CUDA tensors; return the losses' device types."""
+    """Run the forward pass and the loss on fake CUDA tensors.
+
+    Returns the device types of the losses and of the counts of assignments.
+    """
     config = compose_config(["neck=gffpn", "size.depth=0.1", *overrides])
     with torch.device("meta"):
         detector = build_detector(config, num_classes=3)
@@ -45,8 +51,12 @@ def devices_of_losses(*overrides: str) -> set[str]:
             }
             for count in BOXES
         ]
+        counts: list[Tensor] = []
+        assert isinstance(loss, ShowsAssignments)
+        edges = torch.tensor(SIZE_EDGES, dtype=torch.float32, device="cuda")
+        loss.watch = lambda found: counts.append(assignment_counts(found, edges))
         raw = detector(torch.rand(len(BOXES), 3, SIDE, SIDE, device="cuda"))
-        return {part.device.type for part in loss(raw, targets, (SIDE, SIDE)).values()}
+        return {part.device.type for part in [*loss(raw, targets, (SIDE, SIDE)).values(), *counts]}
 
 
 @pytest.mark.parametrize("part", [*QUICK, *(pytest.param(part, marks=pytest.mark.slow) for part in PARTS)])

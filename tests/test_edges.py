@@ -78,7 +78,7 @@ def test_boxes_meet_the_edges_of_a_zoomed_part() -> None:
         rows, columns = (
             span(length, zoom, rng.uniform() * (window[1] - length * zoom), window) for length in size
         )
-        found = paste(blank((200, 200)), source, rows, columns, BoxRule(2.0, 1.0))
+        found = paste(blank((200, 200)), source, rows, columns, BoxRule(2.0, 1.0), by="mosaic")
         assert rows
         assert columns
         margin = 3 * max(1.0, zoom)

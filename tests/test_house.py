@@ -43,6 +43,7 @@ RANKS = {
     "build": 6,
     "suite": 7,
     "deploy": 8,
+    "microscope": 9,  # it opens finished runs, which deploy reads
     "benchmark": 9,  # it times ONNX files and finished runs, which deploy reads
     "verbs": 10,
     "__main__": 11,

@@ -1,4 +1,4 @@
-"""Does the notebook run from top to bottom, with and without runs, and is it committed without outputs?"""
+"""Do the notebooks run from top to bottom, with and without runs, and are they committed without outputs?"""
 
 import json
 import re
@@ -9,9 +9,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from commands import run_tiny
 from fake_runs import finished_run
 
-NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "results.ipynb"
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 FIGURES_A_SET = 4
 
 
@@ -29,9 +30,9 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return spec.parent.name
 
 
-def outputs(kernel: str, folder: Path) -> list[nbformat.NotebookNode]:
-    """Run the notebook in `folder` and return the outputs of its cells; an error in a cell is raised here."""
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+def outputs(kernel: str, folder: Path, name: str = "results") -> list[nbformat.NotebookNode]:
+    """Run a notebook in `folder` and return the outputs of its cells; an error in a cell is raised here."""
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     resources = {"metadata": {"path": str(folder)}}
     NotebookClient(notebook, kernel_name=kernel, timeout=120, resources=resources).execute()
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
@@ -72,8 +73,26 @@ def test_without_runs_it_says_what_to_run(
     assert len(found) == 1
 
 
-def test_it_is_committed_without_outputs() -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+@pytest.mark.slow
+@pytest.mark.parametrize("trained", [True, False])
+def test_the_microscope_opens_a_run_or_an_untrained_network(
+    trained: bool, tiny: list[str], tmp_path: Path, kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*tiny, "neck=gffpn", "trainer.max_epochs=1", "logger.wandb=off"]
+    said = run_tiny(words).path.name if trained else "UNTRAINED: neck=gffpn"
+    monkeypatch.setenv("GFFPN_RUNS", str(tmp_path / "runs"))
+    found = outputs(kernel, tmp_path, "neck_microscope")
+    text = printed([output for output in found if "image/png" not in output.get("data", {})])
+    assert said in text
+    assert "3 guided stages" in text
+    assert all(f"| guided.{stride} " in text for stride in (8, 16, 32))
+    # the image, its levels and its gradients; two figures for each stage
+    assert len([output for output in found if "image/png" in output.get("data", {})]) == 3 + 2 * 3
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")))
+def test_they_are_committed_without_outputs(name: str) -> None:
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     nbformat.validate(notebook)
     ids = [cell.id for cell in notebook.cells]
     assert len(set(ids)) == len(ids)

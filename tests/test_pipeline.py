@@ -23,7 +23,7 @@ from gffpn.data.datamodule import DetectionData
 from gffpn.data.dataset import DetectionDataset, Targets, collate
 from gffpn.data.index import DataError, DataIndex, ImageRecord
 from gffpn.data.letterbox import Letterbox
-from gffpn.data.mosaic import BoxRule, Sample, Source, Span, blank, paste, span
+from gffpn.data.mosaic import NONE_LOST, BoxRule, Sample, Source, Span, blank, lost, paste, span
 from gffpn.data.readers.images import read_image
 from gffpn.data.sampler import EpochSampler, random_positions
 from gffpn.data.transforms import Augment, flipped, recoloured
@@ -89,7 +89,7 @@ def epoch_of(loader: torch.utils.data.DataLoader, epoch: int) -> list[dict]:
 def same(one: list[dict], other: list[dict]) -> bool:
     return len(one) == len(other) and all(
         torch.equal(a["images"], b["images"])
-        and a["lost_boxes"] == b["lost_boxes"]
+        and np.array_equal(a["lost_boxes"], b["lost_boxes"])
         and all(
             torch.equal(s["boxes"], t["boxes"])
             and torch.equal(s["labels"], t["labels"])
@@ -157,11 +157,11 @@ class TestGeometry:
         pixels[:, 4:8, 2:10] = 255
         source = Source(pixels, f32((2, 4, 10, 8), (15, 15, 18, 18)), np.array([1, 2]))
         canvas = blank((32, 32))
-        got = paste(canvas, source, Span(0, 10, 4, 24), Span(5, 15, 0, 20), BoxRule(2.0, 0.1))
+        got = paste(canvas, source, Span(0, 10, 4, 24), Span(5, 15, 0, 20), BoxRule(2.0, 0.1), by="crop")
         # the left of the first box is cut off: x 2..10 is -6..10 on the canvas, y 4..8 is 12..20
         np.testing.assert_allclose(got.boxes, f32((0, 12, 10, 20)))
         assert got.labels.tolist() == [1]
-        assert got.lost_boxes == 1
+        assert got.lost_boxes.tolist() == lost(f32((10, 20, 16, 26)), by="crop").tolist()  # 6 x 6 px
         assert canvas[0, 13:19, 0:9].eq(255).all()
         assert canvas[0, :4].eq(114).all()
         assert canvas[0, 24:].eq(114).all()
@@ -185,7 +185,7 @@ class TestGeometry:
 
     def test_flips_by_hand(self) -> None:
         image = torch.arange(12, dtype=torch.uint8).reshape(1, 3, 4).expand(3, 3, 4)
-        sample = Sample(image, f32((0, 1, 1, 3)), np.array([0]), 0)
+        sample = Sample(image, f32((0, 1, 1, 3)), np.array([0]), NONE_LOST)
         assert flipped(sample, 2).boxes.tolist() == [[3, 1, 4, 3]]
         assert flipped(sample, 2).image[0, 0].tolist() == [3, 2, 1, 0]
         assert flipped(sample, 1).boxes.tolist() == [[0, 0, 1, 2]]
@@ -222,7 +222,7 @@ class TestAugmentation:
             assert white[inside].all()
             assert not white[~around].any()
             assert len(target["boxes"]) == len(target["labels"])
-            assert len(target["boxes"]) + target["lost_boxes"] == (4 if mosaic else 1)
+            assert len(target["boxes"]) + target["lost_boxes"].sum() == (4 if mosaic else 1)
         assert seen >= 15
 
     def test_default_augmentation_changes_nothing(self, records: tuple[ImageRecord, ...]) -> None:
@@ -237,7 +237,8 @@ class TestAugmentation:
         augment = Augment(mosaic=1.0, mosaic_off_epochs=2)
         dataset = DetectionDataset(records, images, image_size=SIZE, augment=augment, max_epochs=5)
         in_view = [
-            len(target["boxes"]) + target["lost_boxes"] for _, target in (dataset[e, 0] for e in range(5))
+            len(target["boxes"]) + target["lost_boxes"].sum()
+            for _, target in (dataset[e, 0] for e in range(5))
         ]
         assert in_view == [4, 4, 4, 1, 1]
 
@@ -358,7 +359,7 @@ class TestBatches:
         batch = next(iter(data.test_dataloader()))
         assert batch["images"].shape == (2, 3, *SIZE)
         assert batch["images"].dtype == torch.uint8
-        assert batch["lost_boxes"] == 0
+        assert not batch["lost_boxes"].any()
         target = batch["targets"][1]
         record = index.splits["test"][1]
         # 50 rows would become 53.33
@@ -373,12 +374,15 @@ class TestBatches:
         data.setup()
         batches = list(data.train_dataloader())
         for batch in batches:
-            assert batch["lost_boxes"] == sum(target["lost_boxes"] for target in batch["targets"])
-            assert batch["lost_boxes"] == sum(len(target["boxes"]) == 0 for target in batch["targets"])
-        assert sum(batch["lost_boxes"] for batch in batches) > 0
+            assert np.array_equal(
+                batch["lost_boxes"], sum(target["lost_boxes"] for target in batch["targets"])
+            )
+            assert batch["lost_boxes"].sum() == sum(len(target["boxes"]) == 0 for target in batch["targets"])
+        assert sum(batch["lost_boxes"].sum() for batch in batches) > 0
 
     def test_targets_are_pickled_as_arrays(self) -> None:
-        facts = {"scale": (0.5, 0.25), "lost_boxes": 2, "sources": (4, 1)}
+        gone = lost(f32((0, 0, 9, 9), (0, 0, 40, 40)), by="mosaic")
+        facts = {"scale": (0.5, 0.25), "lost_boxes": gone, "sources": (4, 1)}
         sent = Targets(
             {
                 "boxes": torch.rand(n, 4),
@@ -396,7 +400,8 @@ class TestBatches:
             assert torch.equal(before["boxes"], after["boxes"])
             assert torch.equal(before["labels"], after["labels"])
             assert torch.equal(before["crowd"], after["crowd"])
-            assert (after["scale"], after["lost_boxes"], after["sources"]) == ((0.5, 0.25), 2, (4, 1))
+            assert (after["scale"], after["sources"]) == ((0.5, 0.25), (4, 1))
+            assert after["lost_boxes"].tolist() == gone.tolist()
         assert b"torch.storage" not in pickle.dumps(sent)
 
     def test_training_boxes_in_network_pixels(self, index: DataIndex, tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -14,8 +16,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from gffpn.build.detector import build_loss_and_decode
+from gffpn.callbacks.size_counts import SizeCounts
 from gffpn.config.compose import compose_config
-from gffpn.pyramid import Level
+from gffpn.data.mosaic import lost
+from gffpn.heads.yolov5 import YOLOv5Head, YOLOv5Loss
+from gffpn.pyramid import Assignments, Level
 from gffpn.task import DetectionTask
 from golden import HEADS
 
@@ -64,27 +69,50 @@ def gradients(head: HeadInEval) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in head.named_parameters() if p.grad is not None}
 
 
-def logged(losses: list[tuple[float, int]]) -> float:
-    """Return the mean that a task logs for these losses and numbers of images."""
-    task = DetectionTask(
-        cast(Any, nn.Identity()),
-        cast(Any, None),
+def untrained() -> DetectionTask:
+    """Return a task of a head alone."""
+    detector, head = nn.Module(), YOLOv5Head(LEVELS[:1], 1)
+    detector.head = head
+    return DetectionTask(
+        cast(Any, detector),
+        YOLOv5Loss(head),
         cast(Any, None),
         cast(Any, None),
         classes=("dent",),
         channels_last=False,
     )
-    values: dict[str, Tensor] = {}
+
+
+def logged(losses: list[tuple[float, int]]) -> float:
+    """Return the mean that a task logs for these losses and numbers of images."""
+    task, values = untrained(), dict[str, Tensor]()
     task._losses["val"] = [({"loss": torch.tensor(loss)}, images) for loss, images in losses]
     with patch.object(task, "log", lambda name, value, **_: values.update({name: value})):
         task._log_losses("val")
     return float(values["val/loss"])
 
 
+def counted(rank: int) -> dict[str, float]:
+    """Return the counts by size that a process logs after one object, on the second process after two."""
+    task, callback, values = untrained(), SizeCounts(), dict[str, float]()
+    trainer = cast(Any, SimpleNamespace(is_global_zero=rank == 0))
+    boxes = torch.tensor([[[0.0, 0, 4, 4], [0, 0, 40, 40]]])
+    valid = torch.tensor([[True, rank == 1]])
+    callback.on_train_start(trainer, task)
+    assert isinstance(task.loss, YOLOv5Loss)
+    assert task.loss.watch
+    task.loss.watch(Assignments(boxes, valid, torch.tensor([[[2], [3]]])))
+    gone = lost(np.array([[0, 0, 9, 9]], np.float32), by="crop")
+    callback.on_train_batch_end(trainer, task, None, {"lost_boxes": gone}, 0)
+    with patch.object(task, "log_dict", values.update):
+        callback.on_validation_epoch_end(trainer, task)
+    return {name.removeprefix("train/"): value for name, value in values.items() if value}
+
+
 def answer(rank: int, folder: Path) -> None:
     """Compute, as one of two processes, what the tests compare with one process, and save it."""
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-    answers: dict[str, Any] = {"logged": logged(LOSSES[rank])}
+    answers: dict[str, Any] = {"logged": logged(LOSSES[rank]), "counted": counted(rank)}
     for name in HEADS:
         for share, images in SHARES.items():
             head = HeadInEval(name)
@@ -143,3 +171,14 @@ def test_the_validation_loss_does_not_depend_on_the_number_of_processes(
 
 def test_a_logged_loss_is_the_mean_over_the_images_of_all_processes(two: list[dict[str, Any]]) -> None:
     assert [one["logged"] for one in two] == pytest.approx([(1 * 2 + 4 * 1 + 8 * 2) / 5] * 2)
+
+
+def test_the_counts_by_size_are_sums_over_all_processes(two: list[dict[str, Any]]) -> None:
+    expected = {
+        "objects_0_8": 2,
+        "positives_s8_0_8": 4,
+        "objects_32_96": 1,
+        "positives_s8_32_96": 3,
+        "lost_crop_8_16": 2,
+    }
+    assert [one["counted"] for one in two] == [expected] * 2

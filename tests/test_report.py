@@ -75,7 +75,9 @@ def test_what_a_broken_sweep_lacks_stands_in_its_own_cell(broken: Path) -> None:
     assert facts.gap("fpn", "0") is None
 
 
-def test_the_report_of_a_broken_sweep(broken: Path, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+def test_the_report_of_a_broken_sweep(
+    broken: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     out = tmp_path / "report"
     verbs(["report", str(broken), "--out", str(out)])
     printed = capsys.readouterr().out
@@ -256,7 +258,7 @@ def test_paths_without_runs_are_refused(
     message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as leaving:
@@ -327,23 +329,23 @@ def test_the_commands_of_a_report_fill_its_gaps(
     tiny: list[str], tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second run crashes and the third is killed; each is then repeated alone."""
-    from gffpn.suite import execution
+    from gffpn.suite.fit import fit_and_test
 
-    fit, count = execution.fit_and_test, iter(range(3))
+    count = iter(range(3))
 
     def fails_once(*arguments: object, **named: object) -> object:
         if next(count) == 1:
             raise RuntimeError("out of luck")
-        return fit(*arguments, **named)  # type: ignore[arg-type]
+        return fit_and_test(*arguments, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(execution, "fit_and_test", fails_once)
+    monkeypatch.setattr("gffpn.suite.execution.fit_and_test", fails_once)
     folder = tmp_path / "runs" / "sweeps" / "mine"
     words = [*tiny, "neck=fpn", "trainer.max_epochs=1", "logger.wandb=off"]
     own = tmp_path / "own"
     own.mkdir()
     code, _ = train("--config-dir", str(own), "-m", *words, "seed=0,1,2", "name=mine", "rerun=all")
     assert code == 1
-    monkeypatch.setattr(execution, "fit_and_test", fit)
+    monkeypatch.setattr("gffpn.suite.execution.fit_and_test", fit_and_test)
     (source,) = collect([folder])
     assert source.runs[2].path is not None
     known = RunFolder(source.runs[2].path).read_command()

@@ -28,7 +28,7 @@ def three_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_the_documented_lines_run(three_runs: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_documented_lines_run(three_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     values: dict[str, object] = {}
     exec(compile(documented(), "docs/report.md", "exec"), values)
     printed = capsys.readouterr().out.splitlines()

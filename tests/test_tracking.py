@@ -4,11 +4,12 @@ import json
 import os
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import wandb
@@ -16,10 +17,14 @@ from lightning.pytorch.loggers import WandbLogger
 from omegaconf import OmegaConf
 from wandb.errors import CommError
 
-from fake_runs import write_log
+from fake_runs import record, write_log
 from gffpn.callbacks.pictures import Pictures
+from gffpn.metrics.evaluated import Evaluated
+from gffpn.metrics.matching import Boxes
 from gffpn.runs.folder import RunFolder
+from gffpn.runs.predictions import Predictions
 from gffpn.suite import tracking
+from gffpn.suite.charts import charts, headline
 from gffpn.suite.sweep import drop_wandb_run_id
 from gffpn.suite.tracker import Tracker
 from wandb_offline import BLOCK, HEAD, HEADER, Keys, OfflineRun, attempts, keys, messages, read_offline
@@ -131,14 +136,16 @@ def test_a_resumed_run_goes_on_counting_steps(run: OfflineRun) -> None:
 
 def test_a_run_logs_its_name_group_tags_and_config(run: OfflineRun, folder: RunFolder) -> None:
     assert run.name == folder.path.name
-    assert (run.project, run.group, run.tags) == ("gffpn", "table6", ("tests", "fpn", "voc"))
+    assert (run.project, run.group, run.job_type) == ("gffpn", "table6", "train")
+    assert run.tags == ("tests", "fpn", "voc")
     assert {key: run.config[key] for key in CONFIG} == CONFIG
 
 
-def test_metrics_are_logged_against_training_steps(run: OfflineRun) -> None:
+def test_curves_are_logged_against_epochs(run: OfflineRun) -> None:
     assert [row["val/mAP50"] for row in run.history if "val/mAP50" in row] == [0.25, 0.5]
-    assert [row["trainer/global_step"] for row in run.history] == [9] * 5
-    assert run.step_metrics["*"] == "trainer/global_step"
+    assert [row["epoch"] for row in run.history if "val/mAP50" in row] == [0, 1]
+    assert {run.step_metrics[name] for name in ("train/*", "val/*", "attention/*", "lr")} == {"epoch"}
+    assert "*" not in run.step_metrics
     assert run.summary["val/mAP50"] == 0.5
     assert run.summary["model/gflops"] == 3.5
 
@@ -403,3 +410,54 @@ def test_messages_continue_across_blocks() -> None:
     assert list(messages(data)) == [b"one", b"a" * room + b"bbbbb", b"c" * fill, b"four"]
     with pytest.raises(ValueError, match="expected b':W&B'"):
         list(messages(b"PK another kind"))
+
+
+def test_charts_by_hand() -> None:
+    """A pock is found as a flaw, a flaw is missed, and a pock is called where nothing is."""
+    boxes = {"pock": [0.0, 0, 10, 10], "flaw": [20.0, 0, 30, 10], "nothing": [0.0, 12, 8, 20]}
+    test = Predictions(
+        classes=CLASSES,
+        names=("a.png",),
+        groups=("a.png",),
+        sizes=np.array([[20, 40]]),
+        evaluated=Evaluated(
+            image_index=np.array([0]),
+            scales=np.ones((1, 2)),
+            detections=Boxes(
+                np.zeros(4, np.int64),
+                np.array([1, 0, 0, 0]),
+                np.array([boxes["pock"], boxes["pock"], boxes["nothing"], boxes["nothing"]]),
+            ),
+            scores=np.array([0.9, 0.5, 0.3, 0.1]),
+            objects=Boxes(np.zeros(2, np.int64), np.array([0, 1]), np.array([boxes["pock"], boxes["flaw"]])),
+            crowd=np.zeros(2, np.bool_),
+        ),
+    )
+    made = charts(record(), test)
+    confusion = made["test/confusion"]
+    assert confusion.spec.spec_name == "wandb/confusion_matrix/v1"
+    assert confusion.table.columns == ["Actual", "Predicted", "nPredictions"]
+    # at scores from 0.25; the second call of a pock finds its object taken
+    assert {(actual, called): n for actual, called, n in confusion.table.data if n} == {
+        ("pock", "flaw"): 1,
+        ("flaw", "background"): 1,
+        ("background", "pock"): 2,
+    }
+    curve = made["test/precision_recall"]
+    assert curve.spec.fields == {"x": "recall", "y": "precision", "class": "class"}
+    rows = {(name, recall): precision for name, recall, precision in curve.table.data}
+    assert [rows[name, 1.0] for name in ("all classes", *CLASSES)] == [0.5, 1.0, 0.0]
+    assert len(rows) == 3 * 101
+    assert "test/confusion" not in charts(replace(record(), operating_point=None), test)
+
+
+def test_the_summary_has_short_names_to_sort_by() -> None:
+    assert headline(record(mAP50=0.75)) == {
+        "mAP50": 0.75,
+        "mAP50_95": 0.375,
+        "params_m": 1.3,
+        "gflops": 2.6,
+        "fps": 25.0,
+    }
+    nothing = replace(record(), test=replace(record().test, mAP50=None))
+    assert "mAP50" not in headline(nothing)

@@ -25,6 +25,7 @@ from gffpn.data.readers.yolo import YOLO
 from gffpn.machine.devices import without_tf32
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.predictions import read_predictions
+from gffpn.runs.reading import curves
 from gffpn.runs.verify import differences
 from gffpn.suite.door import check_index, check_start
 from gffpn.suite.run import run
@@ -121,9 +122,23 @@ def check_what_a_run_leaves(folder: RunFolder, classes: list[str]) -> None:
     expected = {"lr", "train/loss", "train/minutes", "val/loss", "val/mAP50", "val/mAP50_95"}
     assert expected | {f"val/AP50/{classes[0]}", "val/AP_8_16"} <= logged
     assert any(column.startswith("attention/") for column in logged)
+    check_counts(folder)
     figures, lines = differences(record, read_predictions(folder.predictions))
     assert figures > 100
     assert lines == []
+
+
+def check_counts(folder: RunFolder) -> None:
+    """Each epoch shows the 8 objects of the train split; those that augmentation leaves get predictions."""
+    counted = {name: dict(values) for name, values in curves(folder.path).items()}
+    for epoch in (0, 1):
+        objects, unassigned, positives, lost = (
+            sum(values[epoch] for name, values in counted.items() if name.startswith(f"train/{word}_"))
+            for word in ("objects", "unassigned", "positives", "lost")
+        )
+        assert objects + lost == 8
+        assert unassigned == 0
+        assert positives >= objects > 0
 
 
 def test_wandb_logs_the_run(finished: Finished) -> None:
@@ -145,9 +160,35 @@ def test_wandb_logs_the_run(finished: Finished) -> None:
     expected |= {"model/params_m", "model/gflops", "model/fps_forward", "model/fps_end_to_end"}
     assert expected <= set(logged.history) | set(logged.summary)
     assert {"val/pictures", "test/pictures"} <= set(logged.boxed_images)
+    assert {"train/unassigned_0_8", "train/positives_s8_8_16", "train/lost_crop_8_16", "lr"} <= set(
+        logged.history
+    )
+    check_charts(folder)
     assert logged.group == folder.path.name
     assert {"trial", "gffpn", "yolo"} <= set(logged.tags)
     assert folder.path.name.endswith(logged.run_id.partition("-")[0])
+
+
+def check_charts(folder: RunFolder) -> None:
+    (attempt,) = attempts(folder.path)
+    shown, record = read_offline(next(attempt.glob("run-*.wandb"))), record_of(folder)
+    assert {name: shown.summary[name] for name in ("mAP50", "params_m", "gflops", "fps")} == {
+        "mAP50": record.test.mAP50,
+        "params_m": record.cost.params_m,
+        "gflops": record.cost.gflops,
+        "fps": record.speed.fps_end_to_end,
+    }
+    panels = {name: panel["panel_config"] for name, panel in shown.config["_wandb"]["visualize"].items()}
+    assert {name: panel["panelDefId"] for name, panel in panels.items()} == {
+        "test/precision_recall": "wandb/area-under-curve/v0",
+        "test/confusion": "wandb/confusion_matrix/v1",
+    }
+    (curve,) = (row[key] for row in shown.history for key in row if key == "test/precision_recall_table")
+    table = json.loads((attempt / "files" / curve["path"]).read_text())
+    assert table["columns"] == ["class", "recall", "precision"]
+    # AP50 is the mean precision over the recalls
+    precision = [row[2] for row in table["data"] if row[0] == "dark"]
+    assert sum(precision) / 101 == pytest.approx(record.test.classes[0].AP50, abs=1e-4)
 
 
 @pytest.mark.parametrize("words", [["loader.workers=1"], ["ablation=star_residual"]])
@@ -199,8 +240,11 @@ def test_an_agents_trial_at_a_finished_point_reports_all_that_the_run_logged(
     of_training, of_trial = (
         read_offline(next(path.glob("run-*.wandb"))).summary for path in (trained, trial)
     )
-    figures = [key for key in of_training if "/" in key and "pictures" not in key]
-    assert "test/mAP50" in figures
+    figures = [
+        key for key in of_training if not key.startswith("_") and not key.endswith(("pictures", "_table"))
+    ]
+    assert {"test/mAP50", "mAP50", "fps"} <= set(figures)
+    assert "test/confusion_table" in of_trial
     # W&B writes NaN as a string
     assert {key: of_trial[key] for key in figures} == {key: of_training[key] for key in figures}
 
@@ -233,6 +277,12 @@ def test_a_resumed_run_ends_bit_equal_to_an_uninterrupted_one(
     for part in ("state_dict", "current_model_state"):
         assert all(torch.equal(one[part][key], other[part][key]) for key in other[part])
     assert len(list((resumed.path / "logs").glob("attempt_*"))) == 2
+    one, other = (
+        {name: values for name, values in curves(folder.path).items() if name.startswith("train/objects_")}
+        for folder in (resumed, uninterrupted)
+    )
+    assert one == other
+    assert len(one) == 5
 
 
 @pytest.mark.parametrize(

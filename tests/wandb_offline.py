@@ -29,6 +29,7 @@ class OfflineRun:
     entity: str = ""
     project: str = ""
     group: str = ""
+    job_type: str = ""
     tags: tuple[str, ...] = ()
     config: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -119,7 +120,8 @@ def _take(record: Any, run: OfflineRun) -> None:
     if kind == "run":
         logged = record.run
         run.run_id, run.name, run.project = logged.run_id, logged.display_name, logged.project
-        run.entity, run.group, run.tags = logged.entity, logged.run_group, tuple(logged.tags)
+        run.entity, run.group, run.job_type = logged.entity, logged.run_group, logged.job_type
+        run.tags = tuple(logged.tags)
         run.appends.append(logged.resume)
         _set_all(run.config, logged.config.update)
     elif kind == "config":

@@ -15,6 +15,7 @@ from gffpn.verbs import (
     benchmark_train,
     cost,
     data,
+    draw,
     export,
     match,
     plan,
@@ -24,7 +25,20 @@ from gffpn.verbs import (
     train,
 )
 
-VERBS = (train, plan, report, cost, benchmark, benchmark_train, speed, match, export, predictions, data)
+VERBS = (
+    train,
+    plan,
+    report,
+    cost,
+    draw,
+    benchmark,
+    benchmark_train,
+    speed,
+    match,
+    export,
+    predictions,
+    data,
+)
 
 
 def parser() -> argparse.ArgumentParser:

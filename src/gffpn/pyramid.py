@@ -9,7 +9,7 @@ level. Each optional member of a part is declared by its own protocol; a part ha
 Feature i of a stage is (N, channels_i, ceil(H / stride_i), ceil(W / stride_i)) for images (N, 3, H, W).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
@@ -53,7 +53,8 @@ class Neck(Protocol):
 class Head(Protocol):
     """Map from feature maps to raw predictions, one tensor per level.
 
-    Built as `Head(in_levels, num_classes, *, ...)`. Optional: `FitsToBoxes`.
+    Built as `Head(in_levels, num_classes, *, ...)`. Optional: `FitsToBoxes`; of its loss:
+    `ShowsAssignments`.
     """
 
     in_levels: Levels
@@ -98,6 +99,28 @@ class FitsToBoxes(Protocol):
     def fit_to(self, boxes_wh: Tensor) -> None:
         """Fit to the sizes of all training boxes (M, 2), width and height in input pixels."""
         ...
+
+
+class Assignments(NamedTuple):
+    """The number of predictions that a loss assigned to each object, for N images of up to M objects."""
+
+    boxes: Tensor
+    """(N, M, 4) xyxy in input pixels."""
+    valid: Tensor
+    """(N, M) bool, false for padding and for boxes without area."""
+    positives: Tensor
+    """(N, M, L) int64, by level of the head."""
+
+
+Watch = Callable[[Assignments], None]
+
+
+@runtime_checkable
+class ShowsAssignments(Protocol):
+    """A head's loss that shows what it assigns to each object."""
+
+    watch: Watch | None
+    """Called with the assignments of each call of the loss, unless it is None. It must not change them."""
 
 
 @runtime_checkable

@@ -26,9 +26,8 @@ DecodeFunction = Callable[[list[Tensor], tuple[int, int]], list[Detection]]
 class DetectionTask(L.LightningModule):
     """LightningModule that trains and evaluates a detector.
 
-    Batches are dicts: `images` uint8 (N, 3, H, W), `targets` a list of N dicts, `lost_boxes` a count. The
-    parts of the detector in `freeze` (backbone, neck, head) are not trained, and their norms keep their
-    statistics.
+    Batches are dicts: `images` uint8 (N, 3, H, W), `targets` a list of N dicts. The parts of the detector in
+    `freeze` (backbone, neck, head) are not trained, and their norms keep their statistics.
     """
 
     def __init__(
@@ -53,7 +52,6 @@ class DetectionTask(L.LightningModule):
         self.test_metric = DetectionMetric(classes)
         # per split: the losses and the number of images of each step of the current epoch
         self._losses: dict[str, list[tuple[dict[str, Tensor], int]]] = {"train": [], "val": []}
-        self._lost_boxes = 0
         self.evaluated: dict[str, Evaluated] = {}
         """By split, the detections and objects of the latest evaluation, of all processes."""
         self.chosen_epoch = 0
@@ -80,7 +78,6 @@ class DetectionTask(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         images = self.images(batch)
-        self._lost_boxes += batch["lost_boxes"]
         return self._total_loss("train", self.detector(images), batch)
 
     def _total_loss(self, split: str, raw: list[Tensor], batch: Batch) -> Tensor:
@@ -114,8 +111,6 @@ class DetectionTask(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         if self.trainer.state.fn == "fit":  # not in the validation that belongs to the test
             self._log_losses("train")  # here, because the epoch's checkpoint is saved next
-            self.log("train/lost_boxes", float(self._lost_boxes), reduce_fx="sum", sync_dist=True)
-            self._lost_boxes = 0
             # at the end of the epoch, the same in all processes
             self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
         self._log_losses("val")

@@ -19,6 +19,7 @@ from gffpn.callbacks.finite import FiniteLoss
 from gffpn.callbacks.interruption import Interruptible
 from gffpn.callbacks.patience import Patience
 from gffpn.callbacks.pictures import Pictures
+from gffpn.callbacks.size_counts import SizeCounts
 from gffpn.callbacks.streams import StepStream
 from gffpn.callbacks.telemetry import AttentionTelemetry
 from gffpn.machine import processes
@@ -43,7 +44,7 @@ def build_trainer(
     average = [RampedEMA(recipe.ema_decay)] if recipe.ema_decay is not None else []
     stopping = [] if config.trainer.patience is None else [Patience(config.trainer.patience)]
     kept = [EpochWeights(folder.checkpoints, every)] if (every := config.trainer.save_every_n_epochs) else []
-    reporting = [EpochLines(), AttentionTelemetry(), *_reporters(config, folder)]
+    reporting = [EpochLines(), AttentionTelemetry(), SizeCounts(), *_reporters(config, folder)]
     chance = StepStream(config.seed)
     return L.Trainer(
         **_engine(config),

@@ -11,8 +11,9 @@ from torch.utils.data import Dataset
 
 from gffpn.data.index import ImageRecord
 from gffpn.data.letterbox import Letterbox
-from gffpn.data.mosaic import Source
+from gffpn.data.mosaic import NONE_LOST, Source
 from gffpn.data.transforms import Augment
+from gffpn.metrics.matching import Ints
 from gffpn.streams import numpy_stream
 
 
@@ -36,8 +37,8 @@ class Target(TypedDict):
     scale: tuple[float, float]
     """Network pixels per native pixel along x and y, before augmentation; in evaluation, `boxes` divided by
     (x, y, x, y) are native."""
-    lost_boxes: int
-    """Number of boxes that augmentation cropped away."""
+    lost_boxes: Ints
+    """(causes, bins) number of boxes that augmentation lost, by `LOST_BY` and `network_bins`."""
     sources: tuple[int, ...]
     """Positions in the split of all images that were combined into this one."""
 
@@ -51,7 +52,7 @@ class Batch(TypedDict):
     images: Tensor
     """uint8 (N, 3, H, W)"""
     targets: list[Target]
-    lost_boxes: int
+    lost_boxes: Ints
     """Sum of `lost_boxes` over the targets."""
 
 
@@ -105,7 +106,7 @@ class DetectionDataset(Dataset[Item]):
             # copied because the cache may be read-only
             image = torch.from_numpy(self.images[position].copy())
             return image, _target(
-                boxes, record.labels, record.crowd, position, scale, lost_boxes=0, sources=(position,)
+                boxes, record.labels, record.crowd, position, scale, lost_boxes=NONE_LOST, sources=(position,)
             )
         sources: list[int] = []
 
@@ -133,7 +134,7 @@ def _target(
     position: int,
     scale: tuple[float, float],
     *,
-    lost_boxes: int,
+    lost_boxes: Ints,
     sources: tuple[int, ...],
 ) -> Target:
     return {
@@ -168,7 +169,7 @@ def _unpacked(
     labels: NDArray[np.int64],
     crowd: NDArray[np.bool_],
     ends: NDArray[np.int64],
-    facts: list[tuple[int, tuple[float, float], int, tuple[int, ...]]],
+    facts: list[tuple[int, tuple[float, float], Ints, tuple[int, ...]]],
 ) -> list[Target]:
     parts = zip(*(np.split(array, ends[:-1]) for array in (boxes, labels, crowd)), facts, strict=True)
     return [
@@ -183,5 +184,5 @@ def collate(samples: Sequence[Item]) -> Batch:
     return {
         "images": torch.stack(images),
         "targets": Targets(targets),
-        "lost_boxes": sum(target["lost_boxes"] for target in targets),
+        "lost_boxes": np.sum([target["lost_boxes"] for target in targets], axis=0),
     }

@@ -17,6 +17,13 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from gffpn.data.letterbox import GREY
+from gffpn.metrics.matching import SIZE_EDGES, Ints, size_bin
+
+LOST_BY = ("mosaic", "crop", "filter")
+"""Causes of lost boxes: out of view in a tile of a mosaic; out of view after zoom and shift; dropped by
+`BoxRule`, because too little of them is in view."""
+NONE_LOST: Ints = np.zeros((len(LOST_BY), len(SIZE_EDGES) + 1), np.int64)
+"""Counts (causes, bins) of no box."""
 
 
 class Source(NamedTuple):
@@ -36,8 +43,8 @@ class Sample(NamedTuple):
     """uint8 (3, H, W)"""
     boxes: NDArray[np.float32]
     labels: NDArray[np.int64]
-    lost_boxes: int
-    """Number of source boxes that are out of view or of which too little is left (`BoxRule`)."""
+    lost_boxes: Ints
+    """Number of source boxes that were lost, by cause and size bin, see `lost`."""
 
 
 class BoxRule(NamedTuple):
@@ -92,10 +99,27 @@ def span(length: int, scale: float, offset: float, window: tuple[int, int]) -> S
     return Span(start, stop, to_start, to_stop)
 
 
-def paste(canvas: Tensor, source: Source, rows: Span | None, columns: Span | None, rule: BoxRule) -> Sample:
-    """Draw `source` onto `canvas` in place, and return the canvas with the boxes that `rule` keeps."""
+def lost(boxes: NDArray[np.float32], *, by: str) -> Ints:
+    """Count boxes (M, 4) lost by one cause of `LOST_BY`; return the counts (causes, bins) of `network_bins`.
+
+    The boxes are in canvas pixels, so a box counts with the size that the network would have seen.
+    """
+    counts = NONE_LOST.copy()
+    if len(boxes):
+        bins = size_bin(boxes.astype(np.float64))
+        counts[LOST_BY.index(by)] = np.bincount(bins, minlength=counts.shape[1])
+    return counts
+
+
+def paste(
+    canvas: Tensor, source: Source, rows: Span | None, columns: Span | None, rule: BoxRule, *, by: str
+) -> Sample:
+    """Draw `source` onto `canvas` in place, and return the canvas with the boxes that `rule` keeps.
+
+    Boxes that are out of view are lost by the cause `by`.
+    """
     if rows is None or columns is None:
-        return Sample(canvas, source.boxes[:0], source.labels[:0], len(source.boxes))
+        return Sample(canvas, source.boxes[:0], source.labels[:0], lost(source.boxes, by=by))
     crop = torch.from_numpy(source.pixels[:, rows.start : rows.stop, columns.start : columns.stop].copy())
     size = (rows.to_stop - rows.to_start, columns.to_stop - columns.to_start)
     if crop.shape[1:] != size:
@@ -107,8 +131,9 @@ def paste(canvas: Tensor, source: Source, rows: Span | None, columns: Span | Non
     low, high = [columns.to_start, rows.to_start] * 2, [columns.to_stop, rows.to_stop] * 2
     moved = moved.astype(np.float32)
     clipped = np.clip(moved, low, high).astype(np.float32)
-    kept = rule.keeps(moved, clipped)
-    return Sample(canvas, clipped[kept], source.labels[kept], int(len(kept) - kept.sum()))
+    kept, seen = rule.keeps(moved, clipped), (clipped[:, 2:] > clipped[:, :2]).all(1)
+    gone = lost(moved[~seen], by=by) + lost(moved[seen & ~kept], by="filter")
+    return Sample(canvas, clipped[kept], source.labels[kept], gone)
 
 
 def blank(size: tuple[int, int]) -> Tensor:
@@ -138,12 +163,12 @@ def four_around(
             _anywhere(length, zoom, window, rng.uniform())
             for length, window in zip(source.pixels.shape[1:], (top_bottom, left_right), strict=True)
         )
-        parts.append(paste(canvas, source, rows, columns, rule))
+        parts.append(paste(canvas, source, rows, columns, rule, by="mosaic"))
     return Sample(
         canvas,
         np.concatenate([part.boxes for part in parts]),
         np.concatenate([part.labels for part in parts]),
-        sum(part.lost_boxes for part in parts),
+        np.sum([part.lost_boxes for part in parts], axis=0),
     )
 
 

@@ -5,8 +5,12 @@ SIMULATED, not the paper's TinyIndus: see `scene.py`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gffpn.data.index import SPLITS, DataError, DataIndex
 from gffpn.data.readers.coco import COCO
@@ -14,7 +18,38 @@ from gffpn.files.sources import code_digest, modules_reached
 from gffpn.files.writing import UNWRITABLE
 from tinyindus.dials import preset as dials_of
 from tinyindus.dials import turn, turn_test
+from tinyindus.scene import render
 from tinyindus.store import write_dataset
+
+
+class Scene(NamedTuple):
+    """One simulated image with the objects in it."""
+
+    pixels: NDArray[np.uint8]
+    """(3, H, W)."""
+    boxes: NDArray[np.float32]
+    """(M, 4) xyxy in pixels."""
+    labels: NDArray[np.int64]
+    """(M,) positions in `CLASSES`."""
+    mask: NDArray[np.bool_]
+    """(H, W), true on the pixels of the defects."""
+
+
+def example_scene(image_size: tuple[int, int]) -> Scene:
+    """Return the first test scene of the default setting with two visible defects; nothing is written."""
+    dials = dials_of("default")
+    pictures = (render(i, "test", dials, image_size, seed=0) for i in count())
+    picture = next(picture for picture in pictures if len(picture.truths) > 1)
+    mask = np.zeros(image_size, np.bool_)
+    for truth in picture.truths:
+        x1, y1, x2, y2 = truth.box
+        mask[y1:y2, x1:x2] |= truth.mask
+    return Scene(
+        pixels=np.ascontiguousarray(picture.pixels.transpose(2, 0, 1)),
+        boxes=np.array([truth.box for truth in picture.truths], np.float32),
+        labels=np.array([truth.label for truth in picture.truths], np.int64),
+        mask=mask,
+    )
 
 
 class TinyIndusSim:

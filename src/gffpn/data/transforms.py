@@ -101,7 +101,7 @@ class Augment:
             span(length, zoom, side / 2 * (1 - zoom) + side * shift, (0, side))
             for length, side, shift in zip(source.pixels.shape[1:], size, shifts.tolist(), strict=True)
         )
-        return paste(blank(size), source, rows, columns, self.rule)
+        return paste(blank(size), source, rows, columns, self.rule, by="crop")
 
 
 def flipped(sample: Sample, axis: int) -> Sample:

@@ -29,7 +29,7 @@ from gffpn.layers.cat import cat_channels
 from gffpn.layers.conv import ConvBNAct
 from gffpn.layers.start import start_as_built
 from gffpn.losses import BOX_LOSSES, BoxLoss, distribution_focal_loss
-from gffpn.pyramid import Levels
+from gffpn.pyramid import Assignments, Levels, Watch
 from gffpn.streams import torch_substream
 
 
@@ -156,6 +156,16 @@ def _cells(maps: Sequence[Tensor]) -> Tensor:
     return torch.cat([one.permute(0, 2, 3, 1).flatten(1, 2) for one in maps], 1)
 
 
+def _per_level(assigned: TaskAlignment, objects: int, raw: list[Tensor]) -> Tensor:
+    """Return the number of points (N, M, L) of each level that each of M = `objects` ground truths owns."""
+    cells = [rows * columns for rows, columns in _grids(raw)]
+    # each point has one owner, so this needs no mask (N, M, A), whose sum takes a hundred times longer
+    owners, mine = (torch.split(one, cells, 1) for one in (assigned.target, assigned.positive.long()))
+    counts = mine[0].new_zeros(len(mine[0]), objects)
+    levels = [counts.scatter_add(1, owner, one) for owner, one in zip(owners, mine, strict=True)]
+    return torch.stack(levels, -1)
+
+
 class TALLoss:
     """Box, class and distribution focal losses, divided by the batch's sum of target scores (at least 1).
 
@@ -190,6 +200,7 @@ class TALLoss:
         self.box_weight = box_weight
         self.class_weight = class_weight
         self.dfl_weight = dfl_weight
+        self.watch: Watch | None = None
 
     def __call__(
         self, raw: list[Tensor], targets: list[dict[str, Tensor]], image_size: tuple[int, int]
@@ -204,6 +215,8 @@ class TALLoss:
         class_logits = class_logits.float()
         candidates = candidate_points(points, boxes, valid, min_side=self.min_side)
         assigned = self._assign(box_logits, class_logits, points, strides, boxes, labels, candidates)
+        if self.watch is not None:
+            self.watch(Assignments(boxes, valid, _per_level(assigned, boxes.shape[1], raw)))
 
         goal = (
             F.one_hot(labels.gather(1, assigned.target), self.head.num_classes) * assigned.weight[..., None]

@@ -29,7 +29,7 @@ from gffpn.heads.postprocess import Decode
 from gffpn.heads.prediction import prediction_conv
 from gffpn.heads.targets import PaddedTargets, pad_targets
 from gffpn.losses import BOX_LOSSES, BoxLoss
-from gffpn.pyramid import Levels
+from gffpn.pyramid import Assignments, Levels, Watch
 from gffpn.streams import torch_substream
 
 log = logging.getLogger(__name__)
@@ -148,6 +148,7 @@ class YOLOv5Loss:
         self.class_weight = class_weight
         self.objectness_size_scaling = objectness_size_scaling
         self.max_ratio = max_ratio
+        self.watch: Watch | None = None
         missing = sorted(set(head.strides) - set(objectness_balance))
         if missing:
             raise ValueError(
@@ -164,7 +165,10 @@ class YOLOv5Loss:
         """
         padded = pad_targets(targets, raw[0].device)
         levels = [self._level(index, _split_anchors(level), padded) for index, level in enumerate(raw)]
-        box, objectness, classes, matches = (torch.stack(part) for part in zip(*levels, strict=True))
+        box, objectness, classes, positives = (torch.stack(part, -1) for part in zip(*levels, strict=True))
+        if self.watch is not None:
+            self.watch(Assignments(padded.boxes, padded.valid, positives))
+        matches = positives.sum((0, 1)).to(box.dtype)
         images = matches.new_tensor([float(len(targets))])
         totals, processes = over_the_batch(torch.cat((matches, images)))
         share = totals[-1] / totals[:-1].clamp_min(1)
@@ -183,7 +187,7 @@ class YOLOv5Loss:
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the sums of the box loss, the objectness loss per cell and anchor, and of the class loss.
 
-        They are followed by the number of matches.
+        They are followed by the number of matches (N, M) of each object.
         """
         stride, anchors = self.head.strides[index], self.head.anchors[index]
         rows, columns = predictions.shape[1:3]
@@ -209,7 +213,7 @@ class YOLOv5Loss:
         objectness = F.binary_cross_entropy_with_logits(flat[:, 4], goal, reduction="sum")
         objectness = objectness * (self.balance[stride] / (rows * columns * len(anchors)))
         classes = self._class_loss(matched[:, 5:], padded.labels, matches)
-        return box, objectness, classes, matches.valid.sum().to(box.dtype)
+        return box, objectness, classes, matches.valid.view(*padded.valid.shape, -1).sum(-1)
 
     def _class_loss(self, logits: Tensor, labels: Tensor, matches: AnchorMatches) -> Tensor:
         if self.head.num_classes == 1:

@@ -27,7 +27,7 @@ IOU_THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)
 TRUE, FALSE, IGNORED = 1, 0, -1
 
 # 1/1000 px: coordinates are rescaled in float32, and rounding must not decide the bin of a 32 px box
-_SIDE_DECIMALS = 3
+SIDE_DECIMALS = 3
 _BLOCK = 65536
 SIZE_EDGES = (8, 16, 32, 96)
 """Side lengths in pixels that separate the size bins."""
@@ -96,6 +96,16 @@ def size_ranges(edges: Sequence[float]) -> tuple[SizeRange, ...]:
     )
 
 
+def network_bins(edges: Sequence[float] = SIZE_EDGES) -> tuple[SizeRange, ...]:
+    """Return the bins in network pixels, smallest first."""
+    return tuple(size for size in size_ranges(edges)[1:] if not size.native)
+
+
+def size_bin(xyxy: Floats, edges: Sequence[float] = SIZE_EDGES) -> Ints:
+    """Return the position (...) in `network_bins` of the bin of each box (..., 4) in network pixels."""
+    return np.searchsorted(edges, sides(xyxy), side="right").astype(np.int64)
+
+
 def match(
     detections: Boxes,
     scores: Floats,
@@ -151,7 +161,7 @@ def _area(xyxy: Floats) -> Floats:
 
 def sides(xyxy: Floats, scale: Floats | float = 1.0) -> Floats:
     """Return sqrt(width x height) / scale of boxes (..., 4), rounded so that boxes on an edge get one bin."""
-    return (np.sqrt(_area(xyxy)) / scale).round(_SIDE_DECIMALS)
+    return (np.sqrt(_area(xyxy)) / scale).round(SIDE_DECIMALS)
 
 
 def _inside(boxes: Boxes, scales: Floats, ranges: Sequence[SizeRange]) -> NDArray[np.bool_]:

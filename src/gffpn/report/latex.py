@@ -34,10 +34,10 @@ def latex(studies: Sequence[Study]) -> str:
     """Return the tables of all studies; the document that includes them loads booktabs."""
     lines = [r"% needs \usepackage{booktabs}", ""]
     for study in studies:
-        notes = " ".join(legend(study))
-        lines += _table(*arm_cells(study), title=f"{study.name}: arms", notes=notes)
+        of_arms, *others = legend(study) if study.contrasts else [" ".join(legend(study))]
+        lines += _table(*arm_cells(study), title=f"{study.name}: arms", notes=of_arms)
         if study.contrasts:
-            lines += _table(*contrast_cells(study), title=f"{study.name}: contrasts", notes="")
+            lines += _table(*contrast_cells(study), title=f"{study.name}: contrasts", notes=" ".join(others))
     return "\n".join(lines)
 
 

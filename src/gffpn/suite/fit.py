@@ -34,6 +34,7 @@ from gffpn.runs.record import Choice, DataFacts, Record, Settings, Training
 from gffpn.runs.verify import results
 from gffpn.suite import tracking
 from gffpn.suite.evaluate import evaluate
+from gffpn.suite.tracker import Tracker
 from gffpn.suite.tracking import build_loggers
 from gffpn.task import DetectionTask
 
@@ -104,7 +105,7 @@ def fit_and_test(
             provenance=origin,
             training=training,
         )
-        log_results(loggers, record)
+        log_results(loggers, record, splits["test"])
     finally:
         tracking.finish()
     return record
@@ -190,11 +191,13 @@ def measure(
     }
 
 
-def log_results(loggers: Sequence[Logger], record: Record) -> None:
-    """Log cost, speed and operating point as the last row of each logger."""
+def log_results(loggers: Sequence[Logger], record: Record, test: Predictions) -> None:
+    """Log cost, speed and operating point as the last row of each logger, and let W&B show the test."""
     point = record.operating_point.columns() if record.operating_point else {}
     columns = point | {f"model/{name}": value for name, value in record.model_columns().items()}
     numbers = {name: value for name, value in columns.items() if type(value) in (int, float)}
     for logger in loggers:
         logger.log_metrics(numbers)
         logger.save()  # after the test, no trainer makes the CSV logger write this row
+        if isinstance(logger, Tracker):
+            logger.show_results(record, test)

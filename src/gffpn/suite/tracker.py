@@ -12,7 +12,10 @@ from wandb import Run
 
 from gffpn.files.writing import write_atomically
 from gffpn.runs.folder import RunFolder
+from gffpn.runs.predictions import Predictions
 from gffpn.runs.reading import logged_rows
+from gffpn.runs.record import Record
+from gffpn.suite.charts import charts, headline
 
 
 @dataclass(frozen=True)
@@ -97,12 +100,24 @@ class Tracker(WandbLogger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         self._try(self._log_row, metrics, step)
 
-    def _log_row(self, metrics: Mapping[str, float], step: int | None) -> None:
+    def _log_row(self, metrics: Mapping[str, Any], step: int | None) -> None:
         super().log_metrics(metrics, step)
         self._rows.add()
 
     def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None:
         self._try(super().log_image, key, images, step, **kwargs)
+
+    def show_results(self, record: Record, test: Predictions | None) -> None:
+        """Put the figures by which W&B's table of runs sorts into the summary, and log charts of the test.
+
+        Without the predictions, no chart is logged.
+        """
+        self._try(self._show_results, record, test)
+
+    def _show_results(self, record: Record, test: Predictions | None) -> None:
+        if test is not None:
+            self._log_row(charts(record, test), None)
+        self.experiment.summary.update(headline(record))
 
     def finalize(self, status: str) -> None:
         self._try(super().finalize, status)

@@ -17,12 +17,15 @@ from gffpn.config.resolve import resolved
 from gffpn.machine import processes
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.identity import digest_of
+from gffpn.runs.predictions import Predictions, read_predictions
 from gffpn.suite.tracker import OwnId, RowCount, Tracker, warn
 
 PROJECT = "gffpn"
 """Project of runs for which neither logger.project nor WANDB_PROJECT names one."""
 FINISH_TIMEOUT = 300.0
 """Seconds that a finished run waits for its upload; the rest stays on disk for `wandb sync`."""
+EPOCH_CURVES = ("train/*", "val/*", "attention/*", "lr")
+"""Metrics that W&B draws over the epoch; all others are logged once."""
 
 Mode = Literal["online", "offline", "disabled"]
 
@@ -127,6 +130,7 @@ def _init(
         project=settings.project or os.environ.get("WANDB_PROJECT") or PROJECT,
         entity=settings.entity or os.environ.get("WANDB_ENTITY") or None,
         group=group,
+        job_type="train",
         tags=[*settings.tags, config["choice"]["neck"], config["choice"]["data"]],
         config=config,
         mode=mode,
@@ -134,9 +138,10 @@ def _init(
         resume="allow",
         settings=wandb.Settings(silent=True, console="off", finish_timeout=FINISH_TIMEOUT),
     )
-    # W&B's own steps count rows, not training steps
-    run.define_metric("trainer/global_step")
-    run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+    # W&B's own steps count rows, not epochs
+    run.define_metric("epoch")
+    for curves in EPOCH_CURVES:
+        run.define_metric(curves, step_metric="epoch", step_sync=True)
     return run
 
 
@@ -189,6 +194,16 @@ def report_skipped(config: DictConfig, folder: RunFolder, *, group: str) -> None
     """
     if "WANDB_SWEEP_ID" in os.environ and config.logger.wandb != "off" and processes.is_lead():
         try:
-            wandb_logger(config.logger, folder, config=resolved(config), group=group)
+            tracker = wandb_logger(config.logger, folder, config=resolved(config), group=group)
+            if tracker is not None and (record := folder.read()) is not None:
+                tracker.show_results(record, _kept_test(folder))
         finally:
             finish()
+
+
+def _kept_test(folder: RunFolder) -> Predictions | None:
+    try:
+        return read_predictions(folder.predictions)["test"]
+    except ValueError as error:
+        warn(f"W&B gets no charts of this run ({error})")
+        return None
