@@ -31,9 +31,9 @@ class Effects(NamedTuple):
     seed_image: float
     image: float = 0.9
     object: float = 0.8
-    arm_image: float = 0.45
-    arm_object: float = 0.45
-    noise: float = 0.6
+    arm_image: float = 0.4
+    arm_object: float = 0.4
+    noise: float = 0.35
 
 
 class Truth(NamedTuple):

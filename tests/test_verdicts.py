@@ -45,7 +45,7 @@ def test_variances_by_hand() -> None:
     # rows less the means: (0, -1/2), (0, 1/2): variances 1/8 each, times 5 / 4, by 1
     assert spread([other], groups=5) == Spread(2.0, 0.3125, 1)
     pooled = spread([one, other], groups=5)
-    assert pooled == Spread((14 + 2) / 3, pytest.approx((5.0 + 0.3125) / 3), 3)
+    assert tuple(pooled) == pytest.approx(((14 + 2) / 3, (5.0 + 0.3125) / 3, 3))
     assert spread([one, other, certain(9.0)], groups=5) == pooled
 
     found_difference = estimate(one, other, arms=[one, other], groups=5)

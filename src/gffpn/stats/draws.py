@@ -4,13 +4,15 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gffpn.metrics.matching import Ints
-
+Counts = NDArray[np.int32]
 REPLICATES = 2000
+# replicates that are drawn at once, so that memory is needed for the result alone
+_BLOCK = 100
 
 
-def draws(groups: Sequence[str], count: int = REPLICATES) -> Ints:
+def draws(groups: Sequence[str], count: int = REPLICATES) -> Counts:
     """Return how often each replicate contains each image, (N, B).
 
     `groups` (N,) names the origin of each image; those of one origin are drawn together, because they are not
@@ -20,7 +22,10 @@ def draws(groups: Sequence[str], count: int = REPLICATES) -> Ints:
     names, position = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
     seed = hashlib.sha256("\n".join(names).encode()).digest()
     generator = np.random.default_rng(int.from_bytes(seed[:8], "little"))
-    drawn = generator.integers(len(names), size=(count, len(names)))
-    cells = drawn + len(names) * np.arange(count)[:, None]
-    counts = np.bincount(cells.ravel(), minlength=count * len(names)).reshape(count, len(names))
-    return np.ascontiguousarray(counts[:, position].T)
+    counts = np.empty((len(names), count), dtype=np.int32)
+    for start in range(0, count, _BLOCK):
+        drawn = generator.integers(len(names), size=(min(_BLOCK, count - start), len(names)))
+        cells = drawn + len(names) * np.arange(len(drawn))[:, None]
+        found = np.bincount(cells.ravel(), minlength=cells.size)
+        counts[:, start : start + len(drawn)] = found.reshape(cells.shape).T
+    return counts[position]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from gffpn.metrics.matching import Floats
 
@@ -120,11 +120,11 @@ class Estimate:
         """Return the probability that the estimate exceeds the true difference by `distance` or more."""
         if not self.variance:
             return 0.5 if distance == 0 else float(distance < 0)
-        return float(stats.t.sf(distance / math.sqrt(self.variance), self.df))
+        return float(special.stdtr(self.df, -distance / math.sqrt(self.variance)))
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return the two-sided confidence interval of the difference."""
-        half = float(stats.t.isf((1 - level) / 2, self.df)) * math.sqrt(self.variance)
+        half = float(special.stdtrit(self.df, (1 + level) / 2)) * math.sqrt(self.variance)
         return self.delta - half, self.delta + half
 
 

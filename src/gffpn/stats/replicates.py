@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from gffpn.files.content import content_digest
 from gffpn.files.writing import whole_file
 from gffpn.metrics.evaluated import MAX_DETECTIONS
-from gffpn.metrics.matching import SIZE_EDGES, Floats, Ints, Matches, SizeRange, size_ranges
+from gffpn.metrics.matching import SIZE_EDGES, Floats, Matches, SizeRange, size_ranges
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.predictions import Predictions, read_predictions
-from gffpn.stats.draws import REPLICATES, draws
+from gffpn.stats.draws import REPLICATES, Counts, draws
 from gffpn.stats.reweighted import mean_precision, reweighted_precision
 
-VERSION = 1
+VERSION = 2
 """Version of replicates.npz; raised when its figures or its draws change."""
 
 
@@ -81,7 +81,7 @@ def _endpoints(classes: Sequence[str], ranges: Sequence[SizeRange]) -> list[str]
 
 
 def _figures(
-    matches: Matches, classes: Sequence[str], weights: Ints, wanted: Sequence[str]
+    matches: Matches, classes: Sequence[str], weights: Counts, wanted: Sequence[str]
 ) -> dict[str, Floats]:
     """Return the figures (B,) for weights (N, B), at least those that are wanted, by name."""
     figures = {}

@@ -21,7 +21,7 @@ _BLOCK, _NARROWEST = 1 << 16, 256
 
 
 def reweighted_precision(
-    matches: Matches, weights: Ints, *, size: str = "all", ious: slice = slice(None)
+    matches: Matches, weights: NDArray[np.integer], *, size: str = "all", ious: slice = slice(None)
 ) -> Floats:
     """Return COCO's average precision (K, T, B) under each re-weighting `weights` (N, B) of the images.
 
@@ -71,6 +71,7 @@ def _of_class(outcome: NDArray[np.int8], image: Ints, loads: Floats, objects: Fl
         block = slice(start, start + step)
         part = np.ascontiguousarray(loads[:, block])
         so_far, gained = _running_sum(detections @ part), part[image[places]]
+        so_far += np.spacing(1)  # as pycocotools, where there is no detection yet
         for threshold, (row, other) in enumerate(zip(rows, others, strict=True)):
             total = so_far[row]
             if other is not None:
@@ -85,10 +86,11 @@ def _between(places: Ints, counted: Ints, image: Ints, images: int) -> csr_array
     The detection at a place belongs to it; those after the last place are left out, because from there on
     precision only falls.
     """
-    row = np.searchsorted(places, counted)
-    before_last = row < len(places)
-    cells = (row[before_last], image[counted[before_last]])
-    return csr_array((np.ones(len(cells[0])), cells), shape=(len(places), images))
+    ends = np.searchsorted(counted, places, side="right")
+    columns = image[counted[: ends[-1]]] if len(ends) else ends
+    return csr_array(
+        (np.ones(len(columns)), columns, np.concatenate([[0], ends])), shape=(len(places), images)
+    )
 
 
 def _running_sum(rows: Floats) -> Floats:
@@ -102,7 +104,7 @@ def _area(found: Floats, total: Floats, objects: Floats) -> Floats:
     """Return the average precision (B,) from `found` and `total` (J, B) at each true detection (changed)."""
     if not len(found):
         return np.zeros(len(objects))
-    precision = np.divide(found, np.maximum(total, 1.0, out=total), out=total)
+    precision = np.divide(found, total, out=total)
     for after, row in pairwise(precision[::-1]):
         np.maximum(row, after, out=row)
     found /= np.maximum(objects, 1.0)

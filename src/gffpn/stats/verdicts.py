@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from gffpn.stats.estimate import Estimate
 from gffpn.stats.question import ALPHA, MARGIN
@@ -68,4 +68,4 @@ def _verdict(one: Estimate, p: float, *, contrasts: int, margin: float, alpha: f
 
 def detectable(variance: float, df: float, alpha: float, power: float = POWER) -> float:
     """Return the true difference that a two-sided t test of level `alpha` finds with probability `power`."""
-    return float(stats.t.isf(alpha / 2, df) + stats.t.ppf(power, df)) * math.sqrt(variance)
+    return float(special.stdtrit(df, 1 - alpha / 2) + special.stdtrit(df, power)) * math.sqrt(variance)

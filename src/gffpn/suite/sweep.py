@@ -29,7 +29,7 @@ from gffpn.runs.folder import RunFolder
 from gffpn.runs.provenance import changes_since
 from gffpn.runs.sweeps import SweepPlan, read_jobs, write_plan
 from gffpn.stats.arms import settings
-from gffpn.stats.question import Question, check_contrasts, question
+from gffpn.stats.question import check_contrasts, question
 
 NOT_IN_A_NAME = (
     "paths.",
@@ -68,7 +68,6 @@ class SweepCallback(Callback):
     def __init__(self) -> None:
         self._held = ExitStack()
         self._planned: list[list[str]] = []
-        self._question: Question | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         # launchers send the callback to other processes, which do not hold its lock
@@ -107,9 +106,8 @@ class SweepCallback(Callback):
         sweeps = Path(config.paths.runs) / "sweeps"
         check_writable(sweeps, setting="paths.runs=FOLDER")
         self._planned = check_jobs(config)
-        if self._planned:  # a sweeper that chooses its jobs by their results asks another question
-            self._question = question(config.experiment)
-            check_contrasts(self._question, declared_jobs(config) or self._planned)
+        if self._planned:  # unknown for a sweeper that chooses its jobs by their results
+            check_contrasts(question(config.experiment), declared_jobs(config) or self._planned)
         drop_wandb_run_id()
         launcher = str(config.hydra.runtime.choices["hydra/launcher"])
         on_slurm = launcher in ("slurm", "submitit_slurm")
@@ -182,7 +180,7 @@ class SweepCallback(Callback):
             rows.append(row)
         from gffpn.suite.results import show_results
 
-        show_results(folder, rows, self._question)
+        show_results(folder, rows, config, asks=bool(self._planned))
         return not _name_failures(rows)
 
 
