@@ -1,5 +1,6 @@
 """All figures of a study, for the page and as files."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,17 +27,18 @@ def drawings(study: Study, analyses: Analyses | None = None) -> dict[str, Drawin
         "forest": forest(study),
         "sizes": by_size(study),
         "size_differences": differences_by_size(study, analyses),
-        "detection": detection(study, analyses.curves),
+        "detection": detection(study, analyses),
         **{f"cost_{kind}": cost(study, kind) for kind in COSTS},
         "learning_mAP50": learning(study, logged, "val/mAP50", label="val mAP50, percent", scale=100),
         "learning_loss": learning(study, logged, "train/loss", label="training loss"),
         "precision_recall": precision_recall(study, analyses),
     }
     position = {arm.name: at for at, arm in enumerate(study.arms)}
-    for contrast in study.contrasts[:ERRORS_OF]:
+    for number, contrast in enumerate(study.contrasts[:ERRORS_OF], start=1):
         a, b = position[contrast.a.name], position[contrast.b.name]
         compared = error_differences(analyses, a, b)
-        found[f"errors_{a}_{b}"] = error_figure(study, a, b, compared) if compared else None
+        words = re.sub(r"[^A-Za-z0-9]+", "-", contrast.name).strip("-")
+        found[f"errors_{number}_{words}"] = error_figure(study, a, b, compared) if compared else None
     for size in logged_sizes(logged):
         found[f"unassigned_{size}"] = unassigned(study, logged, size)
     return {name: one for name, one in found.items() if one}

@@ -1,13 +1,12 @@
 """Forest plot: a row per contrast, its difference with interval beside the margin that matters."""
 
-from collections.abc import Sequence
-
 from matplotlib.axes import Axes
 
 from gffpn.report.answer import interval, points
 from gffpn.report.figures.canvas import Drawing, axes, tag
 from gffpn.report.figures.palette import BAND, INK, QUIET, colour
-from gffpn.stats.study import Arm, Contrast, Study
+from gffpn.report.figures.series import seed_differences
+from gffpn.stats.study import Contrast, Study
 
 CAPTION = """\
 Line: 95 % interval of one contrast by itself. Grey: cannot tell. Shaded: differences below the margin
@@ -74,7 +73,7 @@ def _row(plot: Axes, y: int, contrast: Contrast, arms: tuple[int, int]) -> None:
         artist.set_gid(tag(*arms))
     found = 100 * contrast.verdict.detectable
     plot.plot([-found, found], [y - 0.13] * 2, "|", color=QUIET, markersize=5, zorder=2)
-    for values, level, arm in zip(_seeds(contrast), (0.11, -0.11), arms, strict=True):
+    for values, level, arm in zip(seed_differences(contrast), (0.11, -0.11), arms, strict=True):
         (dots,) = plot.plot(
             values, [y + level] * len(values), "o", color=colour(arm), markersize=2.6, zorder=4
         )
@@ -91,16 +90,3 @@ def _row(plot: Axes, y: int, contrast: Contrast, arms: tuple[int, int]) -> None:
 def _share(probability: float) -> str:
     """Return a probability with two decimals, never rounded to certainty."""
     return "> 0.99" if probability > 0.995 else "< 0.01" if probability < 0.005 else f"{probability:.2f}"
-
-
-def _seeds(contrast: Contrast) -> tuple[Sequence[float], Sequence[float]]:
-    """Return each seed of A minus the mean of B, and the mean of A minus each seed of B, in points."""
-    a, b = (_figures(arm, contrast.endpoint) for arm in (contrast.a, contrast.b))
-    mean_a, mean_b = sum(a) / len(a), sum(b) / len(b)
-    return [one - mean_b for one in a], [mean_a - one for one in b]
-
-
-def _figures(arm: Arm, endpoint: str) -> list[float]:
-    sample = arm.sample(endpoint)
-    assert sample is not None
-    return [100 * float(point) for point in sample.points]

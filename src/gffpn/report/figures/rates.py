@@ -7,7 +7,6 @@ from gffpn.report.analyses import Analyses
 from gffpn.report.figures.canvas import Drawing, axes, tag
 from gffpn.report.figures.palette import QUIET, RULE, colour
 from gffpn.report.figures.series import legend, mean_of_known
-from gffpn.stats.detection_curve import ArmCurve
 from gffpn.stats.study import Study
 
 BANDS = 4
@@ -50,8 +49,9 @@ def precision_recall(study: Study, analyses: Analyses) -> Drawing | None:
     )
 
 
-def detection(study: Study, curves: dict[int, ArmCurve]) -> Drawing | None:
+def detection(study: Study, analyses: Analyses) -> Drawing | None:
     """Return the probability of detection over sides with simultaneous bands, or None without curves."""
+    curves = analyses.curves
     if not curves:
         return None
     said = []
@@ -63,6 +63,11 @@ def detection(study: Study, curves: dict[int, ArmCurve]) -> Drawing | None:
                 low, high = (100 * np.clip(end, 0, 1) for end in (one.band.lower, one.band.upper))
                 area = plot.fill_between(one.sides, low, high, color=colour(at), alpha=0.13, linewidth=0)
                 area.set_gid(tag(at))
+                for run in analyses.arms[at]:
+                    assert run.analysis.curve
+                    seed = 100 * run.analysis.curve.points
+                    (thin,) = plot.plot(one.sides, seed, color=colour(at), linewidth=0.5, alpha=0.6)
+                    thin.set_gid(tag(at))
             (line,) = plot.plot(
                 one.sides, 100 * one.band.value, color=colour(at), linewidth=1.8, label=name, zorder=3
             )
@@ -85,7 +90,7 @@ def detection(study: Study, curves: dict[int, ArmCurve]) -> Drawing | None:
         plot.grid(color=RULE)
         legend(plot)
     bands = (
-        "Bands hold for the whole curve with 95 % confidence, over seeds and test images."
+        "Thin: seeds. Bands hold for the whole curve with 95 % confidence, over seeds and test images."
         if len(curves) <= BANDS
         else "The table gives their uncertainty."
     )

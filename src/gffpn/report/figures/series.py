@@ -9,6 +9,7 @@ from gffpn.figures import Figure as Share
 from gffpn.metrics.matching import Floats
 from gffpn.report.figures.canvas import tag
 from gffpn.report.figures.palette import PAPER, colour, marker
+from gffpn.stats.study import Contrast
 
 LEGEND = 8
 """More arms than this are not listed inside a figure; the page lists them beside it."""
@@ -65,3 +66,10 @@ def legend(plot: Axes) -> None:
             columnspacing=1.2,
             handlelength=1.6,
         )
+
+
+def seed_differences(contrast: Contrast) -> tuple[list[float], list[float]]:
+    """Return each seed of A minus the mean of B, and the mean of A minus each seed of B, in points."""
+    samples = [arm.sample(contrast.endpoint) for arm in (contrast.a, contrast.b)]
+    a, b = (100 * sample.points if sample else np.zeros(0) for sample in samples)
+    return (a - b.mean()).tolist(), (a.mean() - b).tolist()

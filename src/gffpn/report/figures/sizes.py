@@ -10,7 +10,7 @@ from gffpn.report.analyses import Analyses
 from gffpn.report.answer import interval, points
 from gffpn.report.figures.canvas import Drawing, axes, tag
 from gffpn.report.figures.palette import BAND, QUIET, colour, marker
-from gffpn.report.figures.series import draw_arm, legend, mean_of_known, percents
+from gffpn.report.figures.series import draw_arm, legend, mean_of_known, percents, seed_differences
 from gffpn.stats.study import Contrast, Study
 
 DRAWN = 6
@@ -100,7 +100,8 @@ def differences_by_size(study: Study, analyses: Analyses) -> Drawing | None:
         "Differences in AP by size",
         "; ".join(said) + ".",
         "Exploratory. Intervals of a contrast hold for all sizes together with 95 % confidence. "
-        f"Shaded: the margin. Colour: first arm; symbol: second arm.{more}",
+        "Shaded: the margin. Colour: first arm; symbol: second arm. Dots: seeds, those of the first arm "
+        f"on the left.{more}",
     )
 
 
@@ -120,5 +121,8 @@ def _contrast(
         )
         for artist in (line, dot):
             artist.set_gid(tag(*arms))
+        for values, aside, arm in zip(seed_differences(contrast), (-0.07, 0.07), arms, strict=True):
+            (seeds,) = plot.plot([x + aside] * len(values), values, "o", color=colour(arm), markersize=1.8)
+            seeds.set_gid(tag(arm))
         said.append((at, f"{points(delta, sign=True)} ({interval(low, high)})"))
     return said
