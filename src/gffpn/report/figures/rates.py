@@ -79,6 +79,8 @@ def detection(study: Study, analyses: Analyses) -> Drawing | None:
         if len(curves) <= BANDS
         else "The table gives their uncertainty."
     )
+    if not all(one.band.seeds for one in curves.values()):
+        bands += " An arm with one seed: about these weights, not about the neck."
     return Drawing(
         figure,
         "Probability of detection against size",

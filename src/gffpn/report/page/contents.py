@@ -148,9 +148,7 @@ def _headings(found: Mapping[str, Any]) -> dict[str, str]:
         "arms": found["arms_table"],
         "operating": found["rates"],
         **{part: found[part] for part in ("pictures", "runs", "gaps")},
-        **{
-            part: any(name.startswith(start) for name in found["figures"]) for part, start in _FIGURES.items()
-        },
+        **{part: any(name.startswith(start) for name in drawn) for part, start in _FIGURES.items()},
     }
     return {part: heading for part, heading in HEADINGS.items() if present[part]}
 
