@@ -172,6 +172,7 @@ def test_one_seed_gives_figures_and_no_verdict(tmp_path: Path) -> None:
     text = page([made_study(tmp_path, seeds=1)])
     assert "no verdict (one seed)" in plain(text)
     assert "better than" not in plain(text)
+    assert "An arm with one seed: about these weights, not about the neck." in plain(text)
     assert ">Cost</h3>" in text
 
 

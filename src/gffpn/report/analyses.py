@@ -113,7 +113,8 @@ def error_differences(analyses: Analyses, a: int, b: int) -> ErrorDifferences | 
     if not bins.size:
         return None
     groups = runs[0].groups
-    one, other = (error_rates(arm, draws(groups, CURVE_REPLICATES).T) for arm in counts)
+    weights = draws(groups, CURVE_REPLICATES).T.astype(np.int64)
+    one, other = (error_rates(arm, weights) for arm in counts)
     made = []
     for kind in range(len(ErrorType)):
         at = kind * objects.shape[1] + bins

@@ -62,7 +62,7 @@ def analysis(splits: Mapping[str, Predictions], record: Record) -> Analysis:
     hits = find_hits(test, false_call_threshold(splits["val"]))
     known = len(hits.side) > 0
     sides = side_grid(hits) if known else np.zeros(0)
-    weights = draws(test.groups, CURVE_REPLICATES).T
+    weights = draws(test.groups, CURVE_REPLICATES).T.astype(np.int64)
     return Analysis(
         truth=truth_digest(test),
         groups=test.groups,

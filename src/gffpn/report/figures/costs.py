@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gffpn.report.figures.canvas import Drawing, axes, tag
-from gffpn.report.figures.palette import PAPER, colour, marker
-from gffpn.report.figures.series import legend
+from gffpn.report.figures.canvas import Drawing, axes
+from gffpn.report.figures.series import draw_arm, legend
 from gffpn.runs.record import Record
 from gffpn.stats.study import Study
 
@@ -34,19 +33,7 @@ def cost(study: Study, kind: str) -> Drawing | None:
             costs, figures = (np.array(one) for one in zip(*pairs, strict=True))
             x, y = float(np.median(costs)), float(figures.mean())
             said.append(f"{arm.name} {y:.1f} at {x:.3g}")
-            (dots,) = plot.plot(np.full(len(figures), x), figures, "o", color=colour(at), markersize=2.2)
-            (point,) = plot.plot(
-                [x],
-                [y],
-                marker(at),
-                color=colour(at),
-                markersize=7,
-                markeredgecolor=PAPER,
-                label=arm.name,
-                zorder=3,
-            )
-            for artist in (dots, point):
-                artist.set_gid(tag(at))
+            draw_arm(plot, at, arm.name, np.array([x]), figures[:, None], line=False)
         plot.set_xlabel(label)
         plot.set_ylabel(f"{endpoint}, percent")
         plot.margins(0.12)
@@ -54,9 +41,8 @@ def cost(study: Study, kind: str) -> Drawing | None:
         legend(plot)
     if not said:
         return None
-    devices = sorted(
-        {f"{one.speed.device}, {one.speed.threads} threads" for arm in study.arms for one in arm.records}
-    )
+    speeds = [one.speed for arm in study.arms for one in arm.records]
+    devices = sorted({f"{one.device}, {one.threads} thread{'s' * (one.threads > 1)}" for one in speeds})
     where = f" Batch 1 on {'; '.join(devices)}; median over seeds." if kind == "fps" else ""
     return Drawing(
         figure,

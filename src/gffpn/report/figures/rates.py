@@ -1,12 +1,14 @@
 """Precision against recall, and probability of detection against the side of an object."""
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from gffpn.metrics.average_precision import RECALLS
 from gffpn.report.analyses import Analyses
 from gffpn.report.figures.canvas import Drawing, axes, tag
 from gffpn.report.figures.palette import QUIET, RULE, colour
 from gffpn.report.figures.series import legend, mean_of_known
+from gffpn.stats.detection_curve import ArmCurve
 from gffpn.stats.study import Study
 
 BANDS = 4
@@ -58,26 +60,9 @@ def detection(study: Study, analyses: Analyses) -> Drawing | None:
     with axes(2.9) as (figure, plot):
         plot.axhline(90, color=QUIET, linewidth=0.6, linestyle=(0, (4, 3)), zorder=1)
         for at, one in curves.items():
-            name = study.arms[at].name
-            if len(curves) <= BANDS:
-                low, high = (100 * np.clip(end, 0, 1) for end in (one.band.lower, one.band.upper))
-                area = plot.fill_between(one.sides, low, high, color=colour(at), alpha=0.13, linewidth=0)
-                area.set_gid(tag(at))
-                for run in analyses.arms[at]:
-                    assert run.analysis.curve
-                    seed = 100 * run.analysis.curve.points
-                    (thin,) = plot.plot(one.sides, seed, color=colour(at), linewidth=0.5, alpha=0.6)
-                    thin.set_gid(tag(at))
-            (line,) = plot.plot(
-                one.sides, 100 * one.band.value, color=colour(at), linewidth=1.8, label=name, zorder=3
-            )
-            line.set_gid(tag(at))
-            found = (
-                f"90 % from {one.a90:.0f} px on"
-                if one.a90
-                else f"never 90 %, at most {100 * one.ceiling:.0f} %"
-            )
-            said.append(f"{name}: {found}")
+            _detection_of(plot, at, study.arms[at].name, one, analyses, band=len(curves) <= BANDS)
+            some = f"90 % from {one.a90:.0f} px on" if one.a90 else "never 90 %"
+            said.append(f"{study.arms[at].name}: {some}, ceiling {100 * one.ceiling:.0f} %")
         plot.set_xscale("log")
         sides = next(iter(curves.values())).sides
         ticks = [side for side in (2, 4, 8, 16, 32, 64, 128, 256, 512) if sides[0] <= side <= sides[-1]]
@@ -94,6 +79,8 @@ def detection(study: Study, analyses: Analyses) -> Drawing | None:
         if len(curves) <= BANDS
         else "The table gives their uncertainty."
     )
+    if not all(one.band.seeds for one in curves.values()):
+        bands += " An arm with one seed: about these weights, not about the neck."
     return Drawing(
         figure,
         "Probability of detection against size",
@@ -101,3 +88,20 @@ def detection(study: Study, analyses: Analyses) -> Drawing | None:
         "A hit is a detection of the class whose centre lies in the object's box (grown to at least 8 px), "
         f"at the threshold with 0.1 false calls per image on val. {bands}",
     )
+
+
+def _detection_of(
+    plot: Axes, arm: int, name: str, curve: ArmCurve, analyses: Analyses, *, band: bool
+) -> None:
+    shade = colour(arm)
+    if band:
+        low, high = (100 * np.clip(end, 0, 1) for end in (curve.band.lower, curve.band.upper))
+        area = plot.fill_between(curve.sides, low, high, color=shade, alpha=0.13, linewidth=0)
+        area.set_gid(tag(arm))
+    for run in analyses.arms[arm] if band else ():
+        if run.analysis.curve:
+            seed = 100 * run.analysis.curve.points
+            (thin,) = plot.plot(curve.sides, seed, color=shade, linewidth=0.5, alpha=0.6)
+            thin.set_gid(tag(arm))
+    (line,) = plot.plot(curve.sides, 100 * curve.band.value, color=shade, linewidth=1.8, label=name, zorder=3)
+    line.set_gid(tag(arm))

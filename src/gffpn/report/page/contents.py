@@ -1,20 +1,20 @@
 """What the page shows of one study, ready for its templates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from gffpn.report.analyses import read_analyses
+from gffpn.report.analyses import Analyses, read_analyses
 from gffpn.report.answer import legend, points
 from gffpn.report.caption import caption, shortened
 from gffpn.report.facts import RunFacts, StudyFacts
 from gffpn.report.figures.canvas import inline_svg
 from gffpn.report.figures.drawn import drawings, write_figures
 from gffpn.report.page.operating import confusions, detection_table, gains_table, rates_table
-from gffpn.report.page.pictures import Pictures, pictures
+from gffpn.report.page.pictures import pictures
 from gffpn.report.page.tables import (
     arms_table,
     classes_table,
@@ -76,64 +76,81 @@ def contents(
     """
     analyses = read_analyses(study)
     finished = any(arm.records for arm in study.arms)
-    shown: Pictures | None = pictures(study, analyses) if with_pictures and finished else None
     drawn = drawings(study, analyses)
-    figures = {
-        name: ShownFigure(one.title, Markup(inline_svg(one, f"{key}-{name}")), one.caption)
-        for name, one in drawn.items()
-    }
     if figures_to:
         write_figures(figures_to, drawn)
-    position = {arm.name: at for at, arm in enumerate(study.arms)}
-    shown_first, undecided = split(list(said(study, analyses)))
-    found: dict[str, Any] = {
+    found = {
         "key": key,
         "name": study.name,
         "claim": study.question.claim,
         "arms": [arm.name for arm in study.arms],
         "simulated": any(record.data.simulated for arm in study.arms for record in arm.records),
         "data": ", ".join(sorted({record.choice.data for arm in study.arms for record in arm.records})),
-        "verdicts": shown_first,
-        "undecided": undecided,
         "basis": _basis(study),
-        "legend": legend(study) if study.contrasts else [],
+        "figures": {
+            name: ShownFigure(one.title, Markup(inline_svg(one, f"{key}-{name}")), one.caption)
+            for name, one in drawn.items()
+        },
+        "pictures": pictures(study, analyses) if with_pictures and finished else None,
+        **_tables(study, analyses, finished=finished),
+        **_facts(study, facts),
+        **_words(study, analyses),
+    }
+    headings = _headings(found)
+    return {**found, "headings": headings, "sections": list(headings.items())}
+
+
+def _tables(study: Study, analyses: Analyses, *, finished: bool) -> dict[str, Any]:
+    return {
         "contrasts": contrasts_table(study),
         "arms_table": arms_table(study) if finished else None,
         "classes": classes_table(study) if finished else None,
         "exploratory": exploratory_table(study, analyses),
         "costs": costs_table(study) if finished else None,
-        "figures": figures,
         "detection": detection_table(study, analyses.curves),
         "rates": rates_table(study, analyses),
         "confusions": confusions(study, analyses),
         "gains": gains_table(study, analyses),
-        "pictures": shown,
+    }
+
+
+def _facts(study: Study, facts: StudyFacts | None) -> dict[str, Any]:
+    position = {arm.name: at for at, arm in enumerate(study.arms)}
+    gaps = facts.gaps if facts else ()
+    return {
         "runs": [ShownRun(position.get(one.arm), one) for one in facts.runs] if facts else [],
-        "gaps": facts.gaps if facts else (),
+        "gaps": gaps,
+        "missing": shortened([f"{gap.arm} seed {gap.seed} ({gap.cause})" for gap in gaps]),
         "command": facts.command if facts else "",
         "versions": _versions(facts.runs) if facts else [],
     }
-    found["missing"] = shortened([f"{gap.arm} seed {gap.seed} ({gap.cause})" for gap in found["gaps"]])
+
+
+def _words(study: Study, analyses: Analyses) -> dict[str, Any]:
+    verdicts, undecided = split(list(said(study, analyses)))
     lines = _caption(study)
-    found["setting"] = [line for line in lines if not line.startswith("NOTE")][:3]
-    found["notes"] = [
-        *(line for line in lines if line not in found["setting"]),
-        *study.notes,
-        *analyses.notes,
-    ]
+    setting = [line for line in lines if not line.startswith("NOTE")][:3]
+    return {
+        "verdicts": verdicts,
+        "undecided": undecided,
+        "legend": legend(study) if study.contrasts else [],
+        "setting": setting,
+        "notes": [*(line for line in lines if line not in setting), *study.notes, *analyses.notes],
+    }
+
+
+def _headings(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return the headings of the sections that have something to show."""
+    drawn = found["figures"]
     present = {
         "verdict": True,
         "differences": found["contrasts"],
-        "arms": finished,
+        "arms": found["arms_table"],
         "operating": found["rates"],
-        "pictures": shown,
-        "runs": found["runs"],
-        "gaps": found["gaps"],
-        **{part: any(name.startswith(start) for name in figures) for part, start in _FIGURES.items()},
+        **{part: found[part] for part in ("pictures", "runs", "gaps")},
+        **{part: any(name.startswith(start) for name in drawn) for part, start in _FIGURES.items()},
     }
-    found["headings"] = {part: heading for part, heading in HEADINGS.items() if present[part]}
-    found["sections"] = list(found["headings"].items())
-    return found
+    return {part: heading for part, heading in HEADINGS.items() if present[part]}
 
 
 def _basis(study: Study) -> str:
