@@ -102,7 +102,7 @@ def test_one_cell_of_the_simulation(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert [row["endpoint"] for row in rows] == ["mAP50"] * 8 + ["AP_8_16"] * 7
     assert all(0 <= float(row["false"]) <= 1 and float(row["difference"]) > 0 for row in rows)
     assert [row["rule"] for row in rows if row["coverage"]] == ["ours", "ours, interaction twice"] * 2
-    assert "within 7.8" in capsys.readouterr().out
+    assert "at most 7.8" in capsys.readouterr().out
 
 
 def test_synthetic_predictions_have_the_density_that_was_asked_for() -> None:
