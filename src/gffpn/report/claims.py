@@ -11,9 +11,9 @@ import yaml
 
 from gffpn.figures import Figure
 from gffpn.report.answer import interval, points, probability
-from gffpn.report.caption import SHARING_LAUNCHERS
 from gffpn.report.facts import Claim, Outcome
 from gffpn.report.paper import paper_figure
+from gffpn.report.timing import doubt_of_timing
 from gffpn.runs.record import size_word
 from gffpn.stats.arms import settings
 from gffpn.stats.study import Arm, Contrast, Study
@@ -188,7 +188,7 @@ def _of_verdict(test: Comparison, study: Study, contrast: Contrast, turned: bool
 
 def _of_costs(test: Comparison, a: Arm, b: Arm) -> tuple[Outcome, str]:
     endpoint = test.claim.endpoint
-    if endpoint.startswith("fps") and (doubt := _doubt_of_timing(a, b)):
+    if endpoint.startswith("fps") and (doubt := doubt_of_timing(a, b)):
         return "cannot tell", doubt
     ours = [[float(record.model_columns()[endpoint]) for record in arm.records] for arm in (a, b)]
     one, other = ([-value for value in values] if test.lower else values for values in ours)
@@ -198,13 +198,3 @@ def _of_costs(test: Comparison, a: Arm, b: Arm) -> tuple[Outcome, str]:
     if min(one) > max(other):
         return "reproduced", reason
     return ("contradicted" if max(one) <= min(other) else "cannot tell"), reason
-
-
-def _doubt_of_timing(a: Arm, b: Arm) -> str:
-    """Return why the speeds of two arms do not compare, or an empty string."""
-    records = [*a.records, *b.records]
-    if len({(one.speed.device, one.speed.threads) for one in records}) > 1:
-        return "timed on different devices"
-    if any(one.choice.launcher in SHARING_LAUNCHERS for one in records):
-        return "timed while other runs may have used the same machine"
-    return "one timing of an arm; timings vary" if min(len(a.records), len(b.records)) < 2 else ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gffpn.report.analyses import Analyses
 from gffpn.report.answer import interval, points, sentence
 from gffpn.report.figures.sizes import bins, size_word
+from gffpn.report.timing import doubt_of_timing
 from gffpn.runs.record import Record
 from gffpn.stats.study import Arm, Contrast, Study
 
@@ -70,7 +71,10 @@ def _sizes(study: Study, analyses: Analyses, at: int) -> str:
 _PRICES: tuple[tuple[str, Callable[[Record], float]], ...] = (
     ("M parameters", lambda record: record.cost.params_m),
     ("GFLOPs", lambda record: record.cost.gflops),
-    ("images per second", lambda record: record.speed.fps_forward),
+)
+_RATE: tuple[str, Callable[[Record], float]] = (
+    "images per second",
+    lambda record: record.speed.fps_forward,
 )
 
 
@@ -79,9 +83,10 @@ def _cost(a: Arm, b: Arm) -> str:
     if not a.records or not b.records:
         return ""
     parts = []
-    for unit, value in _PRICES:
+    doubt = doubt_of_timing(a, b)
+    for unit, value in _PRICES if doubt else (*_PRICES, _RATE):
         one, other = (statistics.median(map(value, arm.records)) for arm in (a, b))
         change = round(100 * (one / other - 1)) if other else 0
         words = f" ({change:+d} %)".replace("-", "\N{MINUS SIGN}") if change else ""
         parts.append(f"{one:.3g} against {other:.3g} {unit}{words}")
-    return f"Cost: {', '.join(parts)}."
+    return f"Cost: {', '.join(parts)}{f'; speed is not compared: {doubt}' if doubt else ''}."
