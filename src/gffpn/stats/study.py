@@ -179,6 +179,8 @@ def _obstacle(a: Arm, b: Arm, endpoint: str, asked: Question) -> str:
         return "one seed" if max(counts) == 1 else f"one seed of {(a, b)[counts.index(1)].name}"
     if asked.looks and not all(count in asked.looks for count in counts):
         return f"not at a declared look ({', '.join(map(str, asked.looks))} seeds)"
+    if a.replicates[0].groups < 2:
+        return "the test images are one group"
     if any(arm.sample(endpoint) is None for arm in (a, b)):
         return f"no figure for {endpoint}"
     if (label := endpoint.removeprefix("AP50/")) != endpoint:
