@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 BACKEND := $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check fix ablations table5 table6 golden simulator-card gallery clean
+.PHONY: help setup demo test lint check fix ablations table5 table6 report golden simulator-card gallery clean
 .PHONY: benchmark benchmark-train benchmark-evaluation benchmark-startup benchmark-busy
 .PHONY: benchmark-replicates verdict-errors
 
@@ -69,6 +69,9 @@ verdict-errors: $(STAMP) ## measure how often the rule for verdicts errs, and th
 
 table5: $(STAMP) ## measure the paper's Table 5: the cost of its necks in its detector, at 640 pixels
 	$(RUN) -m gffpn benchmark --paper size=l head=yolov5 image_size=640 --out runs/benchmark/table5
+
+report: $(STAMP) ## write what all finished runs show: verdicts, tables, figures (output in runs/report/)
+	$(RUN) -m gffpn report
 
 golden: $(STAMP) ## regenerate the recorded counts and simulated scenes; review the diff
 	$(RUN) tests/golden.py

@@ -140,5 +140,11 @@ def test_module_names_are_specific() -> None:
     assert not [path for path in [*FILES, *SIMULATOR] if path.stem in vague]
 
 
-def test_init_files_import_nothing() -> None:
-    assert not [path for path in FILES if path.name == "__init__.py" and list(imports_of(path))]
+def test_init_files_import_nothing_of_ours() -> None:
+    """When they are imported; a function in them may import when it is called."""
+    for path in FILES:
+        if path.name == "__init__.py":
+            statements = ast.parse(path.read_text()).body
+            names = [one.module for one in statements if isinstance(one, ast.ImportFrom)]
+            names += [name.name for one in statements if isinstance(one, ast.Import) for name in one.names]
+            assert not [name for name in names if name and name.partition(".")[0] == "gffpn"], path

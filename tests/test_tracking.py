@@ -17,14 +17,17 @@ from lightning.pytorch.loggers import WandbLogger
 from omegaconf import OmegaConf
 from wandb.errors import CommError
 
-from fake_runs import record, write_log
+from fake_runs import predicted_run, record, write_log
 from gffpn.callbacks.pictures import Pictures
 from gffpn.metrics.evaluated import Evaluated
 from gffpn.metrics.matching import Boxes
+from gffpn.report.collect import collect
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.predictions import Predictions
+from gffpn.runs.sweeps import record_job
 from gffpn.suite import tracking
 from gffpn.suite.charts import charts, headline
+from gffpn.suite.summary import log_summary
 from gffpn.suite.sweep import drop_wandb_run_id
 from gffpn.suite.tracker import Tracker
 from wandb_offline import BLOCK, HEAD, HEADER, Keys, OfflineRun, attempts, keys, messages, read_offline
@@ -461,3 +464,24 @@ def test_the_summary_has_short_names_to_sort_by() -> None:
     }
     nothing = replace(record(), test=replace(record().test, mAP50=None))
     assert "mAP50" not in headline(nothing)
+
+
+def test_a_sweep_has_one_run_with_its_answer(tmp_path: Path) -> None:
+    runs, sweep = tmp_path / "runs", tmp_path / "runs" / "sweeps" / "two"
+    jobs = [(neck, seed) for neck in ("fpn", "gffpn") for seed in (0, 1)]
+    for number, (neck, seed) in enumerate(jobs):
+        path = predicted_run(runs, neck, skill=0.9 if neck == "gffpn" else 0.3, seed=seed)
+        record_job(sweep, number, overrides=[f"neck={neck}", f"seed={seed}"], run=path)
+    source = collect([sweep])[0]
+    log_summary(SETTINGS, sweep, source, source.study())
+    run = read_offline(*(next(path.glob("run-*.wandb")) for path in attempts(sweep)))
+    assert run.run_id == (sweep / "wandb" / "run_id").read_text().strip()  # repeated sweeps use it again
+    assert (run.job_type, run.group, run.name) == ("report", "two", "two report")
+    assert {"arms", "contrasts", "report", "forest"} <= set(run.history[-1])
+    assert run.summary["verdict/gffpn - fpn"] == "better"
+    assert run.summary["difference/gffpn - fpn"] > 0.1
+    assert run.summary["finished"] == 4
+    (table, *_) = sweep.glob("wandb/wandb/offline-run-*/files/media/table/contrasts*.json")
+    content = json.loads(table.read_text())
+    assert content["columns"][:2] == ["contrast", "difference"]
+    assert content["data"][0][0] == "gffpn - fpn"

@@ -20,11 +20,25 @@ from gffpn.verbs import (
     match,
     plan,
     predictions,
+    report,
     speed,
     train,
 )
 
-VERBS = (train, plan, cost, draw, benchmark, benchmark_train, speed, match, export, predictions, data)
+VERBS = (
+    train,
+    plan,
+    report,
+    cost,
+    draw,
+    benchmark,
+    benchmark_train,
+    speed,
+    match,
+    export,
+    predictions,
+    data,
+)
 
 
 def parser() -> argparse.ArgumentParser:

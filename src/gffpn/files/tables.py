@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,13 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_atomically(path, text.getvalue())
+
+
+def plain(value: Any) -> Any:
+    """Return a value as a cell of a table: words with spaces between them, other lists as JSON."""
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return " ".join(value)
+    return json.dumps(value) if isinstance(value, list | tuple | dict) else value
 
 
 def markdown_table(headers: Sequence[str], body: Sequence[Sequence[str]]) -> str:

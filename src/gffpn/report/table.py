@@ -1,6 +1,5 @@
 """Tables of finished runs: on the terminal, as CSV and as Markdown."""
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gffpn.figures import BinFigures
-from gffpn.files.tables import markdown_table, write_csv
+from gffpn.files.tables import markdown_table, plain, write_csv
 from gffpn.files.writing import write_atomically
 from gffpn.report.caption import STILL_IMPROVING, Row, caption, cites, varied
 from gffpn.runs.record import Record
@@ -94,17 +93,9 @@ def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
 
 def write_tables(folder: Path, rows: Sequence[Row], *, answer: str = "") -> None:
     """Write results.csv (all figures of all runs) and results.md (the answer, if any, and a row per run)."""
-    flat = [{key: _plain(value) for key, value in row.items() if key != "record"} for row in rows]
+    flat = [{key: plain(value) for key, value in row.items() if key != "record"} for row in rows]
     write_csv(folder / "results.csv", flat)
     write_atomically(folder / "results.md", f"{answer}\n{markdown(rows)}" if answer else markdown(rows))
-
-
-def _plain(value: Any) -> Any:
-    return (
-        " ".join(value)
-        if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
-        else (json.dumps(value) if isinstance(value, list | tuple | dict) else value)
-    )
 
 
 def markdown(rows: Sequence[Row]) -> str:

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.identity import determining
 from gffpn.runs.record import Record
@@ -36,7 +34,20 @@ def finished_runs(runs: Path) -> list[FinishedRow]:
     """Return the finished runs below `runs`, sorted by name; none for a missing folder."""
     folders = [path.parent for path in sorted(runs.glob("*/metrics.json"))]
     records = [(folder, RunFolder(folder).read()) for folder in folders]
-    return [FinishedRow(folder.name, _arm(folder, record), record) for folder, record in records if record]
+    return [
+        FinishedRow(folder.name, arm_of(folder, record.training.processes), record)
+        for folder, record in records
+        if record
+    ]
+
+
+def arm_of(run: Path, processes: int) -> str:
+    """Return six hex digits of a hash of a run's configuration without its seed."""
+    config = determining(RunFolder(run).read_config())
+    config.pop("seed", None)
+    if processes > 1:  # part of a run's name, see `run_name`
+        config["processes"] = processes
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:6]
 
 
 def unfinished_runs(runs: Path) -> list[str]:
@@ -93,7 +104,7 @@ def of_other_epochs(run: Path, config: Mapping[str, Any], data_fingerprint: str)
     for path in run.parent.glob(f"{run.name.rpartition('_')[0]}_*/metrics.json"):
         start = RunFolder(path.parent).read_start()
         if start is not None and start.data == data_fingerprint:
-            other = yaml.safe_load((path.parent / "config.yaml").read_text())
+            other = RunFolder(path.parent).read_config()
             if _without_epochs(other) == asked:
                 found.append((other["trainer"]["max_epochs"], path.parent))
     return sorted(found)
@@ -116,14 +127,6 @@ def still_improving(values: Sequence[float]) -> bool:
 
 def _best(values: Sequence[float]) -> float:
     return max((value for value in values if value == value), default=0.0)
-
-
-def _arm(run: Path, record: Record) -> str:
-    config = determining(yaml.safe_load((run / "config.yaml").read_text()))
-    del config["seed"]
-    if record.training.processes > 1:  # part of a run's name, see `run_name`
-        config["processes"] = record.training.processes
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:6]
 
 
 def _attempts(run: Path) -> Iterator[list[dict[str, float]]]:

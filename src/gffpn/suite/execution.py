@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -51,9 +51,18 @@ class Plan:
     name: str
     group: str | None
     origin: Provenance
+    command: tuple[str, ...] = ()
+    """Words of the command that repeats the run; empty if this process does not know it."""
 
     @classmethod
-    def of(cls, config: DictConfig, *, group: str | None, name: str | None = None) -> Self:
+    def of(
+        cls,
+        config: DictConfig,
+        *,
+        group: str | None,
+        name: str | None = None,
+        command: Sequence[str] = (),
+    ) -> Self:
         """Digest the code, read the data, and name the run that a configuration describes.
 
         A run in its own folder may have a `name`, which its hash follows.
@@ -64,7 +73,7 @@ class Plan:
         index = build_index(config)
         hashed = identity.run_name(plain, index.fingerprint, processes=processes_of(plain))
         given = f"{name}_{identity.digest_of(hashed)}" if name else hashed
-        return cls(plain, index, given, group, origin)
+        return cls(plain, index, given, group, origin, tuple(command))
 
     @property
     def folder(self) -> RunFolder:
@@ -179,6 +188,8 @@ def _prepare(plan: Plan) -> str:
     folder.traceback.unlink(missing_ok=True)  # from an earlier attempt
     write_atomically(folder.config, OmegaConf.to_yaml(OmegaConf.create(dict(plan.config))))
     write_atomically(folder.start, json.dumps(asdict(plan.start), indent=1) + "\n")
+    if plan.command:
+        write_atomically(folder.command, json.dumps(plan.command) + "\n")
     return "resume" if resumes else "start"
 
 

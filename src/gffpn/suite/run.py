@@ -23,13 +23,15 @@ from gffpn.files.writing import UNWRITABLE, check_writable, write_atomically
 from gffpn.machine.processes import is_lead
 from gffpn.machine.signals import HOW_TO_CONTINUE, INTERRUPTED, interrupted_by_sigterm
 from gffpn.report.table import print_table, row_of
+from gffpn.runs.commands import run_command
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.provenance import changes_since
+from gffpn.runs.sweeps import record_job
 from gffpn.suite.agreement import AgreementError, composed_by_lead
 from gffpn.suite.door import check_index, check_start
 from gffpn.suite.execution import Plan, execute, execute_apart, say
 from gffpn.suite.jobs import chooses_in_advance
-from gffpn.suite.sweep import record_job
+from gffpn.suite.sweep import config_dirs
 from gffpn.weights import WeightsError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -44,13 +46,14 @@ def run(config: DictConfig) -> str | float:
     """
     hydra = HydraConfig.get()
     overrides = list(hydra.overrides.task)
+    command = run_command(overrides, config_dirs(hydra))
     if hydra.mode == RunMode.MULTIRUN:
-        job = Job(config, overrides, sweep=Path(hydra.sweep.dir), number=hydra.job.num)
+        job = Job(config, overrides, command, sweep=Path(hydra.sweep.dir), number=hydra.job.num)
         status = attempt(job)
         return status if chooses_in_advance(hydra) else job.objective()
     # the processes that Lightning starts use the configuration of the first one
     shared = composed_by_lead()
-    return attempt(Follower(shared, overrides) if shared else Single(config, overrides))
+    return attempt(Follower(shared, overrides) if shared else Single(config, overrides, command))
 
 
 def attempt(run: "Single") -> str:
@@ -76,9 +79,10 @@ def attempt(run: "Single") -> str:
 class Single:
     """Attempt at a run of its own."""
 
-    def __init__(self, config: DictConfig, overrides: Sequence[str]) -> None:
+    def __init__(self, config: DictConfig, overrides: Sequence[str], command: Sequence[str] = ()) -> None:
         self.config = config
         self.overrides = list(overrides)
+        self.command = command
         self.plan: Plan | None = None
 
     @property
@@ -92,7 +96,7 @@ class Single:
         check_writable(Path(self.config.paths.runs), setting="paths.runs=FOLDER")
         check_start(self.config)
         name = None if self.config.name is None else str(self.config.name)
-        plan = Plan.of(self.config, group=name, name=name)
+        plan = Plan.of(self.config, group=name, name=name, command=self.command)
         check_index(self.config, plan.index)
         self.plan = plan
         execute(plan)
@@ -129,8 +133,16 @@ class Follower(Single):
 class Job(Single):
     """Attempt at a run as a job of a sweep, in whose folder it is recorded."""
 
-    def __init__(self, config: DictConfig, overrides: Sequence[str], *, sweep: Path, number: int) -> None:
-        super().__init__(config, overrides)
+    def __init__(
+        self,
+        config: DictConfig,
+        overrides: Sequence[str],
+        command: Sequence[str],
+        *,
+        sweep: Path,
+        number: int,
+    ) -> None:
+        super().__init__(config, overrides, command)
         self.sweep = sweep
         self.number = number
 
@@ -139,7 +151,7 @@ class Job(Single):
             say(f"{path} was edited after the sweep started; this job uses what the sweep read at its start")
         check(self.config)
         check_writable(Path(self.config.paths.runs), setting="paths.runs=FOLDER")
-        plan = Plan.of(self.config, group=self.sweep.name)
+        plan = Plan.of(self.config, group=self.sweep.name, command=self.command)
         check_index(self.config, plan.index)
         self.plan = plan
         self._record()

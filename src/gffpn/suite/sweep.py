@@ -2,7 +2,6 @@
 
 import atexit
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -13,21 +12,24 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from hydra.conf import HydraConf
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gffpn.config.overrides import refuse
 from gffpn.data.index import DataError
-from gffpn.files.writing import alone, check_writable, write_atomically
+from gffpn.files.writing import alone, check_writable
 from gffpn.machine.imports import first_imports
 from gffpn.machine.signals import ignore_signals
 from gffpn.report.caption import varied
 from gffpn.report.paper import check_paper_table, paper_mAP50
 from gffpn.report.table import row_of
+from gffpn.runs.commands import sweep_command
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.provenance import changes_since
+from gffpn.runs.sweeps import SweepPlan, read_jobs, write_plan
 from gffpn.stats.arms import settings
-from gffpn.stats.question import Question, check_contrasts, question
+from gffpn.stats.question import check_contrasts, question
 
 NOT_IN_A_NAME = (
     "paths.",
@@ -66,7 +68,6 @@ class SweepCallback(Callback):
     def __init__(self) -> None:
         self._held = ExitStack()
         self._planned: list[list[str]] = []
-        self._question: Question | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         # launchers send the callback to other processes, which do not hold its lock
@@ -105,9 +106,8 @@ class SweepCallback(Callback):
         sweeps = Path(config.paths.runs) / "sweeps"
         check_writable(sweeps, setting="paths.runs=FOLDER")
         self._planned = check_jobs(config)
-        if self._planned:  # a sweeper that chooses its jobs by their results asks another question
-            self._question = question(config.experiment)
-            check_contrasts(self._question, declared_jobs(config) or self._planned)
+        if self._planned:  # unknown for a sweeper that chooses its jobs by their results
+            check_contrasts(question(config.experiment), declared_jobs(config) or self._planned)
         drop_wandb_run_id()
         launcher = str(config.hydra.runtime.choices["hydra/launcher"])
         on_slurm = launcher in ("slurm", "submitit_slurm")
@@ -124,6 +124,7 @@ class SweepCallback(Callback):
             wait_for_earlier(folder)
         for stale in (folder / "jobs").glob("*.json"):
             stale.unlink()
+        self._write_plan(config, folder)
         with open_dict(config):
             config.hydra.sweep.dir = str(folder)
             # every launcher composes its jobs from these overrides
@@ -136,6 +137,15 @@ class SweepCallback(Callback):
 
             adapt_submitit()
             print(f"Output of the runs: {folder / '.submitit'}", flush=True)
+
+    def _write_plan(self, config: DictConfig, folder: Path) -> None:
+        given = [str(word) for word in (*config.hydra.overrides.task, *config.hydra.overrides.hydra)]
+        plan = SweepPlan(
+            command=tuple(sweep_command(given, config_dirs(config.hydra))),
+            experiment=OmegaConf.to_container(config.experiment, resolve=True),  # type: ignore[arg-type]
+            jobs=tuple(map(tuple, self._planned)),
+        )
+        write_plan(folder, plan)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         with self._held:
@@ -170,8 +180,14 @@ class SweepCallback(Callback):
             rows.append(row)
         from gffpn.suite.results import show_results
 
-        show_results(folder, rows, self._question)
+        show_results(folder, rows, config, asks=bool(self._planned))
         return not _name_failures(rows)
+
+
+def config_dirs(hydra: HydraConf) -> list[str]:
+    """Return the words that add the user's own folders of configuration files to a command."""
+    given = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+    return [word for path in given for word in ("--config-dir", path)]
 
 
 def _check_directory(config: DictConfig) -> None:
@@ -209,22 +225,3 @@ def _where(row: Mapping[str, Any]) -> str:
         return str(row["fault"])
     run = RunFolder(Path(row["run"]))
     return str(run.traceback if run.traceback.exists() else run.path)
-
-
-def record_job(
-    folder: Path, number: int, *, overrides: Sequence[str], run: Path | None, fault: str = ""
-) -> None:
-    """Write the record of a job to the sweep's folder."""
-    record = {"overrides": list(overrides), "run": str(run) if run else "", "fault": fault}
-    write_atomically(folder / "jobs" / f"{number:04d}.json", json.dumps(record) + "\n")
-
-
-def read_jobs(folder: Path, planned: Sequence[Sequence[str]] = ()) -> list[dict[str, Any]]:
-    """Return the sweep's job records in order; a planned job without a record has the status `missing`."""
-    records: dict[int, dict[str, Any]] = {
-        number: {"overrides": list(overrides), "run": "", "fault": "not started", "status": "missing"}
-        for number, overrides in enumerate(planned)
-    }
-    for path in (folder / "jobs").glob("*.json"):
-        records[int(path.stem)] = json.loads(path.read_text())
-    return [records[number] for number in sorted(records)]

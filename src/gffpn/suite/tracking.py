@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -82,18 +82,42 @@ def wandb_logger(
     directory = folder.path / "wandb"
     directory.mkdir(parents=True, exist_ok=True)
     own = OwnId(directory, digest_of(folder.path.name))
-    init = partial(_init, settings, folder, directory=directory, config=config, group=group)
+    tags = [config["choice"]["neck"], config["choice"]["data"]]
+    init = partial(
+        _init, settings, folder.path.name, directory=directory, group=group, tags=tags, config=config
+    )
     run = _first_that_starts(partial(_start, init, own, kind=settings.run_id), mode)
     if run is None:
         return None
+    _mention_sync(run, directory)
+    tracker = Tracker(run, RowCount(directory / f"{run.id}.rows"))
+    tracker.go_on(folder)
+    return tracker
+
+
+def report_run(settings: DictConfig, sweep: Path) -> Run | None:
+    """Return the W&B run that shows the answer of a sweep, in its group; None without W&B."""
+    mode = wandb_mode(settings.wandb)
+    if mode == "disabled":
+        return None
+    directory = sweep / "wandb"
+    directory.mkdir(parents=True, exist_ok=True)
+    run_id = OwnId(directory, "report").read()
+    init = partial(
+        _init, settings, f"{sweep.name} report", directory=directory, group=sweep.name, job_type="report"
+    )
+    run = _first_that_starts(lambda mode: init(mode=mode, run_id=run_id), mode)
+    if run is not None:
+        _mention_sync(run, directory)
+    return run
+
+
+def _mention_sync(run: Run, directory: Path) -> None:
     if run.offline:
         print(
             f"W&B is offline; to upload this run: wandb sync {directory / 'wandb' / 'offline-run-*'}",
             flush=True,
         )
-    tracker = Tracker(run, RowCount(directory / f"{run.id}.rows"))
-    tracker.go_on(folder)
-    return tracker
 
 
 def _start(init: Callable[..., Run], own: OwnId, mode: Mode, *, kind: str) -> Run:
@@ -115,23 +139,25 @@ def _start(init: Callable[..., Run], own: OwnId, mode: Mode, *, kind: str) -> Ru
 
 def _init(
     settings: DictConfig,
-    folder: RunFolder,
+    name: str,
     *,
     directory: Path,
-    config: dict[str, Any],
     group: str,
     mode: Mode,
     run_id: str,
+    job_type: str = "train",
+    tags: Sequence[str] = (),
+    config: dict[str, Any] | None = None,
 ) -> Run:
     run = wandb.init(
-        name=folder.path.name,
+        name=name,
         id=run_id,
         dir=directory,
         project=settings.project or os.environ.get("WANDB_PROJECT") or PROJECT,
         entity=settings.entity or os.environ.get("WANDB_ENTITY") or None,
         group=group,
-        job_type="train",
-        tags=[*settings.tags, config["choice"]["neck"], config["choice"]["data"]],
+        job_type=job_type,
+        tags=[*settings.tags, *tags],
         config=config,
         mode=mode,
         # also offline: `wandb sync` then appends the rows of a later attempt instead of starting at row 0

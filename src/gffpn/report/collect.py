@@ -1,0 +1,179 @@
+"""The runs of a report, found in folders of sweeps and of runs, by the question that they answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gffpn.report.loose import pseudo_overrides
+from gffpn.report.state import unfinished
+from gffpn.runs.folder import RunFolder
+from gffpn.runs.sweeps import folder_of_run, is_sweep, read_jobs, read_plan
+from gffpn.stats.arms import Arms, settings
+from gffpn.stats.question import Question, question
+from gffpn.stats.study import Run, Study, study
+
+
+@dataclass(frozen=True)
+class Source:
+    """Runs that answer one question."""
+
+    name: str
+    folder: Path
+    """The sweep's folder, or the folder of the runs."""
+    runs: tuple[Run, ...]
+    question: Question
+    command: tuple[str, ...] = ()
+    """Words of the sweep's command; empty for runs that no sweep started, or if it is not recorded."""
+    notes: tuple[str, ...] = ()
+    started: bool = True
+    """True if a sweep started the runs, so that their overrides are those of its command."""
+
+    def study(self) -> Study:
+        """Return the answer of the runs."""
+        found = study(self.name, self.runs, self.question)
+        return replace(found, notes=(*self.notes, *found.notes))
+
+
+def collect(paths: Sequence[Path]) -> list[Source]:
+    """Return the sweeps and the other runs in `paths`, each of which is a sweep, a run, or a folder of runs.
+
+    Runs that none of the sweeps started are grouped by their data set. Raises ValueError for a path without
+    runs, and if other versions of gffpn wrote all that there are.
+    """
+    sweeps, runs = dict[Path, None](), dict[Path, None]()
+    for path in paths:
+        found = [*_sweeps(path)], [*_runs(path)]
+        if not any(found):
+            raise ValueError(_nothing(path))
+        sweeps |= dict.fromkeys(found[0])
+        runs |= dict.fromkeys(found[1])
+    made = [_of_sweep(folder) for folder in sweeps]
+    made = [source for source in made if source.runs]
+    used = {run.path.resolve() for source in made for run in source.runs if run.path}
+    made += _of_loose([folder for folder in runs if folder.resolve() not in used])
+    every = [run for source in made for run in source.runs]
+    if not any(run.record for run in every):
+        for run in every:
+            if run.status == "other version":
+                raise ValueError(run.fault)
+    return made
+
+
+def _sweeps(path: Path) -> list[Path]:
+    """Return the folders of sweeps in a path: itself, those in it, or those of a folder of runs."""
+    if is_sweep(path):
+        return [path]
+    return [folder for folder in sorted([*path.glob("*"), *path.glob("sweeps/*")]) if is_sweep(folder)]
+
+
+def _runs(path: Path) -> list[Path]:
+    """Return the folders of runs in a path: itself or those in it."""
+    if RunFolder(path).config.is_file():
+        return [path]
+    return sorted(file.parent for file in path.glob("*/config.yaml"))
+
+
+def _nothing(path: Path) -> str:
+    if not path.exists():
+        return f"{path}: no such folder; expected the folder of a run, of a sweep, or of runs"
+    return f"{path}: holds no runs; expected the folder of a run, of a sweep, or of runs, such as runs"
+
+
+def _of_sweep(folder: Path) -> Source:
+    plan = read_plan(folder)
+    runs = list[Run]()
+    for job in read_jobs(folder, plan.jobs if plan else ()):
+        run = _run(job["overrides"], folder_of_run(folder, job["run"]), fault=job["fault"])
+        # a sweep may hold one job twice, such as seed=0,0, whose run is one
+        if not any(_same(run, other) for other in runs):
+            runs.append(run)
+    notes: list[str] = []
+    if plan and not plan.jobs:
+        notes.append("the sweep chose its runs by the results so far, so their differences are no evidence")
+    experiment = plan.experiment if plan else _experiment(runs, notes)
+    asked = _nameable(question(experiment) if experiment else Question(), runs, notes)
+    return Source(folder.name, folder, tuple(runs), asked, plan.command if plan else (), tuple(notes))
+
+
+def _of_loose(folders: Sequence[Path]) -> list[Source]:
+    """Return runs that no sweep started, by their data set."""
+    made = []
+    sets = _by_data(folders)
+    for (name, fingerprint), members in sets.items():
+        overrides = pseudo_overrides(members)
+        runs = [_run(words, path) for words, path in zip(overrides, members, strict=True)]
+        notes: list[str] = []
+        experiment = _experiment(runs, notes)
+        asked = _nameable(question(experiment) if experiment else Question(), runs, notes)
+        alike = sum(name == other for other, _ in sets) > 1
+        title = f"runs on {name}{f' {fingerprint[:6]}' if alike else ''}"
+        made.append(Source(title, members[0].parent, tuple(runs), asked, notes=tuple(notes), started=False))
+    return made
+
+
+def _by_data(folders: Sequence[Path]) -> dict[tuple[str, str], list[Path]]:
+    """Return folders of runs by the name and the fingerprint of their data set."""
+    sets: dict[tuple[str, str], list[Path]] = {}
+    unknown: list[tuple[str, Path]] = []
+    for path in folders:
+        folder = RunFolder(path)
+        record, start = folder.read(), folder.read_start()
+        name = str(folder.read_config().get("choice", {}).get("data", "data"))
+        if record or start:
+            fingerprint = record.data.fingerprint if record else start.data if start else ""
+            sets.setdefault((name, fingerprint), []).append(path)
+        else:
+            unknown.append((name, path))
+    for name, path in unknown:  # not even started: with the others on data of this name
+        known = [key for key in sets if key[0] == name]
+        sets.setdefault(known[0] if known else (name, ""), []).append(path)
+    return sets
+
+
+def _run(overrides: Sequence[str], path: Path | None, *, fault: str = "") -> Run:
+    if path is None:
+        # a job that failed before its run had a folder, or that never started
+        status = "missing" if fault == "not started" else "failed"
+        return Run(tuple(overrides), status, None, None, fault)
+    if record := RunFolder(path).read():
+        return Run(tuple(overrides), "finished", path, record)
+    status, reason = unfinished(RunFolder(path))
+    return Run(tuple(overrides), status, path, None, reason)
+
+
+def _same(one: Run, other: Run) -> bool:
+    return one.path == other.path and settings(one.overrides) == settings(other.overrides)
+
+
+def _experiment(runs: Sequence[Run], notes: list[str]) -> Mapping[str, Any] | None:
+    """Return the `experiment` of the first run that has one; a note says if others asked something else."""
+    found = [
+        (run.path.name, asked)
+        for run in runs
+        if run.path and (asked := RunFolder(run.path).read_config().get("experiment"))
+    ]
+    if not found:
+        return None
+    name, first = found[0]
+    others = [other for other, asked in found if asked != first]
+    if others:
+        notes.append(
+            f"the runs were started for different experiments; their question is that of {name}, "
+            f"not that of {others[0]}{f' and {len(others) - 1} more' if len(others) > 1 else ''}"
+        )
+    return first
+
+
+def _nameable(asked: Question, runs: Sequence[Run], notes: list[str]) -> Question:
+    """Return a question without the contrasts that name no arm of the runs; a note says which."""
+    arms, kept = Arms([run.overrides for run in runs]), []
+    for pair in asked.contrasts:
+        try:
+            arms.contrasts([pair])
+            kept.append(pair)
+        except ValueError as error:
+            notes.append(f"{error}; left out")
+    if asked.contrasts and not kept and len(arms.names) > 1:
+        notes.append(f"none of the declared contrasts is among the runs, so all are against {arms.names[0]}")
+    return replace(asked, contrasts=tuple(kept))

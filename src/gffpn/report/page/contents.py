@@ -1,0 +1,198 @@
+"""What the page shows of one study, ready for its templates."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from gffpn.report.analyses import Analyses, read_analyses
+from gffpn.report.answer import legend, points
+from gffpn.report.caption import caption, shortened
+from gffpn.report.facts import RunFacts, StudyFacts
+from gffpn.report.figures.canvas import inline_svg
+from gffpn.report.figures.drawn import drawings, write_figures
+from gffpn.report.page.operating import confusions, detection_table, gains_table, rates_table
+from gffpn.report.page.pictures import pictures
+from gffpn.report.page.tables import (
+    arms_table,
+    classes_table,
+    contrasts_table,
+    costs_table,
+    exploratory_table,
+)
+from gffpn.report.page.verdicts import said, split
+from gffpn.report.table import row_of
+from gffpn.stats.study import Study
+
+HEADINGS = {
+    "verdict": "Verdict",
+    "differences": "Differences",
+    "arms": "Arms",
+    "sizes": "Size of the objects",
+    "costs": "Cost",
+    "learning": "Training",
+    "operating": "Operating point",
+    "errors": "Errors",
+    "pictures": "Pictures",
+    "telemetry": "Small objects in training",
+    "runs": "Runs",
+    "gaps": "Gaps",
+}
+_FIGURES = {
+    "sizes": "sizes",
+    "costs": "cost_",
+    "learning": "learning_",
+    "errors": "errors_",
+    "telemetry": "unassigned_",
+}
+"""Section -> the start of the names of its figures."""
+
+
+@dataclass(frozen=True)
+class ShownFigure:
+    """A figure as the template takes it."""
+
+    title: str
+    svg: Markup
+    caption: str
+
+
+@dataclass(frozen=True)
+class ShownRun:
+    """A run and the position of its arm."""
+
+    at: int | None
+    facts: RunFacts
+
+
+def contents(
+    key: str, study: Study, facts: StudyFacts | None, *, with_pictures: bool, figures_to: Path | None = None
+) -> dict[str, Any]:
+    """Return everything that the template of a study prints; `key` makes its ids unique in the page.
+
+    The figures are also written as files below `figures_to`, if given.
+    """
+    analyses = read_analyses(study)
+    finished = any(arm.records for arm in study.arms)
+    drawn = drawings(study, analyses)
+    if figures_to:
+        write_figures(figures_to, drawn)
+    found = {
+        "key": key,
+        "name": study.name,
+        "claim": study.question.claim,
+        "arms": [arm.name for arm in study.arms],
+        "simulated": any(record.data.simulated for arm in study.arms for record in arm.records),
+        "data": ", ".join(sorted({record.choice.data for arm in study.arms for record in arm.records})),
+        "basis": _basis(study),
+        "figures": {
+            name: ShownFigure(one.title, Markup(inline_svg(one, f"{key}-{name}")), one.caption)
+            for name, one in drawn.items()
+        },
+        "pictures": pictures(study, analyses) if with_pictures and finished else None,
+        **_tables(study, analyses, finished=finished),
+        **_facts(study, facts),
+        **_words(study, analyses),
+    }
+    headings = _headings(found)
+    return {**found, "headings": headings, "sections": list(headings.items())}
+
+
+def _tables(study: Study, analyses: Analyses, *, finished: bool) -> dict[str, Any]:
+    return {
+        "contrasts": contrasts_table(study),
+        "arms_table": arms_table(study) if finished else None,
+        "classes": classes_table(study) if finished else None,
+        "exploratory": exploratory_table(study, analyses),
+        "costs": costs_table(study) if finished else None,
+        "detection": detection_table(study, analyses.curves),
+        "rates": rates_table(study, analyses),
+        "confusions": confusions(study, analyses),
+        "gains": gains_table(study, analyses),
+    }
+
+
+def _facts(study: Study, facts: StudyFacts | None) -> dict[str, Any]:
+    position = {arm.name: at for at, arm in enumerate(study.arms)}
+    gaps = facts.gaps if facts else ()
+    return {
+        "runs": [ShownRun(position.get(one.arm), one) for one in facts.runs] if facts else [],
+        "gaps": gaps,
+        "missing": shortened([f"{gap.arm} seed {gap.seed} ({gap.cause})" for gap in gaps]),
+        "command": facts.command if facts else "",
+        "versions": _versions(facts.runs) if facts else [],
+    }
+
+
+def _words(study: Study, analyses: Analyses) -> dict[str, Any]:
+    verdicts, undecided = split(list(said(study, analyses)))
+    lines = _caption(study)
+    setting = [line for line in lines if not line.startswith("NOTE")][:3]
+    return {
+        "verdicts": verdicts,
+        "undecided": undecided,
+        "legend": legend(study) if study.contrasts else [],
+        "setting": setting,
+        "notes": [*(line for line in lines if line not in setting), *study.notes, *analyses.notes],
+    }
+
+
+def _headings(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return the headings of the sections that have something to show."""
+    drawn = found["figures"]
+    present = {
+        "verdict": True,
+        "differences": found["contrasts"],
+        "arms": found["arms_table"],
+        "operating": found["rates"],
+        **{part: found[part] for part in ("pictures", "runs", "gaps")},
+        **{part: any(name.startswith(start) for name in drawn) for part, start in _FIGURES.items()},
+    }
+    return {part: heading for part, heading in HEADINGS.items() if present[part]}
+
+
+def _basis(study: Study) -> str:
+    """Return on what the verdicts rest: seeds, images, objects, data, endpoint and margin."""
+    counts = [len(arm.records) for arm in study.arms]
+    records = [record for arm in study.arms for record in arm.records]
+    if not records:
+        return "No run has finished."
+    low, high = min(counts), max(counts)
+    seeds = (
+        f"{high} seed{'s' if high > 1 else ''} per arm" if low == high else f"{low} to {high} seeds per arm"
+    )
+    tests = {(one.test.images, one.test.objects) for one in records}
+    images = " or ".join(
+        f"{images:,} test images with {objects:,} objects" for images, objects in sorted(tests)
+    )
+    data = ", ".join(
+        sorted({one.choice.data + (" (simulated)" if one.data.simulated else "") for one in records})
+    )
+    return (
+        f"{seeds}, {images}, data {data}. Primary endpoint {study.question.primary_endpoint}; a difference "
+        f"matters from {points(study.question.margin)} points on."
+    )
+
+
+def _caption(study: Study) -> list[str]:
+    rows = [
+        row_of({"overrides": list(run.overrides), "status": run.status}, run.record)
+        for arm in study.arms
+        for run in arm.runs
+    ]
+    return caption(rows)
+
+
+def _versions(runs: Sequence[RunFacts]) -> list[str]:
+    """Return the versions of Python and the libraries, once for all runs that share them."""
+    found: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for run in runs:
+        if run.versions:
+            found.setdefault(run.versions, []).append(f"{run.arm} seed {run.seed}")
+    lines = []
+    for versions, names in found.items():
+        who = "all runs" if len(found) == 1 else shortened(names)
+        lines.append(f"Versions ({who}): {', '.join(f'{name} {version}' for name, version in versions)}.")
+    return lines

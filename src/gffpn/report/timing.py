@@ -1,0 +1,14 @@
+"""Do the speeds of two arms compare?"""
+
+from gffpn.report.caption import SHARING_LAUNCHERS
+from gffpn.stats.study import Arm
+
+
+def doubt_of_timing(a: Arm, b: Arm) -> str:
+    """Return why the speeds of two arms do not compare, or an empty string."""
+    records = [*a.records, *b.records]
+    if len({(one.speed.device, one.speed.threads) for one in records}) > 1:
+        return "timed on different devices"
+    if any(one.choice.launcher in SHARING_LAUNCHERS for one in records):
+        return "timed while other runs may have used the same machine"
+    return "one timing of an arm; timings vary" if min(len(a.records), len(b.records)) < 2 else ""

@@ -1,0 +1,88 @@
+"""Folder of a sweep: what it asks and plans, written at its start, and a record of each of its jobs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gffpn.files.writing import write_atomically
+
+PLAN = "sweep.json"
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """What a sweep asks and plans: contents of sweep.json."""
+
+    command: tuple[str, ...]
+    """Words of the command that repeats it."""
+    experiment: Mapping[str, Any]
+    """The `experiment` of its configuration. A run that was finished before has that of its own command."""
+    jobs: tuple[tuple[str, ...], ...]
+    """Overrides of each job; empty for a sweeper that chooses them by the results so far."""
+
+
+def write_plan(folder: Path, plan: SweepPlan) -> None:
+    """Write sweep.json into the sweep's folder."""
+    write_atomically(folder / PLAN, json.dumps(asdict(plan), indent=1) + "\n")
+
+
+def read_plan(folder: Path) -> SweepPlan | None:
+    """Return what a sweep planned; None for a sweep from before this was recorded.
+
+    Raises ValueError with one line if the file is damaged.
+    """
+    path = folder / PLAN
+    try:
+        content = json.loads(path.read_text())
+        return SweepPlan(
+            tuple(map(str, content["command"])),
+            dict(content["experiment"]),
+            tuple(tuple(map(str, job)) for job in content["jobs"]),
+        )
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: damaged: {error}") from error
+
+
+def is_sweep(folder: Path) -> bool:
+    """Return whether a folder is that of a sweep."""
+    return (folder / PLAN).is_file() or any((folder / "jobs").glob("*.json"))
+
+
+def record_job(
+    folder: Path, number: int, *, overrides: Sequence[str], run: Path | None, fault: str = ""
+) -> None:
+    """Write the record of a job to the sweep's folder."""
+    record = {"overrides": list(overrides), "run": str(run) if run else "", "fault": fault}
+    write_atomically(folder / "jobs" / f"{number:04d}.json", json.dumps(record) + "\n")
+
+
+def read_jobs(folder: Path, planned: Sequence[Sequence[str]] = ()) -> list[dict[str, Any]]:
+    """Return the sweep's job records in order; a planned job without a record has the status `missing`.
+
+    Raises ValueError with one line for a damaged record.
+    """
+    records: dict[int, dict[str, Any]] = {
+        number: {"overrides": list(overrides), "run": "", "fault": "not started", "status": "missing"}
+        for number, overrides in enumerate(planned)
+    }
+    for path in (folder / "jobs").glob("*.json"):
+        try:
+            records[int(path.stem)] = json.loads(path.read_text())
+        except ValueError as error:
+            raise ValueError(f"{path}: damaged: {error}") from error
+    return [records[number] for number in sorted(records)]
+
+
+def folder_of_run(sweep: Path, recorded: str) -> Path | None:
+    """Return the folder of a job's run, given the path in its record; None for a job without a run.
+
+    The runs of a sweep lie beside its own folder, also after both were moved or copied together.
+    """
+    if not recorded:
+        return None
+    beside = sweep.resolve().parents[1] / Path(recorded).name
+    return beside if beside.is_dir() else Path(recorded)

@@ -1,0 +1,127 @@
+"""`report`: the answer of finished runs, as a page, as tables and as data."""
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gffpn.verbs.words import Verbs
+
+if TYPE_CHECKING:
+    from gffpn.report.collect import Source
+    from gffpn.report.facts import Facts
+    from gffpn.stats.study import Study
+
+RUNS = Path("runs")
+
+
+def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
+    """Add the verb and its arguments to the command line."""
+    verb = verbs.add_parser(
+        "report",
+        help="write what finished runs show: verdicts, tables, figures, the paper's claims",
+        description="Writes a page, and the same as Markdown, CSV and LaTeX, of sweeps and runs: verdicts on "
+        "each contrast, all figures, the paper's claims, where each run comes from, and what is missing with "
+        "the command that fills it. Needs no data set and no GPU.",
+        epilog="example: gffpn report runs/sweeps/table6   (without arguments: all that is in ./runs)",
+    )
+    verb.add_argument(
+        "paths",
+        nargs="*",
+        type=Path,
+        metavar="RUNS",
+        help="folders of sweeps, of runs, or of single runs (default: runs), or one bundle (.zip)",
+    )
+    verb.add_argument(
+        "--out", type=Path, default=Path("runs/report"), help="output folder (default: runs/report)"
+    )
+    verb.add_argument("--no-pictures", action="store_true", help="leave out the pictures of test images")
+    verb.add_argument(
+        "--bundle",
+        type=Path,
+        metavar="FILE.zip",
+        help="also write the predictions, records and verdicts with their hashes to one file; "
+        "`gffpn report FILE.zip` computes everything again from it",
+    )
+    verb.set_defaults(act=act)
+
+
+def act(arguments: argparse.Namespace) -> None:
+    """Write the report; exit with 1 if something in a bundle does not follow from its predictions."""
+    paths: list[Path] = arguments.paths or [RUNS]
+    zipped = [path for path in paths if path.suffix == ".zip" and not path.is_dir()]
+    if not zipped:
+        _report(paths, arguments)
+        return
+    if len(paths) > 1 or arguments.bundle:
+        raise ValueError("got a bundle and other arguments, expected one bundle alone")
+    with tempfile.TemporaryDirectory(prefix="gffpn-") as folder:
+        _report_bundle(zipped[0], Path(folder), arguments)
+
+
+def _report(paths: list[Path], arguments: argparse.Namespace) -> None:
+    from gffpn.report.bundle import write_bundle
+    from gffpn.report.collect import collect
+
+    sources = collect(paths)
+    studies, facts = _read(sources)
+    _write(studies, facts, arguments)
+    if arguments.bundle:
+        count = write_bundle(arguments.bundle, sources, studies)
+        print(f"Bundle of {count} files: {arguments.bundle}")
+
+
+def _report_bundle(path: Path, folder: Path, arguments: argparse.Namespace) -> None:
+    from dataclasses import replace
+
+    from gffpn.report.bundle import open_bundle
+    from gffpn.report.collect import collect
+    from gffpn.report.recheck import check_figures, check_verdicts
+
+    manifest = open_bundle(path, folder)
+    sources = collect([folder])
+    figures = check_figures(sources)
+    studies, facts = _read(sources)
+    wrong = check_verdicts(manifest.verdicts, studies)
+    checks = (
+        f"Bundle {path.name} of gffpn {manifest.gffpn}: the hashes of {len(manifest.files)} files agree.",
+        f"{figures.agreeing} of {figures.count} figures of {figures.runs} runs follow from the predictions.",
+        f"{len(manifest.verdicts) - len(wrong)} of {len(manifest.verdicts)} verdicts follow from the "
+        "predictions.",
+        *figures.faults,
+        *wrong,
+    )
+    for line in checks:
+        print(line)
+    # the folder is gone when the report is read
+    known = tuple(replace(one, source=f"{path}, {Path(one.source).name}") for one in facts.studies)
+    _write(studies, replace(facts, studies=known, checks=checks), arguments)
+    if figures.faults or wrong:
+        raise SystemExit(1)
+
+
+def _read(sources: "list[Source]") -> "tuple[list[Study], Facts]":
+    from gffpn.report.claims import claims
+    from gffpn.report.facts import Facts
+    from gffpn.report.gaps import study_facts
+
+    studies = [source.study() for source in sources]
+    known = tuple(study_facts(study, source) for study, source in zip(studies, sources, strict=True))
+    return studies, Facts(known, tuple(claims(studies)))
+
+
+def _write(studies: "list[Study]", facts: "Facts", arguments: argparse.Namespace) -> None:
+    from gffpn.files.writing import check_writable
+    from gffpn.report.answer import sentence
+    from gffpn.report.gaps import counts
+    from gffpn.report.write import write_report
+
+    check_writable(arguments.out, setting="--out FOLDER")
+    for study, known in zip(studies, facts.studies, strict=True):
+        finished = sum(run.status == "finished" for run in known.runs)
+        missing = f" ({counts(known.gaps)})" if known.gaps else ""
+        print(f"{study.name}: {finished} of {len(known.runs)} runs finished{missing}")
+        for one in study.contrasts:
+            print(f"  {sentence(one, study.question)}")
+    files = write_report(arguments.out, studies, facts, pictures=not arguments.no_pictures)
+    print(f"Report: {next(iter(files.values()))}, and {', '.join(list(files)[1:])} beside it")

@@ -1,0 +1,188 @@
+"""Does a bundle carry all that verdicts follow from, and is a changed or unsafe one refused?"""
+
+import json
+import shutil
+import stat
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fake_runs import predicted_run
+from fake_sweeps import crash, fake_sweep
+from gffpn.__main__ import main as verbs
+from gffpn.report.bundle import open_bundle
+from gffpn.runs.folder import RunFolder
+
+Change = Callable[[dict[str, bytes]], None]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_page() -> Iterator[None]:
+    """Leave out the page and the figures, which take seconds; tests/test_report_page.py has them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gffpn.report.write.write_page", lambda *_, **__: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the report and the bundle of a sweep with a failed run, and of another run."""
+    folder = tmp_path_factory.mktemp("written")
+    sweep = fake_sweep(folder / "runs", skills={"fpn": 0.4, "gffpn": 0.9})
+    run = json.loads((sweep / "jobs" / "0001.json").read_text())["run"]
+    crash(Path(run))
+    predicted_run(folder / "runs", "panet", skill=0.5)
+    verbs(
+        ["report", str(folder / "runs"), "--out", str(folder / "report"), "--bundle", str(folder / "all.zip")]
+    )
+    return folder
+
+
+@pytest.fixture
+def bundle(written: Path, tmp_path: Path) -> Path:
+    """Return a copy of the bundle in a folder of its own, without the runs."""
+    return Path(shutil.copy(written / "all.zip", tmp_path))
+
+
+def test_every_verdict_follows_from_the_bundle_alone(
+    bundle: Path, written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = (written / "report" / "contrasts.csv").read_text()
+    capsys.readouterr()
+    verbs(["report", str(bundle), "--out", str(tmp_path / "again")])
+    printed = capsys.readouterr().out
+    assert "figures of 6 runs follow from the predictions." in printed
+    assert "1 of 1 verdicts follow from the predictions." in printed
+    assert "necks: 5 of 6 runs finished (1 failed)" in printed
+    assert "gffpn is better than fpn" in printed
+    assert (tmp_path / "again" / "contrasts.csv").read_text() == first
+    assert "verdicts follow from" in (tmp_path / "again" / "report.md").read_text()
+    assert "RuntimeError: the shapes" in (tmp_path / "again" / "report.md").read_text()
+
+
+def changed(bundle: Path, change: Change) -> Path:
+    """Return a copy of a bundle whose contents were changed."""
+    with zipfile.ZipFile(bundle) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    change(contents)
+    path = bundle.with_name("changed.zip")
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    return path
+
+
+def edited(name: str, edit: Callable[[dict[str, Any]], None]) -> Change:
+    def change(contents: dict[str, bytes]) -> None:
+        value = json.loads(contents[name])
+        edit(value)
+        contents[name] = json.dumps(value).encode()
+
+    return change
+
+
+RUN = "fpn_plain_tinyindus_sim_s0"
+METRICS = f"{RUN}/metrics.json"
+PREDICTIONS = f"{RUN}/predictions.npz"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda files: files.update({METRICS: files[METRICS] + b" "}), f"{METRICS} is larger than"),
+        (lambda files: files.update({METRICS: b"0" * len(files[METRICS])}), f"{METRICS} is not what the"),
+        (lambda files: files.pop(PREDICTIONS), f"{PREDICTIONS} is missing"),
+        (lambda files: files.update({"more.txt": b"x"}), "more.txt is not in the manifest"),
+        (lambda files: files.pop("manifest.json"), "holds no manifest.json"),
+        (edited("manifest.json", lambda one: one.update(format=2)), "got format 2, expected 1"),
+        (edited("manifest.json", lambda one: one.pop("files")), "manifest.json: files: missing"),
+        (
+            edited("manifest.json", lambda one: one["files"][METRICS].update(bytes=1 << 40)),
+            "unpacks to .* bytes",
+        ),
+    ],
+)
+def test_a_changed_bundle_is_refused(bundle: Path, change: Change, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        open_bundle(changed(bundle, change), tmp_path / "open")
+
+
+@pytest.mark.parametrize("name", ["../out.txt", "/out.txt", "a/../../out.txt", "c:out.txt", "a\\..\\out.txt"])
+def test_no_file_leaves_the_folder(bundle: Path, name: str, tmp_path: Path) -> None:
+    def change(contents: dict[str, bytes]) -> None:
+        contents[name] = b"x"
+        edited("manifest.json", lambda one: one["files"].update({name: {"sha256": "0", "bytes": 1}}))(
+            contents
+        )
+
+    with pytest.raises(ValueError, match="expected a plain file inside the bundle"):
+        open_bundle(changed(bundle, change), tmp_path / "open")
+    assert not (tmp_path / "open").exists()
+
+
+def test_a_link_is_refused(bundle: Path, tmp_path: Path) -> None:
+    path = changed(bundle, lambda files: None)
+    with zipfile.ZipFile(bundle) as source, zipfile.ZipFile(path, "w") as archive:
+        for entry in source.infolist():
+            content = source.read(entry)
+            if entry.filename == METRICS:
+                entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+            archive.writestr(entry, content)
+    with pytest.raises(ValueError, match=f"{METRICS}.*expected a plain file"):
+        open_bundle(path, tmp_path / "open")
+
+
+def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.zip").write_text("no archive")
+    with pytest.raises(ValueError, match=r"x\.zip: damaged"):
+        open_bundle(tmp_path / "x.zip", tmp_path / "open")
+
+
+def test_a_wrong_verdict_shows(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = changed(
+        bundle, edited("manifest.json", lambda one: one["verdicts"][0].update(word="same", delta=0.0))
+    )
+    with pytest.raises(SystemExit) as leaving:
+        verbs(["report", str(path), "--out", str(tmp_path / "again")])
+    printed = capsys.readouterr().out
+    assert leaving.value.code == 1
+    assert "0 of 1 verdicts follow from the predictions." in printed
+    assert "necks: gffpn - fpn: stored is same (+0.000000" in printed
+
+
+def test_a_wrong_figure_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The predictions are those of another run."""
+    run = predicted_run(tmp_path / "runs", "fpn", skill=0.4)
+    other = predicted_run(tmp_path / "other", "fpn", skill=0.7)
+    RunFolder(run).predictions.write_bytes(RunFolder(other).predictions.read_bytes())
+    path = tmp_path / "one.zip"
+    verbs(["report", str(run), "--out", str(tmp_path / "report"), "--bundle", str(path)])
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as leaving:
+        verbs(["report", str(path), "--out", str(tmp_path / "report")])
+    assert leaving.value.code == 1
+    assert f"{RUN}: test.mAP50: metrics.json has" in capsys.readouterr().out
+
+
+def test_a_run_without_predictions_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = predicted_run(tmp_path / "runs", "fpn", skill=0.4)
+    RunFolder(run).predictions.unlink()
+    path = tmp_path / "one.zip"
+    verbs(["report", str(run), "--out", str(tmp_path / "report"), "--bundle", str(path)])
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as leaving:
+        verbs(["report", str(path), "--out", str(tmp_path / "report")])
+    assert leaving.value.code == 1
+    printed = capsys.readouterr().out
+    assert "0 of 0 figures of 1 runs follow from the predictions." in printed
+    assert f"{RUN}/predictions.npz: missing" in printed
+
+
+def test_two_runs_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [predicted_run(tmp_path / where, "fpn", skill=0.5) for where in ("a", "b")]
+    with pytest.raises(SystemExit):
+        verbs(["report", *map(str, runs), "--out", str(tmp_path / "r"), "--bundle", str(tmp_path / "x.zip")])
+    assert f"two runs or sweeps are named {RUN}" in capsys.readouterr().err

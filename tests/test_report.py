@@ -1,0 +1,370 @@
+"""Does a report find its runs, say what is missing and how to fill it, and write the same in every form?"""
+
+import csv
+import json
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from commands import Train
+from fake_runs import predicted_run
+from fake_sweeps import EXPERIMENT, SKILLS, add_to_config, crash, fake_sweep, kill
+from gffpn.__main__ import main as verbs
+from gffpn.report.collect import Source, collect
+from gffpn.report.facts import StudyFacts
+from gffpn.report.gaps import study_facts
+from gffpn.report.latex import escaped
+from gffpn.report.state import error_line, unfinished
+from gffpn.runs.commands import run_command, sweep_command
+from gffpn.runs.folder import RunFolder
+from gffpn.runs.sweeps import PLAN, read_plan, record_job, write_plan
+from gffpn.stats.study import Study
+
+
+def answered(source: Source) -> tuple[Study, StudyFacts]:
+    study = source.study()
+    return study, study_facts(study, source)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+@pytest.fixture(autouse=True)
+def without_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the page and the figures, which take seconds; tests/test_report_page.py has them."""
+    monkeypatch.setattr("gffpn.report.write.write_page", lambda *_, **__: None)
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """Return a sweep of fpn and gffpn whose second run crashed, whose third was killed, and then no more."""
+    folder = fake_sweep(tmp_path / "runs", skills={"fpn": 0.4, "gffpn": 0.9}, seeds=(0, 1))
+    runs = [json.loads(path.read_text())["run"] for path in sorted((folder / "jobs").iterdir())]
+    crash(Path(runs[1]))
+    kill(Path(runs[2]))
+    (folder / "jobs" / "0003.json").unlink()
+    return folder
+
+
+def test_what_a_broken_sweep_lacks_stands_in_its_own_cell(broken: Path) -> None:
+    (source,) = collect([broken])
+    study, facts = answered(source)
+    assert [(arm.name, len(arm.finished), len(arm.runs)) for arm in study.arms] == [
+        ("fpn", 1, 2),
+        ("gffpn", 0, 2),
+    ]
+    assert [(gap.arm, gap.seed, gap.cause) for gap in facts.gaps] == [
+        ("fpn", "1", "failed"),
+        ("gffpn", "0", "interrupted"),
+        ("gffpn", "1", "missing"),
+    ]
+    failed, interrupted, missing = facts.gaps
+    assert failed.reason == "RuntimeError: the shapes | differ"
+    assert failed.command == "python train.py neck=fpn seed=1"
+    assert interrupted.reason == "interrupted after 3 of 5 epochs, unless it is still running"
+    assert interrupted.command == "python train.py neck=gffpn seed=0"
+    # no folder of its own yet, so only the sweep can record it
+    assert missing.command == facts.command == "python train.py -m neck=fpn,gffpn seed=0,1"
+    assert facts.gap("gffpn", "0") == interrupted
+    assert facts.gap("fpn", "0") is None
+
+
+def test_the_report_of_a_broken_sweep(
+    broken: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "report"
+    verbs(["report", str(broken), "--out", str(out)])
+    printed = capsys.readouterr().out
+    assert "necks: 1 of 4 runs finished (1 failed, 1 interrupted, 1 missing)" in printed
+    assert f"Report: {out}" in printed
+    text = (out / "report.md").read_text()
+    line = next(line for line in text.splitlines() if "the shapes" in line)
+    assert [cell.strip() for cell in line.replace("\\|", "or").split("|")[1:-1]] == [
+        "fpn",
+        "1",
+        "failed",
+        "RuntimeError: the shapes or differ",
+    ]
+    assert "# fpn, seed 1\npython train.py neck=fpn seed=1\n" in text
+    assert "All at once:\n\n```bash\npython train.py -m neck=fpn,gffpn seed=0,1\n```" in text
+    rows = rows_of(out / "runs.csv")
+    assert [row["status"] for row in rows] == ["finished", "failed", "interrupted", "missing"]
+    assert rows[1]["fault"] == "RuntimeError: the shapes | differ"
+
+
+def test_a_diverged_run_is_a_result(broken: Path) -> None:
+    (source,) = collect([broken])
+    path = source.runs[1].path
+    assert path is not None
+    crash_text = (
+        "Traceback (most recent call last):\n  f()\ngffpn.callbacks.finite.LossNotFiniteError: nan\nIn:"
+    )
+    RunFolder(path).traceback.write_text(crash_text)
+    (source,) = collect([broken])
+    _, facts = answered(source)
+    assert (facts.gaps[0].cause, facts.gaps[0].command) == ("diverged", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Traceback (most recent call last):\n  x\nKeyError: 'a'\n", "KeyError: 'a'"),
+        (
+            "Traceback (most recent call last):\n  x\nA: 1\n\nDuring handling ...:\n\n"
+            "Traceback (most recent call last):\n  y\nB: 2\nnote",
+            "B: 2",
+        ),
+        ("killed\n", "killed"),
+        ("", "unknown error"),
+    ],
+)
+def test_the_line_of_a_traceback_that_names_the_error(text: str, line: str) -> None:
+    assert error_line(text) == line
+
+
+def test_commands_repeat_one_run_or_one_sweep() -> None:
+    task = ["neck=fpn", "experiments=table6", "rerun=all", "name=mine"]
+    assert run_command(task) == ["python", "train.py", "neck=fpn", "experiments=table6", "hydra.mode=RUN"]
+    assert run_command(["seed=1", "name=mine"]) == ["python", "train.py", "seed=1", "name=mine"]
+    given = ["neck=fpn,panet", "rerun=changed", "hydra.mode=MULTIRUN", "hydra/launcher=joblib"]
+    assert sweep_command(given, ["--config-dir", "own"]) == [
+        *("python", "train.py", "--config-dir", "own", "-m"),
+        *("neck=fpn,panet", "hydra/launcher=joblib"),
+    ]
+
+
+def test_a_run_knows_its_own_command(tmp_path: Path) -> None:
+    folder = fake_sweep(tmp_path, skills={"fpn": 0.5}, seeds=(0,))
+    (source,) = collect([folder])
+    assert source.runs[0].path is not None
+    words = ["python", "train.py", "--config-dir", "my own", "neck=fpn"]
+    RunFolder(source.runs[0].path).command.write_text(json.dumps(words))
+    _, facts = answered(source)
+    assert facts.runs[0].command == "python train.py --config-dir 'my own' neck=fpn"
+
+
+def test_a_folder_of_runs_holds_sweeps_and_other_runs(tmp_path: Path) -> None:
+    fake_sweep(tmp_path, "small", skills={"fpn": 0.4, "gffpn": 0.9})
+    predicted_run(tmp_path, "bifpn", skill=0.7)
+    predicted_run(tmp_path, "bifpn", skill=0.7, seed=1)
+    predicted_run(tmp_path, "panet", skill=0.7, seed=1)
+    predicted_run(tmp_path, "panet", skill=0.7, data="neu_det")
+    sources = collect([tmp_path])
+    assert [source.name for source in sources] == ["small", "runs on tinyindus_sim", "runs on neu_det"]
+    study, facts = answered(sources[1])
+    assert [(arm.name, len(arm.runs)) for arm in study.arms] == [("bifpn", 2), ("panet", 1)]
+    assert [one.name for one in study.contrasts] == ["panet - bifpn"]
+    assert facts.runs[0].command == ""
+    assert collect([tmp_path / "sweeps"])[0].name == "small"
+    # given together, a run of the sweep counts once
+    run = sources[0].runs[0].path
+    assert run is not None
+    assert [source.name for source in collect([tmp_path / "sweeps" / "small", run])] == ["small"]
+
+
+def test_loose_runs_are_named_by_what_differs(tmp_path: Path) -> None:
+    for width, seed in ((64, 0), (64, 1), (96, 0)):
+        run = predicted_run(tmp_path / str(width), "fpn", skill=0.5, seed=seed)
+        add_to_config(run, neck={"name": "fpn", "width": width, "zoom": f"for {width}"}, optim={"lr": 0.1})
+    (source,) = collect([tmp_path / "64", tmp_path / "96"])
+    assert [run.overrides for run in source.runs] == [
+        ("neck=fpn", "neck.width=64", "seed=0"),
+        ("neck=fpn", "neck.width=64", "seed=1"),
+        ("neck=fpn", "neck.width=96", "seed=0"),
+    ]
+
+
+def test_one_run_is_a_report_without_contrasts(tmp_path: Path) -> None:
+    run = predicted_run(tmp_path, "gffpn", skill=0.5)
+    (source,) = collect([run])
+    study, _ = answered(source)
+    assert [arm.name for arm in study.arms] == ["gffpn"]
+    assert study.contrasts == ()
+    verbs(["report", str(run), "--out", str(tmp_path / "report")])
+    assert rows_of(tmp_path / "report" / "arms.csv")[0]["finished"] == "1"
+
+
+def test_a_moved_folder_of_runs_is_still_read(tmp_path: Path) -> None:
+    fake_sweep(tmp_path / "here", skills={"fpn": 0.4}, seeds=(0,))
+    (tmp_path / "here").rename(tmp_path / "there")
+    (source,) = collect([tmp_path / "there" / "sweeps" / "necks"])
+    assert source.runs[0].status == "finished"
+
+
+def test_a_job_that_is_planned_twice_counts_once(tmp_path: Path) -> None:
+    folder = fake_sweep(tmp_path, skills={"fpn": 0.4}, seeds=(0,))
+    run = Path(json.loads((folder / "jobs" / "0000.json").read_text())["run"])
+    record_job(folder, 1, overrides=["neck=fpn", "seed=0"], run=run)
+    assert len(collect([folder])[0].runs) == 1
+
+
+def test_the_question_is_the_sweeps_and_else_that_of_its_runs(tmp_path: Path) -> None:
+    folder = fake_sweep(tmp_path, skills={"fpn": 0.4, "panet": 0.5}, seeds=(0, 1))
+    other = {**EXPERIMENT, "primary_endpoint": "test/mAP50_95", "contrasts": [["panet", "fpn"]]}
+    run = RunFolder(Path(json.loads((folder / "jobs" / "0000.json").read_text())["run"]))
+    run.config.write_text(yaml.safe_dump({**yaml.safe_load(run.config.read_text()), "experiment": other}))
+    (source,) = collect([folder])
+    assert source.question.primary_endpoint == "mAP50"
+    assert source.notes[0].startswith("experiment.contrasts: [gffpn, fpn]: gffpn names no arm")
+    assert source.notes[1] == "none of the declared contrasts is among the runs, so all are against fpn"
+    (folder / PLAN).unlink()
+    (source,) = collect([folder])
+    assert source.question.primary_endpoint == "mAP50_95"
+    assert source.question.contrasts == (("panet", "fpn"),)
+    assert (
+        "started for different experiments; their question is that of fpn_plain_tinyindus_sim_s0, not"
+        in (source.notes[0])
+    )
+
+
+def test_runs_that_were_chosen_by_their_results_are_no_evidence(tmp_path: Path) -> None:
+    folder = fake_sweep(tmp_path, skills={"fpn": 0.4}, seeds=(0,))
+    plan = read_plan(folder)
+    assert plan is not None
+    write_plan(folder, replace(plan, jobs=()))
+    (source,) = collect([folder])
+    assert "chose its runs by the results so far" in source.study().notes[0]
+
+
+def test_runs_of_other_versions_are_named(tmp_path: Path) -> None:
+    run = RunFolder(predicted_run(tmp_path, "fpn", skill=0.5))
+    run.metrics.write_text(json.dumps({"version": 99}))
+    assert unfinished(run)[0] == "other version"
+    with pytest.raises(ValueError, match="got version 99, expected 1; a newer gffpn wrote it"):
+        collect([tmp_path])
+    predicted_run(tmp_path, "panet", skill=0.5)
+    (source,) = collect([tmp_path])
+    _, facts = answered(source)
+    assert [gap.cause for gap in facts.gaps] == ["other version"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere"], "nowhere: no such folder"),
+        (["."], ".: holds no runs; expected the folder of a run, of a sweep, or of runs"),
+        (["x.zip", "."], "got a bundle and other arguments"),
+        (["x.zip"], "x.zip: no such file"),
+    ],
+)
+def test_paths_without_runs_are_refused(
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as leaving:
+        verbs(["report", *words])
+    assert leaving.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [PLAN, "jobs/0000.json"])
+def test_damaged_records_of_a_sweep_are_named(tmp_path: Path, name: str) -> None:
+    folder = fake_sweep(tmp_path, skills={"fpn": 0.4}, seeds=(0,))
+    (folder / name).write_text('{"command": [')
+    with pytest.raises(ValueError, match=rf"{name}: damaged"):
+        collect([folder])
+
+
+def test_csv_files_hold_every_figure(tmp_path: Path) -> None:
+    folder = fake_sweep(tmp_path / "runs")
+    verbs(["report", str(folder), "--out", str(tmp_path / "report")])
+    (source,) = collect([folder])
+    study = source.study()
+    arms, contrasts = (rows_of(tmp_path / "report" / f"{name}.csv") for name in ("arms", "contrasts"))
+    assert [row["arm"] for row in arms] == list(SKILLS)
+    figures = study.arms[0].figures("mAP50")
+    assert float(arms[0]["mAP50"]) == pytest.approx(sum(filter(None, figures)) / 3)
+    assert (arms[0]["mAP50 n"], arms[0]["seeds"]) == ("3", "0 1 2")
+    assert contrasts[0]["family"] == "primary"
+    assert {row["family"] for row in contrasts[1:]} == {"exploratory"}
+    assert {"mAP50_95", "AP_16_32", "AP50/pock"} <= {row["endpoint"] for row in contrasts}
+    (one,) = study.contrasts
+    assert one.estimate is not None
+    assert float(contrasts[0]["delta"]) == pytest.approx(one.estimate.delta)
+    assert contrasts[0]["verdict"] == "better"
+    runs = rows_of(tmp_path / "report" / "runs.csv")
+    assert len(runs) == 9
+    assert runs[0]["command"] == "python train.py neck=fpn seed=0"
+    assert float(runs[0]["test/mAP50"]) == figures[0]
+
+
+def test_latex_escapes_all_that_has_a_meaning(tmp_path: Path) -> None:
+    assert escaped("50 % & a_b\u00b11 < \\x") == r"50 \% \& a\_b$\pm$1 \textless{} \textbackslash{}x"
+    folder = fake_sweep(tmp_path / "runs", "sweep_1", skills={"fpn": 0.4, "gffpn": 0.9})
+    verbs(["report", str(folder), "--out", str(tmp_path / "report")])
+    text = (tmp_path / "report" / "report.tex").read_text()
+    assert r"\caption{sweep\_1: arms." in text
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 2
+    columns = {line.count(" & ") for line in text.splitlines() if line.endswith(r"\\")}
+    assert len(columns) == 2
+    bare = [line for line in text.splitlines()[1:] if any(ord(character) > 127 for character in line)]
+    assert not bare
+
+
+def test_the_whole_report_needs_no_torch(tmp_path: Path) -> None:
+    folder = fake_sweep(tmp_path / "runs", skills={"fpn": 0.4, "gffpn": 0.9}, seeds=(0, 1))
+    code = (
+        "import sys\nfrom gffpn.__main__ import main\n"
+        f"main(['report', {str(folder)!r}, '--out', {str(tmp_path / 'report')!r}])\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+    assert "python train.py neck=gffpn seed=1" in (tmp_path / "report" / "report.html").read_text()
+    for kind in ("svg", "pdf"):
+        assert (tmp_path / "report" / "figures" / "necks" / f"forest.{kind}").stat().st_size > 1000
+
+
+@pytest.mark.slow
+def test_the_commands_of_a_report_fill_its_gaps(
+    tiny: list[str], tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second run crashes and the third is killed; each is then repeated alone."""
+    from gffpn.suite.fit import fit_and_test
+
+    count = iter(range(3))
+
+    def fails_once(*arguments: object, **named: object) -> object:
+        if next(count) == 1:
+            raise RuntimeError("out of luck")
+        return fit_and_test(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("gffpn.suite.execution.fit_and_test", fails_once)
+    folder = tmp_path / "runs" / "sweeps" / "mine"
+    words = [*tiny, "neck=fpn", "trainer.max_epochs=1", "logger.wandb=off"]
+    own = tmp_path / "own"
+    own.mkdir()
+    code, _ = train("--config-dir", str(own), "-m", *words, "seed=0,1,2", "name=mine", "rerun=all")
+    assert code == 1
+    monkeypatch.setattr("gffpn.suite.execution.fit_and_test", fit_and_test)
+    (source,) = collect([folder])
+    assert source.runs[2].path is not None
+    known = RunFolder(source.runs[2].path).read_command()
+    assert known[:4] == ["python", "train.py", "--config-dir", str(own)]
+    assert {"seed=2", "neck=fpn", "trainer.max_epochs=1"} <= set(known)
+    assert "rerun=all" not in known
+    kill(source.runs[2].path)
+    plan = read_plan(folder)
+    assert plan is not None
+    assert len(plan.jobs) == 3
+    assert plan.experiment["primary_endpoint"] == "test/mAP50"
+    (source,) = collect([folder])
+    _, facts = answered(source)
+    assert [gap.cause for gap in facts.gaps] == ["failed", "interrupted"]
+    assert facts.gaps[0].reason == "RuntimeError: out of luck"
+    for gap in facts.gaps:
+        assert train(*shlex.split(gap.command)[2:])[0] == 0
+    (source,) = collect([folder])
+    assert answered(source)[1].gaps == ()
+    assert facts.command.startswith(f"python train.py --config-dir {own} -m ")
+    code, printed = train(*shlex.split(facts.command)[2:])
+    assert (code, printed.count("Already finished, skipped")) == (0, 3)
