@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from benchmarks import verdict_errors
 from benchmarks.replicates import synthetic
 from benchmarks.synthetic_sweep import SMALL, Effects, Found, Truth, draw_arm, draw_truth, matches_of
+from benchmarks.verdict_cells import CELLS
 from benchmarks.verdict_rules import RIVALS, Trial, sign_flip
 from gffpn.metrics.evaluated import Evaluated
 from gffpn.metrics.matching import Boxes, Floats, Matches, size_ranges
@@ -86,7 +87,7 @@ def test_rivals_by_hand() -> None:
 
 def test_one_cell_of_the_simulation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "rates.csv"
-    cell = str(verdict_errors.CELLS[0])
+    cell = str(CELLS[0])
     verdict_errors.main(["--repeats", "2", "--replicates", "20", "--cells", cell, "--out", str(out)])
     with out.open() as file:
         rows = list(csv.DictReader(file))
