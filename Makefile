@@ -61,10 +61,10 @@ benchmark-startup: $(STAMP) ## time a short command and each further run of a sw
 benchmark-busy: $(STAMP) ## time training beside 0, 1 and 2 busy processes (10 minutes)
 	$(RUN) -m benchmarks.busy image_size=224
 
-benchmark-replicates: $(STAMP) ## time the intervals of a sweep: 30 runs, 2,000 replicates (2 minutes)
+benchmark-replicates: $(STAMP) ## time the intervals of a sweep: 30 runs, 2,000 replicates (half a minute)
 	$(RUN) -m benchmarks.replicates
 
-verdict-errors: $(STAMP) ## measure how often the rule for verdicts errs, and the rules of others (20 minutes)
+verdict-errors: $(STAMP) ## measure how often the rule for verdicts errs, and the rules of others (12 minutes)
 	$(RUN) -m benchmarks.verdict_errors
 
 table5: $(STAMP) ## measure the paper's Table 5: the cost of its necks in its detector, at 640 pixels

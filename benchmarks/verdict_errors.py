@@ -102,7 +102,8 @@ def rates(cell: Cell, *, repeats: int, count: int) -> list[Row]:
 
 def planned_power(true: float, variance: float, df: float) -> float:
     """Return the power for which `detectable` plans at this difference."""
-    return float(special.stdtr(df, true / math.sqrt(variance) - special.stdtrit(df, 1 - ALPHA / 2)))
+    critical = float(special.stdtrit(df, 1 - ALPHA / 2))
+    return float(special.stdtr(df, true / math.sqrt(variance) - critical))
 
 
 def by_rule(rows: Rows, endpoint: str) -> str:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from benchmarks import verdict_errors
 from benchmarks.replicates import synthetic
 from benchmarks.synthetic_sweep import SMALL, Effects, Found, Truth, draw_arm, draw_truth, matches_of
-from benchmarks.verdict_rules import RIVALS, Trial, interaction_twice, ours, sign_flip
+from benchmarks.verdict_cells import CELLS
+from benchmarks.verdict_rules import RIVALS, Trial, sign_flip
 from gffpn.metrics.evaluated import Evaluated
 from gffpn.metrics.matching import Boxes, Floats, Matches, size_ranges
 from gffpn.stats.estimate import Sample
@@ -84,17 +85,9 @@ def test_rivals_by_hand() -> None:
     assert sign_flip(six, 0, 1)
 
 
-def test_the_earlier_rule_counts_the_interaction_twice() -> None:
-    both = trial((0.5, 0.6, 0.7), (0.5, 0.55, 0.6), (0.5, 0.6, 0.7), (0.5, 0.6, 0.7), noise=0.03)
-    one = ours(both, 0, 1)
-    other = interaction_twice(one)
-    assert other.variance - one.variance == pytest.approx(one.spreads[0].interaction * 2 / 3)
-    assert other.pooled
-
-
 def test_one_cell_of_the_simulation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "rates.csv"
-    cell = str(verdict_errors.CELLS[0])
+    cell = str(CELLS[0])
     verdict_errors.main(["--repeats", "2", "--replicates", "20", "--cells", cell, "--out", str(out)])
     with out.open() as file:
         rows = list(csv.DictReader(file))

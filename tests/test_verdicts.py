@@ -146,6 +146,23 @@ def test_verdicts_by_hand() -> None:
     assert verdicts([]) == []
 
 
+def test_claims_of_equality_count_the_interaction_twice() -> None:
+    shared = Spread(2e-4, 1e-4, 8)
+    one = Estimate(0.0, 2e-4, (shared, shared), (5, 5), GROUPS, 0.5)
+    assert one.variance == pytest.approx(2e-4 + 1e-4 * 2 / 5)
+    assert one.cautious.variance == pytest.approx(2e-4 + 2e-4 * 2 / 5)
+    assert one.cautious.pooled
+    (verdict,) = verdicts([one])
+    assert verdict.equivalence == one.cautious.interval(0.9)
+    low, high = one.interval(0.9)
+    between = (high + verdict.equivalence[1]) / 2
+    assert -between < low < high < between
+    assert verdicts([one], margin=between)[0].word == "cannot tell"
+    assert verdicts([one], margin=1.01 * verdict.equivalence[1])[0].word == "same"
+    apart = Estimate(0.0, 1e-4, (shared, Spread(4e-4, 1e-4, 4)), (5, 5), GROUPS, 0.5)
+    assert apart.cautious.variance == pytest.approx(1e-4 + 6e-4 / 5)
+
+
 def test_no_variance_no_group_no_second_seed() -> None:
     equal = certain(0.5, 0.5)
     (verdict,) = verdicts([estimate(equal, equal, arms=[equal], groups=9)])

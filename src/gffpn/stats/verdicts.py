@@ -50,7 +50,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _verdict(one: Estimate, p: float, *, contrasts: int, margin: float, alpha: float) -> Verdict:
-    low, high = equivalence = one.interval(1 - 2 * alpha / contrasts)
+    low, high = equivalence = one.cautious.interval(1 - 2 * alpha / contrasts)
     same = -margin < low and high < margin
     word: Word
     if p < alpha and one.delta:
