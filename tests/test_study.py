@@ -1,5 +1,6 @@
 """Tests of arms, contrasts, and the verdicts that a sweep ends with."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,8 @@ from gffpn.__main__ import main as gffpn
 from gffpn.report.answer import answer_markdown, arm_cells, contrast_cells, need_words, sentence
 from gffpn.runs.folder import RunFolder
 from gffpn.stats.arms import Arms
-from gffpn.stats.question import Question, check_contrasts, question
-from gffpn.stats.study import Run, Study, study
+from gffpn.stats.question import Question, check_class, check_contrasts, question
+from gffpn.stats.study import Arm, Run, Study, compare, study
 
 PARTS = [
     [f"neck.lpam.attention={attention}", f"neck.lpam.context={context}", f"seed={seed}"]
@@ -67,7 +68,21 @@ def test_a_value_of_two_keys_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("primary_endpoint", "mAP50"), ("margin", 0), ("margin", 1.5), ("looks", [0])]
+    ("key", "value"),
+    [
+        ("primary_endpoint", "mAP50"),
+        ("primary_endpoint", "test/mAP5"),
+        ("primary_endpoint", "test/AP50_paper"),
+        ("margin", 0),
+        ("margin", 1.5),
+        ("margin", None),
+        ("margin", "abc"),
+        ("looks", [0]),
+        ("looks", 3),
+        ("contrasts", ["gffpn", "fpn"]),
+        ("contrasts", [["gffpn"]]),
+        ("contrasts", "gffpn"),
+    ],
 )
 def test_a_wrong_question_is_refused(key: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"experiment.{key}"):
@@ -79,6 +94,25 @@ def test_a_question_is_checked_against_the_arms_of_its_own_file() -> None:
     check_contrasts(asked, [["neck=fpn"], ["neck=gffpn"]])
     with pytest.raises(ValueError, match="gffpn names no arm"):
         check_contrasts(asked, [["neck=fpn"], ["neck=panet"]])
+
+
+def test_contrasts_name_values_as_overrides_have_them() -> None:
+    asked = question({"primary_endpoint": "test/mAP50", "contrasts": [[True, False], [None, 3]]})
+    assert asked.contrasts == (("true", "false"), ("null", "3"))
+    assert Arms([["neck='gffpn'"], ["neck=fpn"]]).contrasts([("gffpn", "fpn")]) == [(0, 1)]
+
+
+def test_a_contrast_may_name_arms_of_the_command_or_of_the_file() -> None:
+    asked = Question(contrasts=(("mine", "fpn"), ("gffpn", "fpn")))
+    check_contrasts(asked, [["neck=fpn"], ["neck=mine"]], [["neck=fpn"], ["neck=gffpn"]])
+    with pytest.raises(ValueError, match="gffpn names no arm"):
+        check_contrasts(asked, [["neck=fpn"], ["neck=mine"]], [])
+
+
+def test_an_endpoint_of_an_unknown_class_is_refused() -> None:
+    check_class(Question(primary_endpoint="AP50/pock"), ["pock", "flaw"])
+    with pytest.raises(ValueError, match="the data have no class pok, but pock, flaw"):
+        check_class(Question(primary_endpoint="AP50/pok"), ["pock", "flaw"])
 
 
 def made(runs: Path, skills: dict[str, float], *, seeds: int = 3, asked: Question | None = None) -> Study:
@@ -209,3 +243,53 @@ def test_a_sweep_with_seeds_ends_with_verdicts_and_can_be_planned(
     assert "2 of 6 runs are left" in planned
     assert "minutes one after another" in planned
     assert "Contrast: panet - fpn on mAP50" in planned
+
+
+def test_a_diverged_run_is_a_result_that_is_named(tmp_path: Path) -> None:
+    runs = []
+    for neck, skill in (("fpn", 0.3), ("gffpn", 0.9)):
+        for seed in (0, 1):
+            path = predicted_run(tmp_path, neck, skill=skill, seed=seed)
+            runs.append(Run((f"neck={neck}", f"seed={seed}"), "finished", path, RunFolder(path).read()))
+    runs.append(Run(("neck=gffpn", "seed=2"), "diverged", None, None, "the loss is nan"))
+    answer = study("invented", runs, Question())
+    assert arm_cells(answer)[1][1][1] == "2 of 3, 1 diverged"
+    assert sentence(answer.contrasts[0], answer.question).endswith(" gffpn: 1 of 3 diverged.")
+    assert answer.notes == ("gffpn: 1 of 3 diverged; its mean is that of the others",)
+
+
+def test_few_objects_give_an_interval_without_verdict(tmp_path: Path) -> None:
+    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
+    (small,) = answer.explore("AP_8_16")
+    assert small.reason.startswith("too few objects (")
+    assert small.estimate is not None
+    assert small.verdict is None
+    line = contrast_cells(replace(answer, contrasts=(small,)))[1][0]
+    assert " to " in line[2]
+    assert line[5].startswith("no verdict: too few objects")
+    assert "95 % interval" in sentence(small, answer.question)
+
+
+def test_bins_that_hold_other_objects_are_not_compared(tmp_path: Path) -> None:
+    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
+    runs = []
+    for run in answer.arms[1].runs:
+        assert run.record
+        test = run.record.test
+        bins = tuple(replace(one, objects=one.objects + 1) for one in test.bins)
+        runs.append(replace(run, record=replace(run.record, test=replace(test, bins=bins))))
+    other = replace(answer.arms[1], runs=tuple(runs))
+    (found,) = compare((answer.arms[0], other), [(other, answer.arms[0])], "AP_8_16", answer.question)
+    assert found.reason == "the bins of size hold different objects"
+
+
+def test_missing_contrasts_count_in_the_family(tmp_path: Path) -> None:
+    """So that a verdict does not change when the missing runs finish."""
+    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
+    alone = answer.contrasts[0].verdict
+    missing = Arm("panet", (Run(("neck=panet",), "missing", None, None),), ())
+    pairs = [(answer.arms[1], answer.arms[0]), (missing, answer.arms[0])]
+    both = compare((*answer.arms, missing), pairs, "mAP50", answer.question)[0].verdict
+    assert alone is not None
+    assert both is not None
+    assert both.p == pytest.approx(min(2 * alone.p, 1))

@@ -91,10 +91,18 @@ def _images(contrast: Contrast, need: Need) -> int | None:
 
 def sentence(contrast: Contrast, question: Question) -> str:
     """Return the verdict of a contrast as a sentence."""
+    lost = "".join(f" {arm.name}: {arm.diverged}." for arm in (contrast.a, contrast.b) if arm.diverged)
+    return _verdict_sentence(contrast, question) + lost
+
+
+def _verdict_sentence(contrast: Contrast, question: Question) -> str:
     a, b, found, verdict = contrast.a.name, contrast.b.name, contrast.estimate, contrast.verdict
-    if found is None or verdict is None:
+    if found is None:
         return f"{a} against {b}: no verdict ({contrast.reason})."
     low, high = found.interval()
+    if verdict is None:
+        facts = f"{points(found.delta, sign=True)} points, 95 % interval {interval(low, high)}"
+        return f"{a} against {b}: no verdict ({contrast.reason}; {facts})."
     if verdict.word in ("better", "worse"):
         ends = interval(low, high) if found.delta > 0 else interval(-high, -low)
         less = f", less than {points(question.margin)}" if verdict.small else ""
@@ -136,6 +144,7 @@ def _papers(study: Study) -> dict[str, float]:
 def _arm_line(study: Study, arm: Arm, endpoints: Sequence[str]) -> list[str]:
     done, asked = len(arm.finished), len(arm.runs)
     seeds = str(done) if done == asked else f"{done} of {asked}"
+    seeds += f", {arm.diverged.partition(' ')[0]} diverged" if arm.diverged else ""
     if not arm.records:
         return [arm.name, seeds, arm.runs[0].status]
     line = [arm.name, seeds, *(spread_words(arm.figures(endpoint)) for endpoint in endpoints)]
@@ -153,7 +162,7 @@ def contrast_cells(study: Study) -> tuple[list[str], list[list[str]]]:
 
 def _contrast_line(one: Contrast, question: Question) -> list[str]:
     found, verdict = one.estimate, one.verdict
-    if found is None or verdict is None:
+    if found is None:
         a, b = (_mean(arm.figures(one.endpoint)) for arm in (one.a, one.b))
         delta = "n/a" if a is None or b is None else points(a - b, sign=True)
         return [one.name, delta, "", "", "", verdict_words(one), "", ""]
@@ -162,9 +171,9 @@ def _contrast_line(one: Contrast, question: Question) -> list[str]:
         points(found.delta, sign=True),
         interval(*found.interval()),
         f"{found.superiority:.2f}",
-        probability(verdict.p),
+        probability(verdict.p) if verdict else "",
         verdict_words(one),
-        points(verdict.detectable),
+        points(verdict.detectable) if verdict else "",
         need_words(one, question),
     ]
 
@@ -180,8 +189,8 @@ def legend(study: Study) -> list[str]:
         looks = f", {len(asked.looks)} looks" if len(asked.looks) > 1 else ""
         lines.append(
             f"Contrasts: percent points of {asked.primary_endpoint}; intervals hold for other seeds and "
-            f"other test images ({found.groups} independent ones); p by Holm's rule for {len(judged)} "
-            f"contrast{'s' if len(judged) > 1 else ''}{looks}."
+            f"other test images ({found.groups} independent ones); p by Holm's rule for "
+            f"{len(study.contrasts)} contrast{'s' if len(study.contrasts) > 1 else ''}{looks}."
         )
         lines.append(
             f"Margin: {points(asked.margin)}. detectable: the smallest true difference found with 80 % "

@@ -6,7 +6,6 @@ from typing import Any
 
 from gffpn.files.tables import plain
 from gffpn.report.facts import StudyFacts
-from gffpn.report.gaps import diverged
 from gffpn.stats.study import Arm, Contrast, Study
 
 Rows = list[dict[str, Any]]
@@ -23,7 +22,7 @@ def _arm_row(arm: Arm) -> dict[str, Any]:
         "seeds": " ".join(run.seed for run in arm.finished),
         "finished": len(arm.finished),
         "planned": len(arm.runs),
-        "diverged": diverged(arm),
+        "diverged": arm.diverged,
     }
     if not arm.records:
         return row
@@ -66,24 +65,29 @@ def _endpoints(study: Study) -> list[str]:
 def _contrast_row(one: Contrast) -> dict[str, Any]:
     row: dict[str, Any] = {"a": one.a.name, "b": one.b.name, "endpoint": one.endpoint}
     found, verdict, need = one.estimate, one.verdict, one.need
-    if found is None or verdict is None:
+    if found is None:
         return {**row, "verdict": "no verdict", "reason": one.reason}
     low, high = found.interval()
+    judged: dict[str, Any] = {"verdict": "no verdict", "reason": one.reason}
+    if verdict is not None:
+        judged = {
+            "p": found.p,
+            "p_holm": verdict.p,
+            "verdict": verdict.word,
+            "less_than_margin": verdict.small,
+            "equivalence_low": verdict.equivalence[0],
+            "equivalence_high": verdict.equivalence[1],
+            "detectable": verdict.detectable,
+            "needed_seeds": need and need.seeds,
+            "needed_images": need and need.images,
+        }
     return {
         **row,
         "delta": found.delta,
         "low": low,
         "high": high,
         "superiority": found.superiority,
-        "p": found.p,
-        "p_holm": verdict.p,
-        "verdict": verdict.word,
-        "less_than_margin": verdict.small,
-        "equivalence_low": verdict.equivalence[0],
-        "equivalence_high": verdict.equivalence[1],
-        "detectable": verdict.detectable,
-        "needed_seeds": need and need.seeds,
-        "needed_images": need and need.images,
+        **judged,
         "seeds_a": found.seeds[0],
         "seeds_b": found.seeds[1],
         "groups": found.groups,

@@ -90,12 +90,6 @@ def _of_record(record: Record | None) -> dict[str, Any]:
     }
 
 
-def diverged(arm: Arm) -> str:
-    """Return `2 of 5 diverged`, or an empty string if none has."""
-    count = sum(run.status == "diverged" for run in arm.runs)
-    return f"{count} of {len(arm.runs)} diverged" if count else ""
-
-
 def counts(gaps: Sequence[Gap]) -> str:
     """Return the number of gaps by cause: `1 failed, 2 missing`."""
     causes = dict.fromkeys(gap.cause for gap in gaps)

@@ -11,8 +11,14 @@ Settings = Mapping[str, str]
 
 
 def settings(overrides: Sequence[str]) -> dict[str, str]:
-    """Return overrides as a dictionary: `["neck=fpn", "seed=1"]` -> `{"neck": "fpn", "seed": "1"}`."""
-    return dict(override.lstrip("+~").split("=", 1) for override in overrides if "=" in override)
+    """Return overrides as a dictionary: `["neck='fpn'", "seed=1"]` -> `{"neck": "fpn", "seed": "1"}`."""
+    pairs = [override.lstrip("+~").split("=", 1) for override in overrides if "=" in override]
+    return {key: _unquoted(value) for key, value in pairs}
+
+
+def _unquoted(value: str) -> str:
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return value[1:-1] if quoted else value
 
 
 def differing(chosen: Sequence[Settings]) -> list[str]:
@@ -60,14 +66,17 @@ class Arms:
 
     def applicable(self, declared: Sequence[Sequence[str]]) -> tuple[list[Sequence[str]], list[str]]:
         """Return the declared contrasts whose arms are among these, and a note on each other one."""
-        kept, notes = [], []
-        for contrast in declared:
-            try:
-                self._pairs(contrast)
-                kept.append(contrast)
-            except ValueError as error:
-                notes.append(f"not compared: {error}")
-        return kept, notes
+        faults = {tuple(contrast): self.fault(contrast) for contrast in declared}
+        kept = [contrast for contrast in declared if not faults[tuple(contrast)]]
+        return kept, [f"not compared: {fault}" for fault in faults.values() if fault]
+
+    def fault(self, contrast: Sequence[str]) -> str:
+        """Return why a contrast compares no two of these arms, or an empty string."""
+        try:
+            self._pairs(contrast)
+        except ValueError as error:
+            return str(error)
+        return ""
 
     def _pairs(self, contrast: Sequence[str]) -> list[tuple[int, int]]:
         said = f"experiment.contrasts: [{', '.join(map(str, contrast))}]"

@@ -138,23 +138,34 @@ class Estimate:
         return self.delta - half, self.delta + half
 
 
+class Family:
+    """The arms of an experiment that were tested on the same images, over which variances are pooled."""
+
+    def __init__(self, arms: Sequence[Sample], groups: int) -> None:
+        """Take all samples of the experiment; `groups` is the number of independent groups of test images."""
+        self.groups = groups
+        self._shared = spread(arms, groups)
+        variances = [spread([one], groups).seeds for one in arms if len(one.points) > 1]
+        self._unequal = bool(variances) and max(variances) > UNEQUAL * min(variances)
+
+    def difference(self, a: Sample, b: Sample) -> Estimate:
+        """Return the difference A - B of two of the arms."""
+        spreads = (self._shared, self._shared)
+        if self._unequal and min(len(a.points), len(b.points)) > 1:
+            spreads = (spread([a], self.groups), spread([b], self.groups))
+        return Estimate(
+            delta=float(a.points.mean() - b.points.mean()),
+            image_variance=_variance(a.values.mean(axis=0) - b.values.mean(axis=0), self.groups),
+            spreads=spreads,
+            seeds=(len(a.points), len(b.points)),
+            groups=self.groups,
+            superiority=_superiority(a.values, b.values),
+        )
+
+
 def estimate(a: Sample, b: Sample, *, arms: Sequence[Sample], groups: int) -> Estimate:
     """Return the difference A - B; variances are pooled over `arms`, all samples of the experiment."""
-    variances = [spread([one], groups).seeds for one in arms if len(one.points) > 1]
-    several = min(len(a.points), len(b.points)) > 1
-    if several and max(variances) > UNEQUAL * min(variances):
-        spreads = (spread([a], groups), spread([b], groups))
-    else:
-        shared = spread(arms, groups)
-        spreads = (shared, shared)
-    return Estimate(
-        delta=float(a.points.mean() - b.points.mean()),
-        image_variance=_variance(a.values.mean(axis=0) - b.values.mean(axis=0), groups),
-        spreads=spreads,
-        seeds=(len(a.points), len(b.points)),
-        groups=groups,
-        superiority=_superiority(a.values, b.values),
-    )
+    return Family(arms, groups).difference(a, b)
 
 
 def _superiority(a: Floats, b: Floats) -> float:

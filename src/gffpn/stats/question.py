@@ -1,11 +1,15 @@
 """What an experiment asks, as its file declares it."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gffpn.metrics.matching import SIZE_EDGES, SizeRange, size_ranges
 from gffpn.stats.arms import Arms
 
+OF_A_CLASS = "AP50/"
+"""Prefix of the endpoint of a class."""
 ALPHA = 0.05
 """Probability with which a family of verdicts may err."""
 MARGIN = 0.01
@@ -33,26 +37,81 @@ class Question:
 
 def question(experiment: Mapping[str, Any]) -> Question:
     """Return the question of a configuration's `experiment`. Raises ValueError for a wrong value."""
-    endpoint = str(experiment["primary_endpoint"])
-    margin, looks = experiment.get("margin", MARGIN), experiment.get("looks") or ()
-    if not endpoint.startswith("test/"):
-        raise ValueError(f"experiment.primary_endpoint: got {endpoint}, expected a figure such as test/mAP50")
-    if not 0 < float(margin) < 1:
-        raise ValueError(f"experiment.margin: got {margin}, expected a share such as 0.01 for one point")
-    if any(look < 2 for look in map(int, looks)):
-        raise ValueError(f"experiment.looks: got {list(looks)}, expected numbers of seeds from 2 up")
+    looks = experiment.get("looks") or ()
+    if not isinstance(looks, Sequence) or any(type(look) is not int or look < 2 for look in looks):
+        raise ValueError(
+            f"experiment.looks: got {looks}, expected numbers of seeds from 2 up, such as [3, 6]"
+        )
     return Question(
         claim=experiment.get("claim"),
-        primary_endpoint=endpoint.removeprefix("test/"),
-        contrasts=tuple((str(a), str(b)) for a, b in experiment.get("contrasts") or ()),
-        margin=float(margin),
-        looks=tuple(map(int, looks)),
+        primary_endpoint=_endpoint(experiment["primary_endpoint"]),
+        contrasts=_contrasts(experiment.get("contrasts") or ()),
+        margin=_margin(experiment.get("margin", MARGIN)),
+        looks=tuple(looks),
         paper_table=experiment.get("paper_table"),
         command=experiment.get("command"),
     )
 
 
-def check_contrasts(asked: Question, runs: Sequence[Sequence[str]]) -> None:
-    """Raise ValueError for a declared contrast that names no arm of the `runs`, given as overrides."""
-    if asked.contrasts:
-        Arms(runs).contrasts(asked.contrasts)
+def _endpoint(given: object) -> str:
+    """Return an endpoint without its split; that of a class is checked when the data are known."""
+    name = str(given).removeprefix("test/")
+    known = ["mAP50", "mAP50_95", *(f"AP_{one.name}" for one in size_ranges(SIZE_EDGES) if _in_network(one))]
+    if str(given) == name or (name not in known and not name.startswith(OF_A_CLASS)):
+        names = [f"test/{one}" for one in (*known, f"{OF_A_CLASS}CLASS")]
+        near = difflib.get_close_matches(str(given), names, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(
+            f"experiment.primary_endpoint: got {given}, expected one of {', '.join(names)}{hint}"
+        )
+    return name
+
+
+def _in_network(size: SizeRange) -> bool:
+    return size.name != "all" and not size.native
+
+
+def _contrasts(given: object) -> tuple[tuple[str, str], ...]:
+    fault = (
+        f"experiment.contrasts: got {given}, expected pairs of arms, such as [[gffpn, fpn], [gffpn, panet]]"
+    )
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise ValueError(fault)
+    for pair in given:
+        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
+            raise ValueError(fault)
+    return tuple((_word(a), _word(b)) for a, b in given)
+
+
+def _word(value: object) -> str:
+    """Return a value as it stands in an override."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def _margin(given: object) -> float:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < 1:
+        raise ValueError(f"experiment.margin: got {given}, expected a share such as 0.01 for one point")
+    return float(given)
+
+
+def check_contrasts(asked: Question, *sweeps: Sequence[Sequence[str]]) -> None:
+    """Raise ValueError for a declared contrast that names no arm in any of the sweeps.
+
+    Each is given by the overrides of its runs: that of the experiment's file, and that of the command.
+    """
+    known = [Arms(runs) for runs in sweeps if runs]
+    for contrast in asked.contrasts:
+        faults = [fault for arms in known if (fault := arms.fault(contrast))]
+        if len(faults) == len(known):
+            raise ValueError(faults[0])
+
+
+def check_class(asked: Question, classes: Sequence[str]) -> None:
+    """Raise ValueError if the primary endpoint is that of a class that the data do not have."""
+    name = asked.primary_endpoint.removeprefix(OF_A_CLASS)
+    if name != asked.primary_endpoint and name not in classes:
+        raise ValueError(
+            f"experiment.primary_endpoint: the data have no class {name}, but {', '.join(classes)}"
+        )

@@ -1,23 +1,23 @@
 """An experiment's answer: its arms, its contrasts, and a verdict on each."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from gffpn.figures import Figure
+from gffpn.figures import BinFigures, Figure
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.record import Record
 from gffpn.stats.arms import Arms, settings
-from gffpn.stats.estimate import Estimate, Sample, estimate
+from gffpn.stats.estimate import Estimate, Family, Sample
 from gffpn.stats.planning import Need, need
 from gffpn.stats.question import Question
 from gffpn.stats.replicates import Replicates, kept_replicates
 from gffpn.stats.verdicts import Verdict, verdicts
 
 FEW_OBJECTS = 20
-"""A class with fewer test objects gets an interval but no verdict."""
+"""A class or a size of object with fewer test objects gets an interval but no verdict."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,12 @@ class Arm:
         """The records of the finished runs."""
         return tuple(run.record for run in self.runs if run.record)
 
+    @property
+    def diverged(self) -> str:
+        """`2 of 5 diverged`, or an empty string if no run did; a run that diverged is a result."""
+        count = sum(run.status == "diverged" for run in self.runs)
+        return f"{count} of {len(self.runs)} diverged" if count else ""
+
     def figures(self, endpoint: str) -> list[Figure]:
         """Return the figure of each finished run on test; None where it has none."""
         return [record.test.columns().get(endpoint) for record in self.records]
@@ -79,7 +85,7 @@ class Contrast:
     verdict: Verdict | None = None
     need: Need | None = None
     reason: str = ""
-    """Why there is no verdict."""
+    """Why there is no verdict; there may be an estimate all the same."""
 
     @property
     def name(self) -> str:
@@ -115,6 +121,7 @@ def study(name: str, runs: Sequence[Run], asked: Question) -> Study:
         _arm(arm_name, [run for run, at in zip(runs, found.of_run, strict=True) if at == position], notes)
         for position, arm_name in enumerate(found.names)
     )
+    notes += [f"{arm.name}: {arm.diverged}; its mean is that of the others" for arm in arms if arm.diverged]
     pairs = [(arms[a], arms[b]) for a, b in found.contrasts(declared)]
     contrasts = compare(arms, pairs, asked.primary_endpoint, asked)
     return Study(name, asked, arms, contrasts, tuple(notes))
@@ -134,35 +141,42 @@ def _arm(name: str, runs: Sequence[Run], notes: list[str]) -> Arm:
 def compare(
     arms: Sequence[Arm], pairs: Sequence[tuple[Arm, Arm]], endpoint: str, asked: Question
 ) -> tuple[Contrast, ...]:
-    """Return the contrasts of one endpoint, with verdicts as one family."""
+    """Return the contrasts of one endpoint, with verdicts as one family.
+
+    A contrast on a class or a size of few objects has an interval, but no verdict, and is not in the family.
+    """
     samples = {arm.name: arm.sample(endpoint) for arm in arms}
-    known = [sample for sample in samples.values() if sample]
+    families: dict[str, Family] = {}
     made = []
     for a, b in pairs:
-        reason = _obstacle(a, b, endpoint, asked)
+        reason, found = _obstacle(a, b, endpoint, asked), None
         one, other = samples[a.name], samples[b.name]
-        found = None
         if one and other and not reason:
-            found = estimate(one, other, arms=known, groups=a.replicates[0].groups)
+            truth = a.replicates[0].truth
+            if truth not in families:
+                families[truth] = _family(arms, samples, truth)
+            found = families[truth].difference(one, other)
+            reason = _few_objects(a, endpoint)
             if not found.variance > 0:
                 found, reason = None, "the figures do not vary"
         made.append(Contrast(a, b, endpoint, found, reason=reason))
-    family = [one.estimate for one in made if one.estimate]
-    judged = iter(verdicts(family, margin=asked.margin, alpha=asked.alpha))
-    level = asked.alpha / max(len(family), 1)
+    in_family = [one.estimate for one in made if one.estimate and not one.reason]
+    declared = sum(not _few_objects(one.a, endpoint) for one in made)
+    judged = iter(verdicts(in_family, margin=asked.margin, alpha=asked.alpha, declared=declared))
+    level = asked.alpha / max(declared, 1)
     return tuple(
-        Contrast(
-            one.a,
-            one.b,
-            endpoint,
-            one.estimate,
-            next(judged),
-            need(one.estimate, margin=asked.margin, alpha=level),
-        )
-        if one.estimate
+        replace(one, verdict=next(judged), need=need(one.estimate, margin=asked.margin, alpha=level))
+        if one.estimate and not one.reason
         else one
         for one in made
     )
+
+
+def _family(arms: Sequence[Arm], samples: Mapping[str, Sample | None], truth: str) -> Family:
+    """Return the arms that were tested on the same images."""
+    alike = [arm for arm in arms if {one.truth for one in arm.replicates} == {truth}]
+    known = [sample for arm in alike if (sample := samples[arm.name])]
+    return Family(known, alike[0].replicates[0].groups)
 
 
 def _obstacle(a: Arm, b: Arm, endpoint: str, asked: Question) -> str:
@@ -175,6 +189,11 @@ def _obstacle(a: Arm, b: Arm, endpoint: str, asked: Question) -> str:
             return f"{arm.name}: no predictions"
     if len({one.truth for arm in (a, b) for one in arm.replicates}) > 1:
         return "tested on different images"
+    if (
+        endpoint.startswith("AP_")
+        and len({_bin(record, endpoint) for record in (*a.records, *b.records)}) > 1
+    ):
+        return "the bins of size hold different objects"
     if min(counts) == 1:
         return "one seed" if max(counts) == 1 else f"one seed of {(a, b)[counts.index(1)].name}"
     if asked.looks and not all(count in asked.looks for count in counts):
@@ -183,8 +202,21 @@ def _obstacle(a: Arm, b: Arm, endpoint: str, asked: Question) -> str:
         return "the test images are one group"
     if any(arm.sample(endpoint) is None for arm in (a, b)):
         return f"no figure for {endpoint}"
-    if (label := endpoint.removeprefix("AP50/")) != endpoint:
-        objects = {one.name: one.objects for one in a.records[0].test.classes}.get(label, 0)
-        if objects < FEW_OBJECTS:
-            return f"too few objects ({objects})"
     return ""
+
+
+def _bin(record: Record, endpoint: str) -> BinFigures | None:
+    """Return the size bin of an endpoint without its figure, to be compared."""
+    found = [one for one in record.test.network_bins if endpoint == f"AP_{one.name}"]
+    return replace(found[0], AP=None) if found else None
+
+
+def _few_objects(arm: Arm, endpoint: str) -> str:
+    """Return that a class or a size has too few test objects for a verdict, or an empty string."""
+    if not arm.records:
+        return ""
+    test = arm.records[0].test
+    counts = {f"AP50/{one.name}": one.objects for one in test.classes}
+    counts |= {f"AP_{one.name}": one.objects for one in test.network_bins}
+    objects = counts.get(endpoint, FEW_OBJECTS)
+    return f"too few objects ({objects})" if objects < FEW_OBJECTS else ""

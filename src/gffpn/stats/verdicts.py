@@ -31,12 +31,19 @@ class Verdict:
     """Smallest true difference that the family's rule finds with a probability of 80 %."""
 
 
-def verdicts(family: Sequence[Estimate], *, margin: float = MARGIN, alpha: float = ALPHA) -> list[Verdict]:
-    """Return a verdict for each contrast of a family, which errs with probability `alpha` in all."""
-    adjusted = holm([one.p for one in family])
+def verdicts(
+    family: Sequence[Estimate], *, margin: float = MARGIN, alpha: float = ALPHA, declared: int = 0
+) -> list[Verdict]:
+    """Return a verdict for each contrast of a family, which errs with probability `alpha` in all.
+
+    `declared` contrasts belong to the family, also those whose runs are not finished yet, so that no verdict
+    changes when they are.
+    """
+    size = max(declared, len(family))
+    adjusted = holm([*(one.p for one in family), *[1.0] * (size - len(family))])
     return [
-        _verdict(one, p, contrasts=len(family), margin=margin, alpha=alpha)
-        for one, p in zip(family, adjusted, strict=True)
+        _verdict(one, p, contrasts=size, margin=margin, alpha=alpha)
+        for one, p in zip(family, adjusted, strict=False)
     ]
 
 

@@ -13,6 +13,7 @@ from typing import Any, Self
 from omegaconf import DictConfig, OmegaConf
 
 from gffpn.build.index import build_index
+from gffpn.callbacks.finite import LossNotFiniteError
 from gffpn.config.compose import targets
 from gffpn.config.resolve import processes_of, resolved
 from gffpn.data.index import DataError, DataIndex
@@ -20,6 +21,7 @@ from gffpn.files.writing import alone, write_atomically
 from gffpn.machine import processes
 from gffpn.machine.processes import is_lead
 from gffpn.report.caption import shortened
+from gffpn.report.state import unfinished
 from gffpn.runs import identity
 from gffpn.runs.code import code_of
 from gffpn.runs.folder import RunFolder
@@ -173,6 +175,7 @@ def _prepare(plan: Plan) -> str:
         if other.newer:
             raise other
         say(str(other))
+    _refuse_diverged(plan)
     earlier = plan.folder
     # with other code, the result would be a mixture
     resumes = earlier.status in ("interrupted", "failed") and not plan.outdated
@@ -199,6 +202,18 @@ def _mention_other_epochs(plan: Plan) -> None:
         say(
             f"The same run with trainer.max_epochs={epochs} is in {path}. This one starts from the "
             f"beginning; with init={path}, it would start from the weights of that run"
+        )
+
+
+def _refuse_diverged(plan: Plan) -> None:
+    """Raise LossNotFiniteError if the run diverged before: a result, and by the same code again the same."""
+    if plan.config["rerun"] == "all" or plan.outdated:
+        return
+    status, line = unfinished(plan.folder)
+    if status == "diverged":
+        reason = line.partition(": ")[2].partition(" (this run diverged")[0]
+        raise LossNotFiniteError(
+            f"{reason} (this run diverged before, which is its result; rerun=all trains it again)"
         )
 
 

@@ -47,13 +47,16 @@ def forecast(overrides: Sequence[str]) -> Forecast:
     with _sweep(overrides) as (config, planned):
         loader = GlobalHydra.instance().config_loader()
         asked = question(config.experiment)
-        check_contrasts(asked, declared_jobs(config) or planned)
+        check_contrasts(asked, planned, declared_jobs(config))
         plans = []
         for job in planned:
             composed = loader.load_sweep_config(config, job)
             HydraConfig.instance().set_config(composed)
             plans.append(Plan.of(composed, group=None))
-    runs = [_run(plan, job) for plan, job in zip(plans, planned, strict=True)]
+    # seed=0,0 asks for one run twice
+    unique = {plan.name: (plan, job) for plan, job in zip(plans, planned, strict=True)}
+    plans = [plan for plan, _ in unique.values()]
+    runs = [_run(plan, job) for plan, job in unique.values()]
     found = study("plan", runs, asked)
     known = [row.record for row in finished_runs(Path(config.paths.runs))]
     left = [plan for plan in plans if not plan.is_done]
@@ -118,5 +121,9 @@ def _detectable(found: Study, seeds: int) -> float | None:
     if seeds < 2:
         return None
     level = found.question.alpha / max(len(found.contrasts), 1)
-    known = [Parts.of(one.estimate).detectable(seeds, alpha=level) for one in found.contrasts if one.estimate]
+    known = [
+        Parts.of(one.estimate).detectable(seeds, alpha=level)
+        for one in found.contrasts
+        if one.estimate and one.verdict
+    ]
     return statistics.median(known) if known else None

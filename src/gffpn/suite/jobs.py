@@ -17,6 +17,7 @@ from gffpn.config.overrides import WRONG_OVERRIDE, explain
 from gffpn.config.remembered import remember
 from gffpn.runs.code import code_of
 from gffpn.runs.provenance import provenance
+from gffpn.stats.question import check_class, question
 from gffpn.suite.door import check_objects
 
 
@@ -74,7 +75,9 @@ def _without_hydra(job: DictConfig) -> object:
 def _read(job: DictConfig) -> None:
     logging.disable(logging.WARNING)  # each job logs the same again when it reads its data
     try:
-        check_objects(build_index(job))
+        index = build_index(job)
+        check_objects(index)
+        check_class(question(job.experiment), index.classes)
     except InstantiationException:
         pass  # the constructor fails again in its own job
     finally:

@@ -99,6 +99,7 @@ class SweepCallback(Callback):
 
         _check_directory(config)
         check_paper_table(config.experiment.paper_table)
+        asked = question(config.experiment)
         if siblings() > 1:
             raise ValueError(
                 "a sweep cannot run in several processes: start one; hydra/launcher=slurm starts the runs"
@@ -107,7 +108,7 @@ class SweepCallback(Callback):
         check_writable(sweeps, setting="paths.runs=FOLDER")
         self._planned = check_jobs(config)
         if self._planned:  # unknown for a sweeper that chooses its jobs by their results
-            check_contrasts(question(config.experiment), declared_jobs(config) or self._planned)
+            check_contrasts(asked, self._planned, declared_jobs(config))
         drop_wandb_run_id()
         launcher = str(config.hydra.runtime.choices["hydra/launcher"])
         on_slurm = launcher in ("slurm", "submitit_slurm")

@@ -97,7 +97,7 @@ def wandb_logger(
 
 def report_run(settings: DictConfig, sweep: Path) -> Run | None:
     """Return the W&B run that shows the answer of a sweep, in its group; None without W&B."""
-    mode = wandb_mode(settings.wandb)
+    mode = "disabled" if settings.wandb == "off" else wandb_mode(settings.wandb)
     if mode == "disabled":
         return None
     directory = sweep / "wandb"

@@ -18,7 +18,7 @@ seeds and test images."""
 
 def forest(study: Study) -> Drawing | None:
     """Return the forest plot of a study's contrasts, or None if there is no contrast with an estimate."""
-    rows = [one for one in study.contrasts if one.estimate]
+    rows = [one for one in study.contrasts if one.estimate and one.verdict]
     if not rows:
         return None
     margin = 100 * study.question.margin
