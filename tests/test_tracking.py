@@ -474,6 +474,7 @@ def test_a_sweep_has_one_run_with_its_answer(tmp_path: Path) -> None:
         record_job(sweep, number, overrides=[f"neck={neck}", f"seed={seed}"], run=path)
     source = collect([sweep])[0]
     log_summary(SETTINGS, sweep, source, source.study())
+    wait_for_exits(RunFolder(sweep))
     run = read_offline(*(next(path.glob("run-*.wandb")) for path in attempts(sweep)))
     assert run.run_id == (sweep / "wandb" / "run_id").read_text().strip()  # repeated sweeps use it again
     assert (run.job_type, run.group, run.name) == ("report", "two", "two report")
