@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fake_runs import predicted_run
-from fake_sweeps import crash, fake_sweep
+from fake_sweeps import SKILLS, add_to_config, crash, fake_sweep
 from gffpn.__main__ import main as verbs
 from gffpn.report.bundle import open_bundle
 from gffpn.runs.folder import RunFolder
@@ -153,6 +153,21 @@ def test_a_wrong_verdict_shows(bundle: Path, tmp_path: Path, capsys: pytest.Capt
     assert "necks: gffpn - fpn: stored is same (+0.000000" in printed
 
 
+def test_the_order_in_which_runs_are_given_does_not_matter(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    necks = [("panet", "z"), ("fpn", "b"), ("gffpn", "a")]
+    runs = [
+        predicted_run(tmp_path / where, neck, skill=SKILLS[neck], seed=seed)
+        for neck, where in necks
+        for seed in (0, 1)
+    ]
+    path = tmp_path / "one.zip"
+    verbs(["report", *map(str, runs), "--out", str(tmp_path / "report"), "--bundle", str(path)])
+    verbs(["report", str(path), "--out", str(tmp_path / "again")])
+    assert "2 of 2 verdicts follow from the predictions." in capsys.readouterr().out
+
+
 def test_a_wrong_figure_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The predictions are those of another run."""
     run = predicted_run(tmp_path / "runs", "fpn", skill=0.4)
@@ -183,6 +198,7 @@ def test_a_run_without_predictions_shows(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_two_runs_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [predicted_run(tmp_path / where, "fpn", skill=0.5) for where in ("a", "b")]
+    add_to_config(runs[1], optim={"lr": 0.1})
     with pytest.raises(SystemExit):
         verbs(["report", *map(str, runs), "--out", str(tmp_path / "r"), "--bundle", str(tmp_path / "x.zip")])
     assert f"two runs or sweeps are named {RUN}" in capsys.readouterr().err
