@@ -286,9 +286,19 @@ def test_paths_without_runs_are_refused(
 
 
 @pytest.mark.parametrize("name", [PLAN, "jobs/0000.json"])
-def test_damaged_records_of_a_sweep_are_named(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"command": [',
+        *("", "{}", "null", "[]", "3"),
+        '{"overrides": null, "run": "", "fault": ""}',
+        '{"overrides": [null], "run": "", "fault": ""}',
+        '{"overrides": [], "run": null, "fault": ""}',
+    ],
+)
+def test_damaged_records_of_a_sweep_are_named(tmp_path: Path, name: str, content: str) -> None:
     folder = fake_sweep(tmp_path, skills={"fpn": 0.4}, seeds=(0,))
-    (folder / name).write_text('{"command": [')
+    (folder / name).write_text(content)
     with pytest.raises(ValueError, match=rf"{name}: damaged"):
         collect([folder])
 

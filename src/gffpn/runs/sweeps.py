@@ -71,10 +71,23 @@ def read_jobs(folder: Path, planned: Sequence[Sequence[str]] = ()) -> list[dict[
     }
     for path in (folder / "jobs").glob("*.json"):
         try:
-            records[int(path.stem)] = json.loads(path.read_text())
+            records[int(path.stem)] = _checked(json.loads(path.read_text()))
         except ValueError as error:
             raise ValueError(f"{path}: damaged: {error}") from error
     return [records[number] for number in sorted(records)]
+
+
+def _checked(record: Any) -> dict[str, Any]:
+    """Return the record of a job. Raises ValueError if it is none."""
+    kinds = {"overrides": list, "run": str, "fault": str}
+    if not isinstance(record, dict):
+        raise ValueError(f"got {record!r:.60}, expected {', '.join(kinds)}")
+    for key, kind in kinds.items():
+        if not isinstance(record.get(key), kind):
+            raise ValueError(f"{key}: got {record.get(key)!r:.60}, expected a {kind.__name__}")
+    if not all(isinstance(word, str) for word in record["overrides"]):
+        raise ValueError(f"overrides: got {record['overrides']!r:.60}, expected words")
+    return record
 
 
 def folder_of_run(sweep: Path, recorded: str) -> Path | None:
