@@ -36,10 +36,11 @@ class Source:
         return replace(found, notes=(*self.notes, *found.notes))
 
 
-def collect(paths: Sequence[Path]) -> list[Source]:
+def collect(paths: Sequence[Path], *, alone: Path | None = None) -> list[Source]:
     """Return the sweeps and the other runs in `paths`, each of which is a sweep, a run, or a folder of runs.
 
     Runs that none of the sweeps started are grouped by their data set; of copies of one run, one counts.
+    If `alone` is given, no run outside this folder is read, wherever a sweep says that its runs are.
     Raises ValueError for a path without runs, and if other versions of gffpn wrote all that there are.
     """
     sweeps, runs = dict[Path, None](), dict[Path, None]()
@@ -49,7 +50,7 @@ def collect(paths: Sequence[Path]) -> list[Source]:
             raise ValueError(_nothing(path))
         sweeps |= dict.fromkeys(folder.resolve() for folder in found[0])
         runs |= dict.fromkeys(folder.resolve() for folder in found[1])
-    made = [_of_sweep(folder) for folder in sweeps]
+    made = [_of_sweep(folder, alone) for folder in sweeps]
     made = [source for source in made if source.runs]
     used = {run.path.resolve() for source in made for run in source.runs if run.path}
     made += _of_loose(_by_name([folder for folder in runs if folder not in used]))
@@ -81,11 +82,12 @@ def _nothing(path: Path) -> str:
     return f"{path}: holds no runs; expected the folder of a run, of a sweep, or of runs, such as runs"
 
 
-def _of_sweep(folder: Path) -> Source:
+def _of_sweep(folder: Path, alone: Path | None) -> Source:
     plan = read_plan(folder)
     runs = list[Run]()
     for job in read_jobs(folder, plan.jobs if plan else ()):
-        run = _run(job["overrides"], folder_of_run(folder, job["run"]), fault=job["fault"])
+        path = folder_of_run(folder, job["run"], alone=alone)
+        run = _run(job["overrides"], path, fault=job["fault"])
         # a sweep may hold one job twice, such as seed=0,0, whose run is one
         if not any(_same(run, other) for other in runs):
             runs.append(run)

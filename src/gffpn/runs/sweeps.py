@@ -90,12 +90,16 @@ def _checked(record: Any) -> dict[str, Any]:
     return record
 
 
-def folder_of_run(sweep: Path, recorded: str) -> Path | None:
+def folder_of_run(sweep: Path, recorded: str, *, alone: Path | None = None) -> Path | None:
     """Return the folder of a job's run, given the path in its record; None for a job without a run.
 
-    The runs of a sweep lie beside its own folder, also after both were moved or copied together.
+    The runs of a sweep lie beside its own folder, also after both were moved or copied together. If `alone`
+    is given, a folder of runs from elsewhere, the run is looked for nowhere else.
     """
-    if not recorded:
+    name = Path(recorded).name
+    if not recorded or name in ("", ".."):
         return None
-    beside = sweep.resolve().parents[1] / Path(recorded).name
+    if alone:
+        return alone / name
+    beside = sweep.resolve().parent.parent / name
     return beside if beside.is_dir() else Path(recorded)
