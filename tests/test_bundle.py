@@ -1,5 +1,6 @@
 """Does a bundle carry all that verdicts follow from, and is a changed or unsafe one refused?"""
 
+import hashlib
 import json
 import shutil
 import stat
@@ -11,10 +12,11 @@ from typing import Any
 import pytest
 
 from fake_runs import predicted_run
-from fake_sweeps import crash, fake_sweep
+from fake_sweeps import SKILLS, add_to_config, crash, fake_sweep
 from gffpn.__main__ import main as verbs
 from gffpn.report.bundle import open_bundle
 from gffpn.runs.folder import RunFolder
+from gffpn.runs.sweeps import folder_of_run
 
 Change = Callable[[dict[str, bytes]], None]
 
@@ -153,6 +155,61 @@ def test_a_wrong_verdict_shows(bundle: Path, tmp_path: Path, capsys: pytest.Capt
     assert "necks: gffpn - fpn: stored is same (+0.000000" in printed
 
 
+def test_the_order_in_which_runs_are_given_does_not_matter(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    necks = [("panet", "z"), ("fpn", "b"), ("gffpn", "a")]
+    runs = [
+        predicted_run(tmp_path / where, neck, skill=SKILLS[neck], seed=seed)
+        for neck, where in necks
+        for seed in (0, 1)
+    ]
+    path = tmp_path / "one.zip"
+    verbs(["report", *map(str, runs), "--out", str(tmp_path / "report"), "--bundle", str(path)])
+    verbs(["report", str(path), "--out", str(tmp_path / "again")])
+    assert "2 of 2 verdicts follow from the predictions." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("where", ["sweeps/necks/", "", "necks/"])
+def test_a_bundle_takes_no_run_from_elsewhere(
+    where: str,
+    bundle: Path,
+    written: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One run is not in the bundle, but in the reader's working directory, to which its record leads."""
+    monkeypatch.chdir(tmp_path)
+    for place in (tmp_path, tmp_path / "temporary"):  # the bundle is unpacked in the second one
+        shutil.copytree(written / "runs" / RUN, place / RUN)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+
+    def change(contents: dict[str, bytes]) -> None:
+        manifest = json.loads(contents["manifest.json"])
+        for name in list(contents):
+            if name.startswith(f"{RUN}/"):
+                del contents[name], manifest["files"][name]
+            if name.startswith("sweeps/necks/"):
+                content = contents.pop(name).replace(str(written / "runs" / RUN).encode(), RUN.encode())
+                del manifest["files"][name]
+                moved = name.replace("sweeps/necks/", where)
+                contents[moved] = content
+                stored = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+                manifest["files"][moved] = stored
+        contents["manifest.json"] = json.dumps(manifest).encode()
+
+    with pytest.raises(SystemExit):
+        verbs(["report", str(changed(bundle, change)), "--out", str(tmp_path / "again")])
+    assert "4 of 6 runs finished (1 missing, 1 failed)" in capsys.readouterr().out
+
+
+def test_a_sweep_may_lie_anywhere(tmp_path: Path) -> None:
+    assert folder_of_run(Path("/sweep"), "/nowhere/fpn") == Path("/nowhere/fpn")
+    assert folder_of_run(tmp_path, "") is None
+    assert folder_of_run(tmp_path, "..", alone=tmp_path) is None
+
+
 def test_a_wrong_figure_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The predictions are those of another run."""
     run = predicted_run(tmp_path / "runs", "fpn", skill=0.4)
@@ -183,6 +240,7 @@ def test_a_run_without_predictions_shows(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_two_runs_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [predicted_run(tmp_path / where, "fpn", skill=0.5) for where in ("a", "b")]
+    add_to_config(runs[1], optim={"lr": 0.1})
     with pytest.raises(SystemExit):
         verbs(["report", *map(str, runs), "--out", str(tmp_path / "r"), "--bundle", str(tmp_path / "x.zip")])
     assert f"two runs or sweeps are named {RUN}" in capsys.readouterr().err

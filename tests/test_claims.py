@@ -8,11 +8,15 @@ import pytest
 import yaml
 
 from commands import ROOT
+from fake_runs import predicted_run
 from fake_sweeps import EXPERIMENT, SKILLS, fake_sweep
-from gffpn.report.claims import COSTS, Comparison, claimed, claims
+from gffpn.report.claims import COSTS, PUBLISHED, Comparison, claimed, claims
 from gffpn.report.collect import collect
 from gffpn.report.facts import Claim
+from gffpn.runs.folder import RunFolder
 from gffpn.stats.arms import Arms, settings
+from gffpn.stats.question import Question
+from gffpn.stats.study import Run, study
 
 BOTH = [["gffpn", "fpn"], ["gffpn", "panet"]]
 
@@ -84,6 +88,53 @@ def test_costs_are_compared_as_they_are(tmp_path: Path) -> None:
 def test_an_ablation_is_not_the_neck_itself(tmp_path: Path) -> None:
     found = judged(tmp_path, seeds=(0,), ablation="add")
     assert found["tinyindus-cspdarknet", "gffpn - fpn", "mAP50"].outcome == "not run"
+
+
+@pytest.mark.parametrize(
+    "varied",
+    [
+        ("image_size=640", "image_size=320"),
+        ("optim.lr=0.01", "optim.lr=0.1"),
+        # ablations by plain overrides
+        ("neck.fusion=add", ""),
+        ("neck@neck.base=afpn", ""),
+    ],
+)
+@pytest.mark.parametrize("name", ["any-data", "larger-than-fpn"])
+def test_arms_that_differ_in_something_else_test_no_claim(
+    tmp_path: Path, varied: tuple[str, str], name: str
+) -> None:
+    assert {one.outcome for one in compared(tmp_path, varied, name)} == {"not run"}
+
+
+@pytest.mark.parametrize(
+    "varied", [("image_size=640", "image_size=640"), ("neck.fusion=star", "neck.fusion=null"), ("", "")]
+)
+def test_arms_that_differ_in_the_neck_alone_test_claims(tmp_path: Path, varied: tuple[str, str]) -> None:
+    (one,) = [one for one in compared(tmp_path, varied, "any-data") if one.study]
+    assert one.outcome == "reproduced"
+
+
+def compared(runs: Path, varied: tuple[str, str], name: str) -> list[Claim]:
+    """Return a claim after runs of gffpn and of fpn, which have one more override each."""
+    found = [
+        Run((f"neck={neck}", *filter(None, [more]), f"seed={seed}"), "finished", path, RunFolder(path).read())
+        for neck, more in zip(("gffpn", "fpn"), varied, strict=True)
+        for seed in range(3)
+        for path in [predicted_run(runs, neck, skill=SKILLS[neck], seed=seed)]
+    ]
+    one = study("one", found, Question(contrasts=(("gffpn", "fpn"),)))
+    assert one.contrasts
+    return [claim for claim in claims([one]) if claim.name == name]
+
+
+def test_what_is_published_is_the_default() -> None:
+    content = yaml.safe_load((ROOT / "conf" / "neck" / "gffpn.yaml").read_text())
+    for key, value in PUBLISHED.items():
+        node = content
+        for part in key.split(".")[1:]:
+            node = node[part]
+        assert str(node).lower() == value
 
 
 def test_every_claim_can_be_looked_up() -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -168,15 +169,32 @@ def test_a_folder_of_runs_holds_sweeps_and_other_runs(tmp_path: Path) -> None:
     assert [source.name for source in collect([tmp_path / "sweeps" / "small", run])] == ["small"]
 
 
+def test_a_run_counts_once_however_often_and_wherever_it_is_given(tmp_path: Path) -> None:
+    run = predicted_run(tmp_path / "runs", "fpn", skill=0.5)
+    other = predicted_run(tmp_path / "runs", "fpn", skill=0.5, seed=1)
+    copy = tmp_path / "backup" / run.name
+    shutil.copytree(run, copy)
+    kill(run)  # the copy is finished, and therefore the one that counts
+    link = tmp_path / "link"
+    link.symlink_to(other)
+    detour = tmp_path / "runs" / ".." / "runs"
+    (source,) = collect([tmp_path / "runs", detour, detour / other.name, link, tmp_path / "backup"])
+    assert [one.path for one in source.runs] == [copy, other]
+    assert source.notes == (f"{run} is the same run as {copy} and does not count",)
+    sweep = fake_sweep(tmp_path / "swept", skills={"fpn": 0.4}, seeds=(0,))
+    assert len(collect([sweep, sweep / ".." / "necks"])) == 1
+
+
 def test_loose_runs_are_named_by_what_differs(tmp_path: Path) -> None:
     for width, seed in ((64, 0), (64, 1), (96, 0)):
         run = predicted_run(tmp_path / str(width), "fpn", skill=0.5, seed=seed)
         add_to_config(run, neck={"name": "fpn", "width": width, "zoom": f"for {width}"}, optim={"lr": 0.1})
     (source,) = collect([tmp_path / "64", tmp_path / "96"])
+    # in the order of the folders' names, which end in the seed
     assert [run.overrides for run in source.runs] == [
         ("neck=fpn", "neck.width=64", "seed=0"),
-        ("neck=fpn", "neck.width=64", "seed=1"),
         ("neck=fpn", "neck.width=96", "seed=0"),
+        ("neck=fpn", "neck.width=64", "seed=1"),
     ]
 
 
@@ -268,9 +286,19 @@ def test_paths_without_runs_are_refused(
 
 
 @pytest.mark.parametrize("name", [PLAN, "jobs/0000.json"])
-def test_damaged_records_of_a_sweep_are_named(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"command": [',
+        *("", "{}", "null", "[]", "3"),
+        '{"overrides": null, "run": "", "fault": ""}',
+        '{"overrides": [null], "run": "", "fault": ""}',
+        '{"overrides": [], "run": null, "fault": ""}',
+    ],
+)
+def test_damaged_records_of_a_sweep_are_named(tmp_path: Path, name: str, content: str) -> None:
     folder = fake_sweep(tmp_path, skills={"fpn": 0.4}, seeds=(0,))
-    (folder / name).write_text('{"command": [')
+    (folder / name).write_text(content)
     with pytest.raises(ValueError, match=rf"{name}: damaged"):
         collect([folder])
 

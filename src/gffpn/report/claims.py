@@ -21,6 +21,13 @@ from gffpn.stats.study import Arm, Contrast, Study
 CLAIMS = Path(__file__).with_name("claims.yaml")
 COSTS = ("params_m", "gflops", "fps_end_to_end")
 """Figures that are compared as they are, because they hardly vary between seeds."""
+PUBLISHED = {
+    "neck.fusion": "star",
+    "neck.residual": "true",
+    "neck.lpam.context": "lsam",
+    "neck.lpam.attention": "fccfm",
+}
+"""GF-FPN as published. Any other setting of a neck makes it an ablation."""
 _PAPER_COLUMNS = {"fps_end_to_end": "fps"}
 
 
@@ -110,7 +117,7 @@ def _tested(test: Comparison, studies: Sequence[Study]) -> Iterator[tuple[Study,
     for study in studies:
         endpoint = test.claim.endpoint
         if endpoint in COSTS:  # needs no declared contrast, because nothing is estimated
-            pairs = [(a, b) for a, b in product(study.arms, repeat=2) if _alike(a, b, test)]
+            pairs = product(study.arms, repeat=2)
             found = [Contrast(a, b, endpoint) for a, b in pairs if _matches(a, b, test)]
             yield from ((study, contrast, False) for contrast in found)
             continue
@@ -121,19 +128,25 @@ def _tested(test: Comparison, studies: Sequence[Study]) -> Iterator[tuple[Study,
                 yield study, one if primary else study.explore(endpoint)[position], turned
 
 
+def _matches(a: Arm, b: Arm, test: Comparison) -> bool:
+    """Return whether two arms are the sides of a comparison and differ in nothing else."""
+    return _is(a, test.a, test.data) and _is(b, test.b, test.data) and _alike(a, b, test)
+
+
 def _alike(a: Arm, b: Arm, test: Comparison) -> bool:
-    """Return whether two arms differ in nothing but what a claim is about, so that their costs compare."""
+    """Return whether two arms, whose necks have the settings of the claim, share all others."""
     sizes = [{(one.size, one.image_size) for one in arm.records} for arm in (a, b)]
     named = {*test.a, *test.b, "seed"}
     others = [
         {key: value for key, value in settings(arm.runs[0].overrides).items() if key not in named}
         for arm in (a, b)
     ]
-    return sizes[0] == sizes[1] and others[0] == others[1]
+    shared = [{key: value for key, value in one.items() if not _of_neck(key)} for one in others]
+    return sizes[0] == sizes[1] and shared[0] == shared[1]
 
 
-def _matches(a: Arm, b: Arm, test: Comparison) -> bool:
-    return _is(a, test.a, test.data) and _is(b, test.b, test.data)
+def _of_neck(key: str) -> bool:
+    return key.startswith(("neck.", "neck@"))
 
 
 def _is(arm: Arm, side: Mapping[str, str], data: str | None) -> bool:
@@ -141,13 +154,17 @@ def _is(arm: Arm, side: Mapping[str, str], data: str | None) -> bool:
     if not arm.records:
         return False
     choice = arm.records[0].choice
+    chosen = settings(arm.runs[0].overrides)
     known: dict[str, str | None] = {
-        **settings(arm.runs[0].overrides),
+        **chosen,
         "neck": choice.neck,
         "backbone": choice.backbone,
         "ablation": choice.ablation,
     }
     plain = "ablation" in side or choice.ablation is None
+    # the overrides of runs that no sweep started have null where a neck has no such setting
+    unnamed = {key: value for key, value in chosen.items() if _of_neck(key) and key not in side}
+    plain = plain and all(value in (PUBLISHED.get(key), "null") for key, value in unnamed.items())
     return plain and data in (None, choice.data) and all(known.get(key) == side[key] for key in side)
 
 

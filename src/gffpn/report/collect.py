@@ -8,6 +8,7 @@ from typing import Any
 from gffpn.report.loose import pseudo_overrides
 from gffpn.report.state import unfinished
 from gffpn.runs.folder import RunFolder
+from gffpn.runs.reading import arm_of
 from gffpn.runs.sweeps import folder_of_run, is_sweep, read_jobs, read_plan
 from gffpn.stats.arms import Arms, settings
 from gffpn.stats.question import Question, question
@@ -35,23 +36,24 @@ class Source:
         return replace(found, notes=(*self.notes, *found.notes))
 
 
-def collect(paths: Sequence[Path]) -> list[Source]:
+def collect(paths: Sequence[Path], *, alone: Path | None = None) -> list[Source]:
     """Return the sweeps and the other runs in `paths`, each of which is a sweep, a run, or a folder of runs.
 
-    Runs that none of the sweeps started are grouped by their data set. Raises ValueError for a path without
-    runs, and if other versions of gffpn wrote all that there are.
+    Runs that none of the sweeps started are grouped by their data set; of copies of one run, one counts.
+    If `alone` is given, no run outside this folder is read, wherever a sweep says that its runs are.
+    Raises ValueError for a path without runs, and if other versions of gffpn wrote all that there are.
     """
     sweeps, runs = dict[Path, None](), dict[Path, None]()
     for path in paths:
         found = [*_sweeps(path)], [*_runs(path)]
         if not any(found):
             raise ValueError(_nothing(path))
-        sweeps |= dict.fromkeys(found[0])
-        runs |= dict.fromkeys(found[1])
-    made = [_of_sweep(folder) for folder in sweeps]
+        sweeps |= dict.fromkeys(folder.resolve() for folder in found[0])
+        runs |= dict.fromkeys(folder.resolve() for folder in found[1])
+    made = [_of_sweep(folder, alone) for folder in sweeps]
     made = [source for source in made if source.runs]
     used = {run.path.resolve() for source in made for run in source.runs if run.path}
-    made += _of_loose([folder for folder in runs if folder.resolve() not in used])
+    made += _of_loose(_by_name([folder for folder in runs if folder not in used]))
     every = [run for source in made for run in source.runs]
     if not any(run.record for run in every):
         for run in every:
@@ -80,11 +82,12 @@ def _nothing(path: Path) -> str:
     return f"{path}: holds no runs; expected the folder of a run, of a sweep, or of runs, such as runs"
 
 
-def _of_sweep(folder: Path) -> Source:
+def _of_sweep(folder: Path, alone: Path | None) -> Source:
     plan = read_plan(folder)
     runs = list[Run]()
     for job in read_jobs(folder, plan.jobs if plan else ()):
-        run = _run(job["overrides"], folder_of_run(folder, job["run"]), fault=job["fault"])
+        path = folder_of_run(folder, job["run"], alone=alone)
+        run = _run(job["overrides"], path, fault=job["fault"])
         # a sweep may hold one job twice, such as seed=0,0, whose run is one
         if not any(_same(run, other) for other in runs):
             runs.append(run)
@@ -100,16 +103,39 @@ def _of_loose(folders: Sequence[Path]) -> list[Source]:
     """Return runs that no sweep started, by their data set."""
     made = []
     sets = _by_data(folders)
-    for (name, fingerprint), members in sets.items():
+    for (name, fingerprint), every in sets.items():
+        members, notes = _each_once(every)
         overrides = pseudo_overrides(members)
         runs = [_run(words, path) for words, path in zip(overrides, members, strict=True)]
-        notes: list[str] = []
         experiment = _experiment(runs, notes)
         asked = _nameable(question(experiment) if experiment else Question(), runs, notes)
         alike = sum(name == other for other, _ in sets) > 1
         title = f"runs on {name}{f' {fingerprint[:6]}' if alike else ''}"
         made.append(Source(title, members[0].parent, tuple(runs), asked, notes=tuple(notes), started=False))
     return made
+
+
+def _each_once(folders: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Return one folder of each configuration and seed, a finished one if there is any, and a note on others.
+
+    The folders are those of one data set. Equal runs give equal results, so a copy is no further seed.
+    """
+    found: dict[tuple[str, int], list[Path]] = {}
+    for path in folders:
+        record, config = RunFolder(path).read(), RunFolder(path).read_config()
+        arm = arm_of(path, record.training.processes if record else 1)
+        found.setdefault((arm, config.get("seed", 0)), []).append(path)
+    kept, notes = [], list[str]()
+    for copies in found.values():
+        first, *others = sorted(copies, key=lambda path: RunFolder(path).read() is None)
+        kept.append(first)
+        notes += [f"{other} is the same run as {first} and does not count" for other in others]
+    return _by_name(kept), notes
+
+
+def _by_name(folders: Sequence[Path]) -> list[Path]:
+    """Return folders in the order that they have in a bundle, in which the first arm is the same one."""
+    return sorted(folders, key=lambda path: (path.name, path))
 
 
 def _by_data(folders: Sequence[Path]) -> dict[tuple[str, str], list[Path]]:

@@ -71,18 +71,35 @@ def read_jobs(folder: Path, planned: Sequence[Sequence[str]] = ()) -> list[dict[
     }
     for path in (folder / "jobs").glob("*.json"):
         try:
-            records[int(path.stem)] = json.loads(path.read_text())
+            records[int(path.stem)] = _checked(json.loads(path.read_text()))
         except ValueError as error:
             raise ValueError(f"{path}: damaged: {error}") from error
     return [records[number] for number in sorted(records)]
 
 
-def folder_of_run(sweep: Path, recorded: str) -> Path | None:
+def _checked(record: Any) -> dict[str, Any]:
+    """Return the record of a job. Raises ValueError if it is none."""
+    kinds = {"overrides": list, "run": str, "fault": str}
+    if not isinstance(record, dict):
+        raise ValueError(f"got {record!r:.60}, expected {', '.join(kinds)}")
+    for key, kind in kinds.items():
+        if not isinstance(record.get(key), kind):
+            raise ValueError(f"{key}: got {record.get(key)!r:.60}, expected a {kind.__name__}")
+    if not all(isinstance(word, str) for word in record["overrides"]):
+        raise ValueError(f"overrides: got {record['overrides']!r:.60}, expected words")
+    return record
+
+
+def folder_of_run(sweep: Path, recorded: str, *, alone: Path | None = None) -> Path | None:
     """Return the folder of a job's run, given the path in its record; None for a job without a run.
 
-    The runs of a sweep lie beside its own folder, also after both were moved or copied together.
+    The runs of a sweep lie beside its own folder, also after both were moved or copied together. If `alone`
+    is given, a folder of runs from elsewhere, the run is looked for nowhere else.
     """
-    if not recorded:
+    name = Path(recorded).name
+    if not recorded or name in ("", ".."):
         return None
-    beside = sweep.resolve().parents[1] / Path(recorded).name
+    if alone:
+        return alone / name
+    beside = sweep.resolve().parent.parent / name
     return beside if beside.is_dir() else Path(recorded)

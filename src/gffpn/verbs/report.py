@@ -79,7 +79,7 @@ def _report_bundle(path: Path, folder: Path, arguments: argparse.Namespace) -> N
     from gffpn.report.recheck import check_figures, check_verdicts
 
     manifest = open_bundle(path, folder)
-    sources = collect([folder])
+    sources = collect([folder], alone=folder)
     figures = check_figures(sources)
     studies, facts = _read(sources)
     wrong = check_verdicts(manifest.verdicts, studies)
