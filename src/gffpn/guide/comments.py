@@ -52,8 +52,8 @@ class Commented(NamedTuple):
 def read_commented(path: Path) -> Commented:
     """Return the keys and the comments of a YAML file of configuration.
 
-    A comment belongs to the key beside it or, if it has the same indentation, to the key directly below it. The
-    comment at the top of a file describes the file. A mapping in braces is a value.
+    A comment belongs to the key beside it or, if it has the same indentation, to the key directly below it.
+    The comment at the top of a file describes the file. A mapping in braces is a value.
 
     Raises YAMLError if the file is not valid YAML.
     """
