@@ -122,12 +122,13 @@ class Catalogue:
         # of several comments, that of the default choice counts
         commented = [one for one in sorted(found, key=self._is_default) if one.comment]
         known = {(one.key, target): one.comment for one in commented for target in (one.target, "")}
-        return [
-            one._replace(
-                comment=one.comment or known.get((one.key, one.target)) or known.get((one.key, ""), "")
-            )
-            for one in found
-        ]
+
+        def borrowed(one: Setting) -> str:
+            # a user's class may mean something else by the same key
+            targets = (one.target, "") if one.path.is_relative_to(CONF) else (one.target,)
+            return next((known[one.key, target] for target in targets if (one.key, target) in known), "")
+
+        return [one._replace(comment=one.comment or borrowed(one)) for one in found]
 
     def default(self, key: str) -> Setting | None:
         """Return the setting that counts if nothing is overridden; None if no default choice has the key."""

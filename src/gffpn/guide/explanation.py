@@ -25,6 +25,10 @@ def explanation(catalogue: Catalogue, asked: str) -> list[str]:
         group = catalogue.groups[name]
         return [*(_of_option(catalogue, group, option) if chosen else _of_group(catalogue, group))]
     by_key = _by_key(catalogue)
+    # an entry of a mapping that users fill, such as trainer.extra
+    name = next(
+        (key for key, (one, *_) in by_key.items() if name.startswith(f"{key}.") and one.value == "{}"), name
+    )
     ends = [name] if name in by_key else [key for key in by_key if key.endswith(f".{name}")]
     if len(ends) == 1:
         return [*_of_key(catalogue, ends[0], by_key[ends[0]])]
@@ -86,7 +90,10 @@ def _of_group(catalogue: Catalogue, group: Group) -> Iterator[str]:
     yield ""
     yield from columns(option_rows(catalogue, group))
     yield ""
-    yield from paragraph(f"* the default. gffpn explain {group.name}=NAME lists the keys of one.")
+    yield f"* the default. gffpn explain {group.name}=NAME lists the keys of another one."
+    if group.default in group.options:
+        yield ""
+        yield from _of_option(catalogue, group, group.default)
 
 
 def option_rows(catalogue: Catalogue, group: Group) -> list[tuple[str, str]]:

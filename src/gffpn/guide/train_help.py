@@ -52,8 +52,8 @@ OPTIONS = (
 
 
 def asks_for_help(words: Sequence[str]) -> bool:
-    """Return whether a command line of training asks for help."""
-    return bool({"-h", "--help"} & set(words))
+    """Return whether a command line of training asks for help; Hydra accepts abbreviations of options."""
+    return not {"-h", "--he", "--hel", "--help"}.isdisjoint(words)
 
 
 def print_help(words: Sequence[str], *, program: str) -> None:
