@@ -103,7 +103,7 @@ def test_the_reader_finds_every_key_with_its_value_and_line(path: Path) -> None:
 def test_every_choice_has_a_line_that_describes_it() -> None:
     lines = {f"{group.name}={option}": CATALOGUE.header(group.name, option)[:1] for group, option in OPTIONS}
     assert [choice for choice, line in lines.items() if not line] == []
-    assert [choice for choice, line in lines.items() if line[0].rstrip()[-1] not in ".?"] == []
+    assert [choice for choice, line in lines.items() if line[0].rstrip()[-1] not in ".?:"] == []
     assert [name for name, group in CATALOGUE.groups.items() if not group.meaning] == []
 
 

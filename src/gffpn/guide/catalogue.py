@@ -86,8 +86,12 @@ class Catalogue:
         raise FileNotFoundError(f"{name}.yaml")
 
     def header(self, group: str, option: str) -> Sequence[str]:
-        """Return the lines at the top of an option's file; the first one summarises it."""
+        """Return the lines at the top of an option's file."""
         return self.file(f"{group}/{option}").header
+
+    def summary(self, group: str, option: str) -> str:
+        """Return the first of these lines, or an empty string."""
+        return next(iter(self.header(group, option)), "").removesuffix(":")
 
     def settings(self, group: Group, option: str) -> Mapping[str, Setting]:
         """Return the settings of an option by key, with those of the options that it is based on."""

@@ -102,7 +102,7 @@ def option_rows(catalogue: Catalogue, group: Group) -> list[tuple[str, str]]:
     return [
         (
             f"{'*' if name == group.default else ' '} {name}",
-            next(iter(catalogue.header(group.name, name)), ""),
+            catalogue.summary(group.name, name),
         )
         for name in names
     ]
@@ -192,7 +192,7 @@ def _found(catalogue: Catalogue, word: str, keys: Sequence[str]) -> Iterator[str
     rows = [(key, (catalogue.default(key) or by_key[key][0]).comment) for key in keys]
     for group in catalogue.groups.values():
         for option in group.options:
-            line = next(iter(catalogue.header(group.name, option)), "")
+            line = catalogue.summary(group.name, option)
             if word.lower() in f"{option} {line}".lower():
                 rows.append((f"{group.name}={option}", line))
     yield from columns(rows, indent=0)

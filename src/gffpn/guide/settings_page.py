@@ -36,7 +36,7 @@ def _lines(catalogue: Catalogue) -> Iterator[str]:
 
 def _option(catalogue: Catalogue, group: Group, option: str) -> Iterator[str]:
     name = f"`{group.name}={option}`{' (default)' if option == group.default else ''}"
-    summary = next(iter(catalogue.header(group.name, option)), "")
+    summary = catalogue.summary(group.name, option)
     file = catalogue.file(f"{group.name}/{option}")
     choices = [
         f"{item.group.removeprefix('override /')}={item.option}"
