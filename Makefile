@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 BACKEND := $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check fix ablations table5 table6 report golden simulator-card gallery clean
+.PHONY: help setup demo test lint check fix ablations table5 table6 report settings golden simulator-card gallery clean
 .PHONY: benchmark benchmark-train benchmark-evaluation benchmark-startup benchmark-busy
 .PHONY: benchmark-replicates verdict-errors
 
@@ -72,6 +72,9 @@ table5: $(STAMP) ## measure the paper's Table 5: the cost of its necks in its de
 
 report: $(STAMP) ## write what all finished runs show: verdicts, tables, figures (output in runs/report/)
 	$(RUN) -m gffpn report
+
+settings: $(STAMP) ## write docs/settings.md from the comments in conf/
+	$(RUN) -m gffpn explain --markdown > docs/settings.md
 
 golden: $(STAMP) ## regenerate the recorded counts and simulated scenes; review the diff
 	$(RUN) tests/golden.py

@@ -40,6 +40,7 @@ RANKS = {
     "stats": 4,
     "report": 5,
     "config": 5,
+    "guide": 6,
     "build": 6,
     "suite": 7,
     "deploy": 8,
@@ -74,6 +75,7 @@ WITHOUT_TORCH = [
     "data.tinyindus",
     "config.compose",
     "config.overrides",
+    "guide",
     "build.index",
     "verbs",
 ]

@@ -16,6 +16,7 @@ from gffpn.verbs import (
     cost,
     data,
     draw,
+    explain,
     export,
     match,
     plan,
@@ -27,6 +28,7 @@ from gffpn.verbs import (
 
 VERBS = (
     train,
+    explain,
     plan,
     report,
     cost,
@@ -59,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["train"]:
-        train.replace_process(words[1:])
+        train.start(words[1:])
+        return
     if os.getcwd() not in sys.path:  # so that users can keep their own necks there
         sys.path.append(os.getcwd())
     # overrides may come before and after options, but argparse accepts only one uninterrupted group

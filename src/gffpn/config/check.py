@@ -25,6 +25,14 @@ Rerun = Literal["never", "changed", "all"]
 # never a figure on test, by which nothing may be chosen
 Objective = Literal["val/mAP50", "val/mAP50_95"]
 RunIdKind = Literal["token", "hash"]
+LITERALS = {
+    "loader.cache": CacheMode,
+    "logger.wandb": LoggingMode,
+    "logger.run_id": RunIdKind,
+    "rerun": Rerun,
+    "objective": Objective,
+}
+"""Choices of settings that are no argument of a constructor."""
 PARTS = ("size", "backbone", "neck", "head", "data", "augment", "optim", "trainer", "loader", "logger")
 # minimum of each setting, which must be a whole number
 LEAST = {
@@ -67,11 +75,8 @@ def check(config: DictConfig) -> None:
         frozen_parts(config.freeze)
         check_extra(config.trainer.extra)
         _check_files(config)
-        one_of("loader.cache", config.loader.cache, CacheMode)
-        one_of("logger.wandb", config.logger.wandb, LoggingMode)
-        one_of("rerun", config.rerun, Rerun)
-        one_of("objective", config.objective, Objective)
-        one_of("logger.run_id", config.logger.run_id, RunIdKind)
+        for key, literal in LITERALS.items():
+            one_of(key, OmegaConf.select(config, key), literal)
         choices = _choices(config)
         for where, node in _with_target(config, ""):
             _check_arguments(where, node, choices)

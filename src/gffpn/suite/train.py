@@ -7,6 +7,7 @@ import hydra
 from omegaconf import DictConfig
 
 from gffpn.config.overrides import CONF, start
+from gffpn.guide.train_help import asks_for_help, print_help
 from gffpn.machine.imports import first_imports
 
 
@@ -20,7 +21,13 @@ def main(config: DictConfig) -> str | float:
 
 
 def train() -> None:
-    """Train as the command line says. Users can keep their own necks in the working directory."""
+    """Train as the command line says, or print its help.
+
+    Users can keep their own necks in the working directory.
+    """
+    if asks_for_help(sys.argv[1:]):
+        print_help(sys.argv[1:], program="python train.py")
+        return
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     start(main)
