@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+from gffpn.choice import one_of
 from gffpn.data.index import DataIndex
 from gffpn.data.readers.annotation import Annotation, Box
 from gffpn.data.readers.formats import check_text
-from gffpn.data.readers.pairs import Place, pair_up, places, read_annotations
+from gffpn.data.readers.pairs import Unlabelled, pair_up, read_annotations
+from gffpn.data.readers.places import Place, held, places
 from gffpn.data.readers.reader import Reader
 
 # Offsets that turn xmin, ymin, xmax, ymax into edges, where a whole image is (0, 0, width, height).
@@ -28,7 +30,9 @@ CORNERS: Mapping[str, Box] = {
 class VOC(Reader):
     """Reader for images in one folder and XML files with the same stems in another.
 
-    `images` and `annotations` are folders below `root`, or mappings from split to folder. `corners` is the
+    `images` and `annotations` are folders below `root`, lists of folders, or mappings from split to one of the
+    two, and contain files at any depth. `unlabelled` is the treatment of an image without an XML file: a fault
+    ("refuse"), an image without objects ("background") or left out ("drop"). `corners` is the
     meaning of a box's numbers: "pixels_from_1" (the standard), "pixels_from_0" or "edges". Objects marked
     difficult or truncated are kept. Without `classes`, the classes are the sorted names in all annotations.
     For the other arguments, see `Reader`.
@@ -39,20 +43,21 @@ class VOC(Reader):
     images: Place
     annotations: Place
     corners: str
+    unlabelled: Unlabelled
 
     def __post_init__(self) -> None:
         if self.corners not in CORNERS:
             raise ValueError(f"corners: got {self.corners!r}, expected one of {list(CORNERS)}")
+        one_of("unlabelled", self.unlabelled, Unlabelled)
         self._places = places(self.images, self.annotations)
         self._intake = self.intake(self._places)
         self._shift = CORNERS[self.corners]
 
     def index(self) -> DataIndex:
         """Read and check the whole data set; each call reads the files again."""
-        images, annotations = self._places["train"]
-        root, faults = self._intake.open(f"{images} and {annotations}")
+        root, faults = self._intake.open(held(self._places))
         pairs = pair_up(root, self._places, ".xml", self._intake.partition, faults)
-        annotated = read_annotations(root, pairs, self._parse, faults)
+        annotated = read_annotations(root, pairs, self._parse, faults, unlabelled=self.unlabelled)
         names = {name for found in annotated.values() for annotation in found for name in annotation.names}
         return self._intake.index(root, annotated, self._intake.classes or sorted(names), faults)
 

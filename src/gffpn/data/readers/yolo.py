@@ -8,15 +8,16 @@ from dataclasses import dataclass
 
 import yaml
 
+from gffpn.choice import one_of
 from gffpn.data.index import DataIndex
 from gffpn.data.readers.annotation import Annotation, Box
 from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.formats import check_text, yolo_box
-from gffpn.data.readers.pairs import Place, pair_up, places, read_annotations
+from gffpn.data.readers.pairs import Unlabelled, pair_up, read_annotations
+from gffpn.data.readers.places import Place, held, places
 from gffpn.data.readers.reader import Reader
 from gffpn.data.readers.root import Root
 
-UNLABELLED = ("refuse", "background")
 NAMES_FILE = "data.yaml"
 
 
@@ -24,28 +25,27 @@ NAMES_FILE = "data.yaml"
 class YOLO(Reader):
     """Reader for images in one folder and text files with the same stems in another.
 
-    `images` and `labels` are folders below `root`, or mappings from split to folder. Without `classes`, the
-    classes are the `names` in the root's data.yaml, whose paths are not used. `unlabelled` determines whether
-    an image without a label file is a fault ("refuse") or an image without objects ("background"). For the
-    other arguments, see `Reader`.
+    `images` and `labels` are folders below `root`, lists of folders, or mappings from split to one of the two,
+    and contain files at any depth. Without `classes`, the classes are the names in the root's data.yaml (whose
+    paths are not used), another YAML file, obj.names or classes.txt. `unlabelled` is the treatment of an image
+    without a label file: a fault ("refuse"), an image without objects ("background") or left out ("drop"). For
+    the other arguments, see `Reader`.
 
     Raises ValueError for an invalid argument; `index` raises DataError for faulty data.
     """
 
     images: Place
     labels: Place
-    unlabelled: str
+    unlabelled: Unlabelled
 
     def __post_init__(self) -> None:
-        if self.unlabelled not in UNLABELLED:
-            raise ValueError(f"unlabelled: got {self.unlabelled!r}, expected one of {list(UNLABELLED)}")
+        one_of("unlabelled", self.unlabelled, Unlabelled)
         self._places = places(self.images, self.labels)
         self._intake = self.intake(self._places)
 
     def index(self) -> DataIndex:
         """Read and check the whole data set; each call reads the files again."""
-        images, labels = self._places["train"]
-        root, faults = self._intake.open(f"{images} and {labels}")
+        root, faults = self._intake.open(held(self._places))
         classes = self._intake.classes or _names(root, faults)
         if not classes:
             faults.settle()
@@ -54,8 +54,7 @@ class YOLO(Reader):
         def parse(image: str, source: str, text: str) -> Annotation:
             return _parse(image, source, text, classes, faults)
 
-        background = self.unlabelled == "background"
-        annotated = read_annotations(root, pairs, parse, faults, background=background)
+        annotated = read_annotations(root, pairs, parse, faults, unlabelled=self.unlabelled)
         return self._intake.index(root, annotated, classes, faults)
 
 
