@@ -69,7 +69,7 @@ ADVICE: Mapping[str, str] = {
     Kind.TWO_SPLITS: "a result on training images is meaningless: keep each image in one split",
     Kind.CROWD: "data.crowd=object if they are ordinary objects, such as the brush masks of CVAT;"
     " data.crowd=ignore if they mark regions that training leaves out and evaluation ignores",
-    Kind.OUTSIDE_ROOT: "move the file below data.root, or widen data.root",
+    Kind.OUTSIDE_ROOT: "move the file below data.root, link to it from there, or widen data.root",
 }
 """Advice for those kinds where it depends on nothing but the kind."""
 

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
 from gffpn.data.readers.annotation import Annotation
+from gffpn.data.readers.decoding import decoded
 from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.formats import WrongFormat
 from gffpn.data.readers.images import SUFFIXES
@@ -76,7 +77,7 @@ def _read(root: Root, pair: Pair, parse: Parse, faults: Faults, unlabelled: Unla
         faults.add(Kind.OUTSIDE_ROOT, pair.annotation)
         return None
     try:
-        return parse(pair.image, pair.annotation, path.read_text(encoding="utf-8-sig"))
+        return parse(pair.image, pair.annotation, decoded(path.read_bytes()))
     except (OSError, ValueError) as error:
         kind = Kind.WRONG_FORMAT if isinstance(error, WrongFormat) else Kind.UNREADABLE_ANNOTATION
         faults.add(kind, f"{pair.annotation}: {error}")

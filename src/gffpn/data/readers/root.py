@@ -19,21 +19,22 @@ class Root:
                 f"data.root is not set: give the folder that holds {holds}, e.g. data.root=/path/to/it"
             )
         self.path = Path(os.path.realpath(Path(root).expanduser()))
-        self._prefix = os.path.join(self.path, "")
         if not self.path.is_dir():
             raise DataError(f"data.root={root}: no such folder; {contents(self.path)}")
 
     def inside(self, name: str) -> Path | None:
-        """Return the real path of `name`; None if it is absolute, contains `..` or links out of the root."""
+        """Return the real path of `name`; None if it is absolute or contains `..`.
+
+        Symbolic links are followed, because only the user can have made them: a set may be on another disk.
+        """
         posix = name.replace("\\", "/")
         anchored = posix.startswith("/") or PureWindowsPath(name).drive
         if anchored or "\0" in name or ".." in posix.split("/"):
             return None
         try:
-            real = os.path.realpath(os.path.join(self.path, posix))
+            return Path(os.path.realpath(os.path.join(self.path, posix)))
         except ValueError:  # characters that no file name can have
             return None
-        return Path(real) if real == self._prefix[:-1] or real.startswith(self._prefix) else None
 
     def folder(self, name: str, faults: Faults) -> Path | None:
         """Return the folder `name`, or record a fault and return None."""

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeVar
 
 from gffpn.data.index import SPLITS, ImageRecord
+from gffpn.data.readers.decoding import decoded
 from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.root import Root, contents
 
@@ -156,7 +157,7 @@ def _units(records: Sequence[ImageRecord], seed: int) -> list[list[ImageRecord]]
 def _matched(path: Path, keys: Mapping[str, Sequence[T]], root: Root, faults: Faults) -> list[T]:
     matched: list[T] = []
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = decoded(path.read_bytes()).splitlines()
     except ValueError as error:
         faults.add(Kind.UNREADABLE_ANNOTATION, f"{path}: expected a UTF-8 list of images: {error}")
         return matched

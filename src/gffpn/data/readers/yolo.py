@@ -84,10 +84,13 @@ def _names(root: Root, faults: Faults) -> tuple[str, ...]:
         faults.add(Kind.CLASSES, f"data.classes is null and the root holds no {NAMES_FILE} with `names`")
         return ()
     try:
-        names = yaml.safe_load(path.read_bytes())["names"]
-        if isinstance(names, list | dict):
-            return tuple(str(names[label]) for label in range(len(names)))
-        raise TypeError(f"names is {names!r}")
+        # this loader keeps every scalar as it is written: YAML would read `no` as false and `010` as 8
+        names = yaml.load(path.read_bytes(), yaml.BaseLoader)["names"]
+        if isinstance(names, dict):
+            names = [names[str(label)] for label in range(len(names))]
+        if names and isinstance(names, list) and all(isinstance(name, str) for name in names):
+            return tuple(names)
+        raise TypeError(f"names is {names!r:.200}")
     except (yaml.YAMLError, LookupError, RecursionError, TypeError, ValueError) as error:
         expected = "a list `names`, or a mapping of 0, 1, ... to names"
         faults.add(Kind.CLASSES, f"{NAMES_FILE}: expected {expected}; {' '.join(str(error).split())}")
