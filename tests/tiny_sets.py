@@ -35,12 +35,26 @@ def memo(root: Path | str | None) -> Path:
 
 
 def voc(root: Path | str | None, **changes: Any) -> VOC:
-    given = {"images": "images", "annotations": "xml", "corners": "pixels_from_1", **SHARED, **changes}
+    given = {
+        "images": "images",
+        "annotations": "xml",
+        "corners": "pixels_from_1",
+        "unlabelled": "refuse",
+        **SHARED,
+        **changes,
+    }
     return VOC(memo(root), (64, 64), root=None if root is None else str(root), **given)
 
 
 def coco(root: Path, **changes: Any) -> COCO:
-    given = {"images": "images", "annotations": "all.json", "crowd": None, **SHARED, **changes}
+    given = {
+        "images": "images",
+        "annotations": "all.json",
+        "crowd": None,
+        "unlabelled": "drop",
+        **SHARED,
+        **changes,
+    }
     return COCO(memo(root), (64, 64), root=str(root), **given)
 
 

@@ -4,8 +4,9 @@ Source: cocodataset.org, "Data format", object detection.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from gffpn.choice import one_of
@@ -13,10 +14,13 @@ from gffpn.data.index import DataIndex
 from gffpn.data.readers.annotation import Annotation, Box
 from gffpn.data.readers.crowd import Crowd, refuse_many
 from gffpn.data.readers.faults import Faults, Kind
+from gffpn.data.readers.file_names import ImageFolders
 from gffpn.data.readers.formats import WrongFormat, are_fractions, check_coco, check_text
-from gffpn.data.readers.pairs import Place, places
+from gffpn.data.readers.pairs import Unlabelled, without_file
+from gffpn.data.readers.parents import without_parents
+from gffpn.data.readers.places import Place, held, places
 from gffpn.data.readers.reader import Reader
-from gffpn.data.readers.root import Root, below
+from gffpn.data.readers.root import Root
 
 Item = Mapping[str, Any]
 WORDS: Mapping[type, str] = {int: "a whole number", str: "a string"}
@@ -27,8 +31,11 @@ class COCO(Reader):
     """Reader for a COCO data set with one JSON file, or one per split.
 
     `annotations` is the JSON file, and `images` the folder to which the file names in it are relative. Both
-    are below `root`, and each may be a mapping from split to path. Category ids become labels 0 .. K-1 in the
-    order of the ids, or of `classes` if given. `crowd` is the treatment of annotations with iscrowd = 1: as
+    are below `root`, and each may be a list of paths, or a mapping from split to a path or a list. A file
+    name that is not exactly that of a file stands for the only one that it fits, see `ImageFolders`. Category
+    ids become labels 0 .. K-1 in the order of the ids, or of `classes` if given. `unlabelled` is the
+    treatment of images in the folder that no JSON file lists: a fault ("refuse"), images without objects
+    ("background") or left out ("drop"). `crowd` is the treatment of annotations with iscrowd = 1: as
     regions that evaluation ignores ("ignore", as in pycocotools), as ordinary objects ("object"), or as if
     they were not in the file ("drop"). None means "ignore", but a set of which they are a large part is
     refused. For the other arguments, see `Reader`.
@@ -39,8 +46,10 @@ class COCO(Reader):
     images: Place
     annotations: Place
     crowd: Crowd | None
+    unlabelled: Unlabelled
 
     def __post_init__(self) -> None:
+        one_of("unlabelled", self.unlabelled, Unlabelled)
         if self.crowd is not None:
             one_of("crowd", self.crowd, Crowd)
         self._places = places(self.images, self.annotations)
@@ -48,25 +57,42 @@ class COCO(Reader):
 
     def index(self) -> DataIndex:
         """Read and check the whole data set; each call reads the files again."""
-        images, annotations = self._places["train"]
-        root, faults = self._intake.open(f"{images} and {annotations}")
-        contents: dict[str, tuple[str, str, Item]] = {}
-        for split, (folder, name) in self._places.items():
-            content = _load(root, folder, name, faults)
-            if content is not None:
-                contents[split] = (folder, name, content)
-        if len(contents) < len(self._places):
+        root, faults = self._intake.open(held(self._places))
+        every = [(split, *place) for split, found in self._places.items() for place in found]
+        loaded = [_load(root, folder, name, faults) for _, folder, name in every]
+        files = [
+            (*place, content) for place, content in zip(every, loaded, strict=True) if content is not None
+        ]
+        if len(files) < len(every):
             faults.settle()
-        categories = _categories([(name, content) for _, name, content in contents.values()], faults)
-        annotated = {
-            split: _annotations(folder, name, content, categories, self.crowd or "ignore", faults)
-            for split, (folder, name, content) in contents.items()
-        }
+        contents = [(name, content) for _, _, name, content in files]
+        categories = without_parents(_categories(contents, faults), contents, faults)
+        folders = ImageFolders(root, [folder for _, folder, *_ in files])
+        annotated: dict[str, list[Annotation]] = {split: [] for split in self._places}
+        for split, folder, name, content in files:
+            find = partial(folders.find, folder)
+            annotated[split] += _annotations(find, name, content, categories, self.crowd or "ignore", faults)
+        self._add_unlisted(annotated, folders, faults)
         annotated = self._intake.partition.select(root, annotated, faults)
         if self.crowd is None:
             refuse_many((found for part in annotated.values() for found in part), faults)
         classes = self._intake.classes or tuple(categories[number] for number in sorted(categories))
         return self._intake.index(root, annotated, classes, faults)
+
+    def _add_unlisted(
+        self, annotated: dict[str, list[Annotation]], folders: ImageFolders, faults: Faults
+    ) -> None:
+        """Add the images that no file lists, or count them; with split lists, only as background."""
+        if self._intake.partition.has_lists and self.unlabelled != "background":
+            return
+        known = {annotation.image for found in annotated.values() for annotation in found}
+        first = {folder: split for split in reversed(annotated) for folder, _ in self._places[split]}
+        for folder, split in first.items():
+            for image in folders.images(folder):
+                if image not in known:
+                    file = self._places[split][0][1]
+                    found = without_file(image, self.unlabelled, faults, f"{file} does not list it")
+                    annotated[split] += [found] if found else []
 
 
 def _load(root: Root, folder: str, name: str, faults: Faults) -> Item | None:
@@ -137,8 +163,14 @@ def _images(file: str, content: Item, faults: Faults) -> dict[int, Item]:
 
 
 def _annotations(
-    folder: str, file: str, content: Item, categories: Mapping[int, str], crowd: Crowd, faults: Faults
+    find: Callable[[str], str],
+    file: str,
+    content: Item,
+    categories: Mapping[int, str],
+    crowd: Crowd,
+    faults: Faults,
 ) -> list[Annotation]:
+    """Return the annotations of one file; `find` returns the path of an image by its file name."""
     images = _images(file, content, faults)
     found: dict[int, list[tuple[Box, str, bool]]] = {number: [] for number in images}
     for item in _items(file, content, "annotations", {"image_id": int, "category_id": int}, faults):
@@ -164,7 +196,7 @@ def _annotations(
         faults.add(Kind.OTHER_FORM, f"{file}: every bbox ends at 1 or below, like fractions: expected pixels")
     return [
         Annotation(
-            image=below(folder, item["file_name"]),
+            image=find(item["file_name"]),
             source=f"{file}: {item['file_name']}",
             size=(item["height"], item["width"]),
             boxes=[box for box, _, _ in found[number]],

@@ -8,7 +8,9 @@ from pathlib import Path
 from gffpn.data.readers.faults import Faults
 from gffpn.data.readers.images import SUFFIXES
 
-TEXT = frozenset({".cache", ".csv", ".data", ".html", ".json", ".md", ".names", ".txt", ".xml", ".yaml", ".yml"})
+TEXT = frozenset(
+    {".cache", ".csv", ".data", ".html", ".json", ".md", ".names", ".txt", ".xml", ".yaml", ".yml"}
+)
 """Suffixes of files that lie beside images and that nobody takes for one."""
 _JUNK = "__MACOSX"
 

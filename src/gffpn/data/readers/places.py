@@ -49,7 +49,9 @@ def _zipped(images: Folders, annotations: Folders) -> list[tuple[str, str]]:
     length = max(len(ones), len(others))
     ones, others = (items * length if len(items) == 1 else items for items in (ones, others))
     if len(ones) != len(others):
-        raise ValueError(f"got {len(ones)} folders of images and {len(others)} of annotations, expected equal")
+        raise ValueError(
+            f"got {len(ones)} folders of images and {len(others)} of annotations, expected equal"
+        )
     return list(zip(ones, others, strict=True))
 
 

@@ -30,9 +30,9 @@ CORNERS: Mapping[str, Box] = {
 class VOC(Reader):
     """Reader for images in one folder and XML files with the same stems in another.
 
-    `images` and `annotations` are folders below `root`, lists of folders, or mappings from split to one of the
-    two, and contain files at any depth. `unlabelled` is the treatment of an image without an XML file: a fault
-    ("refuse"), an image without objects ("background") or left out ("drop"). `corners` is the
+    `images` and `annotations` are folders below `root`, lists of folders, or mappings from split to one of
+    the two, and contain files at any depth. `unlabelled` is the treatment of an image without an XML file: a
+    fault ("refuse"), an image without objects ("background") or left out ("drop"). `corners` is the
     meaning of a box's numbers: "pixels_from_1" (the standard), "pixels_from_0" or "edges". Objects marked
     difficult or truncated are kept. Without `classes`, the classes are the sorted names in all annotations.
     For the other arguments, see `Reader`.

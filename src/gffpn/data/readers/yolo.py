@@ -6,30 +6,26 @@ A line is "class cx cy w h" in fractions of the image's sides.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import yaml
-
 from gffpn.choice import one_of
 from gffpn.data.index import DataIndex
 from gffpn.data.readers.annotation import Annotation, Box
+from gffpn.data.readers.class_names import class_names
 from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.formats import check_text, yolo_box
 from gffpn.data.readers.pairs import Unlabelled, pair_up, read_annotations
 from gffpn.data.readers.places import Place, held, places
 from gffpn.data.readers.reader import Reader
-from gffpn.data.readers.root import Root
-
-NAMES_FILE = "data.yaml"
 
 
 @dataclass(kw_only=True)
 class YOLO(Reader):
     """Reader for images in one folder and text files with the same stems in another.
 
-    `images` and `labels` are folders below `root`, lists of folders, or mappings from split to one of the two,
-    and contain files at any depth. Without `classes`, the classes are the names in the root's data.yaml (whose
-    paths are not used), another YAML file, obj.names or classes.txt. `unlabelled` is the treatment of an image
-    without a label file: a fault ("refuse"), an image without objects ("background") or left out ("drop"). For
-    the other arguments, see `Reader`.
+    `images` and `labels` are folders below `root`, lists of folders, or mappings from split to one of the
+    two, and contain files at any depth. Without `classes`, the classes are the names in the root's data.yaml
+    (whose paths are not used), another YAML file, obj.names or classes.txt. `unlabelled` is the treatment of
+    an image without a label file: a fault ("refuse"), an image without objects ("background") or left out
+    ("drop"). For the other arguments, see `Reader`.
 
     Raises ValueError for an invalid argument; `index` raises DataError for faulty data.
     """
@@ -46,7 +42,8 @@ class YOLO(Reader):
     def index(self) -> DataIndex:
         """Read and check the whole data set; each call reads the files again."""
         root, faults = self._intake.open(held(self._places))
-        classes = self._intake.classes or _names(root, faults)
+        folders = [labels for found in self._places.values() for _, labels in found]
+        classes = self._intake.classes or class_names(root, folders, faults)
         if not classes:
             faults.settle()
         pairs = pair_up(root, self._places, ".txt", self._intake.partition, faults)
@@ -76,22 +73,3 @@ def _parse(image: str, source: str, text: str, classes: Sequence[str], faults: F
             where = f"{source}, line {number}: class {label}"
             faults.add(Kind.UNKNOWN_CLASS, f"{where}, expected 0 to {len(classes) - 1}")
     return Annotation(image, source, None, boxes, names, relative=True)
-
-
-def _names(root: Root, faults: Faults) -> tuple[str, ...]:
-    path = root.inside(NAMES_FILE)
-    if path is None or not path.is_file():
-        faults.add(Kind.CLASSES, f"data.classes is null and the root holds no {NAMES_FILE} with `names`")
-        return ()
-    try:
-        # this loader keeps every scalar as it is written: YAML would read `no` as false and `010` as 8
-        names = yaml.load(path.read_bytes(), yaml.BaseLoader)["names"]
-        if isinstance(names, dict):
-            names = [names[str(label)] for label in range(len(names))]
-        if names and isinstance(names, list) and all(isinstance(name, str) for name in names):
-            return tuple(names)
-        raise TypeError(f"names is {names!r:.200}")
-    except (yaml.YAMLError, LookupError, RecursionError, TypeError, ValueError) as error:
-        expected = "a list `names`, or a mapping of 0, 1, ... to names"
-        faults.add(Kind.CLASSES, f"{NAMES_FILE}: expected {expected}; {' '.join(str(error).split())}")
-        return ()

@@ -1,0 +1,88 @@
+"""Reader for LabelMe: one JSON file per image.
+
+Source: the files that LabelMe 5 writes: `shapes` with `label`, `shape_type` and `points` in pixels.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gffpn.choice import one_of
+from gffpn.data.index import DataIndex
+from gffpn.data.readers.annotation import Annotation, Box
+from gffpn.data.readers.formats import check_text
+from gffpn.data.readers.pairs import Unlabelled, pair_up, read_annotations
+from gffpn.data.readers.places import Place, held, places
+from gffpn.data.readers.reader import Reader
+
+
+@dataclass(kw_only=True)
+class LabelMe(Reader):
+    """Reader for images in one folder and JSON files with the same stems in another, or in the same one.
+
+    For `images`, `annotations` and `unlabelled`, see `VOC`; for the other arguments, see `Reader`. Without
+    `classes`, the classes are the sorted labels in all files.
+
+    Raises ValueError for an invalid argument; `index` raises DataError for faulty data.
+    """
+
+    images: Place
+    annotations: Place
+    unlabelled: Unlabelled
+
+    def __post_init__(self) -> None:
+        one_of("unlabelled", self.unlabelled, Unlabelled)
+        self._places = places(self.images, self.annotations)
+        self._intake = self.intake(self._places)
+
+    def index(self) -> DataIndex:
+        """Read and check the whole data set; each call reads the files again."""
+        root, faults = self._intake.open(held(self._places))
+        pairs = pair_up(root, self._places, ".json", self._intake.partition, faults)
+        annotated = read_annotations(root, pairs, _parse, faults, unlabelled=self.unlabelled)
+        names = {name for found in annotated.values() for annotation in found for name in annotation.names}
+        return self._intake.index(root, annotated, self._intake.classes or sorted(names), faults)
+
+
+def _parse(image: str, source: str, text: str) -> Annotation:
+    check_text(text, wanted="labelme")
+    content = json.loads(text)
+    if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
+        raise ValueError("has no list 'shapes', expected a file of LabelMe")
+    boxes: list[Box] = []
+    names: list[str] = []
+    for number, shape in enumerate(content["shapes"]):
+        if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
+            raise ValueError(f"shapes[{number}] has no label")
+        try:
+            boxes.append(_box(shape))
+        except ValueError as error:
+            raise ValueError(f"shapes[{number}] ({shape['label']}): {error}") from None
+        names.append(shape["label"])
+    size = content.get("imageHeight"), content.get("imageWidth")
+    known = all(type(side) is int and side > 0 for side in size)
+    return Annotation(image, source, size if known else None, boxes, names)
+
+
+def _box(shape: Mapping[str, Any]) -> Box:
+    """Return the box that encloses a shape."""
+    kind, points = shape.get("shape_type", "polygon"), _points(shape.get("points"))
+    if kind == "circle" and len(points) == 2:
+        (x, y), edge = points
+        radius = math.dist((x, y), edge)
+        return x - radius, y - radius, x + radius, y + radius
+    if kind not in ("rectangle", "polygon", "mask", "linestrip", "oriented_rectangle") or len(points) < 2:
+        raise ValueError(
+            f"a {kind} of {len(points)} points, expected a rectangle or another shape with an area"
+        )
+    xs, ys = zip(*points, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _points(value: object) -> Sequence[tuple[float, float]]:
+    try:
+        return [(float(x), float(y)) for x, y in value]  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        raise ValueError(f"points are {value!r:.60}, expected [[x, y], ...]") from None
