@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from gffpn.choice import one_of
 from gffpn.data.index import DataIndex
 from gffpn.data.readers.annotation import Annotation, Box
 from gffpn.data.readers.faults import Faults, Kind
@@ -15,6 +16,7 @@ from gffpn.data.readers.formats import check_text, yolo_box
 from gffpn.data.readers.pairs import Place, pair_up, places, read_annotations
 from gffpn.data.readers.reader import Reader
 from gffpn.data.readers.root import Root
+from gffpn.data.readers.shapes import Shapes, accept
 
 UNLABELLED = ("refuse", "background")
 NAMES_FILE = "data.yaml"
@@ -26,8 +28,9 @@ class YOLO(Reader):
 
     `images` and `labels` are folders below `root`, or mappings from split to folder. Without `classes`, the
     classes are the `names` in the root's data.yaml, whose paths are not used. `unlabelled` determines whether
-    an image without a label file is a fault ("refuse") or an image without objects ("background"). For the
-    other arguments, see `Reader`.
+    an image without a label file is a fault ("refuse") or an image without objects ("background"). A polygon
+    or oriented box ("class x1 y1 x2 y2 ...") is a fault unless `shapes` is "enclose", which takes the upright
+    box around it. For the other arguments, see `Reader`.
 
     Raises ValueError for an invalid argument; `index` raises DataError for faulty data.
     """
@@ -35,8 +38,10 @@ class YOLO(Reader):
     images: Place
     labels: Place
     unlabelled: str
+    shapes: Shapes
 
     def __post_init__(self) -> None:
+        one_of("shapes", self.shapes, Shapes)
         if self.unlabelled not in UNLABELLED:
             raise ValueError(f"unlabelled: got {self.unlabelled!r}, expected one of {list(UNLABELLED)}")
         self._places = places(self.images, self.labels)
@@ -52,14 +57,16 @@ class YOLO(Reader):
         pairs = pair_up(root, self._places, ".txt", self._intake.partition, faults)
 
         def parse(image: str, source: str, text: str) -> Annotation:
-            return _parse(image, source, text, classes, faults)
+            return _parse(image, source, text, classes, self.shapes, faults)
 
         background = self.unlabelled == "background"
         annotated = read_annotations(root, pairs, parse, faults, background=background)
         return self._intake.index(root, annotated, classes, faults)
 
 
-def _parse(image: str, source: str, text: str, classes: Sequence[str], faults: Faults) -> Annotation:
+def _parse(
+    image: str, source: str, text: str, classes: Sequence[str], shapes: Shapes, faults: Faults
+) -> Annotation:
     check_text(text, wanted="yolo")
     boxes: list[Box] = []
     names: list[str] = []
@@ -67,15 +74,15 @@ def _parse(image: str, source: str, text: str, classes: Sequence[str], faults: F
         if not line.strip():
             continue
         try:
-            label, x, y, w, h = yolo_box(line)
+            label, box, shape = yolo_box(line)
         except ValueError as error:
             raise type(error)(f"line {number}: {error}") from None
-        if 0 <= label < len(classes):
-            boxes.append((x - w / 2, y - h / 2, x + w / 2, y + h / 2))
+        where = f"{source}, line {number}"
+        if not 0 <= label < len(classes):
+            faults.add(Kind.UNKNOWN_CLASS, f"{where}: class {label}, expected 0 to {len(classes) - 1}")
+        elif not shape or accept(shapes, where, shape, faults):
+            boxes.append(box)
             names.append(classes[label])
-        else:
-            where = f"{source}, line {number}: class {label}"
-            faults.add(Kind.UNKNOWN_CLASS, f"{where}, expected 0 to {len(classes) - 1}")
     return Annotation(image, source, None, boxes, names, relative=True)
 
 
