@@ -24,6 +24,7 @@ SHARED: dict[str, Any] = {
     "fractions": [0.8, 0.1, 0.1],
     "split_seed": 0,
     "group_pattern": None,
+    "outside": "refuse",
     "unusual_images": "refuse",
     "on_error": "raise",
 }
@@ -40,6 +41,7 @@ def voc(root: Path | str | None, **changes: Any) -> VOC:
         "annotations": "xml",
         "corners": "pixels_from_1",
         "unlabelled": "refuse",
+        "shapes": "refuse",
         **SHARED,
         **changes,
     }
@@ -52,6 +54,7 @@ def coco(root: Path, **changes: Any) -> COCO:
         "annotations": "all.json",
         "crowd": None,
         "unlabelled": "drop",
+        "shapes": "refuse",
         **SHARED,
         **changes,
     }
@@ -59,7 +62,14 @@ def coco(root: Path, **changes: Any) -> COCO:
 
 
 def yolo(root: Path, **changes: Any) -> YOLO:
-    given = {"images": "images", "labels": "labels", "unlabelled": "refuse", **SHARED, **changes}
+    given = {
+        "images": "images",
+        "labels": "labels",
+        "unlabelled": "refuse",
+        "shapes": "refuse",
+        **SHARED,
+        **changes,
+    }
     return YOLO(memo(root), (64, 64), root=str(root), **given)
 
 

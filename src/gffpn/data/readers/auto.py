@@ -20,7 +20,8 @@ from gffpn.data.readers.recognise.tree import Tree
 from gffpn.data.readers.recognise.voc import voc
 from gffpn.data.readers.recognise.yolo import yolo
 from gffpn.data.readers.root import Root, contents
-from gffpn.data.readers.voc import VOC
+from gffpn.data.readers.shapes import Shapes
+from gffpn.data.readers.voc import VOC, Corners
 from gffpn.data.readers.yolo import YOLO
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ READERS: Mapping[str, type[COCO | VOC | YOLO | LabelMe]] = {
 }
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "coco": {"unlabelled": "drop"},
-    "voc": {"unlabelled": "refuse", "corners": "pixels_from_1"},
+    "voc": {"unlabelled": "refuse"},
     "yolo": {"unlabelled": "refuse"},
     "labelme": {"unlabelled": "refuse"},
 }
@@ -47,8 +48,8 @@ OWN = ("classes", "splits", "crowd", "corners", "unlabelled")
 class Auto(Reader):
     """Reader of a folder that one of `RECOGNISERS` recognises.
 
-    It logs what it saw, and the overrides that say the same; both read the same index. `crowd`, `corners`
-    and `unlabelled` are those of the reader, or None for what the form suggests. For the other arguments, see
+    It logs what it saw, and the overrides that say the same; both read the same index. `crowd`, `corners`,
+    `shapes` and `unlabelled` are those of the reader, or None for what the form suggests. For the other arguments, see
     `Reader`.
 
     Raises ValueError for an invalid argument; `index` raises DataError if the folder has none of the forms or
@@ -56,7 +57,8 @@ class Auto(Reader):
     """
 
     crowd: Crowd | None
-    corners: str | None
+    corners: Corners | None
+    shapes: Shapes
     unlabelled: Unlabelled | None
 
     def index(self) -> DataIndex:

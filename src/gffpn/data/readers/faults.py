@@ -34,6 +34,8 @@ class Kind(StrEnum):
     SEVERAL_FRAMES = "image of several frames"
     WRONG_FORMAT = "annotation in another format"
     UNREADABLE_ANNOTATION = "unreadable annotation"
+    CORNERS = "corners that are not counted from 1"
+    SHAPE = "shape other than an upright box"
     WRONG_SIZE = "annotated size differs from the image"
     UNKNOWN_CLASS = "unknown class"
     NOT_FINITE = "box that is not finite"
@@ -53,6 +55,7 @@ FATAL = frozenset(
         Kind.UNREADABLE_FILE,
         Kind.OTHER_FORM,
         Kind.CROWD,
+        Kind.CORNERS,
     }
 )
 
@@ -81,6 +84,11 @@ ADVICE: Mapping[str, str] = {
     Kind.ROTATED_IMAGE: f"{_CONVERT}, which rotates them upright: correct if the boxes were drawn that way",
     Kind.TRANSPARENT_IMAGE: f"{_CONVERT}, which drops the transparency: hidden colours become visible",
     Kind.SEVERAL_FRAMES: f"{_CONVERT}, which takes the first frame",
+    Kind.CORNERS: "data.corners=edges if xmax - xmin is the width, as CVAT and Datumaro write it;"
+    " data.corners=pixels_from_0 if xmax is the last pixel, counted from 0;"
+    " data.corners=pixels_from_1 if these boxes are mistakes, to be clipped",
+    Kind.SHAPE: "data.shapes=enclose takes the upright box around it",
+    Kind.BOX_OUTSIDE: "data.outside=clip cuts boxes at the border",
     Kind.DUPLICATE: "keep one of them",
     Kind.TWO_SPLITS: "a result on training images is meaningless: keep each image in one split",
     Kind.CROWD: "data.crowd=object if they are ordinary objects, such as the brush masks of CVAT;"

@@ -4,6 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from gffpn.data.readers.annotation import Box
+from gffpn.data.readers.shapes import polygon_box
+
 YOLO_LINE = "'class cx cy w h' in fractions of the image's sides"
 
 
@@ -43,27 +46,29 @@ def _numbers(words: Sequence[str], count: int) -> list[float]:
     return values if len(values) >= count else []
 
 
-def yolo_box(line: str) -> tuple[int, float, float, float, float]:
-    """Return the class number, centre and sides in a line of YOLO labels.
+def yolo_box(line: str) -> tuple[int, Box, str]:
+    """Return the class number and the box in a line of YOLO labels: xyxy in fractions of the image's sides.
 
-    Raises WrongFormat if the line has another known format, and ValueError if it has none.
+    The last value describes another shape, a polygon or an oriented box, which the box is drawn around; it is
+    empty for a box. Raises WrongFormat if the line has another known format, and ValueError if it has none.
     """
     words = line.split()
     values = _numbers(words, 1)
-    if len(values) != 5 or not values[0].is_integer():
+    polygon = len(values) >= 7 and len(values) % 2 == 1
+    if not (len(values) == 5 or polygon) or not values[0].is_integer():
         raise _yolo_fault(line, words, values)
-    label, x, y, w, h = values
-    far = [value for value in (x, y, w, h) if 2 < abs(value) < math.inf]
+    far = [value for value in values[1:] if 2 < abs(value) < math.inf]
     if far:  # beyond twice the image's side; a box slightly outside is reported as such
         raise WrongFormat(f"{line[:60]!r} looks like pixels, expected {YOLO_LINE}")
-    return int(label), x, y, w, h
+    if polygon:
+        return int(values[0]), polygon_box(values[1:]), f"a polygon of {len(values) // 2} points"
+    x, y, w, h = values[1:]
+    return int(values[0]), (x - w / 2, y - h / 2, x + w / 2, y + h / 2), ""
 
 
 def _yolo_fault(line: str, words: Sequence[str], values: Sequence[float]) -> ValueError:
     looks = ""
-    if len(values) >= 7 and len(values) % 2 and all(0 <= value <= 1 for value in values[1:]):
-        looks = f"a polygon of {len(values) // 2} points (give each polygon's box instead)"
-    elif len(values) == 6:
+    if len(values) == 6:
         looks = "a prediction or a track (drop the sixth number)"
     elif not values and _numbers(line.replace(",", " ").replace(";", " ").split(), 5):
         looks = "numbers with commas (separate them by spaces)"

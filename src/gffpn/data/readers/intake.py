@@ -8,8 +8,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from gffpn.choice import one_of
 from gffpn.data.index import SPLITS, DataError, DataIndex, ImageRecord
-from gffpn.data.readers.annotation import Annotation, checked_boxes
+from gffpn.data.readers.annotation import Annotation, Outside, checked_boxes
 from gffpn.data.readers.faults import ON_ERROR, SHOWN, Faults, Kind
 from gffpn.data.readers.file_names import near_miss
 from gffpn.data.readers.inspection import Seen, inspect
@@ -34,6 +35,7 @@ class Intake:
         classes: Sequence[str] | None,
         partition: Partition,
         group_pattern: str | None,
+        outside: Outside,
         unusual_images: str,
         on_error: str,
         cache_dir: Path,
@@ -53,6 +55,8 @@ class Intake:
         self.classes = None if classes is None else tuple(map(str, classes))
         self.partition = partition
         self._root = root
+        one_of("outside", outside, Outside)
+        self._outside: Outside = outside
         self._converts = unusual_images == "convert"
         self._on_error = on_error
         self._cache_dir = cache_dir
@@ -113,7 +117,7 @@ class Intake:
                 " after its EXIF rotation",
             )
             return None
-        boxes = list(checked_boxes(annotation, height, width, labels, faults))
+        boxes = list(checked_boxes(annotation, height, width, labels, self._outside, faults))
         found = list(dict.fromkeys(boxes))
         faults.count("exact duplicates of boxes dropped", len(boxes) - len(found))
         stem = PurePosixPath(annotation.image).stem

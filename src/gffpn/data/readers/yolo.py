@@ -15,6 +15,7 @@ from gffpn.data.readers.formats import check_text, yolo_box
 from gffpn.data.readers.pairs import Unlabelled, pair_up, read_annotations
 from gffpn.data.readers.places import Place, held, places
 from gffpn.data.readers.reader import Reader
+from gffpn.data.readers.shapes import Shapes, accept
 
 
 @dataclass(kw_only=True)
@@ -25,7 +26,8 @@ class YOLO(Reader):
     two, and contain files at any depth. Without `classes`, the classes are the names in the root's data.yaml
     (whose paths are not used), another YAML file, obj.names or classes.txt. `unlabelled` is the treatment of
     an image without a label file: a fault ("refuse"), an image without objects ("background") or left out
-    ("drop"). For the other arguments, see `Reader`.
+    ("drop"). A polygon or oriented box ("class x1 y1 x2 y2 ...") is a fault unless `shapes` is "enclose",
+    which takes the upright box around it. For the other arguments, see `Reader`.
 
     Raises ValueError for an invalid argument; `index` raises DataError for faulty data.
     """
@@ -33,9 +35,11 @@ class YOLO(Reader):
     images: Place
     labels: Place
     unlabelled: Unlabelled
+    shapes: Shapes
 
     def __post_init__(self) -> None:
         one_of("unlabelled", self.unlabelled, Unlabelled)
+        one_of("shapes", self.shapes, Shapes)
         self._places = places(self.images, self.labels)
         self._intake = self.intake(self._places)
 
@@ -49,13 +53,15 @@ class YOLO(Reader):
         pairs = pair_up(root, self._places, ".txt", self._intake.partition, faults)
 
         def parse(image: str, source: str, text: str) -> Annotation:
-            return _parse(image, source, text, classes, faults)
+            return _parse(image, source, text, classes, self.shapes, faults)
 
         annotated = read_annotations(root, pairs, parse, faults, unlabelled=self.unlabelled)
         return self._intake.index(root, annotated, classes, faults)
 
 
-def _parse(image: str, source: str, text: str, classes: Sequence[str], faults: Faults) -> Annotation:
+def _parse(
+    image: str, source: str, text: str, classes: Sequence[str], shapes: Shapes, faults: Faults
+) -> Annotation:
     check_text(text, wanted="yolo")
     boxes: list[Box] = []
     names: list[str] = []
@@ -63,13 +69,13 @@ def _parse(image: str, source: str, text: str, classes: Sequence[str], faults: F
         if not line.strip():
             continue
         try:
-            label, x, y, w, h = yolo_box(line)
+            label, box, shape = yolo_box(line)
         except ValueError as error:
             raise type(error)(f"line {number}: {error}") from None
-        if 0 <= label < len(classes):
-            boxes.append((x - w / 2, y - h / 2, x + w / 2, y + h / 2))
+        where = f"{source}, line {number}"
+        if not 0 <= label < len(classes):
+            faults.add(Kind.UNKNOWN_CLASS, f"{where}: class {label}, expected 0 to {len(classes) - 1}")
+        elif not shape or accept(shapes, where, shape, faults):
+            boxes.append(box)
             names.append(classes[label])
-        else:
-            where = f"{source}, line {number}: class {label}"
-            faults.add(Kind.UNKNOWN_CLASS, f"{where}, expected 0 to {len(classes) - 1}")
     return Annotation(image, source, None, boxes, names, relative=True)
