@@ -243,7 +243,7 @@ FRACTIONS = [0.6, 0.2, 0.2]
 
 
 def auto(root: Path, **changes: Any) -> Auto:
-    null = dict.fromkeys(("crowd", "corners", "unlabelled", "splits"))
+    null = dict.fromkeys(("crowd", "corners", "unlabelled", "splits")) | {"shapes": "refuse"}
     given = {**SHARED, **null, "fractions": FRACTIONS, **changes}
     return Auto(memo(root), (64, 64), root=str(root), **given)
 

@@ -135,8 +135,8 @@ FORGIVABLE = [
     (coco, b_image(id=True), "unreadable annotation", "id is True, expected a whole number or a string"),
     (coco, b_image(width=-50), "unreadable annotation", "width is -50, expected a whole number"),
     (coco, b_image(width=50.5), "unreadable annotation", "width is 50.5, expected a whole number"),
-    (coco, b_image(file_name="images/b.png"), "missing image", "images/b.png exists: try data.images=."),
-    (coco, b_image(file_name="d" * 5000 + "/b.png"), "missing image", "ddd/b.png: no such file"),
+    (coco, b_image(file_name="images/b.bmp"), "missing image", "no such file; the nearest is images/b.png"),
+    (coco, b_image(file_name="d" * 5000 + "/b.bmp"), "missing image", "ddd/b.bmp: no such file"),
     (coco, b_image(file_name="\0\n/b.png"), "path that leaves the root", r"\\x00\\n/b.png"),
     (coco, b_image(file_name="\ud800/b.png"), "path that leaves the root", r"\\ud800/b.png"),
     (coco, b_box(id=100), "duplicate", r"annotations\[2\] has the id 100 of another"),
@@ -178,7 +178,9 @@ def test_a_fault_is_refused_with_its_kind_or_dropped(
     with pytest.raises(DataError, match=kind) as refusal:
         reader(root).index()
     assert refusal.match(what)
-    assert "data.on_error=skip" in str(refusal.value)
+    own = kind == "missing annotation"  # decided by an argument of its own, without dropping good parts
+    assert ("data.unlabelled=background" if own else "data.on_error=skip") in str(refusal.value)
+    assert own != ("data.on_error" in str(refusal.value))
     caplog.set_level(logging.WARNING)
     index = reader(root, on_error="skip").index()
     assert "images/spare.png" in {record.name for record in index.splits["val"]}
@@ -237,10 +239,10 @@ def test_one_message_lists_all_faults_and_shortens_long_lists(root: Path) -> Non
     with pytest.raises(DataError) as refusal:
         voc(root).index()
     text = str(refusal.value)
-    assert "33 faults" in text  # the 31 below, and two more: train has no image and val has no box
+    assert "31 faults" in text  # without the splits that the missing annotation and the faulty boxes emptied
     assert "missing annotation (1):" in text
     assert "box outside its image (30):" in text
-    assert "... and 24 more; python -m gffpn data check lists all" in text
+    assert "... and 20 more; python -m gffpn data check lists all" in text
     assert len(text.splitlines()) < 20
 
 
@@ -363,10 +365,11 @@ def test_images_of_any_size_are_read(root: Path) -> None:
         assert record.boxes.tolist() == [[0, 0, *size]]
 
 
-def test_images_in_subfolders_are_reported(root: Path) -> None:
+def test_images_in_subfolders_belong_to_the_set(root: Path) -> None:
     (root / "images" / "more").mkdir()
     shutil.copy(root / "images" / "b.png", root / "images" / "more" / "z.png")
-    assert yolo(root).index().mended == {"images left out, in the subfolder images/more": 1}
+    with pytest.raises(DataError, match=r"images/more/z\.png: no annotation file"):
+        yolo(root, splits=None, fractions=[0.5, 0.25, 0.25]).index()
 
 
 def test_a_folder_without_permission_is_a_fault(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

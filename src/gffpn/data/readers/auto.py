@@ -49,8 +49,8 @@ class Auto(Reader):
     """Reader of a folder that one of `RECOGNISERS` recognises.
 
     It logs what it saw, and the overrides that say the same; both read the same index. `crowd`, `corners`,
-    `shapes` and `unlabelled` are those of the reader, or None for what the form suggests. For the other arguments, see
-    `Reader`.
+    `shapes` and `unlabelled` are those of the reader, or None for what the form suggests. For the other
+    arguments, see `Reader`.
 
     Raises ValueError for an invalid argument; `index` raises DataError if the folder has none of the forms or
     several, and for faulty data.

@@ -15,7 +15,7 @@ class WrongFormat(ValueError):
 
 
 def check_text(text: str, *, wanted: str) -> None:
-    """Raise WrongFormat if `text` looks like a format other than `wanted` ("voc", "yolo", "coco" or "labelme")."""
+    """Raise WrongFormat if `text` looks like a format other than `wanted`: voc, yolo, coco or labelme."""
     if looks := _looks(text, wanted):
         raise WrongFormat(f"looks like {looks[0]}, expected {looks[1]}")
 

@@ -11,6 +11,7 @@ import numpy as np
 from gffpn.choice import one_of
 from gffpn.data.index import SPLITS, DataError, DataIndex, ImageRecord
 from gffpn.data.readers.annotation import Annotation, Outside, checked_boxes
+from gffpn.data.readers.copies import warn_of_copies
 from gffpn.data.readers.faults import ON_ERROR, SHOWN, Faults, Kind
 from gffpn.data.readers.file_names import near_miss
 from gffpn.data.readers.inspection import Seen, inspect
@@ -90,6 +91,8 @@ class Intake:
         splits = self.partition.complete(parts, faults)
         mended = faults.settle()
         _log(root, splits, classes)
+        if self._group is None:
+            warn_of_copies(root.path, splits, drawn=len(annotated) < len(SPLITS))
         return DataIndex(tuple(classes), splits, mended=mended)
 
     def _record(

@@ -23,9 +23,9 @@ from gffpn.data.readers.shapes import Shapes, accept, polygon_box
 class LabelMe(Reader):
     """Reader for images in one folder and JSON files with the same stems in another, or in the same one.
 
-    For `images`, `annotations` and `unlabelled`, see `VOC`; for the other arguments, see `Reader`. A shape that
-    is no rectangle is a fault unless `shapes` is "enclose", which takes the upright box around it. Without
-    `classes`, the classes are the sorted labels in all files.
+    For `images`, `annotations` and `unlabelled`, see `VOC`; for the other arguments, see `Reader`. A shape
+    that is no rectangle is a fault unless `shapes` is "enclose", which takes the upright box around it.
+    Without `classes`, the classes are the sorted labels in all files.
 
     Raises ValueError for an invalid argument; `index` raises DataError for faulty data.
     """

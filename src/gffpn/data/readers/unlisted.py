@@ -17,8 +17,8 @@ def unlisted(
 ) -> Iterator[tuple[str, Annotation]]:
     """Yield the split and the annotation of each image that is background; record or count the others.
 
-    `files` are the split, the folder of images, the name and the content of each file. An image in a folder of
-    several splits belongs to the first of them.
+    `files` are the split, the folder of images, the name and the content of each file. An image in a
+    folder of several splits belongs to the first of them.
     """
     known = {
         folders.find(folder, item["file_name"])
