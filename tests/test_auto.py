@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from commands import Train
 from gffpn.build.index import build_index
 from gffpn.config.check import check_data
 from gffpn.config.compose import compose_config
-from gffpn.data.index import SPLITS, DataIndex
-from gffpn.data.readers.auto import Auto
-from tiny_sets import SHARED, memo, xml
+from gffpn.data.index import SPLITS, DataError, DataIndex
+from gffpn.data.readers.auto import DEFAULTS, Auto
+from tiny_sets import SHARED, memo, write_sets, xml
 
 HEIGHT, WIDTH = 40, 60
 BOX = (10, 20, 40, 30)
@@ -286,3 +287,66 @@ def test_an_export_is_recognised_and_read_as_the_printed_overrides_do(
         stems = {split: [Path(r.name).stem for r in index.splits[split]] for split in SPLITS}
         assert stems == STEMS
     assert explicit(words, tmp_path / "cache").fingerprint == index.fingerprint
+
+
+def test_a_folder_of_several_forms_is_refused_with_the_overrides_of_each(tmp_path: Path) -> None:
+    root = write_sets(tmp_path / "set")
+    with pytest.raises(DataError, match="has 3 forms; choose one of them") as refusal:
+        auto(root).index()
+    ways = [line.split(": ", 1)[1] for line in str(refusal.value).splitlines()[1:]]
+    assert [way.split()[0] for way in ways] == ["data=coco", "data=voc", "data=yolo"]
+    coco_index, voc_index, yolo_index = (explicit(shlex.split(way), tmp_path / "cache") for way in ways)
+    assert coco_index.fingerprint == voc_index.fingerprint
+    assert yolo_index.classes == CLASSES
+
+
+def test_a_folder_of_no_form_is_refused_with_what_each_lacks(tmp_path: Path) -> None:
+    picture(tmp_path / "set/a.png")
+    write(tmp_path / "set/other.txt", "0 0.5 0.5 0.1 0.1")
+    with pytest.raises(DataError, match="no form that data=auto recognises, 1 images") as refusal:
+        auto(tmp_path / "set").index()
+    assert "data=yolo: 1 .txt files, none named like an image" in str(refusal.value)
+    assert "data=coco: no JSON file with images, annotations and categories" in str(refusal.value)
+    coco_file(tmp_path / "export/result.json", {"a": "images/a.png"})
+    with pytest.raises(DataError, match=r"'images/a.png', which is not here: export the images, too"):
+        auto(tmp_path / "export").index()
+
+
+def test_a_class_above_the_others_is_left_out_also_if_it_has_the_name_of_one(tmp_path: Path) -> None:
+    roboflow_coco(tmp_path, parent="dent")
+    index = auto(tmp_path).index()
+    assert (index.classes, len(index.splits["train"][0].labels)) == (CLASSES, 1)
+
+
+def test_given_arguments_are_stronger_than_the_form(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cvat_voc(tmp_path / "set")
+    (tmp_path / "set/Annotations/a.xml").unlink()
+    caplog.set_level(logging.INFO)
+    index = auto(tmp_path / "set", corners="pixels_from_0", unlabelled="background").index()
+    words = printed(caplog)
+    assert {"data.corners=pixels_from_0", "data.unlabelled=background"} <= set(words)
+    assert index.splits["val"][0].boxes.tolist() == [[10, 20, 41, 31]]
+    assert explicit(words, tmp_path / "cache").fingerprint == index.fingerprint
+
+
+def test_the_arguments_that_are_null_are_those_of_the_readers() -> None:
+    for reader, values in DEFAULTS.items():
+        data = compose_config([f"data={reader}"]).data
+        assert {name: data[name] for name in values} == dict(values)
+        shared = set(data) & set(compose_config(["data=auto"]).data) - {"_target_"}
+        auto_data = compose_config(["data=auto"]).data
+        assert {n: auto_data[n] for n in shared if auto_data[n] is not None} == {
+            n: data[n] for n in shared if auto_data[n] is not None
+        }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("export", [export for export, *_ in EXPORTS], ids=lambda export: export.__name__)
+def test_an_export_trains_without_an_argument(tmp_path: Path, train: Train, export: Export) -> None:
+    export(tmp_path / "set")
+    words = ["neck=fpn", "augment=none", "image_size=64", "batch_size=3", "trainer.max_epochs=1"]
+    words += ["trainer.accelerator=cpu", "loader.workers=0", "logger.wandb=off", "logger.pictures=0"]
+    words += ["trainer.fps_seconds=0", f"paths.runs={tmp_path}/runs", f"paths.cache={tmp_path}/cache"]
+    code, text = train("data=auto", f"data.root={tmp_path}/set", "data.fractions=[0.6,0.2,0.2]", *words)
+    assert code == 0, text
+    assert "the same as: data=" in text

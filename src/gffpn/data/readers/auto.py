@@ -65,7 +65,7 @@ class Auto(Reader):
         """Recognise, read and check the whole data set; each call reads the files again."""
         root = Root(self.root, "the images and annotations")
         form, inner = recognise(root)
-        logger.info("%s: %s, %d images", inner.root, form.saw, len(inner.images))
+        logger.info("%s: %s; %s", inner.root, form.saw, _splits(form.arguments))
         given = {name: value for name in OWN if (value := getattr(self, name)) is not None}
         taken = {field.name for field in dataclasses.fields(READERS[form.reader])}
         arguments = {**form.arguments, **{name: value for name, value in given.items() if name in taken}}
@@ -80,6 +80,17 @@ def overrides(reader: str, arguments: Mapping[str, Any]) -> str:
     """Return the overrides for a reader and its arguments, ready to be pasted into a shell."""
     words = [override(f"data.{name}", value) for name, value in arguments.items()]
     return " ".join([f"data={reader}", *words])
+
+
+def _splits(arguments: Mapping[str, Any]) -> str:
+    """Say where the splits of a form come from."""
+    for name in ("images", "annotations", "labels"):
+        if isinstance(arguments.get(name), Mapping):
+            return f"splits in separate folders or files: {', '.join(arguments[name])}"
+    lists = arguments.get("splits")
+    if lists is None:
+        return "no splits: they are drawn by data.fractions"
+    return f"split lists: {', '.join(lists.values()) if isinstance(lists, Mapping) else lists}"
 
 
 def recognise(root: Root) -> tuple[Form, Tree]:

@@ -109,7 +109,7 @@ class Partition:
         groups = len({(bool(record.group), record.group or record.name) for record in records})
         if groups < 1 + len(drawn):
             return f"{groups} images (or groups that stay together) cannot fill {1 + len(drawn)} splits"
-        for part in (0.1, 0.15, 0.2, 0.25, 0.3):
+        for part in (0.1, 0.15, 0.2, 0.25, 0.3, 0.33):
             fractions = dict(zip(SPLITS, (round(1 - 2 * part, 2), part, part), strict=True))
             trial = draw(records, {split: fractions[split] for split in ("train", *drawn)}, self._seed)
             boxes = any(len(record.objects.boxes) for record in trial.get("val", records))

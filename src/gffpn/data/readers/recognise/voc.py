@@ -19,7 +19,7 @@ def voc(tree: Tree) -> Form:
     files = tree.beside_images(".xml")
     if not files:
         others = len(tree.of((".xml",)))
-        raise NoForm(f"{others} XML files, but no image of their names" if others else "no XML file")
+        raise NoForm(f"{others} XML files, none named like an image" if others else "no XML file")
     if not any("<annotation" in tree.start(name) for name in files[:LOOKED_AT]):
         raise NoForm(f"{files[0]} has no <annotation>")
     found = layout(tree, files)

@@ -23,10 +23,8 @@ def yolo(tree: Tree) -> Form:
     """Return the form of a set with YOLO labels."""
     labels = [name for name in tree.beside_images(".txt") if PurePosixPath(name).name not in LINES]
     if not labels:
-        others = len([name for name in tree.of((".txt",)) if _is_label(tree, name)])
-        raise NoForm(
-            f"{others} label files, but no image of their names" if others else "no label file (.txt)"
-        )
+        others = len(tree.of((".txt",)))
+        raise NoForm(f"{others} .txt files, none named like an image" if others else "no label file (.txt)")
     if not any(_is_label(tree, name) for name in labels[:LOOKED_AT]):
         raise NoForm(f"{labels[0]} has no line of 'class cx cy w h' in fractions")
     tool, note = _tool(tree), ""
