@@ -4,8 +4,9 @@ Source: cocodataset.org, "Data format", object detection.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from gffpn.choice import one_of
 from gffpn.data.index import DataIndex
@@ -13,11 +14,15 @@ from gffpn.data.readers.annotation import Annotation, Box
 from gffpn.data.readers.coco_entries import Item, categories, entries, identity, images, in_order, size
 from gffpn.data.readers.crowd import Crowd, refuse_many
 from gffpn.data.readers.faults import Faults, Kind
+from gffpn.data.readers.file_names import ImageFolders
 from gffpn.data.readers.formats import WrongFormat, are_fractions, check_coco, check_text
-from gffpn.data.readers.pairs import Place, places
+from gffpn.data.readers.pairs import Unlabelled
+from gffpn.data.readers.parents import without_parents
+from gffpn.data.readers.places import Place, held, places
 from gffpn.data.readers.reader import Reader
-from gffpn.data.readers.root import Root, below
+from gffpn.data.readers.root import Root
 from gffpn.data.readers.shapes import Shapes, accept, rotated_box, segmentation_box
+from gffpn.data.readers.unlisted import unlisted
 
 
 @dataclass(kw_only=True)
@@ -25,8 +30,11 @@ class COCO(Reader):
     """Reader for a COCO data set with one JSON file, or one per split.
 
     `annotations` is the JSON file, and `images` the folder to which the file names in it are relative. Both
-    are below `root`, and each may be a mapping from split to path. Category ids become labels 0 .. K-1 in the
-    order of the ids, or of `classes` if given. `crowd` is the treatment of annotations with iscrowd = 1: as
+    are below `root`, and each may be a list of paths, or a mapping from split to a path or a list. A file
+    name that is not exactly that of a file stands for the only one that it fits, see `ImageFolders`. Category
+    ids become labels 0 .. K-1 in the order of the ids, or of `classes` if given. `unlabelled` is the
+    treatment of images in the folder that no JSON file lists: a fault ("refuse"), images without objects
+    ("background") or left out ("drop"). `crowd` is the treatment of annotations with iscrowd = 1: as
     regions that evaluation ignores ("ignore", as in pycocotools), as ordinary objects ("object"), or as if
     they were not in the file ("drop"). None means "ignore", but a set of which they are a large part is
     refused. A segmentation without a box and a box that CVAT rotates are faults unless `shapes` is "enclose",
@@ -38,9 +46,11 @@ class COCO(Reader):
     images: Place
     annotations: Place
     crowd: Crowd | None
+    unlabelled: Unlabelled
     shapes: Shapes
 
     def __post_init__(self) -> None:
+        one_of("unlabelled", self.unlabelled, Unlabelled)
         if self.crowd is not None:
             one_of("crowd", self.crowd, Crowd)
         one_of("shapes", self.shapes, Shapes)
@@ -49,20 +59,25 @@ class COCO(Reader):
 
     def index(self) -> DataIndex:
         """Read and check the whole data set; each call reads the files again."""
-        images, annotations = self._places["train"]
-        root, faults = self._intake.open(f"{images} and {annotations}")
-        contents: dict[str, tuple[str, str, Item]] = {}
-        for split, (folder, name) in self._places.items():
-            content = _load(root, folder, name, faults)
-            if content is not None:
-                contents[split] = (folder, name, content)
-        if len(contents) < len(self._places):
+        root, faults = self._intake.open(held(self._places))
+        every = [(split, *place) for split, found in self._places.items() for place in found]
+        loaded = [_load(root, folder, name, faults) for _, folder, name in every]
+        files = [
+            (*place, content) for place, content in zip(every, loaded, strict=True) if content is not None
+        ]
+        if len(files) < len(every):
             faults.settle()
-        named = categories([(name, content) for _, name, content in contents.values()], faults)
-        annotated = {
-            split: _annotations(folder, name, content, named, self, faults)
-            for split, (folder, name, content) in contents.items()
-        }
+        contents = [(name, content) for _, _, name, content in files]
+        named = without_parents(categories(contents, faults), contents, faults)
+        folders = ImageFolders(root, [folder for _, folder, *_ in files])
+        annotated: dict[str, list[Annotation]] = {split: [] for split in self._places}
+        for split, folder, name, content in files:
+            annotated[split] += _annotations(
+                partial(folders.find, folder), name, content, named, self, faults
+            )
+        if self.unlabelled == "background" or not self._intake.partition.has_lists:
+            for split, image in unlisted(files, folders, self.unlabelled, faults):
+                annotated[split].append(image)
         annotated = self._intake.partition.select(root, annotated, faults)
         if self.crowd is None:
             refuse_many((found for part in annotated.values() for found in part), faults)
@@ -103,8 +118,9 @@ Found = tuple[Box, str, bool]
 
 
 def _annotations(
-    folder: str, file: str, content: Item, named: Named, reader: COCO, faults: Faults
+    find: Callable[[str], str], file: str, content: Item, named: Named, reader: COCO, faults: Faults
 ) -> list[Annotation]:
+    """Return the annotations of one file; `find` returns the path of an image by its file name."""
     pictures = images(file, content, faults)
     found: dict[str, list[Found]] = {number: [] for number in pictures.valid}
     listed = entries(file, content, "annotations", faults, ids=["image_id", "category_id"])
@@ -120,7 +136,7 @@ def _annotations(
         faults.add(Kind.OTHER_FORM, f"{file}: every bbox ends at 1 or below, like fractions: expected pixels")
     return [
         Annotation(
-            image=below(folder, item["file_name"]),
+            image=find(item["file_name"]),
             source=f"{file}: {item['file_name']}",
             size=size(item, faults),
             boxes=[box for box, _, _ in found[number]],

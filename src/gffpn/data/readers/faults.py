@@ -59,8 +59,24 @@ FATAL = frozenset(
     }
 )
 
+DECIDED = frozenset({Kind.MISSING_ANNOTATION, Kind.CROWD})
+"""Kinds about which an argument of their own decides, so that no good part needs to be dropped."""
+
 _CONVERT = "convert the files, or data.unusual_images=convert"
+_DRAW = "draw the box again, or remove it from the file"
 ADVICE: Mapping[str, str] = {
+    Kind.UNREADABLE_FILE: "export it again",
+    Kind.MISSING_IMAGE: "export the images, too, or remove the annotations of those that are gone",
+    Kind.MISSING_ANNOTATION: "data.unlabelled=background if these images show no object, data.unlabelled=drop"
+    " to leave them out; otherwise label them",
+    Kind.UNREADABLE_IMAGE: "copy or export the image again",
+    Kind.WRONG_FORMAT: "export in the expected format, or choose the reader of the found one",
+    Kind.UNREADABLE_ANNOTATION: "correct the entry, or export it again",
+    Kind.WRONG_SIZE: "the boxes may belong to another version of the image: export both together",
+    Kind.UNKNOWN_CLASS: "correct the name or number, or add the class to the set's names or to data.classes",
+    Kind.NOT_FINITE: _DRAW,
+    Kind.EMPTY_BOX: _DRAW,
+    Kind.BOX_OUTSIDE: _DRAW,
     Kind.DEEP_IMAGE: f"{_CONVERT}, which scales 65535 to 255: images from a 12-bit camera turn nearly black",
     Kind.PALETTE_IMAGE: f"is it a mask? If not, {_CONVERT}, which looks up the colours",
     Kind.CMYK_IMAGE: f"{_CONVERT}, which turns them into RGB and ignores their colour profile",
@@ -105,6 +121,8 @@ class FaultyData(DataError):
 
     def _way_out(self) -> str:
         fatal = [kind for kind in self.found if kind in FATAL]
+        if DECIDED.issuperset(self.found):
+            return "Choose by the arguments above."
         if not fatal:
             return "Fix them, or drop the faulty entries with data.on_error=skip."
         return f"data.on_error=skip cannot drop: {', '.join(fatal)}." if self._skips else "Fix them."
@@ -129,6 +147,15 @@ class Faults:
         printable = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in what)
         self._found.setdefault(kind, []).append(printable)
 
+    def number(self, kind: Kind | None = None) -> int:
+        """Return the number of faults of a kind, or of all kinds."""
+        return len(self._found.get(kind, ())) if kind else sum(map(len, self._found.values()))
+
+    @property
+    def refuses(self) -> bool:
+        """True if `settle` will raise an error."""
+        return any(kind in FATAL or not self._skips for kind in self._found)
+
     def count(self, repair: str, number: int = 1) -> None:
         """Count harmless repairs, which are logged as one number."""
         self._repairs[repair] += number
@@ -138,7 +165,7 @@ class Faults:
 
         Returns the number of dropped or repaired entries, by description.
         """
-        if any(kind in FATAL or not self._skips for kind in self._found):
+        if self.refuses:
             raise FaultyData(self.root, self._found, skips=self._skips)
         found = {kind: self._found[kind] for kind in Kind if kind in self._found}
         for kind, whats in found.items():

@@ -15,17 +15,22 @@ class WrongFormat(ValueError):
 
 
 def check_text(text: str, *, wanted: str) -> None:
-    """Raise WrongFormat if `text` looks like a format other than `wanted` ("voc", "yolo" or "coco")."""
+    """Raise WrongFormat if `text` looks like a format other than `wanted` ("voc", "yolo", "coco" or "labelme")."""
     if looks := _looks(text, wanted):
         raise WrongFormat(f"looks like {looks[0]}, expected {looks[1]}")
 
 
 def _looks(text: str, wanted: str) -> tuple[str, str] | None:
-    expected = {"voc": "Pascal VOC's XML", "yolo": f"lines of {YOLO_LINE}", "coco": "COCO's JSON"}[wanted]
+    expected = {
+        "voc": "Pascal VOC's XML",
+        "yolo": f"lines of {YOLO_LINE}",
+        "coco": "COCO's JSON",
+        "labelme": "LabelMe's JSON",
+    }[wanted]
     start = text.lstrip("\ufeff \t\r\n")
     if start.startswith("<") and wanted != "voc":
         return "XML (Pascal VOC: data=voc)", expected
-    if start.startswith(("{", "[")) and wanted != "coco":
+    if start.startswith(("{", "[")) and wanted not in ("coco", "labelme"):
         return "JSON (COCO: data=coco)", expected
     if wanted != "yolo" and start and _numbers(start.splitlines()[0].split(), 5):
         return "YOLO labels (data=yolo)", expected
@@ -85,7 +90,7 @@ def check_coco(content: Any) -> None:
     for key in ("images", "annotations", "categories"):
         if not isinstance(content.get(key), list):
             keys = ", ".join(map(str, list(content)[:8])) or "nothing"
-            looks = " (LabelMe, one file per image?)" if "shapes" in content else ""
+            looks = " (LabelMe, one file per image: data=labelme)" if "shapes" in content else ""
             raise WrongFormat(f"no list {key!r}, expected a COCO annotation file; it holds {keys}{looks}")
 
 

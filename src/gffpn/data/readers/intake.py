@@ -11,7 +11,8 @@ import numpy as np
 from gffpn.choice import one_of
 from gffpn.data.index import SPLITS, DataError, DataIndex, ImageRecord
 from gffpn.data.readers.annotation import Annotation, Outside, checked_boxes
-from gffpn.data.readers.faults import ON_ERROR, Faults, Kind
+from gffpn.data.readers.faults import ON_ERROR, SHOWN, Faults, Kind
+from gffpn.data.readers.file_names import near_miss
 from gffpn.data.readers.inspection import Seen, inspect
 from gffpn.data.readers.root import Root
 from gffpn.data.readers.splits import Partition
@@ -141,7 +142,10 @@ def _path(root: Root, annotation: Annotation, faults: Faults) -> Path | None:
     elif not os.path.isfile(path):  # also False for a name that no file can have
         tail = annotation.image.partition("/")[2]
         other = root.inside(tail) if tail else None
-        hint = f", but {tail} exists: try data.images=." if other and os.path.isfile(other) else ""
+        if other and os.path.isfile(other):
+            hint = f", but {tail} exists: try data.images=."
+        else:  # looking through all files takes time, and the message shows few of the faults
+            hint = near_miss(root, annotation.image) if faults.number(Kind.MISSING_IMAGE) < SHOWN else ""
         faults.add(Kind.MISSING_IMAGE, f"{annotation.source}: {annotation.image}: no such file{hint}")
     else:
         return path

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gffpn.data.readers.annotation import Outside
 from gffpn.data.readers.intake import Intake
-from gffpn.data.readers.splits import Partition
+from gffpn.data.readers.splits import Lists, Partition
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Reader:
     _: KW_ONLY
     root: str | None
     classes: Sequence[str] | None
-    splits: str | None
+    splits: Lists
     fractions: Sequence[float]
     split_seed: int
     group_pattern: str | None

@@ -16,7 +16,8 @@ from gffpn.data.index import DataIndex
 from gffpn.data.readers.annotation import Annotation, Box
 from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.formats import check_text
-from gffpn.data.readers.pairs import Place, pair_up, places, read_annotations
+from gffpn.data.readers.pairs import Unlabelled, pair_up, read_annotations
+from gffpn.data.readers.places import Place, held, places
 from gffpn.data.readers.reader import Reader
 from gffpn.data.readers.shapes import Shapes, accept, polygon_box, rotated_box
 
@@ -36,7 +37,9 @@ CORNERS: Mapping[Corners, Box] = {
 class VOC(Reader):
     """Reader for images in one folder and XML files with the same stems in another.
 
-    `images` and `annotations` are folders below `root`, or mappings from split to folder. `corners` is the
+    `images` and `annotations` are folders below `root`, lists of folders, or mappings from split to one of
+    the two, and contain files at any depth. `unlabelled` is the treatment of an image without an XML file: a
+    fault ("refuse"), an image without objects ("background") or left out ("drop"). `corners` is the
     meaning of a box's numbers: "pixels_from_1" (the standard), "pixels_from_0" or "edges". None means
     "pixels_from_1", but a set with fractional numbers or with an xmin or ymin of 0 is refused. Objects marked
     difficult or truncated are kept. A polygon or rotated box without a bndbox, and a box that CVAT rotates,
@@ -51,26 +54,27 @@ class VOC(Reader):
     annotations: Place
     corners: Corners | None
     shapes: Shapes
+    unlabelled: Unlabelled
 
     def __post_init__(self) -> None:
         if self.corners is not None:
             one_of("corners", self.corners, Corners)
         one_of("shapes", self.shapes, Shapes)
+        one_of("unlabelled", self.unlabelled, Unlabelled)
         self._places = places(self.images, self.annotations)
         self._intake = self.intake(self._places)
         self._shift = CORNERS[self.corners or "pixels_from_1"]
 
     def index(self) -> DataIndex:
         """Read and check the whole data set; each call reads the files again."""
-        images, annotations = self._places["train"]
-        root, faults = self._intake.open(f"{images} and {annotations}")
+        root, faults = self._intake.open(held(self._places))
         pairs = pair_up(root, self._places, ".xml", self._intake.partition, faults)
         odd: dict[str, list[str]] = {}
 
         def parse(image: str, source: str, text: str) -> Annotation:
             return self._parse(image, source, text, odd, faults)
 
-        annotated = read_annotations(root, pairs, parse, faults)
+        annotated = read_annotations(root, pairs, parse, faults, unlabelled=self.unlabelled)
         if self.corners is None:
             for what, sources in odd.items():
                 faults.add(Kind.CORNERS, f"boxes with {what}: {len(sources)}, the first in {sources[0]}")

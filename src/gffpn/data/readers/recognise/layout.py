@@ -1,0 +1,105 @@
+"""Folders of images and of their annotations, by split, as they lie in a tree."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from gffpn.data.index import SPLITS
+from gffpn.data.readers.places import Folders, Place
+from gffpn.data.readers.recognise.form import NoForm
+from gffpn.data.readers.recognise.tree import Tree, folder_of, split_of
+
+IMAGE_FOLDERS = frozenset({"image", "images", "img", "imgs", "jpegimages", "jpgimages", "pictures"})
+NOTE_FOLDERS = frozenset({"annotation", "annotations", "json", "jsons", "label", "labels", "xml", "xmls"})
+
+
+class Layout(NamedTuple):
+    """Folders of the images and of the annotations."""
+
+    images: Place
+    annotations: Place
+    left_out: str
+    """Words about folders that are not read; empty if all are."""
+
+
+def layout(tree: Tree, annotations: Sequence[str]) -> Layout:
+    """Return the folders of the images and of those annotation files; raise NoForm if they do not match."""
+    images, loose = by_split(map(folder_of, tree.images))
+    notes, _ = by_split(map(folder_of, annotations))
+    splits = [split for split in SPLITS if split in images and (split in notes or "" in notes)]
+    if "train" in splits:
+        left_out = [*loose, *(folder for split in images if split not in splits for folder in images[split])]
+        pairs = {split: _belonging(images[split], notes.get(split, notes.get("", []))) for split in splits}
+        return Layout(
+            _shortened({split: one for split, (one, _) in pairs.items()}),
+            _shortened({split: other for split, (_, other) in pairs.items()}),
+            _words(left_out),
+        )
+    if "" in images and "" in notes:
+        one, other = _belonging(images[""], notes[""])
+        return Layout(one, other, _words([*loose, *(f for split in images if split for f in images[split])]))
+    raise NoForm(f"images in {_words_of(images)}, but annotations in {_words_of(notes)}")
+
+
+def by_split(folders: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the highest folders of each split, with the key '' for none, and folders that do not belong.
+
+    A folder is cut behind the part that names its split or its contents: of `images/train/lot1`, it is
+    `images/train`. Folders without such a part belong to the set only if there are no others.
+    """
+    found: dict[str, set[str]] = {}
+    loose: set[str] = set()
+    for folder in set(folders):
+        parts = PurePosixPath(folder).parts
+        kinds = [position for position, part in enumerate(parts) if _is_kind(part)]
+        named = [position for position, part in enumerate(parts) if split_of(part)]
+        split = split_of(parts[named[0]]) if named else ""
+        cut = max(kinds[:1] + named[:1], default=-1) + 1
+        if cut:
+            found.setdefault(split, set()).add("/".join(parts[:cut]))
+        else:
+            loose.add(folder)
+    if not found:
+        return ({"": [os.path.commonpath(loose) or "."]} if loose else {}), []
+    return {split: _highest(several) for split, several in found.items()}, sorted(loose)
+
+
+def _highest(folders: Iterable[str]) -> list[str]:
+    every = set(folders)
+    if "." in every:
+        return ["."]
+    return sorted(f for f in every if not any(str(p) in every for p in PurePosixPath(f).parents))
+
+
+def _is_kind(part: str) -> bool:
+    return part.casefold() in IMAGE_FOLDERS | NOTE_FOLDERS
+
+
+def _belonging(images: Sequence[str], notes: Sequence[str]) -> tuple[Folders, Folders]:
+    """Return folders of images and of annotations in the same order, or one of the latter for all."""
+    if len(notes) == 1:
+        return images[0] if len(images) == 1 else list(images), notes[0]
+    one, other = ({_key(folder): folder for folder in folders} for folders in (images, notes))
+    if one.keys() != other.keys() or len(one) < len(images) or len(other) < len(notes):
+        raise NoForm(f"images in {_words(images)}, annotations in {_words(notes)}: which belong together?")
+    return [one[key] for key in one], [other[key] for key in one]
+
+
+def _key(folder: str) -> str:
+    return "/".join("*" if _is_kind(part) else part for part in PurePosixPath(folder).parts)
+
+
+def _shortened(by_split: Mapping[str, Folders]) -> Place:
+    """Return one folder if all splits have the same."""
+    first = by_split["train"]
+    return first if all(folders == first for folders in by_split.values()) else dict(by_split)
+
+
+def _words_of(folders: Mapping[str, Sequence[str]]) -> str:
+    return _words([folder for several in folders.values() for folder in several])
+
+
+def _words(folders: Sequence[str]) -> str:
+    shown = ", ".join(sorted(folders)[:6])
+    return f"{shown} and {len(folders) - 6} more" if len(folders) > 6 else shown
