@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_memo(path: Path, rules: str) -> dict[str, list[Any]]:
-    """Return the entries of a memo by file; none if it is missing, damaged or was written by other `rules`."""
+    """Return the entries of a memo by file; none if it is damaged or was written by other `rules`."""
     try:
         memo = json.loads(path.read_bytes())
         return dict(memo["files"]) if memo["rules"] == rules else {}
