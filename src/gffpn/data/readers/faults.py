@@ -34,6 +34,7 @@ class Kind(StrEnum):
     SEVERAL_FRAMES = "image of several frames"
     WRONG_FORMAT = "annotation in another format"
     UNREADABLE_ANNOTATION = "unreadable annotation"
+    GREY_VALUES = "mask of several grey values"
     CORNERS = "corners that are not counted from 1"
     SHAPE = "shape other than an upright box"
     WRONG_SIZE = "annotated size differs from the image"
@@ -84,6 +85,9 @@ ADVICE: Mapping[str, str] = {
     Kind.ROTATED_IMAGE: f"{_CONVERT}, which rotates them upright: correct if the boxes were drawn that way",
     Kind.TRANSPARENT_IMAGE: f"{_CONVERT}, which drops the transparency: hidden colours become visible",
     Kind.SEVERAL_FRAMES: f"{_CONVERT}, which takes the first frame",
+    Kind.GREY_VALUES: "data.values={1: NAME, 2: NAME} if each value is a class;"
+    " data.objects=values if each is an object;"
+    " data.threshold=127 if they come from smoothing or JPEG compression",
     Kind.CORNERS: "data.corners=edges if xmax - xmin is the width, as CVAT and Datumaro write it;"
     " data.corners=pixels_from_0 if xmax is the last pixel, counted from 0;"
     " data.corners=pixels_from_1 if these boxes are mistakes, to be clipped",

@@ -43,7 +43,7 @@ def look(path: Path) -> Look:
     8-bit grey, RGB, and opaque images with an alpha channel are not unusual. Raises DataError, naming the
     file, if `read_image` could not read it.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         height, width = _upright_size(image)
         unusual = [*_turned(image), *_coloured(image), *_layered(image)]
         if isinstance(image, JpegImageFile):
@@ -98,7 +98,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
     Raises DataError, naming the file, if it is not an image, is truncated or has another bit depth.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         orientation = _orientation(image)
         image.load()
         # Pillow rotates a TIFF while loading it
@@ -109,7 +109,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image file; an error while it is read becomes a DataError that names the file."""
     try:
         with Image.open(path) as image:
             if image.width * image.height > LIMIT:

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from gffpn.data.index import SPLITS, ImageRecord
@@ -57,8 +57,17 @@ class Partition:
         """True if split lists were given."""
         return self._lists is not None
 
-    def select(self, root: Root, found: Mapping[str, Sequence[T]], faults: Faults) -> dict[str, list[T]]:
-        """Return the listed images of each split, or `found` unchanged if there are no lists."""
+    def select(
+        self,
+        root: Root,
+        found: Mapping[str, Sequence[T]],
+        faults: Faults,
+        alias: Callable[[str], str] | None = None,
+    ) -> dict[str, list[T]]:
+        """Return the listed images of each split, or `found` unchanged if there are no lists.
+
+        A list may also give an image by the name that `alias` returns for its path.
+        """
         if self._lists is None:
             return {split: list(items) for split, items in found.items()}
         lists = paths_of(root, self._lists)
@@ -69,7 +78,7 @@ class Partition:
         for item in found["train"]:
             path = PurePosixPath(item.image)
             tails = {"/".join(path.parts[start:]) for start in range(len(path.parts))}
-            for key in tails | {path.stem}:
+            for key in tails | {path.stem} | ({alias(item.image)} if alias else set()):
                 keys.setdefault(key, []).append(item)
         return {split: matched(file, keys, root, faults) for split, file in lists.items()}
 
