@@ -62,7 +62,7 @@ def entries(
             faults.add(Kind.DUPLICATE, f"{where} has the id {own} of another entry")
         elif own is None or wrong:
             faults.add(Kind.UNREADABLE_ANNOTATION, f"{where}: {', '.join(wrong)}")
-            found.faulty |= {own} - {None}
+            found.faulty.update({own} if own else ())
         else:
             found.valid[own] = item
     return found
@@ -112,8 +112,9 @@ def _side(value: object) -> int | None:
     """Return a height or width in pixels, 0 if it is not given, and None if it cannot be one."""
     if value is None:
         return 0
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    return int(value) if whole and value >= 0 and not isinstance(value, bool) else None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and value >= 0 and not isinstance(value, bool) else None
 
 
 def size(item: Item, faults: Faults) -> tuple[int, int] | None:

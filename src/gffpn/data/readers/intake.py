@@ -47,8 +47,8 @@ class Intake:
             raise ValueError(f"unusual_images: got {unusual_images!r}, expected one of {list(UNUSUAL)}")
         if classes is not None and (not classes or len(set(classes)) < len(classes)):
             raise ValueError(f"classes: got {list(classes)}, expected different names, or null")
-        unnamed = [name for name in classes or () if name is None or isinstance(name, bool)]
-        if unnamed:
+        given: Sequence[object] = classes or ()  # YAML does not know that these are names
+        if any(name is None or isinstance(name, bool) for name in given):
             raise ValueError(
                 f"classes: got {list(classes or ())}, expected names: put yes, no, on, off, true,"
                 " false and null in quotes"

@@ -51,7 +51,8 @@ def read_mask(path: Path, *, threshold: int | None, connectivity: int | None) ->
         raise DataError(f"{path}: {error}") from error
     if threshold is not None:
         grey = (grey > threshold).astype(np.uint8)
-    return Mask(*grey.shape, tuple(_regions(grey, connectivity)))
+    height, width = grey.shape
+    return Mask(height, width, tuple(_regions(grey, connectivity)))
 
 
 def _grey(values: NDArray[Any]) -> NDArray[np.int32]:
@@ -70,13 +71,14 @@ def _grey(values: NDArray[Any]) -> NDArray[np.int32]:
     return grey
 
 
-def _regions(grey: NDArray[np.int32], connectivity: int | None) -> Iterator[Region]:
+def _regions(grey: NDArray[Any], connectivity: int | None) -> Iterator[Region]:
     from scipy import ndimage  # takes longer to import than most sets to read, and only masks need it
 
-    areas = np.bincount(grey.ravel())
-    for value, place in enumerate(ndimage.find_objects(grey), start=1):
-        if place is None:
+    areas, places = np.bincount(grey.ravel()), ndimage.find_objects(grey)
+    for value in np.flatnonzero(areas).tolist():
+        if value == 0:
             continue
+        place = places[value - 1]
         if connectivity is None:
             yield Region(value, _box(place, (0, 0)), int(areas[value]))
             continue
@@ -88,7 +90,7 @@ def _regions(grey: NDArray[np.int32], connectivity: int | None) -> Iterator[Regi
             yield Region(value, _box(part, corner), int(sizes[number]))
 
 
-def _box(place: tuple[slice, slice], corner: tuple[int, int]) -> Box:
+def _box(place: tuple[slice, ...], corner: tuple[int, int]) -> Box:
     rows, columns = place
     top, left = corner
     return (

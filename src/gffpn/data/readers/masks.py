@@ -149,8 +149,8 @@ class Masks(Reader):
             faults.add(Kind.GREY_VALUES, f"{file.path}: {len(greys)} values: {shown}")
             return
         single = file.name or (self._intake.classes or ("object",))[0]
-        for value in greys if self._names is not None else ():
-            if value not in self._names:
+        for value in greys:
+            if self._names is not None and value not in self._names:
                 expected = f"0 or one of {list(self._names)}"
                 faults.add(Kind.UNKNOWN_CLASS, f"{file.path}: grey value {value}, expected {expected}")
         for region in mask.regions:
