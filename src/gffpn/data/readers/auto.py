@@ -118,14 +118,13 @@ def _splits(arguments: Mapping[str, Any]) -> str:
 
 
 def recognise(root: Root) -> tuple[Form, Tree]:
-    """Return the form of a folder, or of the only folder in it, and its files.
+    """Return the form of a folder, or of the only one in it that holds anything, and its files.
 
     Raises DataError, with what each recogniser lacks, if there is none, and with the overrides of each form
     if there are several.
     """
     tree = Tree(root.path)
-    while tree.files and len({name.partition("/")[0] for name in tree.files}) == 1 and "/" in tree.files[0]:
-        inner = tree.files[0].partition("/")[0]
+    while inner := tree.only_folder:
         tree = Tree(tree.root / inner)
     forms: list[Form] = []
     reasons: list[str] = []

@@ -48,6 +48,11 @@ def _matched(
     notes: Mapping[str, Sequence[str]],
     kinds: frozenset[str],
 ) -> Layout:
+    if (
+        len(images) == 1 and "train" not in images
+    ):  # one split alone, such as the val of a public set, is a set
+        images = {"": next(iter(images.values()))}
+        notes = {"": [folder for folders in notes.values() for folder in folders]}
     splits = [split for split in SPLITS if split in images and (split in notes or "" in notes)]
     if "train" in splits:
         left_out = [*loose, *(folder for split in images if split not in splits for folder in images[split])]
