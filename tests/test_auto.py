@@ -1,267 +1,57 @@
 """Does `data=auto` recognise the exports of labelling programs, and read them as its printed overrides do?"""
 
-import json
 import logging
 import re
 import shlex
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from omegaconf import OmegaConf
 
 from commands import Train
+from exports import (
+    BOX,
+    CLASSES,
+    EVERY,
+    STEMS,
+    Export,
+    coco_by_year,
+    coco_file,
+    cvat_coco,
+    cvat_voc,
+    cvat_yolo,
+    devkit,
+    label_of,
+    label_studio_coco,
+    label_studio_yolo,
+    labelme,
+    labels_beside_images,
+    one_folder_beside_a_readme,
+    one_split_of_a_public_set,
+    pascal_voc,
+    picture,
+    roboflow_coco,
+    roboflow_voc,
+    roboflow_yolo,
+    tree_without_yaml,
+    ultralytics,
+    ultralytics_list_files,
+    ultralytics_lists_of_folders,
+    unlabelled_test,
+    val_is_train,
+    voc_by_class,
+    write,
+)
 from gffpn.build.index import build_index
 from gffpn.config.check import check_data
 from gffpn.config.compose import compose_config
+from gffpn.config.overrides import CONF
 from gffpn.data.index import SPLITS, DataError, DataIndex
 from gffpn.data.readers.auto import DEFAULTS, Auto
-from tiny_sets import SHARED, memo, write_sets, xml
+from tiny_sets import SHARED, memo, write_sets
 
-HEIGHT, WIDTH = 40, 60
-BOX = (10, 20, 40, 30)
-"""Box of every image, xyxy."""
-CLASSES = ("dent", "scratch")
-STEMS = {"train": ["a", "b", "c"], "val": ["d"], "test": ["e"]}
-EVERY = [stem for stems in STEMS.values() for stem in stems]
-VALID = {"train": "train", "val": "valid", "test": "test"}
-YOLO_LINE = f"{(10 + 40) / 2 / WIDTH} {(20 + 30) / 2 / HEIGHT} {30 / WIDTH} {10 / HEIGHT}"
-
-
-def label_of(stem: str) -> int:
-    return EVERY.index(stem) % 2
-
-
-def picture(path: Path) -> None:
-    """Write an image whose content depends on its stem."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(EVERY.index(path.stem)).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
-    Image.fromarray(pixels).save(path)
-
-
-def write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-def yolo_pair(image: Path, label: Path) -> None:
-    picture(image)
-    write(label, f"{label_of(image.stem)} {YOLO_LINE}\n")
-
-
-def voc_pair(image: Path, label: Path, *, edges: bool = False) -> None:
-    picture(image)
-    # the helper counts from 1, so that edges are one less
-    text = xml((HEIGHT, WIDTH), [(CLASSES[label_of(image.stem)], *BOX)])
-    write(label, text.replace("<xmin>11", "<xmin>10").replace("<ymin>21", "<ymin>20") if edges else text)
-
-
-def labelme_pair(image: Path) -> None:
-    picture(image)
-    shape = {
-        "label": CLASSES[label_of(image.stem)],
-        "shape_type": "rectangle",
-        "points": [[40, 30], [10, 20]],
-    }
-    content = {"version": "5.4.1", "flags": {}, "shapes": [shape], "imagePath": image.name}
-    write(image.with_suffix(".json"), json.dumps({**content, "imageHeight": HEIGHT, "imageWidth": WIDTH}))
-
-
-def coco_file(path: Path, names: Mapping[str, str], *, parent: str | None = None) -> None:
-    """Write a COCO file of the images `names` (stem -> file name); `parent` is the class above the others."""
-    size = {"height": HEIGHT, "width": WIDTH}
-    x1, y1, x2, y2 = BOX
-    upper = [{"id": 0, "name": parent, "supercategory": "none"}] if parent else []
-    content = {
-        "images": [{"id": k, "file_name": name, **size} for k, name in enumerate(names.values())],
-        "annotations": [
-            {"id": k, "image_id": k, "category_id": 1 + label_of(stem), "bbox": [x1, y1, x2 - x1, y2 - y1]}
-            for k, stem in enumerate(names)
-        ],
-        "categories": upper
-        + [{"id": 1 + k, "name": n, "supercategory": parent or ""} for k, n in enumerate(CLASSES)],
-    }
-    write(path, json.dumps(content))
-
-
-# one function per export, which writes it to a folder
-
-
-def ultralytics(root: Path) -> None:
-    for split, stems in STEMS.items():
-        for stem in stems:
-            yolo_pair(root / f"images/{split}/{stem}.png", root / f"labels/{split}/{stem}.txt")
-    write(
-        root / "dataset.yml",
-        "path: ../datasets/plates\ntrain: images/train\nval: images/val\ntest: images/test\n"
-        "names: {0: dent, 1: scratch}\n",
-    )
-
-
-def ultralytics_lists_of_folders(root: Path) -> None:
-    for number, stem in enumerate(EVERY):
-        lot = "val" if stem == "d" else f"lot{number % 2}"
-        yolo_pair(root / f"plates/images/{lot}/{stem}.png", root / f"plates/labels/{lot}/{stem}.txt")
-    write(
-        root / "data.yaml",
-        "path: plates\ntrain: [images/lot0, images/lot1]\nval: images/val\ntest:\nnames: [dent, scratch]\n",
-    )
-
-
-def ultralytics_list_files(root: Path) -> None:
-    for split, stems in STEMS.items():
-        for stem in stems:
-            yolo_pair(root / f"images/{split}/{stem}.png", root / f"labels/{split}/{stem}.txt")
-        write(root / f"{VALID[split]}.txt", "".join(f"./images/{split}/{stem}.png\n" for stem in stems))
-    write(
-        root / "data.yaml",
-        "path: .\ntrain: train.txt\nval: valid.txt\ntest: test.txt\nnames: [dent, scratch]",
-    )
-
-
-def tree_without_yaml(root: Path) -> None:
-    ultralytics(root)
-    (root / "dataset.yml").unlink()
-    write(root / "classes.txt", "dent\nscratch\n")
-
-
-def roboflow_coco(root: Path, parent: str = "defects") -> None:
-    for split, folder in VALID.items():
-        for stem in STEMS[split]:
-            picture(root / folder / f"{stem}.png")
-        names = {stem: f"{stem}.png" for stem in STEMS[split]}
-        coco_file(root / folder / "_annotations.coco.json", names, parent=parent)
-    write(root / "README.dataset.txt", "# plates\n")
-
-
-def roboflow_yolo(root: Path) -> None:
-    for split, folder in VALID.items():
-        for stem in STEMS[split]:
-            yolo_pair(root / f"{folder}/images/{stem}.png", root / f"{folder}/labels/{stem}.txt")
-    write(
-        root / "data.yaml",
-        "train: ../train/images\nval: ../valid/images\ntest: ../test/images\n\nnames: ['dent', 'scratch']\n"
-        "\nroboflow:\n  workspace: x\n",
-    )
-
-
-def roboflow_voc(root: Path) -> None:
-    for split, folder in VALID.items():
-        for stem in STEMS[split]:
-            voc_pair(root / f"{folder}/{stem}.png", root / f"{folder}/{stem}.xml")
-    write(root / "README.roboflow.txt", "plates\n")
-
-
-def cvat_coco(root: Path) -> None:
-    for stem in EVERY:
-        picture(root / f"images/default/{stem}.png")
-    coco_file(root / "annotations/instances_default.json", {stem: f"{stem}.png" for stem in EVERY})
-
-
-def cvat_yolo(root: Path) -> None:
-    for stem in EVERY:
-        yolo_pair(root / f"obj_train_data/{stem}.png", root / f"obj_train_data/{stem}.txt")
-    write(root / "train.txt", "".join(f"data/obj_train_data/{stem}.png\n" for stem in EVERY))
-    write(root / "obj.names", "dent\nscratch\n")
-    write(
-        root / "obj.data", "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\nbackup = backup/\n"
-    )
-
-
-def cvat_voc(root: Path) -> None:
-    for split, stems in STEMS.items():
-        for stem in stems:
-            voc_pair(root / f"JPEGImages/{stem}.png", root / f"Annotations/{stem}.xml", edges=True)
-        write(root / f"ImageSets/Main/{split}.txt", "".join(f"{stem}\n" for stem in stems))
-    write(root / "labelmap.txt", "# label:color_rgb:parts:actions\nbackground:0,0,0::\ndent:1,2,3::\n")
-
-
-def label_studio_coco(root: Path) -> None:
-    for stem in EVERY:
-        picture(root / f"images/{stem}.png")
-    coco_file(root / "result.json", {stem: f"images/1/{stem}.png" for stem in EVERY})
-
-
-def label_studio_yolo(root: Path) -> None:
-    for stem in EVERY:
-        yolo_pair(root / f"images/{stem}.png", root / f"labels/{stem}.txt")
-    write(root / "classes.txt", "dent\nscratch\n")
-    write(root / "notes.json", '{"categories": [{"id": 0, "name": "dent"}], "info": {}}')
-
-
-def labelme(root: Path) -> None:
-    for stem in EVERY:
-        labelme_pair(root / f"{stem}.png")
-
-
-def pascal_voc(root: Path) -> None:
-    for stem in EVERY:
-        voc_pair(root / f"IMAGES/{stem}.png", root / f"ANNOTATIONS/{stem}.xml")
-
-
-def voc_by_class(root: Path) -> None:
-    for split, folder in {"train": "train", "val": "validation"}.items():
-        for stem in STEMS[split]:
-            image = root / f"set/{folder}/images/{CLASSES[label_of(stem)]}/{stem}.png"
-            voc_pair(image, root / f"set/{folder}/annotations/{stem}.xml")
-
-
-def coco_by_year(root: Path) -> None:
-    for split, stems in STEMS.items():
-        for stem in stems:
-            picture(root / f"{split}2017/{stem}.png")
-        names = {stem: f"{stem}.png" for stem in stems}
-        coco_file(root / f"annotations/instances_{split}2017.json", names)
-        write(root / f"annotations/captions_{split}2017.json", '{"images": [], "annotations": []}')
-
-
-def one_folder_beside_a_readme(root: Path) -> None:
-    ultralytics(root / "plates")
-    write(root / "README.md", "# Plates")
-
-
-def devkit(root: Path) -> None:
-    folder = root / "VOCdevkit/VOC2007"
-    for split, stems in STEMS.items():
-        for stem in stems:
-            voc_pair(folder / f"JPEGImages/{stem}.png", folder / f"Annotations/{stem}.xml")
-        write(folder / f"ImageSets/Main/{split}.txt", "".join(f"{stem}\n" for stem in stems))
-        write(folder / f"ImageSets/Main/dent_{split}.txt", "".join(f"{stem} -1\n" for stem in stems))
-    picture(folder / "SegmentationClass/a.png")
-
-
-def labels_beside_images(root: Path) -> None:
-    for number, stem in enumerate(EVERY):
-        yolo_pair(root / f"lot{number % 2}/{stem}.png", root / f"lot{number % 2}/{stem}.txt")
-    write(root / "classes.txt", "dent\nscratch\n")
-
-
-def val_is_train(root: Path) -> None:
-    for stem in EVERY:
-        yolo_pair(root / f"images/train2017/{stem}.png", root / f"labels/train2017/{stem}.txt")
-    write(
-        root / "plates.yaml",
-        "path: ../plates\ntrain: images/train2017\nval: images/train2017\nnames: [dent, scratch]\n",
-    )
-
-
-def one_split_of_a_public_set(root: Path) -> None:
-    for stem in EVERY:
-        picture(root / f"val2017/{stem}.png")
-    coco_file(root / "annotations/instances_val2017.json", {stem: f"{stem}.png" for stem in EVERY})
-
-
-def unlabelled_test(root: Path) -> None:
-    for split, stems in STEMS.items():
-        for stem in stems:
-            voc_pair(root / f"{split}/images/{stem}.png", root / f"{split}/annotations/{stem}.xml")
-    for path in (root / "test/annotations").iterdir():
-        path.unlink()
-
-
-Export = Callable[[Path], None]
 # export, reader, what is said about it, whether the export has the splits
 EXPORTS: list[tuple[Export, str, str, bool]] = [
     (ultralytics, "yolo", "Ultralytics set with the paths of dataset.yml", True),
@@ -287,6 +77,8 @@ EXPORTS: list[tuple[Export, str, str, bool]] = [
     (one_split_of_a_public_set, "coco", "COCO", False),
     (unlabelled_test, "voc", "Pascal VOC, without the images in test/images", False),
 ]
+TOOLS = [ultralytics, roboflow_coco, roboflow_yolo, roboflow_voc, cvat_coco, cvat_yolo, cvat_voc]
+TOOLS += [label_studio_coco, label_studio_yolo, labelme, pascal_voc]
 ALL = pytest.mark.parametrize(
     ("export", "reader", "saw", "has_splits"), EXPORTS, ids=[export.__name__ for export, *_ in EXPORTS]
 )
@@ -380,18 +172,16 @@ def test_given_arguments_are_stronger_than_the_form(tmp_path: Path, caplog: pyte
 
 
 def test_the_arguments_that_are_null_are_those_of_the_readers() -> None:
+    own = OmegaConf.load(CONF / "data" / "auto.yaml")
     for reader, values in DEFAULTS.items():
-        data = compose_config([f"data={reader}"]).data
+        data = OmegaConf.load(CONF / "data" / f"{reader}.yaml")
         assert {name: data[name] for name in values} == dict(values)
-        shared = set(data) & set(compose_config(["data=auto"]).data) - {"_target_"}
-        auto_data = compose_config(["data=auto"]).data
-        assert {n: auto_data[n] for n in shared if auto_data[n] is not None} == {
-            n: data[n] for n in shared if auto_data[n] is not None
-        }
+        shared = [name for name in own if name in data and own[name] is not None and name != "_target_"]
+        assert {name: data[name] for name in shared} == {name: own[name] for name in shared}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("export", [export for export, *_ in EXPORTS], ids=lambda export: export.__name__)
+@pytest.mark.parametrize("export", TOOLS, ids=lambda export: export.__name__)
 def test_an_export_trains_without_an_argument(tmp_path: Path, train: Train, export: Export) -> None:
     export(tmp_path / "set")
     words = ["neck=fpn", "augment=none", "image_size=64", "batch_size=3", "trainer.max_epochs=1"]

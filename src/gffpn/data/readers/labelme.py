@@ -75,8 +75,9 @@ def _parse(image: str, source: str, text: str, shapes: Shapes, faults: Faults) -
 
 def _size(content: Mapping[str, Any]) -> tuple[int, int] | None:
     height, width = content.get("imageHeight"), content.get("imageWidth")
-    known = isinstance(height, int) and isinstance(width, int) and min(height, width) > 0
-    return (height, width) if known else None
+    if not isinstance(height, int) or not isinstance(width, int) or min(height, width) <= 0:
+        return None
+    return height, width
 
 
 def _box(kind: str, points: Sequence[tuple[float, float]]) -> Box:
