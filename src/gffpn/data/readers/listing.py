@@ -44,6 +44,11 @@ def suffix_of(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
 
+def stem_of(name: str) -> str:
+    """Return the name of a file without its folder and suffix; faster than pathlib, for 100,000 of them."""
+    return os.path.splitext(name.rpartition("/")[2])[0]
+
+
 def count_unknown(where: str, names: Collection[str], faults: Faults) -> None:
     """Count the files in a folder of images that are neither images nor text, by suffix."""
     unknown = Counter(suffix_of(name) or "no suffix" for name in names)

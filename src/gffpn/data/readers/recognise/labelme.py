@@ -12,8 +12,8 @@ LOOKED_AT = 20
 
 def labelme(tree: Tree) -> Form:
     """Return the form of a set with one LabelMe file per image."""
-    files = [name for name in tree.beside_images(".json") if '"shapes"' in tree.start(name, 1 << 16)]
-    if not files:
+    files = tree.beside_images(".json")
+    if not any('"shapes"' in tree.start(name, 1 << 16) for name in files[:LOOKED_AT]):
         others = len([name for name in tree.of((".json",))[:LOOKED_AT] if '"shapes"' in tree.start(name)])
         raise NoForm("LabelMe files, but no image of their names" if others else "no JSON file with shapes")
     found = layout(tree, files)

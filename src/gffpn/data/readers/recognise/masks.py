@@ -1,13 +1,14 @@
 """Recognition of masks: a folder of images and one of masks, or both of them in a folder per image."""
 
+from collections import Counter
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
+from gffpn.data.readers.listing import stem_of
 from gffpn.data.readers.recognise.form import Form, NoForm
 from gffpn.data.readers.recognise.layout import IMAGE_FOLDERS, layout
 from gffpn.data.readers.recognise.lists import split_lists
-from gffpn.data.readers.recognise.tree import Tree
+from gffpn.data.readers.recognise.tree import Tree, folder_of
 
 MASK_FOLDERS = frozenset({"mask", "masks", "ground_truth", "groundtruth"})
 SUFFIXES = ("", "_mask", "_gt", "_label", "_seg")
@@ -16,17 +17,20 @@ SUFFIXES = ("", "_mask", "_gt", "_label", "_seg")
 
 def masks(tree: Tree) -> Form:
     """Return the form of a set with masks."""
-    found = [name for name in tree.images if _position(name, MASK_FOLDERS) is not None]
-    if not found:
+    masked = {
+        folder for folder in set(map(folder_of, tree.images)) if _position(folder, MASK_FOLDERS) is not None
+    }
+    if not masked:
         raise NoForm("no image in a folder called masks")
-    images = [name for name in tree.images if _position(name, MASK_FOLDERS) is None]
+    found = [name for name in tree.images if folder_of(name) in masked]
+    images = [name for name in tree.images if folder_of(name) not in masked]
     if (base := _folder_per_image(images, found)) is not None:
         arguments = {"images": f"{base}*/images", "masks": f"{base}*/masks"}
         return Form("masks", arguments, "a folder of masks per image")
-    stems = {PurePosixPath(name).stem for name in images}
+    stems = {stem_of(name) for name in images}
     for suffix in SUFFIXES:
-        own = [name for name in found if PurePosixPath(name).stem.removesuffix(suffix) in stems]
-        if own and all(PurePosixPath(name).stem.endswith(suffix) for name in found):
+        own = [name for name in found if stem_of(name).removesuffix(suffix) in stems]
+        if own and all(stem_of(name).endswith(suffix) for name in found):
             return _beside(tree, images, own, suffix)
     raise NoForm(f"no mask named like an image, for instance {found[0]}")
 
@@ -41,9 +45,9 @@ def _beside(tree: Tree, images: Sequence[str], found: Sequence[str], suffix: str
     return Form("masks", arguments, f"a mask per image{f', *{suffix}' if suffix else ''}")
 
 
-def _position(name: str, folders: frozenset[str]) -> int | None:
-    parts = PurePosixPath(name).parts[:-1]
-    return next((k for k, part in enumerate(parts) if part.casefold() in folders), None)
+def _position(folder: str, names: frozenset[str]) -> int | None:
+    """Return the position of the first part of a folder's path with one of the names."""
+    return next((k for k, part in enumerate(folder.split("/")) if part.casefold() in names), None)
 
 
 def _folder_per_image(images: Sequence[str], found: Sequence[str]) -> str | None:
@@ -51,10 +55,16 @@ def _folder_per_image(images: Sequence[str], found: Sequence[str]) -> str | None
 
     Images without masks, such as those of a test set, may lie elsewhere.
     """
-    owners = {PurePosixPath(name).parts[: _position(name, MASK_FOLDERS)] for name in found}
-    bases = {owner[:-1] for owner in owners if owner}
-    of_image = {PurePosixPath(name).parts[: _position(name, IMAGE_FOLDERS)] for name in images}
-    if len(bases) != 1 or len(owners) < 2 or not owners <= of_image:
+    owners = {_owner(folder, MASK_FOLDERS) for folder in set(map(folder_of, found))}
+    counts = Counter(map(folder_of, images))
+    of_image = {_owner(folder, IMAGE_FOLDERS): number for folder, number in counts.items()}
+    bases = {owner.rpartition("/")[0] for owner in owners}
+    if len(bases) != 1 or len(owners) < 2 or any(of_image.get(owner) != 1 for owner in owners):
         return None
-    counts = [sum(PurePosixPath(name).parts[: len(owner)] == owner for name in images) for owner in owners]
-    return "".join(f"{part}/" for part in bases.pop()) if set(counts) == {1} else None
+    base = bases.pop()
+    return f"{base}/" if base else ""
+
+
+def _owner(folder: str, names: frozenset[str]) -> str:
+    """Return the folder that contains the one with one of the names."""
+    return "/".join(folder.split("/")[: _position(folder, names)])

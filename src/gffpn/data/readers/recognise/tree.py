@@ -1,6 +1,5 @@
 """Files of a folder, listed once, and what recognisers ask about them."""
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Collection
@@ -8,7 +7,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from gffpn.data.readers.images import SUFFIXES
-from gffpn.data.readers.listing import listed, suffix_of
+from gffpn.data.readers.listing import listed, stem_of, suffix_of
 
 _AROUND = r"images?|imgs?|labels?|annotations?|xmls?|jsons?|obj|data|set"
 _SPLIT = re.compile(
@@ -24,6 +23,9 @@ class Tree:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.files = list(listed(root))
+        self._by_suffix: dict[str, list[str]] = defaultdict(list)
+        for name in self.files:
+            self._by_suffix[suffix_of(name)].append(name)
 
     @cached_property
     def images(self) -> list[str]:
@@ -33,14 +35,14 @@ class Tree:
     @cached_property
     def stems(self) -> frozenset[str]:
         """Stems of all images."""
-        return frozenset(PurePosixPath(name).stem for name in self.images)
+        return frozenset(map(stem_of, self.images))
 
     @cached_property
     def images_by_name(self) -> dict[str, list[str]]:
         """All images by the names of their files."""
         found: dict[str, list[str]] = defaultdict(list)
         for name in self.images:
-            found[PurePosixPath(name).name].append(name)
+            found[name.rpartition("/")[2]].append(name)
         return found
 
     @property
@@ -51,11 +53,11 @@ class Tree:
 
     def of(self, suffixes: Collection[str]) -> list[str]:
         """Return the files with one of the suffixes."""
-        return [name for name in self.files if suffix_of(name) in suffixes]
+        return sorted(name for suffix in suffixes for name in self._by_suffix.get(suffix, ()))
 
     def beside_images(self, suffix: str) -> list[str]:
         """Return the files of a suffix with the stem of an image."""
-        return [name for name in self.of((suffix,)) if PurePosixPath(name).stem in self.stems]
+        return [name for name in self.of((suffix,)) if stem_of(name) in self.stems]
 
     def has_file(self, name: str) -> bool:
         """Return True if `name` is a file."""
@@ -79,7 +81,8 @@ class Tree:
 
     @cached_property
     def _folders(self) -> frozenset[str]:
-        return frozenset(str(folder) for name in self.files for folder in PurePosixPath(name).parents)
+        folders = set(map(folder_of, self.files))
+        return frozenset(folders.union(str(p) for folder in folders for p in PurePosixPath(folder).parents))
 
 
 def split_of(part: str) -> str:
@@ -92,4 +95,4 @@ def split_of(part: str) -> str:
 
 def folder_of(name: str) -> str:
     """Return the folder of a file; `.` for the root."""
-    return os.path.dirname(name) or "."
+    return name.rpartition("/")[0] or "."
