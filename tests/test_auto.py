@@ -171,6 +171,29 @@ def test_given_arguments_are_stronger_than_the_form(tmp_path: Path, caplog: pyte
     assert explicit(words, tmp_path / "cache").fingerprint == index.fingerprint
 
 
+@pytest.mark.parametrize(
+    ("change", "box"),
+    [
+        ({"<xmin>11": "<xmin>10.5"}, [10.5, 21, 40, 30]),  # a fraction is an edge
+        ({"<xmin>11": "<xmin>0", "<xmax>40": "<xmax>60"}, [0, 21, 60, 30]),  # 0 to the width are edges
+        ({"<xmin>11": "<xmin>0"}, None),  # edges, or pixels counted from 0
+    ],
+)
+def test_the_corners_of_voc_are_taken_for_edges_where_that_is_certain(
+    tmp_path: Path, change: dict[str, str], box: list[float] | None
+) -> None:
+    pascal_voc(tmp_path)
+    file = tmp_path / "ANNOTATIONS/d.xml"
+    for old, new in change.items():
+        file.write_text(file.read_text().replace(old, new))
+    if box is None:
+        with pytest.raises(DataError, match=r"data\.corners=edges"):
+            auto(tmp_path).index()
+        return
+    found = {r.name: r.boxes.tolist() for records in auto(tmp_path).index().splits.values() for r in records}
+    assert found["IMAGES/d.png"] == [box]
+
+
 def test_the_arguments_that_are_null_are_those_of_the_readers() -> None:
     own = OmegaConf.load(CONF / "data" / "auto.yaml")
     for reader, values in DEFAULTS.items():

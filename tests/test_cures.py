@@ -84,7 +84,7 @@ def test_a_small_set_is_refused_with_fractions_that_fill_the_splits(root: Path) 
         for stem in "ac":
             (root / folder / f"{stem}.{suffix}").unlink()
     with pytest.raises(
-        DataError, match=r"test: no image .* data\.fractions=\[0\.\d+,0\.\d+,0\.\d+\]"
+        DataError, match=r"test: no image .*data\.fractions=\[0\.\d+,0\.\d+,0\.\d+\]"
     ) as refusal:
         voc(root, splits=None).index()
     fractions = json.loads(str(refusal.value).split("data.fractions=")[1].split("]")[0] + "]")

@@ -110,6 +110,7 @@ def renamed(change: Callable[[Path, str], str]) -> Callable[[Path], None]:
         (lambda root, name: f"{root}/images/{name}", "images"),
         (lambda root, name: name.upper(), "images"),
         (lambda root, name: f"./{name}", "images"),
+        (lambda root, name: f"https://host/data/upload/1/{name}", "images"),
         (lambda root, name: name, "."),
     ],
 )
@@ -150,6 +151,13 @@ def test_a_name_that_fits_several_files_or_contradicts_one_is_a_fault(root: Path
     shutil.rmtree(root / "images" / "lot2")
     renamed(lambda _, name: f"lot3/{name}" if name == "b.png" else name)(root)
     with pytest.raises(DataError, match=r"images/lot3/b.png: no such file; the nearest is images/lot1/b.png"):
+        coco(root).index()
+
+
+@pytest.mark.parametrize("name", ["../../media/upload/1/b.png", "/label-studio/data/b.png"])
+def test_a_name_that_leads_elsewhere_is_refused_with_the_nearest_file(root: Path, name: str) -> None:
+    renamed(lambda _, own: name if own == "b.png" else own)(root)
+    with pytest.raises(DataError, match=r"/b\.png.*; the nearest is images/b\.png"):
         coco(root).index()
 
 
@@ -227,10 +235,12 @@ def test_lists_of_other_names_and_lines_that_begin_elsewhere(root: Path) -> None
         voc(root, splits={"val": "x.txt"})
 
 
-@pytest.mark.parametrize("name", ["set.yml", "obj.names", "classes.txt", "labels/classes.txt"])
+@pytest.mark.parametrize(
+    "name", ["set.yml", "obj.names", "classes.txt", "labels/classes.txt", "labels/x.yaml"]
+)
 def test_class_names_come_from_the_file_of_each_program(root: Path, name: str) -> None:
     (root / "data.yaml").unlink()
-    (root / name).write_text("names: [dent, scratch]" if name.endswith("yml") else "dent\nscratch\n")
+    (root / name).write_text("names: [dent, scratch]" if name.endswith("ml") else "dent\nscratch\n")
     assert yolo(root).index().classes == ("dent", "scratch")
     (root / "other.yaml").write_text("names: [hole, scratch]")
     with pytest.raises(DataError, match=r"other.yaml has \['hole', 'scratch'\].*keep one of the files"):

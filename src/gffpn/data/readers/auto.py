@@ -132,7 +132,7 @@ def recognise(root: Root) -> tuple[Form, Tree]:
         try:
             forms.append(recogniser(tree))
         except NoForm as error:
-            reasons.append(f"  data={name}: {error}")
+            reasons.append(f"data={name}: {error}")
     if len(forms) == 1:
         return forms[0], tree
     if forms:
@@ -141,5 +141,10 @@ def recognise(root: Root) -> tuple[Form, Tree]:
             for form in forms
         ]
         raise DataError("\n".join([f"{tree.root}: has {len(forms)} forms; choose one of them:", *ways]))
+    reasons.sort(key=lambda reason: ": no " in reason)  # a near miss first
     what = f"{len(tree.images)} images; {contents(tree.root)}"
-    raise DataError("\n".join([f"{tree.root}: no form that data=auto recognises, {what}", *reasons]))
+    lines = [
+        f"{tree.root}: no form that data=auto recognises, {what}",
+        *(f"  {reason}" for reason in reasons),
+    ]
+    raise DataError("\n".join([*lines, "Choose a reader and its folders yourself, see docs/data.md."]))

@@ -1,7 +1,7 @@
 """Class names of a set of YOLO labels, from the file in which each labelling program keeps them."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import yaml
 
@@ -15,10 +15,10 @@ LINES = ("obj.names", "classes.txt")
 
 
 def class_names(root: Root, folders: Sequence[str], faults: Faults) -> tuple[str, ...]:
-    """Return the names in data.yaml, another YAML file of the root, obj.names or classes.txt.
+    """Return the names in the root's data.yaml, or in another YAML file, obj.names or classes.txt.
 
-    The last two may also be in one of the `folders` with labels. Records a fault and returns () if no file
-    has names, or if several have different ones.
+    The others may be in the root, in one of the `folders` with labels or between them. Records a fault and
+    returns () if no file has names, or if several have different ones.
     """
     found: dict[tuple[str, ...], str] = {}
     for name in names_files(root.path, folders):
@@ -41,12 +41,20 @@ def class_names(root: Root, folders: Sequence[str], faults: Faults) -> tuple[str
 
 
 def names_files(root: Path, folders: Sequence[str]) -> list[str]:
-    """Return the files below `root` that hold class names: data.yaml alone, or all others."""
-    yamls = sorted(path.name for path in root.iterdir() if path.suffix.lower() in YAML and path.is_file())
-    if "data.yaml" in yamls:
+    """Return the files that hold class names: data.yaml of the root alone, or all others.
+
+    They are in the root, in the `folders` below it or between them.
+    """
+    if (root / "data.yaml").is_file():
         return ["data.yaml"]
-    places = dict.fromkeys(below(folder, name) for folder in (".", *folders) for name in LINES)
-    return [name for name in yamls if has_names(root / name)] + [p for p in places if (root / p).is_file()]
+    above = (str(parent) for folder in folders for parent in (*PurePosixPath(folder).parents, folder))
+    found: list[str] = []
+    for folder in dict.fromkeys((".", *above)):
+        path = root / folder
+        names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+        yamls = [name for name in names if name.lower().endswith(YAML) and has_names(path / name)]
+        found += [below(folder, name) for name in (*yamls, *(name for name in LINES if name in names))]
+    return found
 
 
 def has_names(path: Path) -> bool:

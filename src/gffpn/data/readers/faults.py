@@ -60,7 +60,7 @@ FATAL = frozenset(
     }
 )
 
-DECIDED = frozenset({Kind.MISSING_ANNOTATION, Kind.CROWD})
+DECIDED = frozenset({Kind.MISSING_ANNOTATION, Kind.CROWD, Kind.SHAPE, Kind.CORNERS})
 """Kinds about which an argument of their own decides, so that no good part needs to be dropped."""
 
 _CONVERT = "convert the files, or data.unusual_images=convert"

@@ -141,18 +141,24 @@ class Intake:
 def _path(root: Root, annotation: Annotation, faults: Faults) -> Path | None:
     path = root.inside(annotation.image)
     if path is None:
-        faults.add(Kind.OUTSIDE_ROOT, f"{annotation.source}: {annotation.image}")
+        hint = _nearest(root, annotation, Kind.OUTSIDE_ROOT, faults)
+        faults.add(Kind.OUTSIDE_ROOT, f"{annotation.source}: {annotation.image}{hint}")
     elif not os.path.isfile(path):  # also False for a name that no file can have
         tail = annotation.image.partition("/")[2]
         other = root.inside(tail) if tail else None
         if other and os.path.isfile(other):
             hint = f", but {tail} exists: try data.images=."
-        else:  # looking through all files takes time, and the message shows few of the faults
-            hint = near_miss(root, annotation.image) if faults.number(Kind.MISSING_IMAGE) < SHOWN else ""
+        else:
+            hint = _nearest(root, annotation, Kind.MISSING_IMAGE, faults)
         faults.add(Kind.MISSING_IMAGE, f"{annotation.source}: {annotation.image}: no such file{hint}")
     else:
         return path
     return None
+
+
+def _nearest(root: Root, annotation: Annotation, kind: Kind, faults: Faults) -> str:
+    # looking through all files takes time, and the message shows few of the faults
+    return near_miss(root, annotation.image) if faults.number(kind) < SHOWN else ""
 
 
 def _pattern(text: str) -> re.Pattern[str]:

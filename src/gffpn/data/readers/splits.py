@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from gffpn.data.index import SPLITS, ImageRecord
 from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.places import ALIASES
+from gffpn.data.readers.quoting import override
 from gffpn.data.readers.root import Root, contents
 from gffpn.data.readers.split_lists import Lists, T, matched, paths_of
 
@@ -123,7 +124,7 @@ class Partition:
             trial = draw(records, {split: fractions[split] for split in ("train", *drawn)}, self._seed)
             boxes = any(len(record.objects.boxes) for record in trial.get("val", records))
             if all(trial.values()) and boxes and fractions != self._fractions:
-                return f"the set is small, data.fractions={list(fractions.values())}".replace(" 0", "0")
+                return f"the set is small, {override('data.fractions', list(fractions.values()))}"
         return "add images with boxes, or list the images of each split (data.splits)"
 
 

@@ -12,6 +12,7 @@ from gffpn.data.readers.recognise.tree import Tree
 LOOKED_AT = 200
 """Number of files from which the meaning of the coordinates is inferred."""
 _NUMBER = re.compile(r"<(xmin|ymin|xmax|ymax)>\s*([^<]*?)\s*</")
+_SIDE = re.compile(r"<(width|height)>\s*([^<]*?)\s*</")
 
 
 def voc(tree: Tree) -> Form:
@@ -43,16 +44,20 @@ def _tool(tree: Tree) -> str:
 
 
 def _edges(tree: Tree, files: Sequence[str]) -> str:
-    """Return why the coordinates are edges and not pixels counted from 1; empty if they need not be."""
+    """Return why the coordinates are edges and not pixels counted from 1; empty if that is not certain."""
     if tree.has_file("labelmap.txt"):
         return "; such exports write the edges of boxes"
+    zero, far = "", ""
     step = max(1, len(files) // LOOKED_AT)
     for name in files[::step]:
-        for key, text in _NUMBER.findall(tree.start(name, 1 << 16)):
-            try:
-                value = float(text)
-            except ValueError:
-                continue
-            if not value.is_integer() or (value == 0 and key in ("xmin", "ymin")):
-                return f"; {key} {text} in {name} is an edge, no pixel counted from 1"
-    return ""
+        text = tree.start(name, 1 << 16)
+        sides = dict(_SIDE.findall(text))
+        for key, value in _NUMBER.findall(text):
+            if re.fullmatch(r"\d*\.\d*[1-9]\d*", value):
+                return f"; {key} {value} in {name} is an edge, no pixel"
+            if key in ("xmin", "ymin") and value == "0":
+                zero = f"{key} 0 in {name}"
+            elif (key, value) in (("xmax", sides.get("width")), ("ymax", sides.get("height"))):
+                far = f"{key} {value} in {name}"
+    # pixels counted from 0 end at the width - 1, those counted from 1 begin at 1
+    return f"; {zero} and {far} are edges" if zero and far else ""
