@@ -26,7 +26,7 @@ def read_masks(
     """
     # a set may be read with one setting and then with another
     keys = {name: f"{connectivity} {threshold} {path}" for name, path in files.items()}
-    memo, stamps = read_memo(cache_dir / MEMO, RULES), {name: stamp(path) for name, path in files.items()}
+    memo, stamps = read_memo(cache_dir / MEMO, RULES), {name: _stamp(path) for name, path in files.items()}
     unknown = [name for name in files if memo.get(keys[name], ())[:1] != [stamps[name]]]
 
     def see(name: str) -> Mask | DataError:
@@ -40,6 +40,13 @@ def read_masks(
     if new:
         write_memo(cache_dir / MEMO, RULES, memo | new)
     return {name: found[name] if name in found else _mask(memo[keys[name]]) for name in files}
+
+
+def _stamp(path: Path) -> list[int]:
+    try:
+        return stamp(path)
+    except OSError:  # a link to nothing, which reading it reports
+        return []
 
 
 def _mask(entry: list[Any]) -> Mask:
