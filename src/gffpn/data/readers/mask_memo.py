@@ -20,7 +20,7 @@ RULES = f"1, Pillow {PIL.__version__}"
 def read_masks(
     files: Mapping[str, Path], cache_dir: Path, *, threshold: int | None, connectivity: int | None
 ) -> dict[str, Mask | DataError]:
-    """Return, for each file, its `read_mask` or the DataError that it raised.
+    """Return, for each file, its `read_mask` or the DataError that it raised, with the file's name in `files`.
 
     A mask is not decoded again while its `stamp` stays the same.
     """
@@ -33,7 +33,7 @@ def read_masks(
         try:
             return read_mask(files[name], threshold=threshold, connectivity=connectivity)
         except DataError as error:
-            return error
+            return DataError(f"{name}{str(error).removeprefix(str(files[name]))}")
 
     found = dict(zip(unknown, in_threads(see, unknown, "Reading masks"), strict=True))
     new = {keys[name]: [stamps[name], *mask] for name, mask in found.items() if isinstance(mask, Mask)}
