@@ -217,6 +217,50 @@ def coco_by_year(root: Path) -> None:
         write(root / f"annotations/captions_{split}2017.json", '{"images": [], "annotations": []}')
 
 
+def one_folder_beside_a_readme(root: Path) -> None:
+    ultralytics(root / "plates")
+    write(root / "README.md", "# Plates")
+
+
+def devkit(root: Path) -> None:
+    folder = root / "VOCdevkit/VOC2007"
+    for split, stems in STEMS.items():
+        for stem in stems:
+            voc_pair(folder / f"JPEGImages/{stem}.png", folder / f"Annotations/{stem}.xml")
+        write(folder / f"ImageSets/Main/{split}.txt", "".join(f"{stem}\n" for stem in stems))
+        write(folder / f"ImageSets/Main/dent_{split}.txt", "".join(f"{stem} -1\n" for stem in stems))
+    picture(folder / "SegmentationClass/a.png")
+
+
+def labels_beside_images(root: Path) -> None:
+    for number, stem in enumerate(EVERY):
+        yolo_pair(root / f"lot{number % 2}/{stem}.png", root / f"lot{number % 2}/{stem}.txt")
+    write(root / "classes.txt", "dent\nscratch\n")
+
+
+def val_is_train(root: Path) -> None:
+    for stem in EVERY:
+        yolo_pair(root / f"images/train2017/{stem}.png", root / f"labels/train2017/{stem}.txt")
+    write(
+        root / "plates.yaml",
+        "path: ../plates\ntrain: images/train2017\nval: images/train2017\nnames: [dent, scratch]\n",
+    )
+
+
+def one_split_of_a_public_set(root: Path) -> None:
+    for stem in EVERY:
+        picture(root / f"val2017/{stem}.png")
+    coco_file(root / "annotations/instances_val2017.json", {stem: f"{stem}.png" for stem in EVERY})
+
+
+def unlabelled_test(root: Path) -> None:
+    for split, stems in STEMS.items():
+        for stem in stems:
+            voc_pair(root / f"{split}/images/{stem}.png", root / f"{split}/annotations/{stem}.xml")
+    for path in (root / "test/annotations").iterdir():
+        path.unlink()
+
+
 Export = Callable[[Path], None]
 # export, reader, what is said about it, whether the export has the splits
 EXPORTS: list[tuple[Export, str, str, bool]] = [
@@ -236,6 +280,12 @@ EXPORTS: list[tuple[Export, str, str, bool]] = [
     (pascal_voc, "voc", "Pascal VOC", False),
     (voc_by_class, "voc", "Pascal VOC", False),
     (coco_by_year, "coco", "COCO", True),
+    (one_folder_beside_a_readme, "yolo", "Ultralytics set with the paths of dataset.yml", True),
+    (devkit, "voc", "Pascal VOC", True),
+    (labels_beside_images, "yolo", "YOLO labels", False),
+    (val_is_train, "yolo", "Ultralytics set with the paths of plates.yaml", False),
+    (one_split_of_a_public_set, "coco", "COCO", False),
+    (unlabelled_test, "voc", "Pascal VOC, without the images in test/images", False),
 ]
 ALL = pytest.mark.parametrize(
     ("export", "reader", "saw", "has_splits"), EXPORTS, ids=[export.__name__ for export, *_ in EXPORTS]

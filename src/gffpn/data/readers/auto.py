@@ -9,13 +9,17 @@ from typing import Any
 from gffpn.data.index import DataError, DataIndex
 from gffpn.data.readers.coco import COCO
 from gffpn.data.readers.crowd import Crowd
+from gffpn.data.readers.deeppcb import DeepPCB
 from gffpn.data.readers.labelme import LabelMe
+from gffpn.data.readers.masks import Masks
 from gffpn.data.readers.pairs import Unlabelled
 from gffpn.data.readers.quoting import override
 from gffpn.data.readers.reader import Reader
 from gffpn.data.readers.recognise.coco import coco
+from gffpn.data.readers.recognise.deeppcb import deeppcb
 from gffpn.data.readers.recognise.form import Form, NoForm, Recogniser
 from gffpn.data.readers.recognise.labelme import labelme
+from gffpn.data.readers.recognise.masks import masks
 from gffpn.data.readers.recognise.tree import Tree
 from gffpn.data.readers.recognise.voc import voc
 from gffpn.data.readers.recognise.yolo import yolo
@@ -26,18 +30,38 @@ from gffpn.data.readers.yolo import YOLO
 
 logger = logging.getLogger(__name__)
 
-RECOGNISERS: Mapping[str, Recogniser] = {"coco": coco, "voc": voc, "yolo": yolo, "labelme": labelme}
-READERS: Mapping[str, type[COCO | VOC | YOLO | LabelMe]] = {
+RECOGNISERS: Mapping[str, Recogniser] = {
+    "coco": coco,
+    "voc": voc,
+    "yolo": yolo,
+    "labelme": labelme,
+    "masks": masks,
+    "deeppcb": deeppcb,
+}
+READERS: Mapping[str, type[COCO | VOC | YOLO | LabelMe | Masks | DeepPCB]] = {
     "coco": COCO,
     "voc": VOC,
     "yolo": YOLO,
     "labelme": LabelMe,
+    "masks": Masks,
+    "deeppcb": DeepPCB,
 }
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "coco": {"unlabelled": "drop"},
     "voc": {"unlabelled": "refuse"},
     "yolo": {"unlabelled": "refuse"},
     "labelme": {"unlabelled": "refuse"},
+    "masks": {
+        "mask_suffix": "",
+        "class_folders": False,
+        "values": None,
+        "threshold": None,
+        "objects": None,
+        "connectivity": 8,
+        "min_area": 1,
+        "unlabelled": "refuse",
+    },
+    "deeppcb": {},
 }
 """Values in conf/data of arguments that are null here."""
 OWN = ("classes", "splits", "crowd", "corners", "unlabelled")
@@ -94,14 +118,13 @@ def _splits(arguments: Mapping[str, Any]) -> str:
 
 
 def recognise(root: Root) -> tuple[Form, Tree]:
-    """Return the form of a folder, or of the only folder in it, and its files.
+    """Return the form of a folder, or of the only one in it that holds anything, and its files.
 
     Raises DataError, with what each recogniser lacks, if there is none, and with the overrides of each form
     if there are several.
     """
     tree = Tree(root.path)
-    while tree.files and len({name.partition("/")[0] for name in tree.files}) == 1 and "/" in tree.files[0]:
-        inner = tree.files[0].partition("/")[0]
+    while inner := tree.only_folder:
         tree = Tree(tree.root / inner)
     forms: list[Form] = []
     reasons: list[str] = []

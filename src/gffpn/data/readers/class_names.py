@@ -33,7 +33,10 @@ def class_names(root: Root, folders: Sequence[str], faults: Faults) -> tuple[str
         faults.add(Kind.CLASSES, f"{what}: keep one of the files, or give data.classes=[NAME,...]")
     else:
         expected = "data.yaml (or another YAML file) with `names`, no obj.names and no classes.txt"
-        faults.add(Kind.CLASSES, f"data.classes is null and the root holds no {expected}")
+        faults.add(
+            Kind.CLASSES,
+            f"data.classes is null and the root holds no {expected}: give data.classes=[NAME,...]",
+        )
     return ()
 
 

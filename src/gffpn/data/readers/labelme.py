@@ -5,8 +5,9 @@ Source: the files that LabelMe 5 writes: `shapes` with `label`, `shape_type` and
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gffpn.choice import one_of
 from gffpn.data.index import DataIndex
@@ -69,9 +70,13 @@ def _parse(image: str, source: str, text: str, shapes: Shapes, faults: Faults) -
         if kind == "rectangle" or accept(shapes, where, f"a {kind}", faults):
             boxes.append(box)
             names.append(shape["label"])
-    size = content.get("imageHeight"), content.get("imageWidth")
-    known = all(type(side) is int and side > 0 for side in size)
-    return Annotation(image, source, size if known else None, boxes, names)
+    return Annotation(image, source, _size(content), boxes, names)
+
+
+def _size(content: Mapping[str, Any]) -> tuple[int, int] | None:
+    height, width = content.get("imageHeight"), content.get("imageWidth")
+    known = isinstance(height, int) and isinstance(width, int) and min(height, width) > 0
+    return (height, width) if known else None
 
 
 def _box(kind: str, points: Sequence[tuple[float, float]]) -> Box:

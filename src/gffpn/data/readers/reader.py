@@ -6,7 +6,8 @@ from pathlib import Path
 
 from gffpn.data.readers.annotation import Outside
 from gffpn.data.readers.intake import Intake
-from gffpn.data.readers.splits import Lists, Partition
+from gffpn.data.readers.split_lists import Lists
+from gffpn.data.readers.splits import Partition
 
 
 @dataclass

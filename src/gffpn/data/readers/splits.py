@@ -76,9 +76,9 @@ class Partition:
             faults.settle()
         keys: dict[str, list[T]] = {}
         for item in found["train"]:
-            path = PurePosixPath(item.image)
-            tails = {"/".join(path.parts[start:]) for start in range(len(path.parts))}
-            for key in tails | {path.stem} | ({alias(item.image)} if alias else set()):
+            image = PurePosixPath(item.image)
+            tails = {"/".join(image.parts[start:]) for start in range(len(image.parts))}
+            for key in tails | {image.stem} | ({alias(item.image)} if alias else set()):
                 keys.setdefault(key, []).append(item)
         return {split: matched(file, keys, root, faults) for split, file in lists.items()}
 

@@ -23,18 +23,20 @@ LOOKED_AT = 20
 
 def coco(tree: Tree) -> Form:
     """Return the form of a set with COCO files."""
-    names = {name: found for name in tree.of((".json",)) if (found := _file_names(tree, name)) is not None}
+    own = set(tree.beside_images(".json"))  # such as those of LabelMe
+    files = [name for name in tree.of((".json",)) if name not in own]
+    names = {name: found for name in files if (found := _file_names(tree, name)) is not None}
     if not names:
         raise NoForm("no JSON file with images, annotations and categories")
     instances = [name for name in names if PurePosixPath(name).stem.startswith("instances")]
-    files = _by_split(instances or list(names))
-    folders = {split: _folder(tree, file, split, names[file]) for split, file in files.items()}
-    arguments: dict[str, Any] = {"images": _shortened(folders), "annotations": _shortened(files)}
-    if len(files) == 1 and (lists := split_lists(tree)):
+    chosen = _by_split(instances or list(names))
+    folders = {split: _folder(tree, file, split, names[file]) for split, file in chosen.items()}
+    arguments: dict[str, Any] = {"images": _shortened(folders), "annotations": _shortened(chosen)}
+    if len(chosen) == 1 and (lists := split_lists(tree)):
         arguments["splits"] = lists
-    others = len(names) - len(files)
-    left = f", without {others} other COCO files" if others else ""
-    return Form("coco", arguments, f"{_tool(tree, files)}{left}")
+    others = ", ".join(sorted(set(names) - set(chosen.values()))[:6])
+    left = f", without {others}" if others else ""
+    return Form("coco", arguments, f"{_tool(tree, chosen)}{left}")
 
 
 def _tool(tree: Tree, files: Mapping[str, str]) -> str:
@@ -78,6 +80,8 @@ def _plain(raw: bytes) -> str:
 
 def _by_split(files: Sequence[str]) -> dict[str, str]:
     """Return the file of each split; of files that name no split, there may be only one."""
+    if len(files) == 1:
+        return {"train": files[0]}
     found: dict[str, list[str]] = {}
     for file in files:
         words = [

@@ -23,26 +23,54 @@ class Layout(NamedTuple):
     """Words about folders that are not read; empty if all are."""
 
 
-def layout(tree: Tree, annotations: Sequence[str]) -> Layout:
-    """Return the folders of the images and of those annotation files; raise NoForm if they do not match."""
-    images, loose = by_split(map(folder_of, tree.images))
-    notes, _ = by_split(map(folder_of, annotations))
+def layout(
+    tree: Tree,
+    annotations: Sequence[str],
+    *,
+    images: Sequence[str] | None = None,
+    notes: frozenset[str] = NOTE_FOLDERS,
+) -> Layout:
+    """Return the folders of the images and of those annotation files; raise NoForm if they do not match.
+
+    `images` are all images of the tree unless given, and `notes` the names of folders of annotations.
+    """
+    kinds = IMAGE_FOLDERS | notes
+    return _matched(
+        *by_split(map(folder_of, tree.images if images is None else images), kinds),
+        by_split(map(folder_of, annotations), kinds)[0],
+        kinds,
+    )
+
+
+def _matched(
+    images: Mapping[str, Sequence[str]],
+    loose: Sequence[str],
+    notes: Mapping[str, Sequence[str]],
+    kinds: frozenset[str],
+) -> Layout:
+    if (
+        len(images) == 1 and "train" not in images
+    ):  # one split alone, such as the val of a public set, is a set
+        images = {"": next(iter(images.values()))}
+        notes = {"": [folder for folders in notes.values() for folder in folders]}
     splits = [split for split in SPLITS if split in images and (split in notes or "" in notes)]
     if "train" in splits:
         left_out = [*loose, *(folder for split in images if split not in splits for folder in images[split])]
-        pairs = {split: _belonging(images[split], notes.get(split, notes.get("", []))) for split in splits}
+        pairs = {
+            split: _belonging(images[split], notes.get(split, notes.get("", [])), kinds) for split in splits
+        }
         return Layout(
             _shortened({split: one for split, (one, _) in pairs.items()}),
             _shortened({split: other for split, (_, other) in pairs.items()}),
             _words(left_out),
         )
     if "" in images and "" in notes:
-        one, other = _belonging(images[""], notes[""])
+        one, other = _belonging(images[""], notes[""], kinds)
         return Layout(one, other, _words([*loose, *(f for split in images if split for f in images[split])]))
     raise NoForm(f"images in {_words_of(images)}, but annotations in {_words_of(notes)}")
 
 
-def by_split(folders: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
+def by_split(folders: Iterable[str], kinds: frozenset[str]) -> tuple[dict[str, list[str]], list[str]]:
     """Return the highest folders of each split, with the key '' for none, and folders that do not belong.
 
     A folder is cut behind the part that names its split or its contents: of `images/train/lot1`, it is
@@ -52,10 +80,10 @@ def by_split(folders: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
     loose: set[str] = set()
     for folder in set(folders):
         parts = PurePosixPath(folder).parts
-        kinds = [position for position, part in enumerate(parts) if _is_kind(part)]
+        named_kinds = [position for position, part in enumerate(parts) if part.casefold() in kinds]
         named = [position for position, part in enumerate(parts) if split_of(part)]
         split = split_of(parts[named[0]]) if named else ""
-        cut = max(kinds[:1] + named[:1], default=-1) + 1
+        cut = max(named_kinds[:1] + named[:1], default=-1) + 1
         if cut:
             found.setdefault(split, set()).add("/".join(parts[:cut]))
         else:
@@ -72,22 +100,18 @@ def _highest(folders: Iterable[str]) -> list[str]:
     return sorted(f for f in every if not any(str(p) in every for p in PurePosixPath(f).parents))
 
 
-def _is_kind(part: str) -> bool:
-    return part.casefold() in IMAGE_FOLDERS | NOTE_FOLDERS
-
-
-def _belonging(images: Sequence[str], notes: Sequence[str]) -> tuple[Folders, Folders]:
+def _belonging(images: Sequence[str], notes: Sequence[str], kinds: frozenset[str]) -> tuple[Folders, Folders]:
     """Return folders of images and of annotations in the same order, or one of the latter for all."""
     if len(notes) == 1:
         return images[0] if len(images) == 1 else list(images), notes[0]
-    one, other = ({_key(folder): folder for folder in folders} for folders in (images, notes))
+    one, other = ({_key(folder, kinds): folder for folder in folders} for folders in (images, notes))
     if one.keys() != other.keys() or len(one) < len(images) or len(other) < len(notes):
         raise NoForm(f"images in {_words(images)}, annotations in {_words(notes)}: which belong together?")
     return [one[key] for key in one], [other[key] for key in one]
 
 
-def _key(folder: str) -> str:
-    return "/".join("*" if _is_kind(part) else part for part in PurePosixPath(folder).parts)
+def _key(folder: str, kinds: frozenset[str]) -> str:
+    return "/".join("*" if part.casefold() in kinds else part for part in PurePosixPath(folder).parts)
 
 
 def _shortened(by_split: Mapping[str, Folders]) -> Place:

@@ -15,6 +15,8 @@ _SPLIT = re.compile(
     rf"(?:(?:{_AROUND})[_-])?(?:(train(?:ing)?)|(val(?:id(?:ation)?)?|dev)|(test(?:ing)?))\d*(?:[_-](?:{_AROUND}))?"
 )
 
+_FOR_PEOPLE = re.compile(r"(?:readme|licen[cs]e|citation)\b|.*\.(?:html|md|pdf)$", re.IGNORECASE)
+
 
 class Tree:
     """Files at any depth below `root`, by their paths relative to it."""
@@ -40,6 +42,12 @@ class Tree:
         for name in self.images:
             found[PurePosixPath(name).name].append(name)
         return found
+
+    @property
+    def only_folder(self) -> str:
+        """Folder that holds everything but texts for people, such as a README; empty if there is none."""
+        tops = {name.partition("/")[0] for name in self.files if "/" in name or not _FOR_PEOPLE.match(name)}
+        return top if len(tops) == 1 and self.has_folder(top := tops.pop()) else ""
 
     def of(self, suffixes: Collection[str]) -> list[str]:
         """Return the files with one of the suffixes."""

@@ -18,6 +18,8 @@ def voc(tree: Tree) -> Form:
     """Return the form of a set with one XML file per image."""
     files = tree.beside_images(".xml")
     if not files:
+        if any("<annotations>" in tree.start(name) for name in tree.of((".xml",))[:LOOKED_AT]):
+            raise NoForm("one XML file for all images (CVAT for images): export as PASCAL VOC, COCO or YOLO")
         others = len(tree.of((".xml",)))
         raise NoForm(f"{others} XML files, none named like an image" if others else "no XML file")
     if not any("<annotation" in tree.start(name) for name in files[:LOOKED_AT]):

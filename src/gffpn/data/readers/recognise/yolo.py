@@ -22,6 +22,8 @@ LOOKED_AT = 50
 def yolo(tree: Tree) -> Form:
     """Return the form of a set with YOLO labels."""
     labels = [name for name in tree.beside_images(".txt") if PurePosixPath(name).name not in LINES]
+    if not labels and any(tree.has_file(name) for name in ("obj.names", "data.yaml")) and not tree.images:
+        raise NoForm("names of classes, but no image: export with the images (CVAT: Save images)")
     if not labels:
         others = len(tree.of((".txt",)))
         raise NoForm(f"{others} .txt files, none named like an image" if others else "no label file (.txt)")
