@@ -20,7 +20,7 @@ RULES = f"1, Pillow {PIL.__version__}"
 def read_masks(
     files: Mapping[str, Path], cache_dir: Path, *, threshold: int | None, connectivity: int | None
 ) -> dict[str, Mask | DataError]:
-    """Return, for each file, its `read_mask` or the DataError that it raised, with the file's name in `files`.
+    """Return, for each file, its `read_mask`, or the DataError that it raised with its name in `files`.
 
     A mask is not decoded again while its `stamp` stays the same.
     """
