@@ -226,6 +226,14 @@ CASES = [
         "dark: all 5 annotations have iscrowd = 1",
         skippable=False,
     ),
+    Case(
+        "VOC boxes that begin in column 0",
+        "voc",
+        write(XML, xml("dark").replace("<xmin>9", "<xmin>0")),
+        "corners that are not counted from 1",
+        "boxes with an xmin or ymin of 0: 1, the first in xml/b.xml",
+        skippable=False,
+    ),
     # one image
     Case("not an image", "yolo", write(PNG, "text"), "unreadable image", "b.png: .*no known image format"),
     Case("empty image file", "yolo", write(PNG, ""), "unreadable image", "b.png"),
@@ -329,6 +337,13 @@ CASES = [
         coco_change(lambda c: c["annotations"][1].update(category_id=9)),
         "unknown class",
         "all.json: annotation 1: no category has the id 9",
+    ),
+    Case(
+        "segmentation without bbox",
+        "coco",
+        coco_change(lambda c: c["annotations"][1].update(bbox=[], segmentation=[[8, 8, 40, 8, 40, 40]])),
+        "shape other than an upright box",
+        "all.json: annotation 1: a segmentation without bbox",
     ),
     # ids, names and splits
     Case(

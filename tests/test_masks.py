@@ -65,6 +65,11 @@ def boxes(record: ImageRecord) -> list[list[float]]:
     return sorted(record.boxes.tolist())
 
 
+def dangling(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Return the folder of a set of three images with equal masks."""
@@ -191,6 +196,7 @@ def test_a_folder_of_masks_per_image(tmp_path: Path, images: str, folder: str) -
         ),
         (lambda root: save(root / "images/a.bmp", GREY), r"images/a\.bmp and images/a\.png would share"),
         (lambda root: save(root / "masks/a.png", GREY[:, 1:]), r"differs .*\n  masks/a\.png: .*\(8, 9\)"),
+        (lambda root: dangling(root / "masks/a.png"), r"unreadable annotation .*\n  .*masks/a\.png"),
         (lambda root: (root / "masks/a.png").write_text("x"), r"unreadable annotation .*\n  .*masks/a\.png"),
         (lambda root: save(root / "masks/a.png", PHOTO), r"masks/a\.png: shows colours, expected one grey"),
     ],
@@ -230,9 +236,15 @@ def test_wrong_arguments_are_refused(tmp_path: Path, changes: dict[str, Any], ex
 
 
 def test_missing_folders_are_named(root: Path) -> None:
-    for changes in ({"masks": "none"}, {"images": "none/*/images", "masks": "none/*/masks"}):
-        with pytest.raises(DataError, match=r"none.*: no such folder; .* holds the folders images, masks"):
+    for changes, faults in [
+        ({"masks": "none"}, "1 fault in"),
+        ({"images": "none/*/images", "masks": "none/*/masks"}, "2 faults in"),
+    ]:
+        with pytest.raises(
+            DataError, match=r"none.*: no such folder; .* holds the folders images, masks"
+        ) as no:
             masks(root, **changes).index()
+        assert faults in str(no.value)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "I;16", "RGB", "LA", "RGBA"])

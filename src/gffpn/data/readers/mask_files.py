@@ -43,9 +43,11 @@ class Search(NamedTuple):
         """Return the images below `images`, each with its files below `masks`.
 
         Two images that would share their masks are a fault, and so is, if the set is read as a `whole`, a
-        mask without an image.
+        mask without an image. A missing folder is the only fault of its search.
         """
         folders, mask_folders = self._folders(images), self._folders(masks)
+        if not (folders and mask_folders):
+            return []
         files = list(self._masks(mask_folders))
         by_key: dict[str, list[MaskFile]] = defaultdict(list)
         for file in files:
@@ -58,7 +60,7 @@ class Search(NamedTuple):
             first = found.setdefault(key, Masked(image, by_key[key]))
             if first.image != image:
                 self.faults.add(Kind.DUPLICATE, f"{first.image} and {image} would share their masks")
-        if folders and mask_folders and not found:
+        if not found:
             expected = " ".join(sorted(SUFFIXES))
             holds = contents(folders[0][0])
             self.faults.add(Kind.MISSING_FOLDER, f"{images}: no image ({expected}); {holds}")

@@ -91,7 +91,7 @@ class Masks(Reader):
         objects = self.objects or ("files" if self._whole_files else "components")
         names = [file.path for part in found.values() for masked in part for file in masked.masks]
         masks = read_masks(
-            {name: path for name in names if (path := root.inside(name))},
+            {name: root.inside(name) or root.path / name for name in names},
             self.cache_dir,
             threshold=self.threshold,
             connectivity=self.connectivity if objects == "components" else None,
