@@ -249,3 +249,34 @@ def unlabelled_test(root: Path) -> None:
             voc_pair(root / f"{split}/images/{stem}.png", root / f"{split}/annotations/{stem}.xml")
     for path in (root / "test/annotations").iterdir():
         path.unlink()
+
+
+def draw_mask(path: Path) -> None:
+    """Write a mask with the box of every image."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    x1, y1, x2, y2 = BOX
+    mask[y1:y2, x1:x2] = 255
+    Image.fromarray(mask).save(path)
+
+
+def masks_beside(root: Path) -> None:
+    for split, stems in STEMS.items():
+        for stem in stems:
+            picture(root / f"{split}/images/{stem}.png")
+            draw_mask(root / f"{split}/masks/{stem}_mask.png")
+
+
+def folder_per_image(root: Path) -> None:
+    for stem in EVERY:
+        picture(root / f"stage1_train/{stem}/images/{stem}.png")
+        draw_mask(root / f"stage1_train/{stem}/masks/1.png")
+
+
+def deeppcb(root: Path) -> None:
+    for number, stem in enumerate(EVERY):
+        folder = root / f"PCBData/group{number:05}"
+        picture(folder / f"{number:05}/{stem}.png")
+        path = folder / f"{number:05}/{number:05}000_test.jpg"
+        (folder / f"{number:05}/{stem}.png").rename(path)
+        write(folder / f"{number:05}_not/{number:05}000.txt", "10 20 40 30 1\n")

@@ -22,12 +22,15 @@ from exports import (
     cvat_coco,
     cvat_voc,
     cvat_yolo,
+    deeppcb,
     devkit,
+    folder_per_image,
     label_of,
     label_studio_coco,
     label_studio_yolo,
     labelme,
     labels_beside_images,
+    masks_beside,
     one_folder_beside_a_readme,
     one_split_of_a_public_set,
     pascal_voc,
@@ -128,6 +131,27 @@ def test_an_export_is_recognised_and_read_as_the_printed_overrides_do(
     if has_splits:
         stems = {split: [Path(r.name).stem for r in index.splits[split]] for split in SPLITS}
         assert stems == STEMS
+    assert explicit(words, tmp_path / "cache").fingerprint == index.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("export", "arguments"),
+    [
+        (masks_beside, "'data.images={train:train/images,val:val/images,test:test/images}'"),
+        (folder_per_image, 'data.masks="*/masks"'),
+        (deeppcb, "data=deeppcb"),
+    ],
+)
+def test_sets_of_one_class_are_recognised(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, export: Export, arguments: str
+) -> None:
+    export(tmp_path / "set")
+    caplog.set_level(logging.INFO)
+    index = auto(tmp_path / "set", unusual_images="convert").index()
+    records = [record for found in index.splits.values() for record in found]
+    assert [record.boxes.tolist() for record in records] == [[list(BOX)]] * len(EVERY)
+    assert arguments in caplog.text
+    words = [*printed(caplog), "data.unusual_images=convert"]
     assert explicit(words, tmp_path / "cache").fingerprint == index.fingerprint
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from gffpn.config.compose import compose_config
 from gffpn.data.index import DataError
+from gffpn.data.readers.faults import ADVICE, Kind
 from gffpn.data.readers.labelme import LabelMe
 from tiny_sets import IMAGES, SHARED, coco, coco_content, memo, voc, write_sets, yolo
 
@@ -64,6 +65,10 @@ def test_files_that_are_no_known_images_are_counted(root: Path) -> None:
         "files left out of images, not known as images (.heic)": 2,
         "files left out of images, not known as images (.raw)": 1,
     }
+
+
+def test_every_kind_of_fault_has_a_cure() -> None:
+    assert set(Kind) - set(ADVICE) == {Kind.EMPTY_SPLIT}
 
 
 @READERS

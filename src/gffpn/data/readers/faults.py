@@ -66,7 +66,10 @@ DECIDED = frozenset({Kind.MISSING_ANNOTATION, Kind.CROWD, Kind.SHAPE, Kind.CORNE
 _CONVERT = "convert the files, or data.unusual_images=convert"
 _DRAW = "draw the box again, or remove it from the file"
 ADVICE: Mapping[str, str] = {
+    Kind.MISSING_FOLDER: "correct the argument that names it",
+    Kind.CLASSES: "correct the names, or give data.classes",
     Kind.UNREADABLE_FILE: "export it again",
+    Kind.OTHER_FORM: "choose the reader of this form; data=auto recognises many",
     Kind.MISSING_IMAGE: "export the images, too, or remove the annotations of those that are gone",
     Kind.MISSING_ANNOTATION: "data.unlabelled=background if these images show no object, data.unlabelled=drop"
     " to leave them out; otherwise label them",
@@ -77,7 +80,6 @@ ADVICE: Mapping[str, str] = {
     Kind.UNKNOWN_CLASS: "correct the name or number, or add the class to the set's names or to data.classes",
     Kind.NOT_FINITE: _DRAW,
     Kind.EMPTY_BOX: _DRAW,
-    Kind.BOX_OUTSIDE: _DRAW,
     Kind.DEEP_IMAGE: f"{_CONVERT}, which scales 65535 to 255: images from a 12-bit camera turn nearly black",
     Kind.PALETTE_IMAGE: f"is it a mask? If not, {_CONVERT}, which looks up the colours",
     Kind.CMYK_IMAGE: f"{_CONVERT}, which turns them into RGB and ignores their colour profile",
@@ -99,7 +101,7 @@ ADVICE: Mapping[str, str] = {
     " data.crowd=ignore if they mark regions that training leaves out and evaluation ignores",
     Kind.OUTSIDE_ROOT: "move the file below data.root, link to it from there, or widen data.root",
 }
-"""Advice for those kinds where it depends on nothing but the kind."""
+"""Cure of each kind but an empty split, whose entries name it."""
 
 
 class FaultyData(DataError):
