@@ -38,7 +38,7 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
     telling.set_defaults(act=tell_card)
 
 
-def _overrides(words: Sequence[str]) -> list[str]:
+def overrides_of(words: Sequence[str]) -> list[str]:
     """Return the overrides in `words`, of which the first may be the path of a data set."""
     from gffpn.data.readers.quoting import hydra_value
 
@@ -69,7 +69,7 @@ def check_set(arguments: argparse.Namespace) -> None:
     from gffpn.config.compose import compose_config
     from gffpn.data.readers.faults import FaultyData
 
-    config = compose_config(_overrides(arguments.overrides))
+    config = compose_config(overrides_of(arguments.overrides))
     check_data(config)
     if "on_error" in config.data:
         config.data.on_error = "raise"  # skipping a fault would hide it
@@ -101,7 +101,7 @@ def tell_card(arguments: argparse.Namespace) -> None:
     from gffpn.data.card.text import print_card
     from gffpn.metrics.matching import SIZE_EDGES, size_ranges
 
-    config = compose_config(_overrides(arguments.overrides))
+    config = compose_config(overrides_of(arguments.overrides))
     check_data(config)
     with _shown_log():
         index = build_index(config)
