@@ -139,6 +139,17 @@ def test_escaped_and_decomposed_names_stand_for_their_files(root: Path) -> None:
     ]
 
 
+def test_annotations_and_lists_may_be_in_another_unicode_form(root: Path) -> None:
+    expected = yolo(root).index().splits["val"][0]
+    one, other = (unicodedata.normalize(form, "Größe") for form in ("NFC", "NFD"))
+    (root / "images/b.png").rename(root / f"images/{one}.png")
+    (root / "labels/b.txt").rename(root / f"labels/{other}.txt")
+    (root / "splits/val.txt").write_text(f"images/{other}.png\n")
+    found = yolo(root).index().splits["val"][0]
+    assert found.name == f"images/{one}.png"
+    assert found.boxes.tolist() == expected.boxes.tolist()
+
+
 def test_a_name_that_fits_several_files_or_contradicts_one_is_a_fault(root: Path) -> None:
     for lot in ("lot1", "lot2"):
         (root / "images" / lot).mkdir()

@@ -1,6 +1,7 @@
 """Listing of the files of a data set, at any depth."""
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -42,6 +43,11 @@ def listed(folder: Path, skip: Collection[str] = ()) -> Iterator[str]:
 def suffix_of(name: str) -> str:
     """Return the suffix of a file's name in lower case, with its dot."""
     return os.path.splitext(name)[1].lower()
+
+
+def composed(name: str) -> str:
+    """Return a name in the Unicode form NFC, because macOS and some archives decompose umlauts."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def stem_of(name: str) -> str:

@@ -11,7 +11,7 @@ from gffpn.data.readers.decoding import decoded
 from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.formats import WrongFormat
 from gffpn.data.readers.images import SUFFIXES
-from gffpn.data.readers.listing import count_unknown, listed, stem_of, suffix_of
+from gffpn.data.readers.listing import composed, count_unknown, listed, stem_of, suffix_of
 from gffpn.data.readers.places import Places
 from gffpn.data.readers.root import Root, below, contents
 from gffpn.data.readers.splits import Partition
@@ -136,15 +136,15 @@ def _matched(
     images: str, annotations: str, pictures: Sequence[str], files: Sequence[str], faults: Faults
 ) -> list[Pair]:
     """Pair files of equal paths without suffix, else, if only one of the folders has subfolders, of stems."""
-    exact = {os.path.splitext(name)[0]: name for name in files}
-    numbers = Counter(stem_of(name) for name in files)
-    by_stem = {stem: name for name in files if numbers[stem := stem_of(name)] == 1}
+    exact = {composed(os.path.splitext(name)[0]): name for name in files}
+    numbers = Counter(composed(stem_of(name)) for name in files)
+    by_stem = {stem: name for name in files if numbers[stem := composed(stem_of(name))] == 1}
     owner: dict[str, str] = {}
     pairs: list[Pair] = []
     for name in sorted(pictures):
-        path, image = os.path.splitext(name)[0], below(images, name)
+        path, image = composed(os.path.splitext(name)[0]), below(images, name)
         file = exact.get(path)
-        if file is None and (near := by_stem.get(stem_of(name))) is not None:
+        if file is None and (near := by_stem.get(composed(stem_of(name)))) is not None:
             file = near if "/" not in name or "/" not in near else None
         first = owner.setdefault(file or path, image)
         if first == image:

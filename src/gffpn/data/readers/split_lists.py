@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from gffpn.data.index import SPLITS
 from gffpn.data.readers.decoding import decoded
 from gffpn.data.readers.faults import Faults, Kind
+from gffpn.data.readers.listing import composed
 from gffpn.data.readers.root import Root
 
 
@@ -53,7 +54,8 @@ def matched(path: Path, keys: Mapping[str, Sequence[T]], root: Root, faults: Fau
         entry = line.strip()
         if not entry:
             continue
-        found = keys.get(str(PurePosixPath(entry.replace("\\", "/"))), ()) or _longer(entry, keys)
+        named = PurePosixPath(composed(entry.replace("\\", "/")))
+        found = keys.get(str(named), ()) or _longer(named.parts, keys)
         if len(found) == 1:
             chosen.append(found[0])
         elif found:
@@ -66,12 +68,11 @@ def matched(path: Path, keys: Mapping[str, Sequence[T]], root: Root, faults: Fau
     return chosen
 
 
-def _longer(entry: str, keys: Mapping[str, Sequence[T]]) -> Sequence[T]:
+def _longer(parts: Sequence[str], keys: Mapping[str, Sequence[T]]) -> Sequence[T]:
     """Return the image whose whole path is the end of an entry: those of CVAT begin with `data/`."""
-    parts = PurePosixPath(entry.replace("\\", "/")).parts
     for start in range(1, len(parts) if ".." not in parts else 0):
         tail = "/".join(parts[start:])
-        found = [item for item in keys.get(tail, ()) if str(PurePosixPath(item.image)) == tail]
+        found = [item for item in keys.get(tail, ()) if composed(str(PurePosixPath(item.image))) == tail]
         if found:
             return found
     return ()

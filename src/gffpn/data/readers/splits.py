@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from gffpn.data.index import SPLITS, ImageRecord
 from gffpn.data.readers.faults import Faults, Kind
+from gffpn.data.readers.listing import composed
 from gffpn.data.readers.places import ALIASES
 from gffpn.data.readers.quoting import override
 from gffpn.data.readers.root import Root, contents
@@ -77,9 +78,9 @@ class Partition:
             faults.settle()
         keys: dict[str, list[T]] = {}
         for item in found["train"]:
-            image = PurePosixPath(item.image)
+            image = PurePosixPath(composed(item.image))
             tails = {"/".join(image.parts[start:]) for start in range(len(image.parts))}
-            for key in tails | {image.stem} | ({alias(item.image)} if alias else set()):
+            for key in tails | {image.stem} | ({composed(alias(item.image))} if alias else set()):
                 keys.setdefault(key, []).append(item)
         return {split: matched(file, keys, root, faults) for split, file in lists.items()}
 
