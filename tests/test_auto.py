@@ -3,6 +3,7 @@
 import logging
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from exports import (
     label_studio_coco,
     label_studio_yolo,
     labelme,
+    labelme_pair,
     labels_beside_images,
     masks_beside,
     one_folder_beside_a_readme,
@@ -164,6 +166,23 @@ def test_a_folder_of_several_forms_is_refused_with_the_overrides_of_each(tmp_pat
     coco_index, voc_index, yolo_index = (explicit(shlex.split(way), tmp_path / "cache") for way in ways)
     assert coco_index.fingerprint == voc_index.fingerprint
     assert yolo_index.classes == CLASSES
+
+
+def test_of_forms_with_different_images_the_larger_is_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    label_studio_coco(tmp_path)
+    folder_per_image(tmp_path)
+    shutil.rmtree(tmp_path / "stage1_train/e")
+    caplog.set_level(logging.INFO)
+    assert sum(map(len, auto(tmp_path).index().splits.values())) == len(EVERY)
+    assert "not read, because it has fewer images than Label Studio COCO export: a folder of" in caplog.text
+
+
+def test_images_without_a_mark_belong_to_a_set_whose_annotations_lie_beside_them(tmp_path: Path) -> None:
+    for stem in EVERY:
+        labelme_pair(tmp_path / f"{'images' if stem == 'a' else 'lot'}/{stem}.png")
+    assert sum(map(len, auto(tmp_path).index().splits.values())) == len(EVERY)
 
 
 def test_a_folder_of_no_form_is_refused_with_what_each_lacks(tmp_path: Path) -> None:

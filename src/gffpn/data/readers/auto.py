@@ -6,38 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gffpn.data.index import DataError, DataIndex
+from gffpn.data.index import DataIndex
 from gffpn.data.readers.coco import COCO
 from gffpn.data.readers.crowd import Crowd
 from gffpn.data.readers.deeppcb import DeepPCB
 from gffpn.data.readers.labelme import LabelMe
 from gffpn.data.readers.masks import Masks
 from gffpn.data.readers.pairs import Unlabelled
-from gffpn.data.readers.quoting import override
 from gffpn.data.readers.reader import Reader
-from gffpn.data.readers.recognise.coco import coco
-from gffpn.data.readers.recognise.deeppcb import deeppcb
-from gffpn.data.readers.recognise.form import Form, NoForm, Recogniser
-from gffpn.data.readers.recognise.labelme import labelme
-from gffpn.data.readers.recognise.masks import masks
-from gffpn.data.readers.recognise.tree import Tree
-from gffpn.data.readers.recognise.voc import voc
-from gffpn.data.readers.recognise.yolo import yolo
-from gffpn.data.readers.root import Root, contents
+from gffpn.data.readers.recognise.recognition import overrides, recognise
+from gffpn.data.readers.root import Root
 from gffpn.data.readers.shapes import Shapes
 from gffpn.data.readers.voc import VOC, Corners
 from gffpn.data.readers.yolo import YOLO
 
 logger = logging.getLogger(__name__)
 
-RECOGNISERS: Mapping[str, Recogniser] = {
-    "coco": coco,
-    "voc": voc,
-    "yolo": yolo,
-    "labelme": labelme,
-    "masks": masks,
-    "deeppcb": deeppcb,
-}
 READERS: Mapping[str, type[COCO | VOC | YOLO | LabelMe | Masks | DeepPCB]] = {
     "coco": COCO,
     "voc": VOC,
@@ -70,7 +54,7 @@ OWN = ("classes", "splits", "crowd", "corners", "unlabelled")
 
 @dataclass(kw_only=True)
 class Auto(Reader):
-    """Reader of a folder that one of `RECOGNISERS` recognises.
+    """Reader of a folder whose form is recognised.
 
     It logs what it saw, and the overrides that say the same; both read the same index. `crowd`, `corners`,
     `shapes` and `unlabelled` are those of the reader, or None for what the form suggests. For the other
@@ -100,12 +84,6 @@ class Auto(Reader):
         return READERS[form.reader](every.pop("cache_dir"), every.pop("image_size"), **every).index()
 
 
-def overrides(reader: str, arguments: Mapping[str, Any]) -> str:
-    """Return the overrides for a reader and its arguments, ready to be pasted into a shell."""
-    words = [override(f"data.{name}", value) for name, value in arguments.items()]
-    return " ".join([f"data={reader}", *words])
-
-
 def _splits(arguments: Mapping[str, Any]) -> str:
     """Say where the splits of a form come from."""
     for name in ("images", "annotations", "labels"):
@@ -115,36 +93,3 @@ def _splits(arguments: Mapping[str, Any]) -> str:
     if lists is None:
         return "no splits: they are drawn by data.fractions"
     return f"split lists: {', '.join(lists.values()) if isinstance(lists, Mapping) else lists}"
-
-
-def recognise(root: Root) -> tuple[Form, Tree]:
-    """Return the form of a folder, or of the only one in it that holds anything, and its files.
-
-    Raises DataError, with what each recogniser lacks, if there is none, and with the overrides of each form
-    if there are several.
-    """
-    tree = Tree(root.path)
-    while inner := tree.only_folder:
-        tree = Tree(tree.root / inner)
-    forms: list[Form] = []
-    reasons: list[str] = []
-    for name, recogniser in RECOGNISERS.items():
-        try:
-            forms.append(recogniser(tree))
-        except NoForm as error:
-            reasons.append(f"data={name}: {error}")
-    if len(forms) == 1:
-        return forms[0], tree
-    if forms:
-        ways = [
-            f"  {form.saw}: {overrides(form.reader, {'root': str(tree.root), **form.arguments})}"
-            for form in forms
-        ]
-        raise DataError("\n".join([f"{tree.root}: has {len(forms)} forms; choose one of them:", *ways]))
-    reasons.sort(key=lambda reason: ": no " in reason)  # a near miss first
-    what = f"{len(tree.images)} images; {contents(tree.root)}"
-    lines = [
-        f"{tree.root}: no form that data=auto recognises, {what}",
-        *(f"  {reason}" for reason in reasons),
-    ]
-    raise DataError("\n".join([*lines, "Choose a reader and its folders yourself, see docs/data.md."]))

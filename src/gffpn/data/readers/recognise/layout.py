@@ -35,11 +35,13 @@ def layout(
     `images` are all images of the tree unless given, and `notes` the names of folders of annotations.
     """
     kinds = IMAGE_FOLDERS | notes
-    return _matched(
-        *by_split(map(folder_of, tree.images if images is None else images), kinds),
-        by_split(map(folder_of, annotations), kinds)[0],
-        kinds,
-    )
+    folders = set(map(folder_of, tree.images if images is None else images))
+    of_notes = set(map(folder_of, annotations))
+    found, loose = by_split(folders, kinds)
+    if of_notes & set(loose):  # annotations beside images that no name marks as such: all belong to the set
+        whole = {"": [os.path.commonpath(folders) or "."]}
+        return _matched(whole, [], whole, kinds)
+    return _matched(found, loose, by_split(of_notes, kinds)[0], kinds)
 
 
 def _matched(
