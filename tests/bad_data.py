@@ -57,6 +57,9 @@ def assert_reported(case: Case, message: str) -> None:
     assert case.kind in message, f"{case.name}: {case.kind!r} is not in: {message}"
     assert re.search(case.pattern, message), f"{case.name}: {case.pattern!r} is not in: {message}"
     assert "Traceback" not in message, message
+    assert case.kind == "empty split" or "empty split" not in message, (
+        f"{case.name}: more than the cause: {message}"
+    )
 
 
 @contextlib.contextmanager

@@ -100,7 +100,7 @@ def test_a_cache_folder_that_cannot_be_written_causes_a_warning(
     texture(0).save(tmp_path / "a.png")
     (tmp_path / "file").write_text("")
     assert inspection.inspect([tmp_path / "a.png"], tmp_path / "file" / "cache")
-    assert "the next start decodes every image again" in caplog.text
+    assert "the next start reads every file again" in caplog.text
 
 
 def test_close_pairs_by_hand() -> None:

@@ -148,7 +148,11 @@ def test_verbs_report_wrong_overrides_alike(capsys: pytest.CaptureFixture) -> No
     for arguments, code, message in [
         (["cost", "neck=fnp"], 2, "ERROR: neck: got 'fnp', expected one of"),
         (["cost", "neck.fusion=multiply"], 2, "ERROR: neck.fusion: got 'multiply', expected one of"),
-        (["data", "check", "data=voc", "data.corners=middle"], 2, "ERROR: corners: got 'middle', expected"),
+        (
+            ["data", "check", "data=voc", "data.corners=middle"],
+            2,
+            "ERROR: data.corners: got 'middle', expected",
+        ),
         (["data", "check", "batch_size=0"], 2, "ERROR: batch_size: got 0"),
         (["data", "card", "data=voc"], 1, "ERROR: data.root is not set"),
     ]:

@@ -10,6 +10,7 @@ from gffpn.__main__ import parser
 from gffpn.build.detector import build_detector
 from gffpn.config.compose import compose_config
 from gffpn.cost import count_parameters
+from gffpn.verbs.data import overrides_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -49,8 +50,9 @@ def test_every_training_command_composes(words: list[str]) -> None:
 def test_every_verb_parses(words: list[str]) -> None:
     arguments = parser().parse_args(words)
     overrides = vars(arguments).get("overrides", [])  # verbs of finished runs take none
+    overrides = [word for word in overrides if not word.startswith(("to=", "by="))]
     first = first_of if words[0] == "plan" else str  # a sweep is composed at its first values
-    compose_config([first(word) for word in overrides if not word.startswith(("to=", "by="))])
+    compose_config(overrides_of([first(word) for word in overrides]))
 
 
 def test_every_make_target_exists() -> None:

@@ -24,6 +24,7 @@ SHARED: dict[str, Any] = {
     "fractions": [0.8, 0.1, 0.1],
     "split_seed": 0,
     "group_pattern": None,
+    "outside": "refuse",
     "unusual_images": "refuse",
     "on_error": "raise",
 }
@@ -35,17 +36,40 @@ def memo(root: Path | str | None) -> Path:
 
 
 def voc(root: Path | str | None, **changes: Any) -> VOC:
-    given = {"images": "images", "annotations": "xml", "corners": "pixels_from_1", **SHARED, **changes}
+    given = {
+        "images": "images",
+        "annotations": "xml",
+        "corners": "pixels_from_1",
+        "unlabelled": "refuse",
+        "shapes": "refuse",
+        **SHARED,
+        **changes,
+    }
     return VOC(memo(root), (64, 64), root=None if root is None else str(root), **given)
 
 
 def coco(root: Path, **changes: Any) -> COCO:
-    given = {"images": "images", "annotations": "all.json", "crowd": None, **SHARED, **changes}
+    given = {
+        "images": "images",
+        "annotations": "all.json",
+        "crowd": None,
+        "unlabelled": "drop",
+        "shapes": "refuse",
+        **SHARED,
+        **changes,
+    }
     return COCO(memo(root), (64, 64), root=str(root), **given)
 
 
 def yolo(root: Path, **changes: Any) -> YOLO:
-    given = {"images": "images", "labels": "labels", "unlabelled": "refuse", **SHARED, **changes}
+    given = {
+        "images": "images",
+        "labels": "labels",
+        "unlabelled": "refuse",
+        "shapes": "refuse",
+        **SHARED,
+        **changes,
+    }
     return YOLO(memo(root), (64, 64), root=str(root), **given)
 
 

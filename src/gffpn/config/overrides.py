@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from yaml import YAMLError
 
+from gffpn.data.readers.quoting import override
 from gffpn.machine.signals import HOW_TO_CONTINUE, INTERRUPTED, interrupted_by_sigterm
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -91,16 +92,24 @@ def explain(error: Exception) -> str:
         return got(group, name, list(error.options))
     if isinstance(error, OverrideParseException):
         fault = _flat(error.message.replace(f"Error parsing override '{error.override}'", ""))
-        return (
-            f"{error.override}: {fault}: expected KEY=VALUE, with special characters in quotes: KEY='\"a,b\"'"
-        )
+        example = _corrected(error.override) or "KEY='\"a,b\"'"
+        return f"{error.override}: {fault}: expected KEY=VALUE, with special characters in quotes: {example}"
     if str(error).startswith("Ambiguous value"):
-        override = str(error).split("'")[1]
-        return f"{override}: several values, expected one; use python train.py -m to run them in turn"
+        given = str(error).splitlines()[0].split("'", 1)[1].rsplit("'", 1)[0]
+        single = _corrected(given) if "/" in given else ""  # such as a path, and unlike the names of options
+        cure = f"; if they are one value: {single}" if single else ""
+        return f"{given}: several values, expected one; use python train.py -m to run them in turn{cure}"
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.parent_node is not None:
         return _no_such_key(str(cause.full_key), list(map(str, cause.parent_node)))
     return _flat(str(error))
+
+
+def _corrected(given: str) -> str:
+    """Return an override whose value is text, ready to be pasted; empty if it may be a list or mapping."""
+    key, _, value = given.partition("=")
+    plain = re.fullmatch(r"\+{0,2}[A-Za-z_][\w.@/-]*", key) and value and value[0] not in "[{\"'"
+    return override(key, value) if plain else ""
 
 
 def unwrapped(error: Exception) -> Exception:

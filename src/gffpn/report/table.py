@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from gffpn.figures import BinFigures
 from gffpn.files.tables import markdown_table, plain, write_csv
@@ -118,11 +119,12 @@ def print_cells(
     caption: Sequence[str] = (),
 ) -> None:
     """Print a table whose first `left` columns are words and whose others are numbers."""
-    table = Table(title=title, caption="\n".join(caption), caption_justify="left")
+    # Text, because rich would take square brackets in an override for markup
+    table = Table(title=Text(title), caption=Text("\n".join(caption)), caption_justify="left")
     for position, header in enumerate(headers):
-        table.add_column(header.replace(" (", "\n("), justify="left" if position < left else "right")
+        table.add_column(Text(header.replace(" (", "\n(")), justify="left" if position < left else "right")
     for line in body:
-        table.add_row(*line)
+        table.add_row(*map(Text, line))
     # a pipe or a log file has no width
     width = None if os.isatty(1) else 180
     Console(width=width).print(table)

@@ -22,6 +22,9 @@ NOT_DETERMINING = (
     "loader",
     "data.root",
     "data.splits",  # a path; the fingerprint of the data covers the splits themselves
+    "data.unlabelled",  # the fingerprint covers which images there are
+    "data.shapes",  # the fingerprint covers which boxes there are
+    "data.outside",
     "data.unusual_images",  # a set that both values accept is read identically by both
     "data.crowd",  # the fingerprint covers which boxes there are, and which of them are crowd
     "trainer.accelerator",

@@ -1,7 +1,11 @@
 """`data check` and `data card`: the faults of a data set, and its contents."""
 
 import argparse
+import contextlib
 import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
 
 from gffpn.verbs.words import Verbs, add_json, add_overrides
 
@@ -16,7 +20,8 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
         description="Reads a data set as a run would: every folder, list, annotation and box, and decodes "
         "each image once. Prints one line and exits with 0, or prints all faults by kind and exits with 1. "
         "Anything that data.on_error=skip would drop is a fault here.",
-        epilog="example: python -m gffpn data check data=voc data.root=/path/to/set data.annotations=xml",
+        epilog="examples: python -m gffpn data check /path/to/export recognises its form (data=auto); "
+        "python -m gffpn data check data=voc data.root=/path/to/set data.annotations=xml",
     )
     add_overrides(checking)
     checking.set_defaults(act=check_set)
@@ -33,6 +38,30 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
     telling.set_defaults(act=tell_card)
 
 
+def overrides_of(words: Sequence[str]) -> list[str]:
+    """Return the overrides in `words`, of which the first may be the path of a data set."""
+    from gffpn.data.readers.quoting import hydra_value
+
+    first = words[0] if words else ""
+    if first and (os.path.exists(first) or "=" not in first):
+        return ["data=auto", f"data.root={hydra_value(first)}", *words[1:]]
+    return list(words)
+
+
+@contextlib.contextmanager
+def _shown_log() -> Iterator[None]:
+    """Print what the readers log, to stderr."""
+    handler, logger = logging.StreamHandler(), logging.getLogger("gffpn.data.readers")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
 def check_set(arguments: argparse.Namespace) -> None:
     """Read and check the data set; if there are faults, print all of them and exit with code 1."""
     from gffpn.build.index import build_index
@@ -40,12 +69,13 @@ def check_set(arguments: argparse.Namespace) -> None:
     from gffpn.config.compose import compose_config
     from gffpn.data.readers.faults import FaultyData
 
-    config = compose_config(arguments.overrides)
+    config = compose_config(overrides_of(arguments.overrides))
     check_data(config)
     if "on_error" in config.data:
         config.data.on_error = "raise"  # skipping a fault would hide it
     try:
-        index = build_index(config)
+        with _shown_log():
+            index = build_index(config)
     except FaultyData as error:
         print(error.report())
         raise SystemExit(1) from None
@@ -71,9 +101,11 @@ def tell_card(arguments: argparse.Namespace) -> None:
     from gffpn.data.card.text import print_card
     from gffpn.metrics.matching import SIZE_EDGES, size_ranges
 
-    config = compose_config(arguments.overrides)
+    config = compose_config(overrides_of(arguments.overrides))
     check_data(config)
-    contents = card(build_index(config), image_size(config), size_ranges(SIZE_EDGES))
+    with _shown_log():
+        index = build_index(config)
+    contents = card(index, image_size(config), size_ranges(SIZE_EDGES))
     if arguments.json:
         print(json.dumps(contents))
     else:

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from gffpn.data.card.card import THIN_PX
 from gffpn.data.index import SPLITS
@@ -54,7 +55,7 @@ def _print_table(console: Console, title: str, rows: Mapping[str, Mapping[str, i
     for split in (*SPLITS, "all"):
         table.add_column(split, justify="right")
     for name, row in rows.items():
-        table.add_row(name, *(str(row[split]) for split in SPLITS), str(sum(row.values())))
+        table.add_row(Text(name), *(str(row[split]) for split in SPLITS), str(sum(row.values())))
     console.print(table)
 
 

@@ -3,12 +3,15 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from gffpn.data.readers.faults import Faults, Kind
 
 Box = tuple[float, float, float, float]
+
+Outside = Literal["refuse", "clip"]
 
 TOLERANCE = 1.0
 """A box may exceed its image by this many pixels and is then clipped: 0- and 1-based files differ by one."""
@@ -36,12 +39,19 @@ class Annotation:
 
 
 def checked_boxes(
-    annotation: Annotation, height: int, width: int, labels: Mapping[str, int], faults: Faults
+    annotation: Annotation,
+    height: int,
+    width: int,
+    labels: Mapping[str, int],
+    outside: Outside,
+    faults: Faults,
 ) -> Iterator[tuple[Box, int, bool]]:
     """Yield the valid boxes, in pixels and clipped to their image, with their labels and crowd flags.
 
-    Every other box is recorded as a fault.
+    Every other box is recorded as a fault. With `outside` "clip", a box that leaves its image by more than
+    `TOLERANCE` is valid, unless it lies outside as a whole.
     """
+    tolerance = math.inf if outside == "clip" else TOLERANCE
     scale = (width, height) * 2 if annotation.relative else (1, 1, 1, 1)
     expected = {
         Kind.NOT_FINITE: "four finite numbers",
@@ -51,10 +61,12 @@ def checked_boxes(
     crowds = annotation.crowd or (False,) * len(annotation.boxes)
     for raw, name, crowd in zip(annotation.boxes, annotation.names, crowds, strict=True):
         x1, y1, x2, y2 = (value * side for value, side in zip(raw, scale, strict=True))
-        box = _clipped((x1, y1, x2, y2), height, width)
+        box = _clipped((x1, y1, x2, y2), height, width, tolerance)
         if name in labels and not isinstance(box, Kind):
             if box != (x1, y1, x2, y2):
-                faults.count(f"boxes clipped that left their image by at most {TOLERANCE:g} px")
+                far = max(-x1, -y1, x2 - width, y2 - height) > TOLERANCE
+                by = f"{'more than' if far else 'at most'} {TOLERANCE:g} px"
+                faults.count(f"boxes clipped that left their image by {by}")
             yield box, labels[name], crowd
             continue
         where = f"{annotation.source}: {name} ({x1:g}, {y1:g}, {x2:g}, {y2:g}) px"
@@ -64,13 +76,13 @@ def checked_boxes(
             faults.add(box, f"{where}: expected {expected[box]}")
 
 
-def _clipped(box: Box, height: int, width: int) -> Box | Kind:
+def _clipped(box: Box, height: int, width: int, tolerance: float) -> Box | Kind:
     if not all(map(math.isfinite, box)):
         return Kind.NOT_FINITE
     x1, y1, x2, y2 = box
     if x2 <= x1 or y2 <= y1:
         return Kind.EMPTY_BOX
-    left = min(x1, y1) < -TOLERANCE or x2 > width + TOLERANCE or y2 > height + TOLERANCE
+    left = min(x1, y1) < -tolerance or x2 > width + tolerance or y2 > height + tolerance
     if left or min(x2, y2) <= 0 or x1 >= width or y1 >= height:
         return Kind.BOX_OUTSIDE
     x1, y1, x2, y2 = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))

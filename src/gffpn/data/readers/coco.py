@@ -4,22 +4,25 @@ Source: cocodataset.org, "Data format", object detection.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from gffpn.choice import one_of
 from gffpn.data.index import DataIndex
 from gffpn.data.readers.annotation import Annotation, Box
+from gffpn.data.readers.coco_entries import Item, categories, entries, identity, images, in_order, size
 from gffpn.data.readers.crowd import Crowd, refuse_many
 from gffpn.data.readers.faults import Faults, Kind
+from gffpn.data.readers.file_names import ImageFolders
 from gffpn.data.readers.formats import WrongFormat, are_fractions, check_coco, check_text
-from gffpn.data.readers.pairs import Place, places
+from gffpn.data.readers.pairs import Unlabelled
+from gffpn.data.readers.parents import without_parents
+from gffpn.data.readers.places import Place, held, places
 from gffpn.data.readers.reader import Reader
-from gffpn.data.readers.root import Root, below
-
-Item = Mapping[str, Any]
-WORDS: Mapping[type, str] = {int: "a whole number", str: "a string"}
+from gffpn.data.readers.root import Root
+from gffpn.data.readers.shapes import Shapes, accept, rotated_box, segmentation_box
+from gffpn.data.readers.unlisted import unlisted
 
 
 @dataclass(kw_only=True)
@@ -27,11 +30,15 @@ class COCO(Reader):
     """Reader for a COCO data set with one JSON file, or one per split.
 
     `annotations` is the JSON file, and `images` the folder to which the file names in it are relative. Both
-    are below `root`, and each may be a mapping from split to path. Category ids become labels 0 .. K-1 in the
-    order of the ids, or of `classes` if given. `crowd` is the treatment of annotations with iscrowd = 1: as
+    are below `root`, and each may be a list of paths, or a mapping from split to a path or a list. A file
+    name that is not exactly that of a file stands for the only one that it fits, see `ImageFolders`. Category
+    ids become labels 0 .. K-1 in the order of the ids, or of `classes` if given. `unlabelled` is the
+    treatment of images in the folder that no JSON file lists: a fault ("refuse"), images without objects
+    ("background") or left out ("drop"). `crowd` is the treatment of annotations with iscrowd = 1: as
     regions that evaluation ignores ("ignore", as in pycocotools), as ordinary objects ("object"), or as if
     they were not in the file ("drop"). None means "ignore", but a set of which they are a large part is
-    refused. For the other arguments, see `Reader`.
+    refused. A segmentation without a box and a box that CVAT rotates are faults unless `shapes` is "enclose",
+    which takes the upright box around them. For the other arguments, see `Reader`.
 
     Raises ValueError for an invalid argument; `index` raises DataError for faulty data.
     """
@@ -39,33 +46,42 @@ class COCO(Reader):
     images: Place
     annotations: Place
     crowd: Crowd | None
+    unlabelled: Unlabelled
+    shapes: Shapes
 
     def __post_init__(self) -> None:
+        one_of("unlabelled", self.unlabelled, Unlabelled)
         if self.crowd is not None:
             one_of("crowd", self.crowd, Crowd)
+        one_of("shapes", self.shapes, Shapes)
         self._places = places(self.images, self.annotations)
         self._intake = self.intake(self._places)
 
     def index(self) -> DataIndex:
         """Read and check the whole data set; each call reads the files again."""
-        images, annotations = self._places["train"]
-        root, faults = self._intake.open(f"{images} and {annotations}")
-        contents: dict[str, tuple[str, str, Item]] = {}
-        for split, (folder, name) in self._places.items():
-            content = _load(root, folder, name, faults)
-            if content is not None:
-                contents[split] = (folder, name, content)
-        if len(contents) < len(self._places):
+        root, faults = self._intake.open(held(self._places))
+        every = [(split, *place) for split, found in self._places.items() for place in found]
+        loaded = [_load(root, folder, name, faults) for _, folder, name in every]
+        files = [
+            (*place, content) for place, content in zip(every, loaded, strict=True) if content is not None
+        ]
+        if len(files) < len(every):
             faults.settle()
-        categories = _categories([(name, content) for _, name, content in contents.values()], faults)
-        annotated = {
-            split: _annotations(folder, name, content, categories, self.crowd or "ignore", faults)
-            for split, (folder, name, content) in contents.items()
-        }
+        contents = [(name, content) for _, _, name, content in files]
+        named = without_parents(categories(contents, faults), contents, faults)
+        folders = ImageFolders(root, [folder for _, folder, *_ in files])
+        annotated: dict[str, list[Annotation]] = {split: [] for split in self._places}
+        for split, folder, name, content in files:
+            annotated[split] += _annotations(
+                partial(folders.find, folder), name, content, named, self, faults
+            )
+        if self.unlabelled == "background" or not self._intake.partition.has_lists:
+            for split, image in unlisted(files, folders, self.unlabelled, faults):
+                annotated[split].append(image)
         annotated = self._intake.partition.select(root, annotated, faults)
         if self.crowd is None:
             refuse_many((found for part in annotated.values() for found in part), faults)
-        classes = self._intake.classes or tuple(categories[number] for number in sorted(categories))
+        classes = self._intake.classes or tuple(named[0][number] for number in in_order(named[0]))
         return self._intake.index(root, annotated, classes, faults)
 
 
@@ -87,96 +103,88 @@ def _load(root: Root, folder: str, name: str, faults: Faults) -> Item | None:
     return content
 
 
-def _items(name: str, content: Item, key: str, needs: Mapping[str, type], faults: Faults) -> Iterator[Item]:
-    """Yield the entries of list `key` that have a new id and values of the right types for `needs`."""
-    seen: set[int] = set()
-    for position, item in enumerate(content[key]):
-        values = item if isinstance(item, dict) else {}
-        expected = {"id": int, **needs}
-        # isinstance would accept a JSON true as a number, because Python's True is an int
-        lacks = [field for field, kind in expected.items() if type(values.get(field)) is not kind]
-        if lacks:
-            what = ", ".join(
-                f"{field} is {repr(values.get(field))[:40]}, expected {WORDS[expected[field]]}"
-                if field in values
-                else f"no {field}, expected {WORDS[expected[field]]}"
-                for field in lacks
-            )
-            faults.add(Kind.UNREADABLE_ANNOTATION, f"{name}: {key}[{position}]: {what}")
-        elif item["id"] in seen:
-            faults.add(Kind.DUPLICATE, f"{name}: {key}[{position}] has the id {item['id']} of another entry")
-        else:
-            seen.add(item["id"])
-            yield item
+def _flag(item: Item, name: str, where: str, faults: Faults) -> bool | None:
+    value = item.get(name) or 0
+    if value in (0, 1):
+        return bool(value)
+    faults.add(Kind.UNREADABLE_ANNOTATION, f"{where}: {name} is {value!r:.40}, expected 0 or 1")
+    return None
 
 
-def _categories(files: Sequence[tuple[str, Item]], faults: Faults) -> dict[int, str]:
-    names: dict[int, str] = {}
-    for file, content in files:
-        for item in _items(file, content, "categories", {"name": str}, faults):
-            name = names.setdefault(item["id"], item["name"])
-            if name != item["name"]:
-                faults.add(
-                    Kind.CLASSES,
-                    f"{file}: category {item['id']} is {item['name']!r} here, {name!r} elsewhere",
-                )
-    return names
-
-
-def _images(file: str, content: Item, faults: Faults) -> dict[int, Item]:
-    needs = {"file_name": str, "height": int, "width": int}
-    first: dict[str, int] = {}
-    images: dict[int, Item] = {}
-    for item in _items(file, content, "images", needs, faults):
-        other = first.setdefault(item["file_name"], item["id"])
-        if other == item["id"]:
-            images[other] = item
-        else:
-            faults.add(Kind.DUPLICATE, f"{file}: {item['file_name']} has the ids {other} and {item['id']}")
-    return images
+Named = tuple[Mapping[str, str], Collection[str]]
+"""Class names by category id, and the ids of faulty categories."""
+Found = tuple[Box, str, bool]
+"""Box, class name and crowd flag of an annotation."""
 
 
 def _annotations(
-    folder: str, file: str, content: Item, categories: Mapping[int, str], crowd: Crowd, faults: Faults
+    find: Callable[[str], str], file: str, content: Item, named: Named, reader: COCO, faults: Faults
 ) -> list[Annotation]:
-    images = _images(file, content, faults)
-    found: dict[int, list[tuple[Box, str, bool]]] = {number: [] for number in images}
-    for item in _items(file, content, "annotations", {"image_id": int, "category_id": int}, faults):
-        where = f"{file}: annotation {item['id']}"
-        box, flag = _box(item.get("bbox")), item.get("iscrowd") or 0
-        if flag not in (0, 1):
-            faults.add(Kind.UNREADABLE_ANNOTATION, f"{where}: iscrowd is {flag!r:.40}, expected 0 or 1")
-        elif flag and crowd == "drop":
-            faults.count("crowd annotations dropped")
-        elif item["image_id"] not in images:
-            faults.add(Kind.MISSING_IMAGE, f"{where}: no image has the id {item['image_id']}")
-        elif item["category_id"] not in categories:
-            faults.add(Kind.UNKNOWN_CLASS, f"{where}: no category has the id {item['category_id']}")
-        elif box is None:
-            given = str(item.get("bbox", "missing"))[:60]
-            what = f"{where}: bbox is {given}, expected [x, y, width, height] in pixels"
-            faults.add(Kind.UNREADABLE_ANNOTATION, what)
-        else:
-            faults.count("crowd annotations read as objects", int(flag and crowd == "object"))
-            region = bool(flag) and crowd == "ignore"
-            found[item["image_id"]].append((box, categories[item["category_id"]], region))
+    """Return the annotations of one file; `find` returns the path of an image by its file name."""
+    pictures = images(file, content, faults)
+    found: dict[str, list[Found]] = {number: [] for number in pictures.valid}
+    listed = entries(file, content, "annotations", faults, ids=["image_id", "category_id"])
+    for number, item in listed.valid.items():
+        where, image = f"{file}: annotation {number}", str(identity(item["image_id"]))
+        if image in pictures.faulty:
+            continue
+        if image not in pictures.valid:
+            faults.add(Kind.MISSING_IMAGE, f"{where}: no image has the id {image}")
+        elif (read := _object(where, item, named, reader, faults)) is not None:
+            found[image].append(read)
     if are_fractions([box for boxes in found.values() for box, _, _ in boxes]):
         faults.add(Kind.OTHER_FORM, f"{file}: every bbox ends at 1 or below, like fractions: expected pixels")
     return [
         Annotation(
-            image=below(folder, item["file_name"]),
+            image=find(item["file_name"]),
             source=f"{file}: {item['file_name']}",
-            size=(item["height"], item["width"]),
+            size=size(item, faults),
             boxes=[box for box, _, _ in found[number]],
             names=[name for _, name, _ in found[number]],
             group=str(item.get("group", "")),
             crowd=[region for _, _, region in found[number]],
         )
-        for number, item in images.items()
+        for number, item in pictures.valid.items()
     ]
 
 
-def _box(bbox: object) -> Box | None:
+def _object(where: str, item: Item, named: Named, reader: COCO, faults: Faults) -> Found | None:
+    (names, faulty), crowd = named, reader.crowd or "ignore"
+    category = str(identity(item["category_id"]))
+    flag, ignored = (_flag(item, name, where, faults) for name in ("iscrowd", "ignore"))
+    if flag is None or ignored is None:
+        return None
+    if category in faulty:
+        return None
+    if ignored:
+        faults.count("annotations with ignore = 1 left out")
+    elif flag and crowd == "drop":
+        faults.count("crowd annotations dropped")
+    elif category not in names:
+        faults.add(Kind.UNKNOWN_CLASS, f"{where}: no category has the id {category}")
+    elif (box := _box(where, item, reader.shapes, faults)) is not None:
+        faults.count("crowd annotations read as objects", int(flag and crowd == "object"))
+        return box, names[category], flag and crowd == "ignore"
+    return None
+
+
+def _box(where: str, item: Item, shapes: Shapes, faults: Faults) -> Box | None:
+    """Return the box of an annotation, or record a fault and return None."""
+    box, around = _upright(item.get("bbox")), segmentation_box(item.get("segmentation"))
+    rotation = item.get("attributes", {}).get("rotation") if isinstance(item.get("attributes"), dict) else 0
+    if box is None and not item.get("bbox") and around is not None:
+        return around if accept(shapes, where, "a segmentation without bbox", faults) else None
+    if box is None:
+        given = str(item.get("bbox", "missing"))[:60]
+        what = f"{where}: bbox is {given}, expected [x, y, width, height] in pixels"
+        faults.add(Kind.UNREADABLE_ANNOTATION, what)
+    elif rotation and type(rotation) in (int, float):  # CVAT gives the bbox before its rotation
+        turned = accept(shapes, where, f"a box rotated by {rotation:g} degrees", faults)
+        return rotated_box(box, rotation) if turned else None
+    return box
+
+
+def _upright(bbox: object) -> Box | None:
     if not isinstance(bbox, list) or len(bbox) != 4:
         return None
     if not all(isinstance(value, int | float) for value in bbox):

@@ -34,6 +34,9 @@ class Kind(StrEnum):
     SEVERAL_FRAMES = "image of several frames"
     WRONG_FORMAT = "annotation in another format"
     UNREADABLE_ANNOTATION = "unreadable annotation"
+    GREY_VALUES = "mask of several grey values"
+    CORNERS = "corners that are not counted from 1"
+    SHAPE = "shape other than an upright box"
     WRONG_SIZE = "annotated size differs from the image"
     UNKNOWN_CLASS = "unknown class"
     NOT_FINITE = "box that is not finite"
@@ -53,11 +56,30 @@ FATAL = frozenset(
         Kind.UNREADABLE_FILE,
         Kind.OTHER_FORM,
         Kind.CROWD,
+        Kind.CORNERS,
     }
 )
 
+DECIDED = frozenset({Kind.MISSING_ANNOTATION, Kind.CROWD, Kind.SHAPE, Kind.CORNERS})
+"""Kinds about which an argument of their own decides, so that no good part needs to be dropped."""
+
 _CONVERT = "convert the files, or data.unusual_images=convert"
+_DRAW = "draw the box again, or remove it from the file"
 ADVICE: Mapping[str, str] = {
+    Kind.MISSING_FOLDER: "correct the argument that names it",
+    Kind.CLASSES: "correct the names, or give data.classes",
+    Kind.UNREADABLE_FILE: "export it again",
+    Kind.OTHER_FORM: "choose the reader of this form; data=auto recognises many",
+    Kind.MISSING_IMAGE: "export the images, too, or remove the annotations of those that are gone",
+    Kind.MISSING_ANNOTATION: "data.unlabelled=background if these images show no object, data.unlabelled=drop"
+    " to leave them out; otherwise label them",
+    Kind.UNREADABLE_IMAGE: "copy or export the image again",
+    Kind.WRONG_FORMAT: "export in the expected format, or choose the reader of the found one",
+    Kind.UNREADABLE_ANNOTATION: "correct the entry, or export it again",
+    Kind.WRONG_SIZE: "the boxes may belong to another version of the image: export both together",
+    Kind.UNKNOWN_CLASS: "correct the name or number, or add the class to the set's names or to data.classes",
+    Kind.NOT_FINITE: _DRAW,
+    Kind.EMPTY_BOX: _DRAW,
     Kind.DEEP_IMAGE: f"{_CONVERT}, which scales 65535 to 255: images from a 12-bit camera turn nearly black",
     Kind.PALETTE_IMAGE: f"is it a mask? If not, {_CONVERT}, which looks up the colours",
     Kind.CMYK_IMAGE: f"{_CONVERT}, which turns them into RGB and ignores their colour profile",
@@ -65,13 +87,21 @@ ADVICE: Mapping[str, str] = {
     Kind.ROTATED_IMAGE: f"{_CONVERT}, which rotates them upright: correct if the boxes were drawn that way",
     Kind.TRANSPARENT_IMAGE: f"{_CONVERT}, which drops the transparency: hidden colours become visible",
     Kind.SEVERAL_FRAMES: f"{_CONVERT}, which takes the first frame",
+    Kind.GREY_VALUES: "data.values={1: NAME, 2: NAME} if each value is a class;"
+    " data.objects=values if each is an object;"
+    " data.threshold=127 if they come from smoothing or JPEG compression",
+    Kind.CORNERS: "data.corners=edges if xmax - xmin is the width, as CVAT and Datumaro write it;"
+    " data.corners=pixels_from_0 if xmax is the last pixel, counted from 0;"
+    " data.corners=pixels_from_1 if these boxes are mistakes, to be clipped",
+    Kind.SHAPE: "data.shapes=enclose takes the upright box around it",
+    Kind.BOX_OUTSIDE: "data.outside=clip cuts boxes at the border",
     Kind.DUPLICATE: "keep one of them",
     Kind.TWO_SPLITS: "a result on training images is meaningless: keep each image in one split",
     Kind.CROWD: "data.crowd=object if they are ordinary objects, such as the brush masks of CVAT;"
     " data.crowd=ignore if they mark regions that training leaves out and evaluation ignores",
-    Kind.OUTSIDE_ROOT: "move the file below data.root, or widen data.root",
+    Kind.OUTSIDE_ROOT: "move the file below data.root, link to it from there, or widen data.root",
 }
-"""Advice for those kinds where it depends on nothing but the kind."""
+"""Cure of each kind but an empty split, whose entries name it."""
 
 
 class FaultyData(DataError):
@@ -97,6 +127,8 @@ class FaultyData(DataError):
 
     def _way_out(self) -> str:
         fatal = [kind for kind in self.found if kind in FATAL]
+        if DECIDED.issuperset(self.found):
+            return "Choose by the arguments above."
         if not fatal:
             return "Fix them, or drop the faulty entries with data.on_error=skip."
         return f"data.on_error=skip cannot drop: {', '.join(fatal)}." if self._skips else "Fix them."
@@ -121,6 +153,15 @@ class Faults:
         printable = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in what)
         self._found.setdefault(kind, []).append(printable)
 
+    def number(self, kind: Kind | None = None) -> int:
+        """Return the number of faults of a kind, or of all kinds."""
+        return len(self._found.get(kind, ())) if kind else sum(map(len, self._found.values()))
+
+    @property
+    def refuses(self) -> bool:
+        """True if `settle` will raise an error."""
+        return any(kind in FATAL or not self._skips for kind in self._found)
+
     def count(self, repair: str, number: int = 1) -> None:
         """Count harmless repairs, which are logged as one number."""
         self._repairs[repair] += number
@@ -130,7 +171,7 @@ class Faults:
 
         Returns the number of dropped or repaired entries, by description.
         """
-        if any(kind in FATAL or not self._skips for kind in self._found):
+        if self.refuses:
             raise FaultyData(self.root, self._found, skips=self._skips)
         found = {kind: self._found[kind] for kind in Kind if kind in self._found}
         for kind, whats in found.items():

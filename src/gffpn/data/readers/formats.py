@@ -4,6 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from gffpn.data.readers.annotation import Box
+from gffpn.data.readers.shapes import polygon_box
+
 YOLO_LINE = "'class cx cy w h' in fractions of the image's sides"
 
 
@@ -12,17 +15,22 @@ class WrongFormat(ValueError):
 
 
 def check_text(text: str, *, wanted: str) -> None:
-    """Raise WrongFormat if `text` looks like a format other than `wanted` ("voc", "yolo" or "coco")."""
+    """Raise WrongFormat if `text` looks like a format other than `wanted`: voc, yolo, coco or labelme."""
     if looks := _looks(text, wanted):
         raise WrongFormat(f"looks like {looks[0]}, expected {looks[1]}")
 
 
 def _looks(text: str, wanted: str) -> tuple[str, str] | None:
-    expected = {"voc": "Pascal VOC's XML", "yolo": f"lines of {YOLO_LINE}", "coco": "COCO's JSON"}[wanted]
+    expected = {
+        "voc": "Pascal VOC's XML",
+        "yolo": f"lines of {YOLO_LINE}",
+        "coco": "COCO's JSON",
+        "labelme": "LabelMe's JSON",
+    }[wanted]
     start = text.lstrip("\ufeff \t\r\n")
     if start.startswith("<") and wanted != "voc":
         return "XML (Pascal VOC: data=voc)", expected
-    if start.startswith(("{", "[")) and wanted != "coco":
+    if start.startswith(("{", "[")) and wanted not in ("coco", "labelme"):
         return "JSON (COCO: data=coco)", expected
     if wanted != "yolo" and start and _numbers(start.splitlines()[0].split(), 5):
         return "YOLO labels (data=yolo)", expected
@@ -38,27 +46,29 @@ def _numbers(words: Sequence[str], count: int) -> list[float]:
     return values if len(values) >= count else []
 
 
-def yolo_box(line: str) -> tuple[int, float, float, float, float]:
-    """Return the class number, centre and sides in a line of YOLO labels.
+def yolo_box(line: str) -> tuple[int, Box, str]:
+    """Return the class number and the box in a line of YOLO labels: xyxy in fractions of the image's sides.
 
-    Raises WrongFormat if the line has another known format, and ValueError if it has none.
+    The last value describes another shape, a polygon or an oriented box, which the box is drawn around; it is
+    empty for a box. Raises WrongFormat if the line has another known format, and ValueError if it has none.
     """
     words = line.split()
     values = _numbers(words, 1)
-    if len(values) != 5 or not values[0].is_integer():
+    polygon = len(values) >= 7 and len(values) % 2 == 1
+    if not (len(values) == 5 or polygon) or not values[0].is_integer():
         raise _yolo_fault(line, words, values)
-    label, x, y, w, h = values
-    far = [value for value in (x, y, w, h) if 2 < abs(value) < math.inf]
+    far = [value for value in values[1:] if 2 < abs(value) < math.inf]
     if far:  # beyond twice the image's side; a box slightly outside is reported as such
         raise WrongFormat(f"{line[:60]!r} looks like pixels, expected {YOLO_LINE}")
-    return int(label), x, y, w, h
+    if polygon:
+        return int(values[0]), polygon_box(values[1:]), f"a polygon of {len(values) // 2} points"
+    x, y, w, h = values[1:]
+    return int(values[0]), (x - w / 2, y - h / 2, x + w / 2, y + h / 2), ""
 
 
 def _yolo_fault(line: str, words: Sequence[str], values: Sequence[float]) -> ValueError:
     looks = ""
-    if len(values) >= 7 and len(values) % 2 and all(0 <= value <= 1 for value in values[1:]):
-        looks = f"a polygon of {len(values) // 2} points (give each polygon's box instead)"
-    elif len(values) == 6:
+    if len(values) == 6:
         looks = "a prediction or a track (drop the sixth number)"
     elif not values and _numbers(line.replace(",", " ").replace(";", " ").split(), 5):
         looks = "numbers with commas (separate them by spaces)"
@@ -80,7 +90,7 @@ def check_coco(content: Any) -> None:
     for key in ("images", "annotations", "categories"):
         if not isinstance(content.get(key), list):
             keys = ", ".join(map(str, list(content)[:8])) or "nothing"
-            looks = " (LabelMe, one file per image?)" if "shapes" in content else ""
+            looks = " (LabelMe, one file per image: data=labelme)" if "shapes" in content else ""
             raise WrongFormat(f"no list {key!r}, expected a COCO annotation file; it holds {keys}{looks}")
 
 

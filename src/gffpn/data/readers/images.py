@@ -17,9 +17,14 @@ from gffpn.data.readers.faults import Kind
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
+LIMIT = 1 << 30
+"""Most pixels of an image, about 33,000 x 33,000: beyond, decoding one takes gigabytes of memory."""
+# Pillow refuses over 179 million pixels as a possible attack, but scans and line cameras exceed that
+Image.MAX_IMAGE_PIXELS = None
+
 _TURNED = range(2, 9)
 _SWAPS_SIDES = frozenset({5, 6, 7, 8})
-_PIL_FAULTS = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
+_PIL_FAULTS = (OSError, SyntaxError, ValueError, struct.error)
 
 
 class Look(NamedTuple):
@@ -38,7 +43,7 @@ def look(path: Path) -> Look:
     8-bit grey, RGB, and opaque images with an alpha channel are not unusual. Raises DataError, naming the
     file, if `read_image` could not read it.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         height, width = _upright_size(image)
         unusual = [*_turned(image), *_coloured(image), *_layered(image)]
         if isinstance(image, JpegImageFile):
@@ -93,7 +98,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
     Raises DataError, naming the file, if it is not an image, is truncated or has another bit depth.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         orientation = _orientation(image)
         image.load()
         # Pillow rotates a TIFF while loading it
@@ -104,9 +109,13 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image file; an error while it is read becomes a DataError that names the file."""
     try:
         with Image.open(path) as image:
+            if image.width * image.height > LIMIT:
+                found = f"{image.height} x {image.width} pixels (H x W)"
+                raise ValueError(f"{found}, expected at most {LIMIT:,} in all: cut it into tiles")
             yield image
     except UnidentifiedImageError as error:
         raise DataError(f"{path}: not readable as an image: no known image format") from error

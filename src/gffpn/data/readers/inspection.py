@@ -1,7 +1,5 @@
 """Inspection of every image of a data set, with results kept in a memo so that each is decoded only once."""
 
-import json
-import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,11 +8,9 @@ import PIL
 
 from gffpn.data.index import DataError
 from gffpn.data.readers.images import Look, look
+from gffpn.data.readers.memo import read_memo, write_memo
 from gffpn.files.content import content_digest, stamp
-from gffpn.files.writing import write_atomically
 from gffpn.machine.threads import in_threads
-
-logger = logging.getLogger(__name__)
 
 MEMO = "inspected-images.json"
 RULES = f"2, Pillow {PIL.__version__}"
@@ -36,7 +32,7 @@ def inspect(paths: Iterable[Path], cache_dir: Path) -> dict[Path, Seen | DataErr
     is kept in a memo below `cache_dir`.
     """
     files = list(dict.fromkeys(paths))
-    memo = _read(cache_dir / MEMO)
+    memo = read_memo(cache_dir / MEMO, RULES)
     stamps = {path: stamp(path) for path in files}
     known = {str(path): memo[str(path)] for path in files if memo.get(str(path), ())[:1] == [stamps[path]]}
     unknown = [path for path in files if str(path) not in known]
@@ -46,7 +42,7 @@ def inspect(paths: Iterable[Path], cache_dir: Path) -> dict[Path, Seen | DataErr
         if isinstance(found, Seen):
             known[str(path)] = [stamps[path], found.content, *found.look]
     if unknown:
-        _write(cache_dir / MEMO, memo | known)
+        write_memo(cache_dir / MEMO, RULES, memo | known)
     return {path: seen[path] if path in seen else _seen(known[str(path)]) for path in files}
 
 
@@ -60,18 +56,3 @@ def _see(path: Path) -> Seen | DataError:
 def _seen(entry: list[Any]) -> Seen:
     _, content, height, width, unusual = entry
     return Seen(Look(height, width, tuple((kind, what) for kind, what in unusual)), content)
-
-
-def _read(path: Path) -> dict[str, list[Any]]:
-    try:
-        memo = json.loads(path.read_bytes())
-        return dict(memo["files"]) if memo["rules"] == RULES else {}
-    except (OSError, ValueError, TypeError, KeyError):
-        return {}
-
-
-def _write(path: Path, files: dict[str, list[Any]]) -> None:
-    try:
-        write_atomically(path, json.dumps({"rules": RULES, "files": files}))
-    except OSError as error:
-        logger.warning("%s: not written (%s): the next start decodes every image again", path, error)

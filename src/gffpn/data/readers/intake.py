@@ -8,9 +8,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from gffpn.choice import one_of
 from gffpn.data.index import SPLITS, DataError, DataIndex, ImageRecord
-from gffpn.data.readers.annotation import Annotation, checked_boxes
-from gffpn.data.readers.faults import ON_ERROR, Faults, Kind
+from gffpn.data.readers.annotation import Annotation, Outside, checked_boxes
+from gffpn.data.readers.copies import warn_of_copies
+from gffpn.data.readers.faults import ON_ERROR, SHOWN, Faults, Kind
+from gffpn.data.readers.file_names import near_miss
 from gffpn.data.readers.inspection import Seen, inspect
 from gffpn.data.readers.root import Root
 from gffpn.data.readers.splits import Partition
@@ -33,6 +36,7 @@ class Intake:
         classes: Sequence[str] | None,
         partition: Partition,
         group_pattern: str | None,
+        outside: Outside,
         unusual_images: str,
         on_error: str,
         cache_dir: Path,
@@ -43,9 +47,17 @@ class Intake:
             raise ValueError(f"unusual_images: got {unusual_images!r}, expected one of {list(UNUSUAL)}")
         if classes is not None and (not classes or len(set(classes)) < len(classes)):
             raise ValueError(f"classes: got {list(classes)}, expected different names, or null")
+        given: Sequence[object] = classes or ()  # YAML does not know that these are names
+        if any(name is None or isinstance(name, bool) for name in given):
+            raise ValueError(
+                f"classes: got {list(classes or ())}, expected names: put yes, no, on, off, true,"
+                " false and null in quotes"
+            )
         self.classes = None if classes is None else tuple(map(str, classes))
         self.partition = partition
         self._root = root
+        one_of("outside", outside, Outside)
+        self._outside: Outside = outside
         self._converts = unusual_images == "convert"
         self._on_error = on_error
         self._cache_dir = cache_dir
@@ -79,6 +91,8 @@ class Intake:
         splits = self.partition.complete(parts, faults)
         mended = faults.settle()
         _log(root, splits, classes)
+        if self._group is None:
+            warn_of_copies(root.path, splits, drawn=len(annotated) < len(SPLITS))
         return DataIndex(tuple(classes), splits, mended=mended)
 
     def _record(
@@ -106,7 +120,7 @@ class Intake:
                 " after its EXIF rotation",
             )
             return None
-        boxes = list(checked_boxes(annotation, height, width, labels, faults))
+        boxes = list(checked_boxes(annotation, height, width, labels, self._outside, faults))
         found = list(dict.fromkeys(boxes))
         faults.count("exact duplicates of boxes dropped", len(boxes) - len(found))
         stem = PurePosixPath(annotation.image).stem
@@ -127,15 +141,24 @@ class Intake:
 def _path(root: Root, annotation: Annotation, faults: Faults) -> Path | None:
     path = root.inside(annotation.image)
     if path is None:
-        faults.add(Kind.OUTSIDE_ROOT, f"{annotation.source}: {annotation.image}")
+        hint = _nearest(root, annotation, Kind.OUTSIDE_ROOT, faults)
+        faults.add(Kind.OUTSIDE_ROOT, f"{annotation.source}: {annotation.image}{hint}")
     elif not os.path.isfile(path):  # also False for a name that no file can have
         tail = annotation.image.partition("/")[2]
         other = root.inside(tail) if tail else None
-        hint = f", but {tail} exists: try data.images=." if other and os.path.isfile(other) else ""
+        if other and os.path.isfile(other):
+            hint = f", but {tail} exists: try data.images=."
+        else:
+            hint = _nearest(root, annotation, Kind.MISSING_IMAGE, faults)
         faults.add(Kind.MISSING_IMAGE, f"{annotation.source}: {annotation.image}: no such file{hint}")
     else:
         return path
     return None
+
+
+def _nearest(root: Root, annotation: Annotation, kind: Kind, faults: Faults) -> str:
+    # looking through all files takes time, and the message shows few of the faults
+    return near_miss(root, annotation.image) if faults.number(kind) < SHOWN else ""
 
 
 def _pattern(text: str) -> re.Pattern[str]:

@@ -1,20 +1,25 @@
 """Pairing of images with the annotation files of the same stems."""
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from gffpn.data.index import SPLITS
 from gffpn.data.readers.annotation import Annotation
+from gffpn.data.readers.decoding import decoded
 from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.formats import WrongFormat
 from gffpn.data.readers.images import SUFFIXES
+from gffpn.data.readers.listing import composed, count_unknown, listed, stem_of, suffix_of
+from gffpn.data.readers.places import Places
 from gffpn.data.readers.root import Root, below, contents
 from gffpn.data.readers.splits import Partition
 
-Place = str | Mapping[str, str]
 Parse = Callable[[str, str, str], Annotation]
+Unlabelled = Literal["refuse", "background", "drop"]
+_NO_LABELS = frozenset({"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt"})
+"""Text files that labelling programs write among the labels."""
 
 
 class Pair(NamedTuple):
@@ -24,35 +29,19 @@ class Pair(NamedTuple):
     annotation: str | None
 
 
-def places(images: Place, annotations: Place) -> dict[str, tuple[str, str]]:
-    """Return the paths of the images and of the annotations of each split, relative to the root.
-
-    If neither argument is a mapping, the only split is called train until the others are drawn from it.
-
-    Raises ValueError for a mapping that lacks train or has an unknown split, and for two mappings with
-    different splits.
-    """
-    mappings = [value for value in (images, annotations) if not isinstance(value, str)]
-    for mapping in mappings:
-        if "train" not in mapping or not set(mapping) <= set(SPLITS) or set(mapping) != set(mappings[0]):
-            raise ValueError(f"got the splits {list(mapping)}, expected train and any of {list(SPLITS[1:])}")
-    splits = [split for split in SPLITS if split in mappings[0]] if mappings else ["train"]
-
-    def of(value: Place, split: str) -> str:
-        return value if isinstance(value, str) else value[split]
-
-    return {split: (of(images, split), of(annotations, split)) for split in splits}
-
-
 def pair_up(
-    root: Root, where: Mapping[str, tuple[str, str]], suffix: str, partition: Partition, faults: Faults
+    root: Root, where: Places, suffix: str, partition: Partition, faults: Faults
 ) -> dict[str, list[Pair]]:
-    """Return the images of each split, paired with their annotation files.
+    """Return the images of each split, at any depth, paired with their annotation files.
 
     Without split lists, an annotation file without an image is a fault. Raises DataError at once if a split
     has no pairs, for instance because a folder is missing.
     """
-    pairs = {split: _paired(root, place, suffix, faults) for split, place in where.items()}
+    own = {path for found in where.values() for images, _ in found if (path := root.inside(images))}
+    pairs = {
+        split: [pair for place in found for pair in _paired(root, place, suffix, own, faults)]
+        for split, found in where.items()
+    }
     if not all(pairs.values()):
         faults.settle()  # always raises, because each empty split has recorded a fatal fault
     if partition.has_lists:
@@ -67,84 +56,110 @@ def read_annotations(
     parse: Parse,
     faults: Faults,
     *,
-    background: bool = False,
+    unlabelled: Unlabelled,
 ) -> dict[str, list[Annotation]]:
     """Parse the annotation files of each split with `parse(image, file, text)`.
 
     A file that cannot be read, or for which `parse` raises ValueError, is a fault. An image without a file is
-    also a fault, or, with `background`, an image without objects.
+    a fault ("refuse"), an image without objects ("background") or left out ("drop").
     """
     return {
-        split: [a for pair in found if (a := _read(root, pair, parse, faults, background)) is not None]
+        split: [a for pair in found if (a := _read(root, pair, parse, faults, unlabelled)) is not None]
         for split, found in pairs.items()
     }
 
 
-def _read(root: Root, pair: Pair, parse: Parse, faults: Faults, background: bool) -> Annotation | None:
-    if pair.annotation is None and background:
-        return Annotation(pair.image, pair.image, None, (), ())
+def _read(root: Root, pair: Pair, parse: Parse, faults: Faults, unlabelled: Unlabelled) -> Annotation | None:
     if pair.annotation is None:
-        faults.add(Kind.MISSING_ANNOTATION, f"{pair.image}: no annotation file with the same stem")
-        return None
+        return without_file(pair.image, unlabelled, faults, "no annotation file with the same stem")
     path = root.inside(pair.annotation)
     if path is None:
         faults.add(Kind.OUTSIDE_ROOT, pair.annotation)
         return None
     try:
-        return parse(pair.image, pair.annotation, path.read_text(encoding="utf-8-sig"))
+        return parse(pair.image, pair.annotation, decoded(path.read_bytes()))
     except (OSError, ValueError) as error:
         kind = Kind.WRONG_FORMAT if isinstance(error, WrongFormat) else Kind.UNREADABLE_ANNOTATION
         faults.add(kind, f"{pair.annotation}: {error}")
         return None
 
 
+def without_file(image: str, unlabelled: Unlabelled, faults: Faults, why: str) -> Annotation | None:
+    """Return an image without objects, or record that an image without annotation is a fault or left out."""
+    if unlabelled == "background":
+        faults.count("images without annotation taken as background")
+        return Annotation(image, image, None, (), ())
+    if unlabelled == "drop":
+        faults.count("images without annotation left out")
+    else:
+        faults.add(Kind.MISSING_ANNOTATION, f"{image}: {why}")
+    return None
+
+
 def _refuse_orphans(root: Root, pairs: Mapping[str, list[Pair]], suffix: str, faults: Faults) -> None:
     claimed = {pair.annotation for found in pairs.values() for pair in found if pair.annotation}
     for folder in sorted({os.path.dirname(name) for name in claimed}):
-        files = {below(folder, name) for name in _files(root.path / folder, {suffix})}
-        # labelImg writes its class names to the labels folder
-        for orphan in sorted(files - claimed - {below(folder, "classes.txt")}):
+        names = (name for name in os.listdir(root.path / folder) if not name.startswith("."))
+        files = {below(folder, name) for name in names if suffix_of(name) == suffix and not _is_text(name)}
+        for orphan in sorted(files - claimed):
             faults.add(Kind.MISSING_IMAGE, f"{orphan}: no image of that name ({' '.join(sorted(SUFFIXES))})")
 
 
-def _paired(root: Root, place: tuple[str, str], suffix: str, faults: Faults) -> list[Pair]:
+def _is_text(name: str) -> bool:
+    return name in _NO_LABELS or name.lower().startswith("readme")
+
+
+def _paired(
+    root: Root, place: tuple[str, str], suffix: str, own: Collection[Path], faults: Faults
+) -> list[Pair]:
+    """Pair the images of one folder; `own` are all folders of images, which no other one contains."""
     images, annotations = place
     image_folder, annotation_folder = root.folder(images, faults), root.folder(annotations, faults)
     if image_folder is None or annotation_folder is None:
         return []
-    files = {os.path.splitext(name)[0]: name for name in _files(annotation_folder, {suffix})}
-    for entry in os.scandir(image_folder):
-        inside = len(list(_files(Path(entry.path), SUFFIXES))) if os.path.isdir(entry.path) else 0
-        faults.count(f"images left out, in the subfolder {below(images, entry.name)}", inside)
-    pairs: dict[str, Pair] = {}
-    for name in sorted(_files(image_folder, SUFFIXES)):
-        stem = os.path.splitext(name)[0]
-        image = below(images, name)
-        if stem in pairs:
-            faults.add(Kind.DUPLICATE, f"{pairs[stem].image} and {image} would share one annotation")
-        else:
-            pairs[stem] = Pair(image, below(annotations, files[stem]) if stem in files else None)
+    skip = {str(path) for path in own if path != image_folder}
+    names = list(listed(image_folder, skip))
+    pictures = [name for name in names if suffix_of(name) in SUFFIXES]
+    files = [name for name in listed(annotation_folder) if suffix_of(name) == suffix]
     if not files and _other_files(annotations, annotation_folder, suffix, faults):
         return []
-    if not pairs:
+    if not pictures:
         expected = " ".join(sorted(SUFFIXES))
-        faults.add(Kind.MISSING_FOLDER, f"{images}: no image ({expected}); {contents(image_folder)}")
-    return list(pairs.values())
+        found = ", ".join(sorted({suffix_of(name) or "files without suffix" for name in names})[:8])
+        holds = f"it holds {found}" if found else contents(image_folder)
+        faults.add(Kind.MISSING_FOLDER, f"{images}: no image ({expected}); {holds}")
+    count_unknown(images, names, faults)
+    return list(_matched(images, annotations, pictures, files, faults))
+
+
+def _matched(
+    images: str, annotations: str, pictures: Sequence[str], files: Sequence[str], faults: Faults
+) -> list[Pair]:
+    """Pair files of equal paths without suffix, else, if only one of the folders has subfolders, of stems."""
+    exact = {composed(os.path.splitext(name)[0]): name for name in files}
+    numbers = Counter(composed(stem_of(name)) for name in files)
+    by_stem = {stem: name for name in files if numbers[stem := composed(stem_of(name))] == 1}
+    owner: dict[str, str] = {}
+    pairs: list[Pair] = []
+    for name in sorted(pictures):
+        path, image = composed(os.path.splitext(name)[0]), below(images, name)
+        file = exact.get(path)
+        if file is None and (near := by_stem.get(composed(stem_of(name)))) is not None:
+            file = near if "/" not in name or "/" not in near else None
+        first = owner.setdefault(file or path, image)
+        if first == image:
+            pairs.append(Pair(image, below(annotations, file) if file else None))
+        else:
+            faults.add(Kind.DUPLICATE, f"{first} and {image} would share one annotation")
+    return pairs
 
 
 def _other_files(name: str, folder: Path, suffix: str, faults: Faults) -> bool:
     """Return True, and record a fault, if a folder without `suffix` files has files of another reader."""
+    counts = Counter(suffix_of(file) for file in listed(folder))
     for other, data in {".xml": "voc", ".txt": "yolo", ".json": "coco"}.items():
-        count = len(list(_files(folder, {other})))
-        if count and other != suffix:
-            found = f"no {suffix} file, but {count} of {other}"
+        if counts[other] and other != suffix:
+            found = f"no {suffix} file, but {counts[other]} of {other}"
             faults.add(Kind.OTHER_FORM, f"{name}: {found}: looks like data={data}")
             return True
     return False
-
-
-def _files(folder: Path, suffixes: Collection[str]) -> Iterator[str]:
-    for entry in os.scandir(folder):
-        # files with a leading dot come from a file system or an archive program
-        if os.path.splitext(entry.name)[1].lower() in suffixes and not entry.name.startswith("."):
-            yield entry.name

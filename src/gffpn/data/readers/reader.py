@@ -4,7 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
+from gffpn.data.readers.annotation import Outside
 from gffpn.data.readers.intake import Intake
+from gffpn.data.readers.split_lists import Lists
 from gffpn.data.readers.splits import Partition
 
 
@@ -14,7 +16,9 @@ class Reader:
 
     `root` is the data set's folder. Without `classes`, the class names come from the data set itself. For
     `splits`, `fractions` and `split_seed`, see `Partition`. `group_pattern` is a regular expression, whose
-    first group, matched in a file's stem, names the image's group. `unusual_images` determines whether an
+    first group, matched in a file's stem, names the image's group. `outside` determines
+    whether a box that leaves its image by more than a pixel is a fault ("refuse") or is cut at the border
+    ("clip"). `unusual_images` determines whether an
     image that `read_image` converts with a loss is a fault ("refuse") or is converted ("convert"). With
     `on_error` "raise", all faults are raised together. With "skip", each is logged; a faulty box is dropped
     alone, an image with any other fault as a whole. The results of inspection are stored below `cache_dir`.
@@ -25,10 +29,11 @@ class Reader:
     _: KW_ONLY
     root: str | None
     classes: Sequence[str] | None
-    splits: str | None
+    splits: Lists
     fractions: Sequence[float]
     split_seed: int
     group_pattern: str | None
+    outside: Outside
     unusual_images: str
     on_error: str
 
@@ -39,6 +44,7 @@ class Reader:
             classes=self.classes,
             partition=Partition(self.splits, self.fractions, self.split_seed, places),
             group_pattern=self.group_pattern,
+            outside=self.outside,
             unusual_images=self.unusual_images,
             on_error=self.on_error,
             cache_dir=self.cache_dir,

@@ -1,10 +1,14 @@
 """Root folder of a data set, which no path read from the data set's files may leave."""
 
 import os
+import shlex
+import tarfile
+import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from gffpn.data.index import DataError
 from gffpn.data.readers.faults import Faults, Kind
+from gffpn.data.readers.quoting import override
 
 
 class Root:
@@ -18,22 +22,27 @@ class Root:
             raise DataError(
                 f"data.root is not set: give the folder that holds {holds}, e.g. data.root=/path/to/it"
             )
-        self.path = Path(os.path.realpath(Path(root).expanduser()))
-        self._prefix = os.path.join(self.path, "")
+        # not Path.expanduser, which fails for a name such as ~x
+        self.given = os.path.abspath(os.path.expanduser(root))
+        self.path = Path(os.path.realpath(self.given))
+        if self.path.is_file():
+            raise DataError(f"data.root={root}: {_about_file(self.given)}")
         if not self.path.is_dir():
             raise DataError(f"data.root={root}: no such folder; {contents(self.path)}")
 
     def inside(self, name: str) -> Path | None:
-        """Return the real path of `name`; None if it is absolute, contains `..` or links out of the root."""
+        """Return the real path of `name`; None if it is absolute or contains `..`.
+
+        Symbolic links are followed, because only the user can have made them: a set may be on another disk.
+        """
         posix = name.replace("\\", "/")
         anchored = posix.startswith("/") or PureWindowsPath(name).drive
         if anchored or "\0" in name or ".." in posix.split("/"):
             return None
         try:
-            real = os.path.realpath(os.path.join(self.path, posix))
+            return Path(os.path.realpath(os.path.join(self.path, posix)))
         except ValueError:  # characters that no file name can have
             return None
-        return Path(real) if real == self._prefix[:-1] or real.startswith(self._prefix) else None
 
     def folder(self, name: str, faults: Faults) -> Path | None:
         """Return the folder `name`, or record a fault and return None."""
@@ -57,6 +66,19 @@ class Root:
     def _missing(self, name: str, path: Path | None, what: str, faults: Faults) -> None:
         why = "leads out of data.root" if path is None else f"no such {what}"
         faults.add(Kind.MISSING_FOLDER, f"{name}: {why}; {contents(path or self.path)}")
+
+
+def _about_file(path: str) -> str:
+    """Say what to do about a file that was given as the root."""
+    if zipfile.is_zipfile(path) or tarfile.is_tarfile(path):
+        folder = path[: -len("".join(PurePosixPath(path).suffixes[-2:]))] if ".tar." in path else ""
+        folder = folder or os.path.splitext(path)[0]
+        unpack = "unzip -q {0} -d {1}" if zipfile.is_zipfile(path) else "mkdir -p {1} && tar xf {0} -C {1}"
+        command = unpack.format(shlex.quote(path), shlex.quote(folder))
+        return (
+            f"an archive, expected a folder: unpack it, {command}, and give {override('data.root', folder)}"
+        )
+    return f"a file, expected a folder: give {override('data.root', os.path.dirname(path))}"
 
 
 def below(folder: str, name: str) -> str:

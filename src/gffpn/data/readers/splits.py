@@ -9,34 +9,26 @@ import hashlib
 import logging
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Protocol, TypeVar
 
 from gffpn.data.index import SPLITS, ImageRecord
 from gffpn.data.readers.faults import Faults, Kind
+from gffpn.data.readers.listing import composed
+from gffpn.data.readers.places import ALIASES
+from gffpn.data.readers.quoting import override
 from gffpn.data.readers.root import Root, contents
+from gffpn.data.readers.split_lists import Lists, T, matched, paths_of
 
 logger = logging.getLogger(__name__)
-
-
-class Named(Protocol):
-    """Object that refers to an image."""
-
-    @property
-    def image(self) -> str:
-        """Path of the image, relative to the root."""
-        ...
-
-
-T = TypeVar("T", bound=Named)
 
 
 class Partition:
     """Splits of a data set, from lists where they exist and otherwise drawn from train with `seed`.
 
-    `splits` is a folder with train.txt, val.txt and test.txt (below the root, or absolute). Each line of a
-    list is an image's path relative to the root, the end of that path, or the file's stem. A missing list is
+    `splits` is a folder with train.txt, val.txt (or valid.txt) and test.txt (below the root, or absolute), or
+    a mapping from split to list. Each line of a list is an image's path relative to the root, the end of that
+    path, the file's stem, or a longer path that ends with the one relative to the root. A missing list is
     drawn from train. `fractions` are the shares of train, val and test. `places` are the splits that the data
     set already keeps apart.
 
@@ -44,9 +36,11 @@ class Partition:
     numbers that sum to 1.
     """
 
-    def __init__(
-        self, splits: str | None, fractions: Sequence[float], seed: int, places: Collection[str]
-    ) -> None:
+    def __init__(self, splits: Lists, fractions: Sequence[float], seed: int, places: Collection[str]) -> None:
+        if isinstance(splits, Mapping):
+            splits = {ALIASES.get(split, split): name for split, name in splits.items()}
+            if "train" not in splits or not set(splits) <= set(SPLITS):
+                raise ValueError(f"splits: got {list(splits)}, expected train and any of {list(SPLITS[1:])}")
         if splits is not None and len(places) > 1:
             raise ValueError(
                 f"splits: got {splits!r}, expected null for a set already split into {', '.join(places)}"
@@ -65,22 +59,30 @@ class Partition:
         """True if split lists were given."""
         return self._lists is not None
 
-    def select(self, root: Root, found: Mapping[str, Sequence[T]], faults: Faults) -> dict[str, list[T]]:
-        """Return the listed images of each split, or `found` unchanged if there are no lists."""
+    def select(
+        self,
+        root: Root,
+        found: Mapping[str, Sequence[T]],
+        faults: Faults,
+        alias: Callable[[str], str] | None = None,
+    ) -> dict[str, list[T]]:
+        """Return the listed images of each split, or `found` unchanged if there are no lists.
+
+        A list may also give an image by the name that `alias` returns for its path.
+        """
         if self._lists is None:
             return {split: list(items) for split, items in found.items()}
-        folder = root.path / Path(self._lists).expanduser()
-        lists = {split: folder / f"{split}.txt" for split in SPLITS if (folder / f"{split}.txt").is_file()}
-        if "train" not in lists:
-            faults.add(Kind.MISSING_FOLDER, f"{folder / 'train.txt'}: no such list; {contents(folder)}")
+        lists = paths_of(root, self._lists)
+        for path in [path for path in lists.values() if not path.is_file()]:
+            faults.add(Kind.MISSING_FOLDER, f"{path}: no such list; {contents(path.parent)}")
             faults.settle()
         keys: dict[str, list[T]] = {}
         for item in found["train"]:
-            path = PurePosixPath(item.image)
-            tails = {"/".join(path.parts[start:]) for start in range(len(path.parts))}
-            for key in tails | {path.stem}:
+            image = PurePosixPath(composed(item.image))
+            tails = {"/".join(image.parts[start:]) for start in range(len(image.parts))}
+            for key in tails | {image.stem} | ({composed(alias(item.image))} if alias else set()):
                 keys.setdefault(key, []).append(item)
-        return {split: _matched(file, keys, root, faults) for split, file in lists.items()}
+        return {split: matched(file, keys, root, faults) for split, file in lists.items()}
 
     def complete(
         self, parts: Mapping[str, Sequence[ImageRecord]], faults: Faults
@@ -92,13 +94,39 @@ class Partition:
             shares = {split: self._fractions[split] for split in ("train", *missing)}
             parts = {**parts, **draw(parts["train"], shares, self._seed)}
             logger.info("%s: drew %s from train, seed %d", faults.root, " and ".join(missing), self._seed)
-        for split in SPLITS:
-            if not parts[split]:
-                sizes = ", ".join(f"{name} {len(parts[name])}" for name in SPLITS)
-                faults.add(Kind.EMPTY_SPLIT, f"{split}: no image ({sizes}); each split needs at least one")
-        if parts["val"] and not any(len(record.objects.boxes) for record in parts["val"]):
-            faults.add(Kind.EMPTY_SPLIT, "val: images, but no box: it cannot be used to choose an epoch")
+        if not faults.refuses:  # otherwise, the faults may have emptied the split
+            self._refuse_empty(parts, missing, faults)
         return {split: tuple(sorted(parts[split], key=lambda record: record.name)) for split in SPLITS}
+
+    def _refuse_empty(
+        self, parts: Mapping[str, Sequence[ImageRecord]], drawn: Sequence[str], faults: Faults
+    ) -> None:
+        """Record a fault for splits without images, and for one of val without boxes."""
+        empty = [split for split in SPLITS if not parts[split]]
+        if empty:
+            sizes = ", ".join(f"{name} {len(parts[name])}" for name in SPLITS)
+            what = f"{', '.join(empty)}: no image ({sizes}); each split needs at least one"
+        elif not any(len(record.objects.boxes) for record in parts["val"]):
+            what = "val: images, but no box: it cannot be used to choose an epoch"
+        else:
+            return
+        cure = "list some images for it"
+        if drawn:
+            cure = self._larger([record for split in ("train", *drawn) for record in parts[split]], drawn)
+        faults.add(Kind.EMPTY_SPLIT, f"{what}: {cure}")
+
+    def _larger(self, records: Sequence[ImageRecord], drawn: Sequence[str]) -> str:
+        """Return advice for a set that is too small for its fractions."""
+        groups = len({(bool(record.group), record.group or record.name) for record in records})
+        if groups < 1 + len(drawn):
+            return f"{groups} images (or groups that stay together) cannot fill {1 + len(drawn)} splits"
+        for part in (0.1, 0.15, 0.2, 0.25, 0.3, 0.33):
+            fractions = dict(zip(SPLITS, (round(1 - 2 * part, 2), part, part), strict=True))
+            trial = draw(records, {split: fractions[split] for split in ("train", *drawn)}, self._seed)
+            boxes = any(len(record.objects.boxes) for record in trial.get("val", records))
+            if all(trial.values()) and boxes and fractions != self._fractions:
+                return f"the set is small, {override('data.fractions', list(fractions.values()))}"
+        return "add images with boxes, or list the images of each split (data.splits)"
 
 
 def draw(
@@ -151,30 +179,6 @@ def _units(records: Sequence[ImageRecord], seed: int) -> list[list[ImageRecord]]
         return -len(groups[key]), hashlib.sha256(f"{seed}\n{key[1]}".encode()).digest()
 
     return [groups[key] for key in sorted(groups, key=rank)]
-
-
-def _matched(path: Path, keys: Mapping[str, Sequence[T]], root: Root, faults: Faults) -> list[T]:
-    matched: list[T] = []
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except ValueError as error:
-        faults.add(Kind.UNREADABLE_ANNOTATION, f"{path}: expected a UTF-8 list of images: {error}")
-        return matched
-    for number, line in enumerate(lines, start=1):
-        entry = line.strip()
-        if not entry:
-            continue
-        found = keys.get(str(PurePosixPath(entry.replace("\\", "/"))), ())
-        if len(found) == 1:
-            matched.append(found[0])
-        elif found:
-            several = " or ".join(item.image for item in found)
-            faults.add(Kind.DUPLICATE, f"{path}, line {number}: {entry} may be {several}")
-        elif root.inside(entry) is None:
-            faults.add(Kind.OUTSIDE_ROOT, f"{path}, line {number}: {entry}: expected a path below data.root")
-        else:
-            faults.add(Kind.MISSING_IMAGE, f"{path}, line {number}: {entry}: the set has no such image")
-    return matched
 
 
 def _disjoint(parts: Mapping[str, Sequence[ImageRecord]], faults: Faults) -> dict[str, Sequence[ImageRecord]]:

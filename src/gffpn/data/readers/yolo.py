@@ -6,60 +6,62 @@ A line is "class cx cy w h" in fractions of the image's sides.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import yaml
-
+from gffpn.choice import one_of
 from gffpn.data.index import DataIndex
 from gffpn.data.readers.annotation import Annotation, Box
+from gffpn.data.readers.class_names import class_names
 from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.formats import check_text, yolo_box
-from gffpn.data.readers.pairs import Place, pair_up, places, read_annotations
+from gffpn.data.readers.pairs import Unlabelled, pair_up, read_annotations
+from gffpn.data.readers.places import Place, held, places
 from gffpn.data.readers.reader import Reader
-from gffpn.data.readers.root import Root
-
-UNLABELLED = ("refuse", "background")
-NAMES_FILE = "data.yaml"
+from gffpn.data.readers.shapes import Shapes, accept
 
 
 @dataclass(kw_only=True)
 class YOLO(Reader):
     """Reader for images in one folder and text files with the same stems in another.
 
-    `images` and `labels` are folders below `root`, or mappings from split to folder. Without `classes`, the
-    classes are the `names` in the root's data.yaml, whose paths are not used. `unlabelled` determines whether
-    an image without a label file is a fault ("refuse") or an image without objects ("background"). For the
-    other arguments, see `Reader`.
+    `images` and `labels` are folders below `root`, lists of folders, or mappings from split to one of the
+    two, and contain files at any depth. Without `classes`, the classes are the names in the root's data.yaml
+    (whose paths are not used), another YAML file, obj.names or classes.txt. `unlabelled` is the treatment of
+    an image without a label file: a fault ("refuse"), an image without objects ("background") or left out
+    ("drop"). A polygon or oriented box ("class x1 y1 x2 y2 ...") is a fault unless `shapes` is "enclose",
+    which takes the upright box around it. For the other arguments, see `Reader`.
 
     Raises ValueError for an invalid argument; `index` raises DataError for faulty data.
     """
 
     images: Place
     labels: Place
-    unlabelled: str
+    unlabelled: Unlabelled
+    shapes: Shapes
 
     def __post_init__(self) -> None:
-        if self.unlabelled not in UNLABELLED:
-            raise ValueError(f"unlabelled: got {self.unlabelled!r}, expected one of {list(UNLABELLED)}")
+        one_of("unlabelled", self.unlabelled, Unlabelled)
+        one_of("shapes", self.shapes, Shapes)
         self._places = places(self.images, self.labels)
         self._intake = self.intake(self._places)
 
     def index(self) -> DataIndex:
         """Read and check the whole data set; each call reads the files again."""
-        images, labels = self._places["train"]
-        root, faults = self._intake.open(f"{images} and {labels}")
-        classes = self._intake.classes or _names(root, faults)
+        root, faults = self._intake.open(held(self._places))
+        folders = [labels for found in self._places.values() for _, labels in found]
+        classes = self._intake.classes or class_names(root, folders, faults)
         if not classes:
             faults.settle()
         pairs = pair_up(root, self._places, ".txt", self._intake.partition, faults)
 
         def parse(image: str, source: str, text: str) -> Annotation:
-            return _parse(image, source, text, classes, faults)
+            return _parse(image, source, text, classes, self.shapes, faults)
 
-        background = self.unlabelled == "background"
-        annotated = read_annotations(root, pairs, parse, faults, background=background)
+        annotated = read_annotations(root, pairs, parse, faults, unlabelled=self.unlabelled)
         return self._intake.index(root, annotated, classes, faults)
 
 
-def _parse(image: str, source: str, text: str, classes: Sequence[str], faults: Faults) -> Annotation:
+def _parse(
+    image: str, source: str, text: str, classes: Sequence[str], shapes: Shapes, faults: Faults
+) -> Annotation:
     check_text(text, wanted="yolo")
     boxes: list[Box] = []
     names: list[str] = []
@@ -67,29 +69,13 @@ def _parse(image: str, source: str, text: str, classes: Sequence[str], faults: F
         if not line.strip():
             continue
         try:
-            label, x, y, w, h = yolo_box(line)
+            label, box, shape = yolo_box(line)
         except ValueError as error:
             raise type(error)(f"line {number}: {error}") from None
-        if 0 <= label < len(classes):
-            boxes.append((x - w / 2, y - h / 2, x + w / 2, y + h / 2))
+        where = f"{source}, line {number}"
+        if not 0 <= label < len(classes):
+            faults.add(Kind.UNKNOWN_CLASS, f"{where}: class {label}, expected 0 to {len(classes) - 1}")
+        elif not shape or accept(shapes, where, shape, faults):
+            boxes.append(box)
             names.append(classes[label])
-        else:
-            where = f"{source}, line {number}: class {label}"
-            faults.add(Kind.UNKNOWN_CLASS, f"{where}, expected 0 to {len(classes) - 1}")
     return Annotation(image, source, None, boxes, names, relative=True)
-
-
-def _names(root: Root, faults: Faults) -> tuple[str, ...]:
-    path = root.inside(NAMES_FILE)
-    if path is None or not path.is_file():
-        faults.add(Kind.CLASSES, f"data.classes is null and the root holds no {NAMES_FILE} with `names`")
-        return ()
-    try:
-        names = yaml.safe_load(path.read_bytes())["names"]
-        if isinstance(names, list | dict):
-            return tuple(str(names[label]) for label in range(len(names)))
-        raise TypeError(f"names is {names!r}")
-    except (yaml.YAMLError, LookupError, RecursionError, TypeError, ValueError) as error:
-        expected = "a list `names`, or a mapping of 0, 1, ... to names"
-        faults.add(Kind.CLASSES, f"{NAMES_FILE}: expected {expected}; {' '.join(str(error).split())}")
-        return ()

@@ -1,0 +1,84 @@
+"""Class names of a set of YOLO labels, from the file in which each labelling program keeps them."""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import yaml
+
+from gffpn.data.readers.decoding import decoded
+from gffpn.data.readers.faults import Faults, Kind
+from gffpn.data.readers.root import Root, below
+
+YAML = (".yaml", ".yml")
+LINES = ("obj.names", "classes.txt")
+"""Files of one name per line, by CVAT (or Darknet) and by labelImg and Label Studio."""
+
+
+def class_names(root: Root, folders: Sequence[str], faults: Faults) -> tuple[str, ...]:
+    """Return the names in the root's data.yaml, or in another YAML file, obj.names or classes.txt.
+
+    The others may be in the root, in one of the `folders` with labels or between them. Records a fault and
+    returns () if no file has names, or if several have different ones.
+    """
+    found: dict[tuple[str, ...], str] = {}
+    for name in names_files(root.path, folders):
+        names = _read(root.path, name, faults)
+        if names is None:
+            return ()
+        found.setdefault(names, name)
+    if len(found) == 1:
+        return next(iter(found))
+    if found:
+        what = "; ".join(f"{name} has {list(names)!r:.100}" for names, name in found.items())
+        faults.add(Kind.CLASSES, f"{what}: keep one of the files, or give data.classes=[NAME,...]")
+    else:
+        expected = "data.yaml (or another YAML file) with `names`, no obj.names and no classes.txt"
+        faults.add(
+            Kind.CLASSES,
+            f"data.classes is null and the root holds no {expected}: give data.classes=[NAME,...]",
+        )
+    return ()
+
+
+def names_files(root: Path, folders: Sequence[str]) -> list[str]:
+    """Return the files that hold class names: data.yaml of the root alone, or all others.
+
+    They are in the root, in the `folders` below it or between them.
+    """
+    if (root / "data.yaml").is_file():
+        return ["data.yaml"]
+    above = (str(parent) for folder in folders for parent in (*PurePosixPath(folder).parents, folder))
+    found: list[str] = []
+    for folder in dict.fromkeys((".", *above)):
+        path = root / folder
+        names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+        yamls = [name for name in names if name.lower().endswith(YAML) and has_names(path / name)]
+        found += [below(folder, name) for name in (*yamls, *(name for name in LINES if name in names))]
+    return found
+
+
+def has_names(path: Path) -> bool:
+    """Return True if a YAML file is a mapping with `names`."""
+    try:
+        content = yaml.load(path.read_bytes(), yaml.BaseLoader)
+    except (OSError, yaml.YAMLError, RecursionError, ValueError):
+        return False
+    return isinstance(content, dict) and "names" in content
+
+
+def _read(root: Path, name: str, faults: Faults) -> tuple[str, ...] | None:
+    try:
+        raw = (root / name).read_bytes()
+        if not name.endswith(YAML):
+            return tuple(line.strip() for line in decoded(raw).splitlines() if line.strip())
+        # this loader keeps every scalar as it is written: YAML would read `no` as false and `010` as 8
+        names = yaml.load(raw, yaml.BaseLoader)["names"]
+        if isinstance(names, dict):
+            names = [names[str(label)] for label in range(len(names))]
+        if names and isinstance(names, list) and all(isinstance(name, str) for name in names):
+            return tuple(names)
+        raise TypeError(f"names is {names!r:.200}")
+    except (yaml.YAMLError, LookupError, OSError, RecursionError, TypeError, ValueError) as error:
+        expected = "a list `names`, or a mapping of 0, 1, ... to names"
+        faults.add(Kind.CLASSES, f"{name}: expected {expected}; {' '.join(str(error).split())}")
+        return None

@@ -1,0 +1,124 @@
+"""Entries of the lists in a COCO file, by id."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gffpn.data.readers.faults import Faults, Kind
+
+Item = Mapping[str, Any]
+
+
+@dataclass
+class Entries:
+    """Entries of one list that can be used, and the ids of those that are faults already."""
+
+    valid: dict[str, Item] = field(default_factory=dict)
+    faulty: set[str] = field(default_factory=set)
+    """An annotation that refers to one of these is dropped with it, without a fault of its own."""
+
+
+def identity(value: object) -> str | None:
+    """Return an id in a form in which 7, 7.0 and "7" are equal, or None if the value cannot be an id.
+
+    Programs differ in how they write ids, also between the lists of one file.
+    """
+    if isinstance(value, bool):  # Python's True is an int
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return (str(value).strip() or None) if isinstance(value, int | str) else None
+
+
+def in_order(identities: Collection[str]) -> list[str]:
+    """Return ids in the order of their numbers, then those that are no numbers in alphabetical order."""
+    numbers = [name for name in identities if name.removeprefix("-").isdecimal()]
+    return sorted(numbers, key=int) + sorted(set(identities) - set(numbers))
+
+
+def entries(
+    name: str,
+    content: Item,
+    key: str,
+    faults: Faults,
+    *,
+    ids: Collection[str] = (),
+    text: Collection[str] = (),
+) -> Entries:
+    """Return the entries of list `key` with a new id, further `ids`, and strings in the fields `text`.
+
+    Each other entry is a fault.
+    """
+    found = Entries()
+    for position, item in enumerate(content[key]):
+        values = item if isinstance(item, dict) else {}
+        own, where = identity(values.get("id")), f"{name}: {key}[{position}]"
+        lacks = [field for field in ("id", *ids) if identity(values.get(field)) is None]
+        wrong = [_wrong(values, field, "a whole number or a string") for field in lacks]
+        wrong += [
+            _wrong(values, field, "a string") for field in text if not isinstance(values.get(field), str)
+        ]
+        if own in found.valid:
+            faults.add(Kind.DUPLICATE, f"{where} has the id {own} of another entry")
+        elif own is None or wrong:
+            faults.add(Kind.UNREADABLE_ANNOTATION, f"{where}: {', '.join(wrong)}")
+            found.faulty.update({own} if own else ())
+        else:
+            found.valid[own] = item
+    return found
+
+
+def _wrong(values: Item, field: str, expected: str) -> str:
+    if field not in values:
+        return f"no {field}, expected {expected}"
+    return f"{field} is {repr(values[field])[:40]}, expected {expected}"
+
+
+def categories(files: Sequence[tuple[str, Item]], faults: Faults) -> tuple[dict[str, str], set[str]]:
+    """Return the class names of all files by category id, and the ids of faulty categories."""
+    names: dict[str, str] = {}
+    faulty: set[str] = set()
+    for file, content in files:
+        found = entries(file, content, "categories", faults, text=["name"])
+        faulty |= found.faulty
+        for number, item in found.valid.items():
+            name = names.setdefault(number, item["name"])
+            if name != item["name"]:
+                faults.add(
+                    Kind.CLASSES, f"{file}: category {number} is {item['name']!r} here, {name!r} elsewhere"
+                )
+    return names, faulty
+
+
+def images(file: str, content: Item, faults: Faults) -> Entries:
+    """Return the images of a file; one that lacks a file name or repeats one is a fault."""
+    found = entries(file, content, "images", faults, text=["file_name"])
+    first: dict[str, str] = {}
+    for number, item in list(found.valid.items()):
+        other = first.setdefault(item["file_name"], number)
+        wrong = [side for side in ("height", "width") if _side(item.get(side)) is None]
+        if other != number:
+            faults.add(Kind.DUPLICATE, f"{file}: {item['file_name']} has the ids {other} and {number}")
+        for side in wrong:
+            what = f"{side} is {repr(item[side])[:40]}, expected a whole number"
+            faults.add(Kind.UNREADABLE_ANNOTATION, f"{file}: {item['file_name']}: {what}")
+        if other != number or wrong:
+            del found.valid[number]
+            found.faulty.add(number)
+    return found
+
+
+def _side(value: object) -> int | None:
+    """Return a height or width in pixels, 0 if it is not given, and None if it cannot be one."""
+    if value is None:
+        return 0
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and value >= 0 and not isinstance(value, bool) else None
+
+
+def size(item: Item, faults: Faults) -> tuple[int, int] | None:
+    """Return height and width of an image, or count that they are missing or 0 and return None."""
+    height, width = _side(item.get("height")), _side(item.get("width"))
+    faults.count("images whose height and width the annotations do not give", int(not (height and width)))
+    return (height, width) if height and width else None
