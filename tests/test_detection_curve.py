@@ -291,7 +291,7 @@ def test_bands_hold_the_true_curve() -> None:
 
 
 def test_points_that_never_vary_have_a_band_of_their_value() -> None:
-    """As errors of class where there is one class: no variance, and seeds whose own part is subtracted to 0."""
+    """Such as errors of class where there is one class: neither images nor seeds vary."""
     rare = np.zeros((2, 40, 2))
     rare[:, :20, 1] = np.array([[1.0], [-1.0]])  # of a seed on single images alone; both means agree
     arm = Curves(np.array([[0.0, 1.0], [0.0, 1.5]]), rare)
