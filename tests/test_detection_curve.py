@@ -288,3 +288,13 @@ def coverage(repeats: int, *, images: int = 180, seeds: int = 3) -> tuple[float,
 def test_bands_hold_the_true_curve() -> None:
     # of 120 repeats, 0.95 and 0.95; with one seed in each arm, and so without their variance, 0.67 and 0.55
     assert min(coverage(15)) >= 0.9
+
+
+def test_points_that_never_vary_have_a_band_of_their_value() -> None:
+    """Such as errors of class where there is one class: neither images nor seeds vary."""
+    rare = np.zeros((2, 40, 2))
+    rare[:, :20, 1] = np.array([[1.0], [-1.0]])  # of a seed on single images alone; both means agree
+    arm = Curves(np.array([[0.0, 1.0], [0.0, 1.5]]), rare)
+    found = band(arm, Curves(np.zeros((2, 2)), np.zeros((2, 40, 2))), images=40)
+    assert np.isfinite([found.lower, found.upper, found.low, found.high]).all()
+    assert found.lower[0] == found.upper[0] == 0

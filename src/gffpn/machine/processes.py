@@ -3,6 +3,7 @@
 import hashlib
 import os
 import socket
+import warnings
 from typing import Any
 
 import torch
@@ -59,7 +60,7 @@ def asked_for(devices: Any, num_nodes: int, accelerator: str) -> int:
 
 def started_outside() -> bool:
     """Return whether SLURM or torchrun has started this process and its siblings."""
-    return "LOCAL_RANK" in os.environ or SLURMEnvironment.detect()
+    return "LOCAL_RANK" in os.environ or _in_slurm()
 
 
 def siblings() -> int:
@@ -84,6 +85,14 @@ def command_digest() -> str:
     return hashlib.sha256("\n".join(words).encode()).hexdigest()[:10]
 
 
+def _in_slurm() -> bool:
+    with (
+        warnings.catch_warnings()
+    ):  # where SLURM is installed, Lightning advises to start every process with srun
+        warnings.filterwarnings("ignore", "The `srun` command is available")
+        return SLURMEnvironment.detect()
+
+
 def _in_srun() -> bool:
     return "SLURM_STEP_ID" in os.environ
 
@@ -94,4 +103,4 @@ def slurm() -> list[SLURMEnvironment]:
     Requeueing by Lightning is off: it saves in the middle of an epoch, and a run that resumes from there sees
     other batches.
     """
-    return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
+    return [SLURMEnvironment(auto_requeue=False)] if _in_slurm() else []

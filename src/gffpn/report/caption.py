@@ -148,10 +148,12 @@ def _notes(finished: Sequence[Row], said: _Facts) -> list[str]:
             digests.setdefault(module, set()).add(digest)
     if differing := [module for module, known in digests.items() if len(known) > 1]:
         found.append(f"the rows come from different code: {shortened(differing)}; rerun=changed cures it.")
+    outdated: dict[str, list[Row]] = {}
     for row in finished:
         if row.get("other_code"):
-            modules = shortened(row["other_code"])
-            found.append(f"{said.names([row])}: trained by other code than the present ({modules}).")
+            outdated.setdefault(shortened(row["other_code"]), []).append(row)
+    for modules, rows in outdated.items():
+        found.append(f"{said.names(rows)}: trained by other code than the present ({modules}).")
     for doubt, holds in DOUBTS:
         if doubtful := [row for row in finished if holds(row["record"])]:
             found.append(f"{doubt}: {said.names(doubtful)}.")

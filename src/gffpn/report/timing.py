@@ -6,9 +6,15 @@ from gffpn.stats.study import Arm
 
 def doubt_of_timing(a: Arm, b: Arm) -> str:
     """Return why the speeds of two arms do not compare, or an empty string."""
+    single = "one timing of an arm; timings vary" if min(len(a.records), len(b.records)) < 2 else ""
+    return doubt_of_machine(a, b) or single
+
+
+def doubt_of_machine(a: Arm, b: Arm) -> str:
+    """Return why the machine of two arms makes their speeds incomparable, or an empty string."""
     records = [*a.records, *b.records]
     if len({(one.speed.device, one.speed.threads) for one in records}) > 1:
         return "timed on different devices"
     if any(one.choice.launcher in SHARING_LAUNCHERS for one in records):
         return "timed while other runs may have used the same machine"
-    return "one timing of an arm; timings vary" if min(len(a.records), len(b.records)) < 2 else ""
+    return ""

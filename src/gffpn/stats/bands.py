@@ -55,14 +55,17 @@ def band(arm: Curves, other: Curves | None = None, *, images: int, level: float 
     value: Floats = np.sum([sign * one.points.mean(axis=0) for sign, one in pairs], axis=0)
     drawn: Floats = np.sum([sign * one.replicates.mean(axis=0) for sign, one in pairs], axis=0)
     covariance = _covariance(drawn)
-    own = covariance.diagonal() ** 2 / max(images - 1, 1)
+    least = max(images - 1, 1)
+    own = covariance.diagonal() ** 2 / least
     seeds = all(len(one.points) > 1 for one in arms)
     if seeds:
         between, total, freedom = _seed_parts(arms)
         covariance = covariance + between
         own = own + total**2 / freedom
+        least = min(least, freedom)
     variance = covariance.diagonal()
-    degrees = np.divide(variance**2, own, out=np.ones_like(own), where=own > 0)
+    # at least those of the least known part, because the part of the seeds may be subtracted to 0
+    degrees = np.maximum(np.divide(variance**2, own, out=np.ones_like(own), where=own > 0), least)
     error = np.sqrt(variance)
     tail = stats.norm.sf(_largest(covariance, error, level))
     wide, narrow = (error * stats.t.isf(one, degrees) for one in (tail, (1 - level) / 2))

@@ -43,7 +43,6 @@ logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 # about Lightning itself, or about the test, which is meant to run without the training callbacks
 EXPECTED_WARNINGS = (
     r".*LeafSpec.*is deprecated",
-    r"The `srun` command is available on your system but is not used",
     r"Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",
     r".*does not have many workers which may be a bottleneck",
     r"The `srun` command is available on your system but is not used",

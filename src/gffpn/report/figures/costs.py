@@ -6,6 +6,7 @@ import numpy as np
 
 from gffpn.report.figures.canvas import Drawing, axes
 from gffpn.report.figures.series import draw_arm, legend
+from gffpn.report.timing import doubt_of_machine
 from gffpn.runs.record import Record
 from gffpn.stats.study import Study
 
@@ -17,7 +18,12 @@ COSTS: dict[str, tuple[str, str, Callable[[Record], float]]] = {
 
 
 def cost(study: Study, kind: str) -> Drawing | None:
-    """Return the primary endpoint against a cost, a key of `COSTS`; None without a finished run."""
+    """Return the primary endpoint against a cost, a key of `COSTS`; None without a finished run.
+
+    Speeds that do not compare are not drawn.
+    """
+    if kind == "fps" and any(doubt_of_machine(one.a, one.b) for one in study.contrasts):
+        return None
     noun, label, value = COSTS[kind]
     endpoint = study.question.primary_endpoint
     said = []

@@ -20,7 +20,7 @@ def error_figure(study: Study, a: int, b: int, found: ErrorDifferences) -> Drawi
     one, other = study.arms[a].name, study.arms[b].name
     sizes = study.arms[a].records[0].test.network_bins
     ends = np.stack([[band.lower, band.upper] for band in found.bands])
-    reach = 1.05 * float(np.abs(ends).max()) or 1.0
+    reach = 1.05 * float(np.nan_to_num(np.abs(ends)).max()) or 1.0
     said = []
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")

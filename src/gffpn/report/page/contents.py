@@ -182,7 +182,7 @@ def _caption(study: Study) -> list[str]:
         for arm in study.arms
         for run in arm.runs
     ]
-    return caption(rows)
+    return caption(rows, unit="arm")
 
 
 def _versions(runs: Sequence[RunFacts]) -> list[str]:
