@@ -285,6 +285,41 @@ def test_paths_without_runs_are_refused(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("content", ["", "a: [", "word", "\x00"])
+def test_a_run_with_a_damaged_configuration_is_a_gap(tmp_path: Path, content: str) -> None:
+    sweep = fake_sweep(tmp_path / "swept", skills={"fpn": 0.4, "gffpn": 0.9}, seeds=(0, 1))
+    for neck in ("panet", "bifpn"):
+        for seed in (0, 1):
+            predicted_run(tmp_path / "loose", neck, skill=0.5, seed=seed)
+    finished = tmp_path / "loose" / "panet_plain_tinyindus_sim_s0"
+    (never,) = (tmp_path / "loose" / name for name in ["afpn_plain_tinyindus_sim_s0"])
+    never.mkdir()
+    for run in (finished, never, tmp_path / "swept" / finished.name.replace("panet", "fpn")):
+        RunFolder(run).config.write_text(content)
+    RunFolder(finished).command.write_text('["python", "train.py", "neck=panet"]')
+    swept, loose = (answered(source) for source in collect([sweep, tmp_path / "loose"]))
+    assert [(arm.name, len(arm.finished), len(arm.runs)) for arm in swept[0].arms] == [
+        ("fpn", 1, 2),
+        ("gffpn", 2, 2),
+    ]
+    (gap,) = swept[1].gaps
+    assert (gap.arm, gap.seed, gap.cause) == ("fpn", "0", "damaged")
+    assert "config.yaml: damaged: " in gap.reason
+    assert gap.command == "python train.py neck=fpn seed=0 rerun=all"
+    assert [(gap.arm, gap.seed, gap.cause, gap.command) for gap in loose[1].gaps] == [
+        (never.name, "0", "damaged", ""),
+        ("panet", "0", "damaged", "python train.py neck=panet rerun=all"),
+    ]
+    assert [arm.name for arm in loose[0].arms] == [never.name, "bifpn", "panet"]
+
+
+def test_nothing_but_damaged_runs_is_a_report_of_gaps(tmp_path: Path) -> None:
+    run = predicted_run(tmp_path, "fpn", skill=0.5)
+    RunFolder(run).config.write_text("")
+    (source,) = collect([tmp_path])
+    assert [gap.cause for gap in answered(source)[1].gaps] == ["damaged"]
+
+
 @pytest.mark.parametrize("name", [PLAN, "jobs/0000.json"])
 @pytest.mark.parametrize(
     "content",
