@@ -67,8 +67,8 @@ def curves(run: Path) -> Curves:
 
     An interrupted run leaves one `logs/attempt_N/metrics.csv` per attempt; if two contain the same epoch, the
     later attempt counts. NaN is kept: it means a loss that diverged, or an average precision without objects.
-    A last row that a kill left incomplete is left out. Raises ValueError, with the file's name, if another row
-    is damaged.
+    A last row that a kill left incomplete is left out. Raises ValueError, with the file's name, if another
+    row is damaged.
     """
     merged: dict[str, dict[int, float]] = {}
     for rows in _attempts(run):
