@@ -16,6 +16,7 @@ from commands import Train
 from fake_runs import predicted_run
 from fake_sweeps import EXPERIMENT, SKILLS, add_to_config, crash, fake_sweep, kill
 from gffpn.__main__ import main as verbs
+from gffpn.report.caption import numbered
 from gffpn.report.collect import Source, collect
 from gffpn.report.facts import StudyFacts
 from gffpn.report.gaps import study_facts
@@ -183,6 +184,17 @@ def test_a_run_counts_once_however_often_and_wherever_it_is_given(tmp_path: Path
     assert source.notes == (f"{run} is the same run as {copy} and does not count",)
     sweep = fake_sweep(tmp_path / "swept", skills={"fpn": 0.4}, seeds=(0,))
     assert len(collect([sweep, sweep / ".." / "necks"])) == 1
+
+
+def test_studies_of_one_name_have_names_of_their_own(tmp_path: Path) -> None:
+    for place, skill in (("a", 0.3), ("b", 0.6)):
+        fake_sweep(tmp_path / place, skills={"fpn": skill}, seeds=(0,))
+    paths = [str(tmp_path / place / "sweeps" / "necks") for place in ("a", "b")]
+    assert [source.name for source in collect([Path(path) for path in paths])] == ["necks", "necks 2"]
+    verbs(["report", *paths, "--out", str(tmp_path / "report")])
+    arms = rows_of(tmp_path / "report" / "arms.csv")
+    assert [(row["study"], row["arm"]) for row in arms] == [("necks", "fpn"), ("necks 2", "fpn")]
+    assert numbered(["a", "a", "a 2", "a"]) == ["a", "a 2", "a 2 2", "a 3"]
 
 
 def test_loose_runs_are_named_by_what_differs(tmp_path: Path) -> None:

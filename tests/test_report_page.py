@@ -19,6 +19,7 @@ import yaml
 from matplotlib.text import Text
 from PIL import Image
 
+import gffpn.report.page.document
 from fake_runs import finished_run, predicted_run, predictions, write_log
 from gffpn.report.facts import Claim, Facts, Gap, RunFacts, StudyFacts
 from gffpn.report.figures.canvas import inline_svg
@@ -367,6 +368,23 @@ def test_figures_are_files_too(invented: Study, tmp_path: Path) -> None:
     assert all(path.stat().st_size > 1000 for path in paths)
     assert "var(--" not in (tmp_path / "forest.svg").read_text()
     assert "<text" in (tmp_path / "forest.svg").read_text()
+
+
+def test_each_study_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = []
+    contents = gffpn.report.page.document.contents
+
+    def noted(*given: Any, figures_to: Path, **named: Any) -> dict[str, Any]:
+        folders.append(figures_to.name)
+        return contents(*given, **named)
+
+    monkeypatch.setattr("gffpn.report.page.document.contents", noted)
+    bare = study("necks", [Run(("neck=fpn",), "failed", None, None)], Question())
+    names = ["necks", "necks 2", "a b", "a/b", "a-b-2", "..", "w" * 300, "w" * 300]
+    page([replace(bare, name=name) for name in names], figures=tmp_path)
+    assert folders[:6] == ["necks", "necks-2", "a-b", "a-b-2", "a-b-2-2", "study"]
+    assert len(set(folders)) == len(names)
+    assert max(map(len, folders)) <= 90
 
 
 def many(runs: Path, arms: int, seeds: int) -> Study:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gffpn.report.caption import numbered
 from gffpn.report.loose import by_data, by_name, each_once, pseudo_overrides
 from gffpn.report.state import damage, unfinished
 from gffpn.runs.folder import RunFolder
@@ -39,6 +40,7 @@ def collect(paths: Sequence[Path], *, alone: Path | None = None) -> list[Source]
     """Return the sweeps and the other runs in `paths`, each of which is a sweep, a run, or a folder of runs.
 
     Runs that none of the sweeps started are grouped by their data set; of copies of one run, one counts.
+    Sources of one name get numbers.
     If `alone` is given, no run outside this folder is read, wherever a sweep says that its runs are.
     Raises ValueError for a path without runs, and if other versions of gffpn wrote all that there are.
     """
@@ -58,7 +60,8 @@ def collect(paths: Sequence[Path], *, alone: Path | None = None) -> list[Source]
         for run in every:
             if run.status == "other version":
                 raise ValueError(run.fault)
-    return made
+    names = numbered([source.name for source in made])
+    return [replace(source, name=name) for source, name in zip(made, names, strict=True)]
 
 
 def _sweeps(path: Path) -> list[Path]:
