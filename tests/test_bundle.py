@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import stat
 import zipfile
@@ -236,6 +237,45 @@ def test_a_run_without_predictions_shows(tmp_path: Path, capsys: pytest.CaptureF
     printed = capsys.readouterr().out
     assert "0 of 0 figures of 1 runs follow from the predictions." in printed
     assert f"{RUN}/predictions.npz: missing" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--bundle", "/proc/x.zip"], "/proc: cannot be written to .*; --bundle FILE.zip chooses another"),
+        (["--bundle", "file/x.zip"], "file: cannot be written to .*; --bundle FILE.zip chooses another"),
+        (["--bundle", "folder.zip"], "got folder.zip, a folder, expected the name of a file"),
+        (["--bundle", "mine"], "got mine, expected a name that ends in .zip"),
+        (["--bundle", "mine.ZIP"], "got mine.ZIP, expected a name that ends in .zip"),
+        (["--out", "/proc/x"], "cannot be written to .*; --out FOLDER chooses another"),
+        (["--out", "file"], "file: cannot be written to .*; --out FOLDER chooses another"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.zip").mkdir()
+    monkeypatch.setattr("gffpn.verbs.report._report", lambda *_: pytest.fail("too late"))
+    with pytest.raises(SystemExit) as leaving:
+        verbs(["report", "runs", *words])
+    assert leaving.value.code == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.zip"]
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = predicted_run(tmp_path / "runs", "fpn", skill=0.5)
+    (tmp_path / "report" / "report.md").mkdir(parents=True)
+    with pytest.raises(SystemExit) as leaving:
+        verbs(["report", str(run), "--out", str(tmp_path / "report")])
+    assert leaving.value.code == 2
+    assert "report.md" in capsys.readouterr().err
 
 
 def test_two_runs_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
