@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import stat
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,8 @@ import pytest
 from fake_runs import predicted_run
 from fake_sweeps import SKILLS, add_to_config, crash, fake_sweep
 from gffpn.__main__ import main as verbs
-from gffpn.report.bundle import open_bundle
+from gffpn.report.bundle import members, open_bundle, write_bundle
+from gffpn.report.collect import collect
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.sweeps import folder_of_run
 
@@ -136,6 +138,37 @@ def test_a_link_is_refused(bundle: Path, tmp_path: Path) -> None:
             archive.writestr(entry, content)
     with pytest.raises(ValueError, match=f"{METRICS}.*expected a plain file"):
         open_bundle(path, tmp_path / "open")
+
+
+def test_a_bundle_that_could_not_be_opened_is_not_written(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = collect([written / "runs"])
+    files = {name: file for source in sources for name, file in members(source)}
+    total = sum(file.stat().st_size for file in files.values())
+    monkeypatch.setattr("gffpn.report.bundle.LARGEST", total)
+    assert write_bundle(tmp_path / "x.zip", sources, []) == len(files)
+    open_bundle(tmp_path / "x.zip", tmp_path / "open")
+    for name, limit in (("LARGEST", total - 1), ("MOST_FILES", len(files))):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"gffpn.report.bundle.{name}", limit)
+            patch.setattr(Path, "read_bytes", lambda _: pytest.fail("read before the check"))
+            with pytest.raises(ValueError, match=f"would hold {total} bytes in {len(files)} files"):
+                write_bundle(tmp_path / "y.zip", sources, [])
+    assert not (tmp_path / "y.zip").exists()
+
+
+def test_a_bundle_holds_one_file_in_memory_at_a_time(tmp_path: Path) -> None:
+    for seed in range(8):
+        run = predicted_run(tmp_path / "runs", "fpn", skill=0.5, seed=seed)
+        with RunFolder(run).predictions.open("ab") as file:
+            file.write(bytes(4 << 20))
+    sources = collect([tmp_path / "runs"])
+    tracemalloc.start()
+    write_bundle(tmp_path / "x.zip", sources, [])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 12 << 20
 
 
 def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
