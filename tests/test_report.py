@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -20,12 +21,13 @@ from gffpn.report.caption import numbered
 from gffpn.report.collect import Source, collect
 from gffpn.report.facts import StudyFacts
 from gffpn.report.gaps import study_facts
-from gffpn.report.latex import escaped
+from gffpn.report.latex import escaped, latex
 from gffpn.report.state import error_line, unfinished
 from gffpn.runs.commands import run_command, sweep_command
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.sweeps import PLAN, read_plan, record_job, write_plan
-from gffpn.stats.study import Study
+from gffpn.stats.question import Question
+from gffpn.stats.study import Run, Study, study
 
 
 def answered(source: Source) -> tuple[Study, StudyFacts]:
@@ -375,6 +377,7 @@ def test_csv_files_hold_every_figure(tmp_path: Path) -> None:
 
 def test_latex_escapes_all_that_has_a_meaning(tmp_path: Path) -> None:
     assert escaped("50 % & a_b\u00b11 < \\x") == r"50 \% \& a\_b$\pm$1 \textless{} \textbackslash{}x"
+    assert escaped("[3] *") == "{[}3{]} {*}"
     folder = fake_sweep(tmp_path / "runs", "sweep_1", skills={"fpn": 0.4, "gffpn": 0.9})
     verbs(["report", str(folder), "--out", str(tmp_path / "report")])
     text = (tmp_path / "report" / "report.tex").read_text()
@@ -384,6 +387,18 @@ def test_latex_escapes_all_that_has_a_meaning(tmp_path: Path) -> None:
     assert len(columns) == 2
     bare = [line for line in text.splitlines()[1:] if any(ord(character) > 127 for character in line)]
     assert not bare
+
+
+def test_no_row_of_a_latex_table_begins_with_an_argument_of_the_one_before(tmp_path: Path) -> None:
+    runs = [
+        Run((f"data.roots={name}", f"seed={seed}"), "finished", path, RunFolder(path).read())
+        for name in ("[a,b]", "*c")
+        for seed in (0, 1)
+        for path in [predicted_run(tmp_path, "fpn", skill=0.5, seed=seed)]
+    ]
+    text = latex([study("lists", runs, Question())])
+    assert "{[}a,b{]} & 2" in text
+    assert not re.search(r"\\\\\s*[\[*]", text)
 
 
 def test_the_whole_report_needs_no_torch(tmp_path: Path) -> None:
