@@ -17,6 +17,8 @@ from commands import Train
 from fake_runs import predicted_run
 from fake_sweeps import EXPERIMENT, SKILLS, add_to_config, crash, fake_sweep, kill
 from gffpn.__main__ import main as verbs
+from gffpn.files.tables import markdown_table
+from gffpn.report.answer import answer_markdown
 from gffpn.report.caption import numbered
 from gffpn.report.collect import Source, collect
 from gffpn.report.facts import StudyFacts
@@ -399,6 +401,22 @@ def test_no_row_of_a_latex_table_begins_with_an_argument_of_the_one_before(tmp_p
     text = latex([study("lists", runs, Question())])
     assert "{[}a,b{]} & 2" in text
     assert not re.search(r"\\\\\s*[\[*]", text)
+
+
+def test_a_cell_of_a_markdown_table_may_hold_any_text(tmp_path: Path) -> None:
+    assert markdown_table(["a|b", "c"], [["1\n2", "x | y"]]) == (
+        "| a\\|b | c      |\n| ---- | ------ |\n| 1 2  | x \\| y |"
+    )
+    runs = [
+        Run((f"name={name}", f"seed={seed}"), "finished", path, RunFolder(path).read())
+        for name in ("a|b", "c")
+        for seed in (0, 1)
+        for path in [predicted_run(tmp_path, "fpn", skill=0.5, seed=seed)]
+    ]
+    lines = answer_markdown(study("bars", runs, Question())).splitlines()
+    tables = [line.replace("\\|", "").count("|") for line in lines if line.startswith("|")]
+    assert len(tables) == 7
+    assert len(set(tables)) == 2
 
 
 def test_the_whole_report_needs_no_torch(tmp_path: Path) -> None:
