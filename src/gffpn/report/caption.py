@@ -172,6 +172,18 @@ DOUBTS: tuple[tuple[str, Callable[[Record], Any]], ...] = (
 """Doubts about single rows."""
 
 
+def numbered(names: Sequence[str], *, before: str = " ") -> list[str]:
+    """Return names of which no two are equal: a repeated one gets a number, `necks`, `necks 2`."""
+    found = list[str]()
+    for name in names:
+        own, number = name, 1
+        while own in found:
+            number += 1
+            own = f"{name}{before}{number}"
+        found.append(own)
+    return found
+
+
 def shortened(names: Sequence[str]) -> str:
     """Return the first names of a list and the number of the others: `a, b, c and 4 more`."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""

@@ -26,7 +26,7 @@ def study_facts(study: Study, source: Source) -> StudyFacts:
 
 
 def _gap(arm: Arm, run: Run, source: Source) -> Gap:
-    causes = {"failed", "interrupted", "diverged", "other version"}
+    causes = {"failed", "interrupted", "diverged", "other version", "damaged"}
     cause = run.status if run.status in causes else "missing"
     command = "" if cause == "diverged" else _filling(run, source)
     return Gap(arm.name, run.seed, cause, run.fault, command, run.path)  # type: ignore[arg-type]
@@ -35,7 +35,9 @@ def _gap(arm: Arm, run: Run, source: Source) -> Gap:
 def _filling(run: Run, source: Source) -> str:
     """Return the command of the run, or that of its sweep, which alone knows a run without a folder."""
     known = run.path is not None and run.path.exists()
-    return _repeating(run, source) if known or not source.command else shlex.join(source.command)
+    command = _repeating(run, source) if known or not source.command else shlex.join(source.command)
+    # its record may be whole, and a finished run is not repeated
+    return f"{command} rerun=all" if command and run.status == "damaged" else command
 
 
 def _repeating(run: Run, source: Source) -> str:
