@@ -312,7 +312,8 @@ def test_a_run_with_a_damaged_configuration_is_a_gap(tmp_path: Path, content: st
     never.mkdir()
     for run in (finished, never, tmp_path / "swept" / finished.name.replace("panet", "fpn")):
         RunFolder(run).config.write_text(content)
-    RunFolder(finished).command.write_text('["python", "train.py", "neck=panet"]')
+    for run in (finished, tmp_path / "swept" / finished.name.replace("panet", "fpn")):
+        RunFolder(run).command.write_text('["python", "train.py", "neck=panet", "name=mine"]')
     swept, loose = (answered(source) for source in collect([sweep, tmp_path / "loose"]))
     assert [(arm.name, len(arm.finished), len(arm.runs)) for arm in swept[0].arms] == [
         ("fpn", 1, 2),
@@ -321,10 +322,10 @@ def test_a_run_with_a_damaged_configuration_is_a_gap(tmp_path: Path, content: st
     (gap,) = swept[1].gaps
     assert (gap.arm, gap.seed, gap.cause) == ("fpn", "0", "damaged")
     assert "config.yaml: damaged: " in gap.reason
-    assert gap.command == "python train.py neck=fpn seed=0 rerun=all"
+    assert gap.command == "python train.py neck=panet rerun=all"  # the name is that of the sweep
     assert [(gap.arm, gap.seed, gap.cause, gap.command) for gap in loose[1].gaps] == [
         (never.name, "0", "damaged", ""),
-        ("panet", "0", "damaged", "python train.py neck=panet rerun=all"),
+        ("panet", "0", "damaged", "python train.py neck=panet name=mine rerun=all"),
     ]
     assert [arm.name for arm in loose[0].arms] == [never.name, "bifpn", "panet"]
 
