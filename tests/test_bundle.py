@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import re
 import shutil
 import stat
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +16,8 @@ import pytest
 from fake_runs import predicted_run
 from fake_sweeps import SKILLS, add_to_config, crash, fake_sweep
 from gffpn.__main__ import main as verbs
-from gffpn.report.bundle import open_bundle
+from gffpn.report.bundle import members, open_bundle, write_bundle
+from gffpn.report.collect import collect
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.sweeps import folder_of_run
 
@@ -137,6 +140,37 @@ def test_a_link_is_refused(bundle: Path, tmp_path: Path) -> None:
         open_bundle(path, tmp_path / "open")
 
 
+def test_a_bundle_that_could_not_be_opened_is_not_written(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = collect([written / "runs"])
+    files = {name: file for source in sources for name, file in members(source)}
+    total = sum(file.stat().st_size for file in files.values())
+    monkeypatch.setattr("gffpn.report.bundle.LARGEST", total)
+    assert write_bundle(tmp_path / "x.zip", sources, []) == len(files)
+    open_bundle(tmp_path / "x.zip", tmp_path / "open")
+    for name, limit in (("LARGEST", total - 1), ("MOST_FILES", len(files))):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"gffpn.report.bundle.{name}", limit)
+            patch.setattr(Path, "read_bytes", lambda _: pytest.fail("read before the check"))
+            with pytest.raises(ValueError, match=f"would hold {total} bytes in {len(files)} files"):
+                write_bundle(tmp_path / "y.zip", sources, [])
+    assert not (tmp_path / "y.zip").exists()
+
+
+def test_a_bundle_holds_one_file_in_memory_at_a_time(tmp_path: Path) -> None:
+    for seed in range(8):
+        run = predicted_run(tmp_path / "runs", "fpn", skill=0.5, seed=seed)
+        with RunFolder(run).predictions.open("ab") as file:
+            file.write(bytes(4 << 20))
+    sources = collect([tmp_path / "runs"])
+    tracemalloc.start()
+    write_bundle(tmp_path / "x.zip", sources, [])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 12 << 20
+
+
 def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_text("no archive")
     with pytest.raises(ValueError, match=r"x\.zip: damaged"):
@@ -236,6 +270,45 @@ def test_a_run_without_predictions_shows(tmp_path: Path, capsys: pytest.CaptureF
     printed = capsys.readouterr().out
     assert "0 of 0 figures of 1 runs follow from the predictions." in printed
     assert f"{RUN}/predictions.npz: missing" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--bundle", "/proc/x.zip"], "/proc: cannot be written to .*; --bundle FILE.zip chooses another"),
+        (["--bundle", "file/x.zip"], "file: cannot be written to .*; --bundle FILE.zip chooses another"),
+        (["--bundle", "folder.zip"], "got folder.zip, a folder, expected the name of a file"),
+        (["--bundle", "mine"], "got mine, expected a name that ends in .zip"),
+        (["--bundle", "mine.ZIP"], "got mine.ZIP, expected a name that ends in .zip"),
+        (["--out", "/proc/x"], "cannot be written to .*; --out FOLDER chooses another"),
+        (["--out", "file"], "file: cannot be written to .*; --out FOLDER chooses another"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.zip").mkdir()
+    monkeypatch.setattr("gffpn.verbs.report._report", lambda *_: pytest.fail("too late"))
+    with pytest.raises(SystemExit) as leaving:
+        verbs(["report", "runs", *words])
+    assert leaving.value.code == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.zip"]
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = predicted_run(tmp_path / "runs", "fpn", skill=0.5)
+    (tmp_path / "report" / "report.md").mkdir(parents=True)
+    with pytest.raises(SystemExit) as leaving:
+        verbs(["report", str(run), "--out", str(tmp_path / "report")])
+    assert leaving.value.code == 2
+    assert "report.md" in capsys.readouterr().err
 
 
 def test_two_runs_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

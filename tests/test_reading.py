@@ -81,6 +81,20 @@ def test_a_truncated_line_keeps_the_values_that_it_has(tmp_path: Path) -> None:
     assert curves(tmp_path) == {"val/loss": [(0, 3.0), (1, 2.5)], "val/mAP50": [(0, 0.1)]}
 
 
+@pytest.mark.parametrize("torn", ["1,1.2e", "1,-", "\x00\xff", "1,2.5,0.2,9", "nan,2.5"])
+def test_a_last_row_that_is_no_numbers_is_left_out(tmp_path: Path, torn: str) -> None:
+    write_log(tmp_path, attempt=0, rows=[{"epoch": 0, "val/loss": 3.0, "val/mAP50": 0.1}])
+    path = tmp_path / "logs/attempt_0/metrics.csv"
+    with path.open("ab") as file:
+        file.write(torn.encode("latin-1"))
+    assert curves(tmp_path) == {"val/loss": [(0, 3.0)], "val/mAP50": [(0, 0.1)]}
+    assert len(logged_rows(tmp_path)) == 1
+    with path.open("ab") as file:
+        file.write(b"\n1,2.5,0.2\n")
+    with pytest.raises(ValueError, match=r"attempt_0/metrics\.csv: damaged: row 2: "):
+        curves(tmp_path)
+
+
 def test_runs_of_another_version_are_named_and_not_finished(tmp_path: Path) -> None:
     finished_run(tmp_path, "fpn")
     for neck, content in (("panet", {"test/mAP50": 0.5}), ("bifpn", {"version": 99})):

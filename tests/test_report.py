@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -16,15 +17,19 @@ from commands import Train
 from fake_runs import predicted_run
 from fake_sweeps import EXPERIMENT, SKILLS, add_to_config, crash, fake_sweep, kill
 from gffpn.__main__ import main as verbs
+from gffpn.files.tables import markdown_table
+from gffpn.report.answer import answer_markdown
+from gffpn.report.caption import numbered
 from gffpn.report.collect import Source, collect
 from gffpn.report.facts import StudyFacts
 from gffpn.report.gaps import study_facts
-from gffpn.report.latex import escaped
+from gffpn.report.latex import escaped, latex
 from gffpn.report.state import error_line, unfinished
 from gffpn.runs.commands import run_command, sweep_command
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.sweeps import PLAN, read_plan, record_job, write_plan
-from gffpn.stats.study import Study
+from gffpn.stats.question import Question
+from gffpn.stats.study import Run, Study, study
 
 
 def answered(source: Source) -> tuple[Study, StudyFacts]:
@@ -185,6 +190,17 @@ def test_a_run_counts_once_however_often_and_wherever_it_is_given(tmp_path: Path
     assert len(collect([sweep, sweep / ".." / "necks"])) == 1
 
 
+def test_studies_of_one_name_have_names_of_their_own(tmp_path: Path) -> None:
+    for place, skill in (("a", 0.3), ("b", 0.6)):
+        fake_sweep(tmp_path / place, skills={"fpn": skill}, seeds=(0,))
+    paths = [str(tmp_path / place / "sweeps" / "necks") for place in ("a", "b")]
+    assert [source.name for source in collect([Path(path) for path in paths])] == ["necks", "necks 2"]
+    verbs(["report", *paths, "--out", str(tmp_path / "report")])
+    arms = rows_of(tmp_path / "report" / "arms.csv")
+    assert [(row["study"], row["arm"]) for row in arms] == [("necks", "fpn"), ("necks 2", "fpn")]
+    assert numbered(["a", "a", "a 2", "a"]) == ["a", "a 2", "a 2 2", "a 3"]
+
+
 def test_loose_runs_are_named_by_what_differs(tmp_path: Path) -> None:
     for width, seed in ((64, 0), (64, 1), (96, 0)):
         run = predicted_run(tmp_path / str(width), "fpn", skill=0.5, seed=seed)
@@ -285,6 +301,42 @@ def test_paths_without_runs_are_refused(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("content", ["", "a: [", "word", "\x00"])
+def test_a_run_with_a_damaged_configuration_is_a_gap(tmp_path: Path, content: str) -> None:
+    sweep = fake_sweep(tmp_path / "swept", skills={"fpn": 0.4, "gffpn": 0.9}, seeds=(0, 1))
+    for neck in ("panet", "bifpn"):
+        for seed in (0, 1):
+            predicted_run(tmp_path / "loose", neck, skill=0.5, seed=seed)
+    finished = tmp_path / "loose" / "panet_plain_tinyindus_sim_s0"
+    (never,) = (tmp_path / "loose" / name for name in ["afpn_plain_tinyindus_sim_s0"])
+    never.mkdir()
+    for run in (finished, never, tmp_path / "swept" / finished.name.replace("panet", "fpn")):
+        RunFolder(run).config.write_text(content)
+    for run in (finished, tmp_path / "swept" / finished.name.replace("panet", "fpn")):
+        RunFolder(run).command.write_text('["python", "train.py", "neck=panet", "name=mine"]')
+    swept, loose = (answered(source) for source in collect([sweep, tmp_path / "loose"]))
+    assert [(arm.name, len(arm.finished), len(arm.runs)) for arm in swept[0].arms] == [
+        ("fpn", 1, 2),
+        ("gffpn", 2, 2),
+    ]
+    (gap,) = swept[1].gaps
+    assert (gap.arm, gap.seed, gap.cause) == ("fpn", "0", "damaged")
+    assert "config.yaml: damaged: " in gap.reason
+    assert gap.command == "python train.py neck=panet rerun=all"  # the name is that of the sweep
+    assert [(gap.arm, gap.seed, gap.cause, gap.command) for gap in loose[1].gaps] == [
+        (never.name, "0", "damaged", ""),
+        ("panet", "0", "damaged", "python train.py neck=panet name=mine rerun=all"),
+    ]
+    assert [arm.name for arm in loose[0].arms] == [never.name, "bifpn", "panet"]
+
+
+def test_nothing_but_damaged_runs_is_a_report_of_gaps(tmp_path: Path) -> None:
+    run = predicted_run(tmp_path, "fpn", skill=0.5)
+    RunFolder(run).config.write_text("")
+    (source,) = collect([tmp_path])
+    assert [gap.cause for gap in answered(source)[1].gaps] == ["damaged"]
+
+
 @pytest.mark.parametrize("name", [PLAN, "jobs/0000.json"])
 @pytest.mark.parametrize(
     "content",
@@ -328,6 +380,7 @@ def test_csv_files_hold_every_figure(tmp_path: Path) -> None:
 
 def test_latex_escapes_all_that_has_a_meaning(tmp_path: Path) -> None:
     assert escaped("50 % & a_b\u00b11 < \\x") == r"50 \% \& a\_b$\pm$1 \textless{} \textbackslash{}x"
+    assert escaped("[3] *") == "{[}3{]} {*}"
     folder = fake_sweep(tmp_path / "runs", "sweep_1", skills={"fpn": 0.4, "gffpn": 0.9})
     verbs(["report", str(folder), "--out", str(tmp_path / "report")])
     text = (tmp_path / "report" / "report.tex").read_text()
@@ -337,6 +390,34 @@ def test_latex_escapes_all_that_has_a_meaning(tmp_path: Path) -> None:
     assert len(columns) == 2
     bare = [line for line in text.splitlines()[1:] if any(ord(character) > 127 for character in line)]
     assert not bare
+
+
+def test_no_row_of_a_latex_table_begins_with_an_argument_of_the_one_before(tmp_path: Path) -> None:
+    runs = [
+        Run((f"data.roots={name}", f"seed={seed}"), "finished", path, RunFolder(path).read())
+        for name in ("[a,b]", "*c")
+        for seed in (0, 1)
+        for path in [predicted_run(tmp_path, "fpn", skill=0.5, seed=seed)]
+    ]
+    text = latex([study("lists", runs, Question())])
+    assert "{[}a,b{]} & 2" in text
+    assert not re.search(r"\\\\\s*[\[*]", text)
+
+
+def test_a_cell_of_a_markdown_table_may_hold_any_text(tmp_path: Path) -> None:
+    assert markdown_table(["a|b", "c"], [["1\n2", "x | y"]]) == (
+        "| a\\|b | c      |\n| ---- | ------ |\n| 1 2  | x \\| y |"
+    )
+    runs = [
+        Run((f"name={name}", f"seed={seed}"), "finished", path, RunFolder(path).read())
+        for name in ("a|b", "c")
+        for seed in (0, 1)
+        for path in [predicted_run(tmp_path, "fpn", skill=0.5, seed=seed)]
+    ]
+    lines = answer_markdown(study("bars", runs, Question())).splitlines()
+    tables = [line.replace("\\|", "").count("|") for line in lines if line.startswith("|")]
+    assert len(tables) == 7
+    assert len(set(tables)) == 2
 
 
 def test_the_whole_report_needs_no_torch(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from html import escape, unescape
@@ -15,13 +16,16 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from matplotlib.text import Text
 from PIL import Image
 
+import gffpn.report.page.document
 from fake_runs import finished_run, predicted_run, predictions, write_log
 from gffpn.report.facts import Claim, Facts, Gap, RunFacts, StudyFacts
 from gffpn.report.figures.canvas import inline_svg
 from gffpn.report.figures.drawn import drawings, write_figures
 from gffpn.report.figures.palette import COLOURS
+from gffpn.report.figures.series import fitted, versus, width_of
 from gffpn.report.page.document import page, write_page
 from gffpn.report.page.verdicts import Said, split
 from gffpn.runs.folder import RunFolder
@@ -218,6 +222,45 @@ def test_names_with_markup_are_text(tmp_path: Path) -> None:
     assert Tree(text).open == []
 
 
+@pytest.mark.parametrize("words", ["w" * 300, "darknet53"])
+def test_long_names_of_arms_fit(tmp_path: Path, words: str) -> None:
+    found = made_study(tmp_path / "runs", seeds=2)
+    arms = {arm.name: replace(arm, name=f"{arm.name} {words} {arm.name}") for arm in found.arms}
+    contrasts = tuple(replace(one, a=arms[one.a.name], b=arms[one.b.name]) for one in found.contrasts)
+    drawn = drawings(replace(found, arms=tuple(arms.values()), contrasts=contrasts))
+    assert {"forest", "size_differences", "cost_params", "learning_loss"} <= set(drawn)
+    (errors,) = (name for name in drawn if name.startswith("errors_"))
+    assert all(path.stat().st_size for path in write_figures(tmp_path / "figures", {errors: drawn[errors]}))
+    for name, one in drawn.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # such as a layout without room for the axes
+            one.figure.draw_without_rendering()
+        width = one.figure.get_window_extent().width
+        legends = [legend for axes in one.figure.axes if (legend := axes.get_legend())]
+        texts = [text for part in (*one.figure.axes, *legends, one.figure) for text in named(part)]
+        for text in texts:
+            box = text.get_window_extent()
+            assert -2 <= box.x0 <= box.x1 <= width + 2, (name, text)
+
+
+def named(part: Any) -> list[Text]:
+    """Return the texts of a part of a figure that may hold names of arms."""
+    return part.get_texts() if hasattr(part, "get_texts") else [*part.texts]
+
+
+def test_a_shortened_name_keeps_both_ends() -> None:
+    assert fitted("abcdef", width_of("abcdef")) == "abcdef"
+    assert fitted("abcdef", width_of("ab\u2026ef") + 1) == "ab\u2026ef"
+    assert fitted("abcdef", 0) == "\u2026"
+    assert versus("gffpn", "fpn", 300) == "gffpn \u2212 fpn"
+    # a short name leaves its room to the other one
+    assert versus("m" * 20, "i", width_of("mmm\u2026mmm \u2212 i") + 1) == "mmm\u2026mmm \u2212 i"
+    assert (
+        versus("a" * 20, "b" * 20, width_of("bb\u2026bb \u2212 bb\u2026bb") + 1)
+        == "aa\u2026aa \u2212 bb\u2026bb"
+    )
+
+
 def test_runs_on_other_images_are_shown_and_not_compared(tmp_path: Path) -> None:
     found = []
     for neck, images in (("fpn", 12), ("gffpn", 9)):
@@ -325,6 +368,23 @@ def test_figures_are_files_too(invented: Study, tmp_path: Path) -> None:
     assert all(path.stat().st_size > 1000 for path in paths)
     assert "var(--" not in (tmp_path / "forest.svg").read_text()
     assert "<text" in (tmp_path / "forest.svg").read_text()
+
+
+def test_each_study_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = []
+    contents = gffpn.report.page.document.contents
+
+    def noted(*given: Any, figures_to: Path, **named: Any) -> dict[str, Any]:
+        folders.append(figures_to.name)
+        return contents(*given, **named)
+
+    monkeypatch.setattr("gffpn.report.page.document.contents", noted)
+    bare = study("necks", [Run(("neck=fpn",), "failed", None, None)], Question())
+    names = ["necks", "necks 2", "a b", "a/b", "a-b-2", "..", "w" * 300, "w" * 300]
+    page([replace(bare, name=name) for name in names], figures=tmp_path)
+    assert folders[:6] == ["necks", "necks-2", "a-b", "a-b-2", "a-b-2-2", "study"]
+    assert len(set(folders)) == len(names)
+    assert max(map(len, folders)) <= 90
 
 
 def many(runs: Path, arms: int, seeds: int) -> Study:

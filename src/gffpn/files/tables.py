@@ -28,10 +28,14 @@ def plain(value: Any) -> Any:
 
 
 def markdown_table(headers: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table whose columns are aligned, so that it is also readable as plain text."""
-    widths = [max(map(len, column)) for column in zip(headers, *body, strict=True)]
+    """Return a Markdown table whose columns are aligned, so that it is also readable as plain text.
+
+    A cell may hold any text: lines are joined, and a bar does not end the cell.
+    """
+    head, *rows = [[" ".join(cell.split()).replace("|", "\\|") for cell in line] for line in (headers, *body)]
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     ruler = ["-" * width for width in widths]
     return "\n".join(
         f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |"
-        for line in (headers, ruler, *body)
+        for line in (head, ruler, *rows)
     )

@@ -8,6 +8,7 @@ from gffpn.figures import Figure
 from gffpn.files.tables import markdown_table
 from gffpn.report.paper import paper_mAP50
 from gffpn.report.table import percent, print_cells
+from gffpn.report.timing import speeds_compare
 from gffpn.stats.planning import Need
 from gffpn.stats.question import Question
 from gffpn.stats.study import Arm, Contrast, Study
@@ -75,7 +76,7 @@ def need_words(contrast: Contrast, question: Question) -> str:
         more = need.seeds - min(found.seeds)
         if more <= 0:
             return f"enough seeds for {points(question.margin)}: the difference may be smaller"
-        return f"{more} more seed{'s' if more > 1 else ''}"
+        return f"{more} more seed{'s' if more > 1 else ''} per arm"
     images = _images(contrast, need)
     return f"no number of seeds{'' if images is None else f'; about {images:,} test images'}"
 
@@ -116,7 +117,8 @@ def _verdict_sentence(contrast: Contrast, question: Question) -> str:
     if verdict.word == "same":
         return f"{a} and {b} are the same within {points(question.margin)} points ({facts})."
     need = need_words(contrast, question)
-    return f"{a} against {b}: cannot tell ({facts}){f'; needed: {need}' if need else ''}."
+    aim = f"; to find {points(question.margin)} with 80 % probability: {need}" if need else ""
+    return f"{a} against {b}: cannot tell ({facts}){aim}."
 
 
 def arm_cells(study: Study) -> tuple[list[str], list[list[str]]]:
@@ -152,7 +154,9 @@ def _arm_line(study: Study, arm: Arm, endpoints: Sequence[str]) -> list[str]:
         line.append(percent(papers.get(arm.name)))
     cost = arm.records[0].cost
     rate = statistics.median(record.speed.fps_forward for record in arm.records)
-    return [*line, f"{cost.params_m:.2f}", f"{cost.gflops:.2f}", f"{rate:.1f}"]
+    # a speed that other runs slowed down would be taken for the arm's
+    shown = f"{rate:.1f}" if speeds_compare(study) else "n/a"
+    return [*line, f"{cost.params_m:.2f}", f"{cost.gflops:.2f}", shown]
 
 
 def contrast_cells(study: Study) -> tuple[list[str], list[list[str]]]:

@@ -63,24 +63,31 @@ class Manifest:
 def write_bundle(path: Path, sources: Sequence[Source], studies: Sequence[Study]) -> int:
     """Write the runs and sweeps of some studies and return the number of files.
 
-    Raises ValueError if two different runs have one name.
+    Raises ValueError if two different runs have one name, or if the bundle would be too large to be opened.
     """
-    members = dict[str, Path]()
+    files = dict[str, Path]()
     for source in sources:
-        for name, file in _members(source):
-            if members.setdefault(name, file).resolve() != file.resolve():
+        for name, file in members(source):
+            if files.setdefault(name, file).resolve() != file.resolve():
                 raise ValueError(f"{path}: two runs or sweeps are named {PurePosixPath(name).parts[-2]}")
-    contents = {name: file.read_bytes() for name, file in sorted(members.items()) if name != MANIFEST}
-    stored = {name: Stored(_sha256(content), len(content)) for name, content in contents.items()}
-    manifest = Manifest(FORMAT, version("gffpn"), stored, tuple(verdicts_of(studies)))
+    total = sum(file.stat().st_size for file in files.values())
+    if total > LARGEST or len(files) >= MOST_FILES:
+        raise ValueError(
+            f"{path}: would hold {total} bytes in {len(files)} files, expected at most {LARGEST} bytes and "
+            f"fewer than {MOST_FILES} files; bundle fewer runs at once"
+        )
+    stored = dict[str, Stored]()
     with whole_file(path) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in contents.items():
+        for name, file in sorted(files.items()):
+            content = file.read_bytes()
+            stored[name] = Stored(_sha256(content), len(content))
             archive.writestr(name, content)
+        manifest = Manifest(FORMAT, version("gffpn"), stored, tuple(verdicts_of(studies)))
         archive.writestr(MANIFEST, json.dumps(dataclasses.asdict(manifest), indent=1) + "\n")
-    return len(contents)
+    return len(files)
 
 
-def _members(source: Source) -> Iterator[tuple[str, Path]]:
+def members(source: Source) -> Iterator[tuple[str, Path]]:
     """Yield (name in the bundle, file) of a source: its runs side by side, its sweep's records in sweeps/."""
     for run in source.runs:
         if run.path:

@@ -11,6 +11,8 @@ STILL_IMPROVING = "\N{UPWARDS ARROW}"
 """Mark of a run whose val mAP50 was still rising when its training ended."""
 # launchers that run several jobs of a sweep on one machine at once
 SHARING_LAUNCHERS = ("joblib", "submitit_local")
+ALONE = " (neck M, neck G: the neck alone)"
+PHASES = "; net = forward alone, all = with decoding and NMS"
 NAMED = 3
 """Largest number of rows that a caption names in one place."""
 
@@ -38,9 +40,9 @@ def caption(rows: Sequence[Row], *, unit: str = "run") -> list[str]:
     lines = [
         f"{said('', _data)}, test split, percent, one row per {unit}; "
         f"AP by side in pixels of the network input ({size}).",
-        f"GFLOPs: 2 x MAC (neck M, neck G: the neck alone). FPS: batch 1 on {said('', _machine)}, "
-        f"medians over {said('', lambda record: f'{record.speed.images} test images')}; "
-        "net = forward alone, all = with decoding and NMS.",
+        f"GFLOPs: 2 x MAC{ALONE if unit == 'run' else ''}. FPS: batch 1 on {said('', _machine)}, "
+        f"medians over {said('', lambda record: f'{record.speed.images} test images')}"
+        f"{PHASES if unit == 'run' else ', forward alone'}.",
         f"Settings: {', '.join(_settings(said))}.",
     ]
     if any(row["record"].data.origin for row in finished):
@@ -170,6 +172,18 @@ DOUBTS: tuple[tuple[str, Callable[[Record], Any]], ...] = (
     ("the code had uncommitted changes", lambda record: record.provenance.dirty),
 )
 """Doubts about single rows."""
+
+
+def numbered(names: Sequence[str], *, before: str = " ") -> list[str]:
+    """Return names of which no two are equal: a repeated one gets a number, `necks`, `necks 2`."""
+    found = list[str]()
+    for name in names:
+        own, number = name, 1
+        while own in found:
+            number += 1
+            own = f"{name}{before}{number}"
+        found.append(own)
+    return found
 
 
 def shortened(names: Sequence[str]) -> str:

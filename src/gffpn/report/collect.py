@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gffpn.report.loose import pseudo_overrides
-from gffpn.report.state import unfinished
+from gffpn.report.caption import numbered
+from gffpn.report.loose import by_data, by_name, each_once, pseudo_overrides
+from gffpn.report.state import damage, unfinished
 from gffpn.runs.folder import RunFolder
-from gffpn.runs.reading import arm_of
 from gffpn.runs.sweeps import folder_of_run, is_sweep, read_jobs, read_plan
 from gffpn.stats.arms import Arms, settings
 from gffpn.stats.question import Question, question
@@ -40,6 +40,7 @@ def collect(paths: Sequence[Path], *, alone: Path | None = None) -> list[Source]
     """Return the sweeps and the other runs in `paths`, each of which is a sweep, a run, or a folder of runs.
 
     Runs that none of the sweeps started are grouped by their data set; of copies of one run, one counts.
+    Sources of one name get numbers.
     If `alone` is given, no run outside this folder is read, wherever a sweep says that its runs are.
     Raises ValueError for a path without runs, and if other versions of gffpn wrote all that there are.
     """
@@ -53,13 +54,14 @@ def collect(paths: Sequence[Path], *, alone: Path | None = None) -> list[Source]
     made = [_of_sweep(folder, alone) for folder in sweeps]
     made = [source for source in made if source.runs]
     used = {run.path.resolve() for source in made for run in source.runs if run.path}
-    made += _of_loose(_by_name([folder for folder in runs if folder not in used]))
+    made += _of_loose(by_name([folder for folder in runs if folder not in used]))
     every = [run for source in made for run in source.runs]
     if not any(run.record for run in every):
         for run in every:
             if run.status == "other version":
                 raise ValueError(run.fault)
-    return made
+    names = numbered([source.name for source in made])
+    return [replace(source, name=name) for source, name in zip(made, names, strict=True)]
 
 
 def _sweeps(path: Path) -> list[Path]:
@@ -102,9 +104,9 @@ def _of_sweep(folder: Path, alone: Path | None) -> Source:
 def _of_loose(folders: Sequence[Path]) -> list[Source]:
     """Return runs that no sweep started, by their data set."""
     made = []
-    sets = _by_data(folders)
+    sets = by_data(folders)
     for (name, fingerprint), every in sets.items():
-        members, notes = _each_once(every)
+        members, notes = each_once(every)
         overrides = pseudo_overrides(members)
         runs = [_run(words, path) for words, path in zip(overrides, members, strict=True)]
         experiment = _experiment(runs, notes)
@@ -115,53 +117,13 @@ def _of_loose(folders: Sequence[Path]) -> list[Source]:
     return made
 
 
-def _each_once(folders: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """Return one folder of each configuration and seed, a finished one if there is any, and a note on others.
-
-    The folders are those of one data set. Equal runs give equal results, so a copy is no further seed.
-    """
-    found: dict[tuple[str, int], list[Path]] = {}
-    for path in folders:
-        record, config = RunFolder(path).read(), RunFolder(path).read_config()
-        arm = arm_of(path, record.training.processes if record else 1)
-        found.setdefault((arm, config.get("seed", 0)), []).append(path)
-    kept, notes = [], list[str]()
-    for copies in found.values():
-        first, *others = sorted(copies, key=lambda path: RunFolder(path).read() is None)
-        kept.append(first)
-        notes += [f"{other} is the same run as {first} and does not count" for other in others]
-    return _by_name(kept), notes
-
-
-def _by_name(folders: Sequence[Path]) -> list[Path]:
-    """Return folders in the order that they have in a bundle, in which the first arm is the same one."""
-    return sorted(folders, key=lambda path: (path.name, path))
-
-
-def _by_data(folders: Sequence[Path]) -> dict[tuple[str, str], list[Path]]:
-    """Return folders of runs by the name and the fingerprint of their data set."""
-    sets: dict[tuple[str, str], list[Path]] = {}
-    unknown: list[tuple[str, Path]] = []
-    for path in folders:
-        folder = RunFolder(path)
-        record, start = folder.read(), folder.read_start()
-        name = str(folder.read_config().get("choice", {}).get("data", "data"))
-        if record or start:
-            fingerprint = record.data.fingerprint if record else start.data if start else ""
-            sets.setdefault((name, fingerprint), []).append(path)
-        else:
-            unknown.append((name, path))
-    for name, path in unknown:  # not even started: with the others on data of this name
-        known = [key for key in sets if key[0] == name]
-        sets.setdefault(known[0] if known else (name, ""), []).append(path)
-    return sets
-
-
 def _run(overrides: Sequence[str], path: Path | None, *, fault: str = "") -> Run:
     if path is None:
         # a job that failed before its run had a folder, or that never started
         status = "missing" if fault == "not started" else "failed"
         return Run(tuple(overrides), status, None, None, fault)
+    if fault := damage(RunFolder(path)):
+        return Run(tuple(overrides), "damaged", path, None, fault)
     if record := RunFolder(path).read():
         return Run(tuple(overrides), "finished", path, record)
     status, reason = unfinished(RunFolder(path))
@@ -177,7 +139,8 @@ def _experiment(runs: Sequence[Run], notes: list[str]) -> Mapping[str, Any] | No
     found = [
         (run.path.name, asked)
         for run in runs
-        if run.path and (asked := RunFolder(run.path).read_config().get("experiment"))
+        if run.path and run.status != "damaged"
+        if (asked := RunFolder(run.path).read_config().get("experiment"))
     ]
     if not found:
         return None

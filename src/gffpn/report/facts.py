@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Cause = Literal["failed", "interrupted", "missing", "diverged", "other version"]
+Cause = Literal["failed", "interrupted", "missing", "diverged", "other version", "damaged"]
 Outcome = Literal["reproduced", "contradicted", "cannot tell", "not testable", "not run"]
 
 

@@ -26,7 +26,7 @@ def study_facts(study: Study, source: Source) -> StudyFacts:
 
 
 def _gap(arm: Arm, run: Run, source: Source) -> Gap:
-    causes = {"failed", "interrupted", "diverged", "other version"}
+    causes = {"failed", "interrupted", "diverged", "other version", "damaged"}
     cause = run.status if run.status in causes else "missing"
     command = "" if cause == "diverged" else _filling(run, source)
     return Gap(arm.name, run.seed, cause, run.fault, command, run.path)  # type: ignore[arg-type]
@@ -35,15 +35,19 @@ def _gap(arm: Arm, run: Run, source: Source) -> Gap:
 def _filling(run: Run, source: Source) -> str:
     """Return the command of the run, or that of its sweep, which alone knows a run without a folder."""
     known = run.path is not None and run.path.exists()
-    return _repeating(run, source) if known or not source.command else shlex.join(source.command)
+    words = _repeating(run, source) if known or not source.command else source.command
+    if words and run.status == "damaged":
+        # its record may be whole, and a finished run is not repeated. A name would be that of its sweep
+        words = [*(word for word in words if not (source.started and word.startswith("name="))), "rerun=all"]
+    return shlex.join(words)
 
 
-def _repeating(run: Run, source: Source) -> str:
-    """Return the command that repeats a run, empty if it is not recorded."""
+def _repeating(run: Run, source: Source) -> list[str]:
+    """Return the words of the command that repeats a run, empty if it is not recorded."""
     words = RunFolder(run.path).read_command() if run.path else []
     if not words and source.started:
         words = run_command(run.overrides)
-    return shlex.join(words)
+    return words
 
 
 def _run_facts(arm: Arm, run: Run, source: Source) -> RunFacts:
@@ -55,7 +59,7 @@ def _run_facts(arm: Arm, run: Run, source: Source) -> RunFacts:
         status=run.status,
         name=run.path.name if run.path else "",
         path=run.path,
-        command=_repeating(run, source),
+        command=shlex.join(_repeating(run, source)),
         started_by=source.name if source.started else "",
         data=run.record.data.fingerprint if run.record else start.data if start else "",
         **_of_origin(origin),

@@ -17,6 +17,9 @@ SPECIAL = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "|": r"\textbar{}",
+    "[": "{[}",  # after the end of a row, it would begin an argument of it, and a star its variant
+    "]": "{]}",
+    "*": "{*}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "\N{PLUS-MINUS SIGN}": r"$\pm$",

@@ -7,6 +7,15 @@ DIVERGED = "LossNotFiniteError"
 """The error of a run whose loss became NaN or infinite."""
 
 
+def damage(folder: RunFolder) -> str:
+    """Return why config.yaml cannot be read, without which a run belongs to no arm; empty if it can."""
+    try:
+        folder.read_config()
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def unfinished(folder: RunFolder) -> tuple[str, str]:
     """Return the status of a run without a readable record, and why it is not finished.
 

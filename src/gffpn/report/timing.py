@@ -1,13 +1,18 @@
 """Do the speeds of two arms compare?"""
 
 from gffpn.report.caption import SHARING_LAUNCHERS
-from gffpn.stats.study import Arm
+from gffpn.stats.study import Arm, Study
 
 
 def doubt_of_timing(a: Arm, b: Arm) -> str:
     """Return why the speeds of two arms do not compare, or an empty string."""
     single = "one timing of an arm; timings vary" if min(len(a.records), len(b.records)) < 2 else ""
     return doubt_of_machine(a, b) or single
+
+
+def speeds_compare(study: Study) -> bool:
+    """Return whether the speeds of a study's arms were timed alike, on a machine that no other run used."""
+    return not any(doubt_of_machine(arm, other) for arm in study.arms for other in study.arms)
 
 
 def doubt_of_machine(a: Arm, b: Arm) -> str:

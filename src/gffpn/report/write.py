@@ -85,7 +85,7 @@ def gap_cells(facts: StudyFacts) -> tuple[list[str], list[list[str]]]:
         [gap.arm, gap.seed, gap.cause, gap.reason + (RESULT if gap.cause == "diverged" else "")]
         for gap in facts.gaps
     ]
-    return ["arm", "seed", "cause", "reason"], _in_cells(rows)
+    return ["arm", "seed", "cause", "reason"], rows
 
 
 def run_cells(facts: StudyFacts) -> tuple[list[str], list[list[str]]]:
@@ -104,7 +104,7 @@ def run_cells(facts: StudyFacts) -> tuple[list[str], list[list[str]]]:
         ]
         for run in facts.runs
     ]
-    return headers, _in_cells(rows)
+    return headers, rows
 
 
 def _claims(claims: Sequence[Claim]) -> list[str]:
@@ -135,9 +135,4 @@ def claim_cells(claims: Sequence[Claim]) -> tuple[list[str], list[list[str]]]:
         for one in claims
     ]
     headers = ["claim", "where", "contrast", "the paper's figures", "outcome", "reason", "study"]
-    return headers, _in_cells(rows)
-
-
-def _in_cells(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Return rows whose texts can stand in cells of a Markdown table."""
-    return [[" ".join(text.split()).replace("|", "\\|") for text in row] for row in rows]
+    return headers, rows

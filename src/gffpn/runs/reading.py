@@ -67,6 +67,8 @@ def curves(run: Path) -> Curves:
 
     An interrupted run leaves one `logs/attempt_N/metrics.csv` per attempt; if two contain the same epoch, the
     later attempt counts. NaN is kept: it means a loss that diverged, or an average precision without objects.
+    A last row that a kill left incomplete is left out. Raises ValueError, with the file's name, if another
+    row is damaged.
     """
     merged: dict[str, dict[int, float]] = {}
     for rows in _attempts(run):
@@ -133,11 +135,22 @@ def _attempts(run: Path) -> Iterator[list[dict[str, float]]]:
     """Yield the rows of each attempt's metrics.csv, in order; a row lacks the columns that it did not log."""
     paths = run.glob("logs/attempt_*/metrics.csv")
     for path in sorted(paths, key=lambda path: int(path.parent.name.removeprefix("attempt_"))):
-        with path.open(newline="") as file:
-            # a killed process may leave a last line that lacks some columns
-            yield [
-                {name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)
-            ]
+        with path.open(newline="", errors="replace") as file:
+            yield list(_numbers(path, list(csv.DictReader(file))))
+
+
+def _numbers(path: Path, rows: Sequence[Mapping[str, str]]) -> Iterator[dict[str, float]]:
+    """Yield the values of each row; a killed process may leave a last one that ends within a value."""
+    for number, row in enumerate(rows, start=1):
+        try:
+            values = {name: float(value) for name, value in row.items() if value}
+            if "epoch" in values:
+                int(values["epoch"])
+        except (ValueError, TypeError, OverflowError) as error:
+            if number < len(rows):
+                raise ValueError(f"{path}: damaged: row {number}: {error}") from error
+        else:
+            yield values
 
 
 def _is_training(row: dict[str, float]) -> bool:

@@ -48,15 +48,33 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
 
 def act(arguments: argparse.Namespace) -> None:
     """Write the report; exit with 1 if something in a bundle does not follow from its predictions."""
+    _check_outputs(arguments.out, arguments.bundle)
     paths: list[Path] = arguments.paths or [RUNS]
     zipped = [path for path in paths if path.suffix == ".zip" and not path.is_dir()]
-    if not zipped:
-        _report(paths, arguments)
-        return
-    if len(paths) > 1 or arguments.bundle:
+    if zipped and (len(paths) > 1 or arguments.bundle):
         raise ValueError("got a bundle and other arguments, expected one bundle alone")
-    with tempfile.TemporaryDirectory(prefix="gffpn-") as folder:
-        _report_bundle(zipped[0], Path(folder), arguments)
+    try:
+        if zipped:
+            with tempfile.TemporaryDirectory(prefix="gffpn-") as folder:
+                _report_bundle(zipped[0], Path(folder), arguments)
+        else:
+            _report(paths, arguments)
+    except OSError as error:  # such as a full disk
+        raise ValueError(f"{error.filename}: {error.strerror}" if error.filename else error) from error
+
+
+def _check_outputs(out: Path, bundle: Path | None) -> None:
+    """Raise ValueError, before the work, if the results cannot be written where they are wanted."""
+    from gffpn.files.writing import check_writable
+
+    check_writable(out, setting="--out FOLDER")
+    if bundle is None:
+        return
+    if bundle.suffix != ".zip":  # `report` would take it for a folder of runs
+        raise ValueError(f"--bundle: got {bundle}, expected a name that ends in .zip")
+    if bundle.is_dir():
+        raise ValueError(f"--bundle: got {bundle}, a folder, expected the name of a file")
+    check_writable(bundle.parent, setting="--bundle FILE.zip")
 
 
 def _report(paths: list[Path], arguments: argparse.Namespace) -> None:
@@ -111,12 +129,10 @@ def _read(sources: "list[Source]") -> "tuple[list[Study], Facts]":
 
 
 def _write(studies: "list[Study]", facts: "Facts", arguments: argparse.Namespace) -> None:
-    from gffpn.files.writing import check_writable
     from gffpn.report.answer import sentence
     from gffpn.report.gaps import counts
     from gffpn.report.write import write_report
 
-    check_writable(arguments.out, setting="--out FOLDER")
     for study, known in zip(studies, facts.studies, strict=True):
         finished = sum(run.status == "finished" for run in known.runs)
         missing = f" ({counts(known.gaps)})" if known.gaps else ""

@@ -6,7 +6,7 @@ import numpy as np
 
 from gffpn.report.figures.canvas import Drawing, axes
 from gffpn.report.figures.series import draw_arm, legend
-from gffpn.report.timing import doubt_of_machine
+from gffpn.report.timing import speeds_compare
 from gffpn.runs.record import Record
 from gffpn.stats.study import Study
 
@@ -22,7 +22,7 @@ def cost(study: Study, kind: str) -> Drawing | None:
 
     Speeds that do not compare are not drawn.
     """
-    if kind == "fps" and any(doubt_of_machine(one.a, one.b) for one in study.contrasts):
+    if kind == "fps" and not speeds_compare(study):
         return None
     noun, label, value = COSTS[kind]
     endpoint = study.question.primary_endpoint

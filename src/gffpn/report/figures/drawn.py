@@ -37,7 +37,8 @@ def drawings(study: Study, analyses: Analyses | None = None) -> dict[str, Drawin
     for number, contrast in enumerate(study.contrasts[:ERRORS_OF], start=1):
         a, b = position[contrast.a.name], position[contrast.b.name]
         compared = error_differences(analyses, a, b)
-        words = re.sub(r"[^A-Za-z0-9]+", "-", contrast.name).strip("-")
+        # a part of a file's name, which may have 255 bytes
+        words = re.sub(r"[^A-Za-z0-9]+", "-", contrast.name)[:80].strip("-")
         found[f"errors_{number}_{words}"] = error_figure(study, a, b, compared) if compared else None
     for size in logged_sizes(logged):
         found[f"unassigned_{size}"] = unassigned(study, logged, size)

@@ -9,6 +9,7 @@ from gffpn.metrics.matching import Floats
 from gffpn.report.analyses import ErrorDifferences
 from gffpn.report.figures.canvas import STYLE, WIDTH, Drawing, tag
 from gffpn.report.figures.palette import INK, QUIET, colour
+from gffpn.report.figures.series import LINE, versus, width_of
 from gffpn.stats.error_types import ErrorType
 from gffpn.stats.study import Study
 
@@ -40,9 +41,11 @@ def error_figure(study: Study, a: int, b: int, found: ErrorDifferences) -> Drawi
             ]
         panels[0].set_yticks(range(len(NAMES)), NAMES)
         panels[0].invert_yaxis()
-        figure.supxlabel(
-            f"{one} \N{MINUS SIGN} {other}, per 100 images (missed: per 100 objects)", fontsize=9
-        )
+        unit = "per 100 images (missed: per 100 objects)"
+        label = f"{versus(one, other, LINE)}, {unit}"
+        if width_of(label) > LINE:
+            label = label.replace(f", {unit}", f",\n{unit}")
+        figure.supxlabel(label, fontsize=9)
     summary = "; ".join(said) if said else "no difference is certain"
     return Drawing(
         figure,

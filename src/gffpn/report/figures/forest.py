@@ -5,9 +5,11 @@ from matplotlib.axes import Axes
 from gffpn.report.answer import interval, points
 from gffpn.report.figures.canvas import Drawing, axes, tag
 from gffpn.report.figures.palette import BAND, INK, QUIET, colour
-from gffpn.report.figures.series import seed_differences
+from gffpn.report.figures.series import seed_differences, versus, width_of
 from gffpn.stats.study import Contrast, Study
 
+ROOM = 350
+"""Points across the figure."""
 CAPTION = """\
 Line: 95 % interval of one contrast by itself. Grey: cannot tell. Shaded: differences below the margin
 of {margin} points. Ticks below a line: the smallest true difference that this comparison finds with a
@@ -79,7 +81,8 @@ def _row(plot: Axes, y: int, contrast: Contrast, arms: tuple[int, int]) -> None:
         )
         dots.set_gid(tag(arm))
     figures = f"{points(one.delta, sign=True)} ({interval(*one.interval())})"
-    text = f"{contrast.a.name} \N{MINUS SIGN} {contrast.b.name}   {figures}"
+    beside = width_of(f"   {figures}   P > 0.99")
+    text = f"{versus(contrast.a.name, contrast.b.name, ROOM - beside)}   {figures}"
     height = plot.get_yaxis_transform()
     left = plot.text(0, y + 0.27, text, transform=height, color=QUIET if unknown else INK)
     right = plot.text(1, y + 0.27, f"P {_share(one.superiority)}", transform=height, ha="right", color=QUIET)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 from gffpn.figures import Figure as Share
 from gffpn.metrics.matching import Floats
@@ -11,9 +13,52 @@ from gffpn.report.figures.canvas import tag
 from gffpn.report.figures.palette import PAPER, colour, marker
 from gffpn.stats.study import Contrast
 
+CHARACTERS = 100
+"""Longer names have no room in any figure."""
 LEGEND = 8
 """More arms than this are not listed inside a figure; the page lists them beside it."""
-_CHARACTERS = 52
+LINE = 320.0
+"""Points across a figure that a line of text may take."""
+LONG = 4
+"""A legend with more labels than this gets two columns, so that room is left for the figure."""
+_KEY = 34.0
+"""Points that a key and the space beside it take in a legend."""
+
+
+def width_of(text: str) -> float:
+    """Return the width of a text in points, in the font of the figures at 10 points."""
+    width, _, _ = text_to_path.get_text_width_height_descent(
+        text, FontProperties(family="DejaVu Sans", size=10), ismath=False
+    )
+    return float(width)
+
+
+def fitted(name: str, room: float) -> str:
+    """Return a name, without its middle if it is wider than `room` points; the page has it in full."""
+    if len(name) <= CHARACTERS and width_of(name) <= room:
+        return name
+    for kept in range(min(len(name), CHARACTERS) // 2, 0, -1):
+        text = f"{name[:kept]}\N{HORIZONTAL ELLIPSIS}{name[-kept:]}"
+        if width_of(text) <= room:
+            return text
+    return "\N{HORIZONTAL ELLIPSIS}"
+
+
+def versus(a: str, b: str, room: float) -> str:
+    """Return `a - b` with a true minus sign, with shortened names if it is wider than `room` points."""
+    minus = " \N{MINUS SIGN} "
+    room -= width_of(minus)
+    widths = [width_of(name[:CHARACTERS]) for name in (a, b)]
+    one, other = (
+        fitted(name, max(room / 2, room - width))
+        for name, width in zip((a, b), reversed(widths), strict=True)
+    )
+    return f"{one}{minus}{other}"
+
+
+def label_room(count: int) -> float:
+    """Return the points for each label of a legend of `count`; many of them stand in two columns."""
+    return LINE / (2 if count > LONG else 1) - _KEY
 
 
 def percents(values: Sequence[Sequence[Share]]) -> Floats:
@@ -53,9 +98,10 @@ def draw_arm(plot: Axes, arm: int, name: str, x: Floats, seeds: Floats, *, line:
 
 def legend(plot: Axes) -> None:
     """Add the legend above the axes, unless there are too many arms for it, or only one."""
-    handles, labels = plot.get_legend_handles_labels()
+    handles, names = plot.get_legend_handles_labels()
+    labels = [fitted(name, label_room(len(names))) for name in names]
     if 1 < len(labels) <= LEGEND:
-        columns = max(1, min(len(labels), _CHARACTERS // (max(map(len, labels)) + 5)))
+        columns = max(1, min(len(labels), int(LINE / (max(map(width_of, labels)) + _KEY))))
         plot.legend(
             handles,
             labels,

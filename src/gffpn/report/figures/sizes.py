@@ -10,7 +10,15 @@ from gffpn.report.analyses import Analyses
 from gffpn.report.answer import interval, points
 from gffpn.report.figures.canvas import Drawing, axes, tag
 from gffpn.report.figures.palette import BAND, QUIET, colour, marker
-from gffpn.report.figures.series import draw_arm, legend, mean_of_known, percents, seed_differences
+from gffpn.report.figures.series import (
+    draw_arm,
+    label_room,
+    legend,
+    mean_of_known,
+    percents,
+    seed_differences,
+    versus,
+)
 from gffpn.stats.study import Contrast, Study
 
 DRAWN = 6
@@ -85,7 +93,8 @@ def differences_by_size(study: Study, analyses: Analyses) -> Drawing | None:
         for number, row in enumerate(shown):
             shift = 0.7 * ((number + 0.5) / len(shown) - 0.5)
             arms = position[row[0][1].a.name], position[row[0][1].b.name]
-            ends = _contrast(plot, row, shift, arms, level=1 - 0.05 / len(known))
+            level, room = 1 - 0.05 / len(known), label_room(len(shown))
+            ends = _contrast(plot, row, shift, arms, level=level, room=room)
             said += [f"{row[0][1].name} at {size_word(known[at])} px {words}" for at, words in ends]
         plot.set_xticks(range(len(known)), [f"{size_word(one)}\nn={one.objects:,}" for one in known])
         plot.set_xlim(-0.5, len(known) - 0.5)
@@ -106,16 +115,25 @@ def differences_by_size(study: Study, analyses: Analyses) -> Drawing | None:
 
 
 def _contrast(
-    plot: Axes, row: Sequence[tuple[int, Contrast]], shift: float, arms: tuple[int, int], *, level: float
+    plot: Axes,
+    row: Sequence[tuple[int, Contrast]],
+    shift: float,
+    arms: tuple[int, int],
+    *,
+    level: float,
+    room: float,
 ) -> list[tuple[int, str]]:
-    """Draw a contrast's difference in each bin, and return it in words by the position of the bin."""
+    """Draw a contrast's difference in each bin, and return it in words by the position of the bin.
+
+    Its label takes at most `room` points.
+    """
     said = []
     for number, (at, contrast) in enumerate(row):
         assert contrast.estimate
         delta, (low, high) = contrast.estimate.delta, contrast.estimate.interval(level)
         x = at + shift
         (line,) = plot.plot([x, x], [100 * low, 100 * high], color=colour(arms[0]), zorder=2)
-        label = None if number else contrast.name.replace(" - ", " \N{MINUS SIGN} ")
+        label = None if number else versus(contrast.a.name, contrast.b.name, room)
         (dot,) = plot.plot(
             [x], [100 * delta], marker(arms[1]), color=colour(arms[0]), markersize=5, label=label, zorder=3
         )

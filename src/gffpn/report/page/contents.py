@@ -24,6 +24,7 @@ from gffpn.report.page.tables import (
 )
 from gffpn.report.page.verdicts import said, split
 from gffpn.report.table import row_of
+from gffpn.runs.folder import RunFolder
 from gffpn.stats.study import Study
 
 HEADINGS = {
@@ -87,6 +88,7 @@ def contents(
         "simulated": any(record.data.simulated for arm in study.arms for record in arm.records),
         "data": ", ".join(sorted({record.choice.data for arm in study.arms for record in arm.records})),
         "basis": _basis(study),
+        "data_lines": _data(study),
         "figures": {
             name: ShownFigure(one.title, Markup(inline_svg(one, f"{key}-{name}")), one.caption)
             for name, one in drawn.items()
@@ -167,13 +169,32 @@ def _basis(study: Study) -> str:
     images = " or ".join(
         f"{images:,} test images with {objects:,} objects" for images, objects in sorted(tests)
     )
-    data = ", ".join(
-        sorted({one.choice.data + (" (simulated)" if one.data.simulated else "") for one in records})
-    )
+    against = "" if study.question.contrasts else " Each arm is compared with the first one."
     return (
-        f"{seeds}, {images}, data {data}. Primary endpoint {study.question.primary_endpoint}; a difference "
-        f"matters from {points(study.question.margin)} points on."
+        f"{seeds}, {images}. Primary endpoint {study.question.primary_endpoint} (average precision at IoU "
+        f"{'0.5' if '95' not in study.question.primary_endpoint else '0.50 to 0.95'}); a difference "
+        f"matters from {points(study.question.margin)} points on.{against}"
     )
+
+
+def _data(study: Study) -> list[str]:
+    """Return for each data set whether it is real, where it is, its classes and its number of images."""
+    lines = {}
+    for run in (run for arm in study.arms for run in arm.finished):
+        record = run.record
+        assert record
+        facts = record.data
+        root = RunFolder(run.path).read_config().get("data", {}).get("root") if run.path else None
+        where = f", folder {Path(str(root)).name}" if root else ""
+        kind = "SIMULATED images" if facts.simulated else "real images"
+        count = len(facts.classes)
+        names = shortened(facts.classes)
+        images = ", ".join(f"{number:,} {split}" for split, number in facts.images.items())
+        lines[facts.fingerprint] = (
+            f"{kind} (data={record.choice.data}{where}); {count} class{'es' if count > 1 else ''}: {names}; "
+            f"images: {images}."
+        )
+    return list(lines.values())
 
 
 def _caption(study: Study) -> list[str]:

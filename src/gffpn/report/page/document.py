@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from gffpn.files.writing import write_atomically
+from gffpn.report.caption import numbered
 from gffpn.report.facts import Facts
 from gffpn.report.figures.palette import COLOURS, hue, variables
 from gffpn.report.page.contents import contents
@@ -50,6 +51,9 @@ def page(
     environment.globals |= {"hue": hue, "bright": lambda arm: COLOURS[hue(arm)].dark}
     own = facts.studies if facts else (None,) * len(studies)
     names = ", ".join(study.name for study in studies[:3]) + (", ..." if len(studies) > 3 else "")
+    # names that differ may be equal without the characters that a file's name cannot have
+    words = [re.sub(r"[^\w.-]+", "-", study.name)[:80].strip(".-") or "study" for study in studies]
+    folders = numbered(words, before="-")
     return environment.get_template("report.html.j2").render(
         title=names or "gffpn report",
         studies=[
@@ -58,9 +62,9 @@ def page(
                 study,
                 of,
                 with_pictures=pictures,
-                figures_to=figures / re.sub(r"[^\w.-]+", "-", study.name) if figures else None,
+                figures_to=figures / folder if figures else None,
             )
-            for number, (study, of) in enumerate(zip(studies, own, strict=True))
+            for number, (study, of, folder) in enumerate(zip(studies, own, folders, strict=True))
         ],
         claims=facts.claims if facts else (),
         checks=facts.checks if facts else (),

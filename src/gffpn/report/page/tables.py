@@ -10,6 +10,7 @@ from gffpn.report.answer import contrast_cells, interval, points, spread_words
 from gffpn.report.figures.sizes import bins, size_word
 from gffpn.report.paper import paper_classes, paper_row
 from gffpn.report.table import decimals
+from gffpn.report.timing import speeds_compare
 from gffpn.runs.record import Record
 from gffpn.stats.study import Arm, Study
 
@@ -63,10 +64,11 @@ def arms_table(study: Study) -> Table:
         shown["AP50_paper"] = ("AP50", "their rule")
     headers = (("seeds", ""), *shown.values(), ("params", "M"), ("GFLOPs", ""), ("FPS", "network"))
     lines = []
+    fps = speeds_compare(study)
     for at, arm in enumerate(study.arms):
         done, asked = len(arm.records), len(arm.runs)
         seeds = Cell(str(done) if done == asked else f"{done} of {asked}", done)
-        costs = [_costs(arm.records)[name] for name in ("params", "GFLOPs", "FPS network")]
+        costs = [_costs(arm.records, fps)[name] for name in ("params", "GFLOPs", "FPS network")]
         cells = (seeds, *(_figure(arm.figures(name)) for name in shown), *costs)
         beside = papers[arm.name]
         row = ("1", *(points(beside[name]) if name in beside else "" for name in shown)) if beside else ()
@@ -87,7 +89,8 @@ def _figure(values: Sequence[Figure]) -> Cell:
 
 def costs_table(study: Study) -> Table:
     """Return what each arm costs, and its share in the neck."""
-    rows = [(at, arm.name, _costs(arm.records)) for at, arm in enumerate(study.arms) if arm.records]
+    fps = speeds_compare(study)
+    rows = [(at, arm.name, _costs(arm.records, fps)) for at, arm in enumerate(study.arms) if arm.records]
     lines = tuple(Line((at,), name, tuple(costs.values())) for at, name, costs in rows)
     headers = (
         ("params", "M"),
@@ -101,8 +104,11 @@ def costs_table(study: Study) -> Table:
     return Table("Cost by arm", "arm", headers, lines)
 
 
-def _costs(records: Sequence[Record]) -> dict[str, Cell]:
-    """Return the costs of an arm: those of its first run, and medians of what was timed."""
+def _costs(records: Sequence[Record], fps: bool) -> dict[str, Cell]:
+    """Return the costs of an arm: those of its first run, and medians of what was timed.
+
+    Without `fps`, the speeds are left out, because they do not compare.
+    """
     if not records:
         return dict.fromkeys(("params", "GFLOPs", "FPS network"), Cell(""))
     cost = records[0].cost
@@ -118,7 +124,10 @@ def _costs(records: Sequence[Record]) -> dict[str, Cell]:
         "minutes": statistics.median(one.training.minutes for one in records),
     }
     cells = {name: Cell(decimals(2)(value), value) for name, value in exact.items()}
-    return cells | {name: Cell(decimals(1)(value), value) for name, value in timed.items()}
+    for name, value in timed.items():
+        left_out = name.startswith("FPS") and not fps
+        cells[name] = Cell("n/a") if left_out else Cell(decimals(1)(value), value)
+    return cells
 
 
 def classes_table(study: Study) -> Table | None:
