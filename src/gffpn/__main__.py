@@ -19,6 +19,7 @@ from gffpn.verbs import (
     export,
     match,
     plan,
+    predict,
     predictions,
     report,
     speed,
@@ -36,6 +37,7 @@ VERBS = (
     speed,
     match,
     export,
+    predict,
     predictions,
     data,
 )
