@@ -16,6 +16,7 @@ from gffpn.verbs import (
     cost,
     data,
     draw,
+    evaluate,
     export,
     match,
     plan,
@@ -38,6 +39,7 @@ VERBS = (
     match,
     export,
     predict,
+    evaluate,
     predictions,
     data,
 )

@@ -37,7 +37,7 @@ def picture(pixels: NDArray[np.uint8], result: Result, classes: Sequence[str]) -
         # the outline lies outside of the box, so that it does not cover the object
         outline = (box[0] - thick, box[1] - thick, box[2] + thick, box[3] + thick)
         pen.rectangle(outline, outline=colour(label), width=thick)
-        left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
+        _, _, right, bottom = pen.textbbox((0, 0), text, font=font)
         place = free_place(outline, (right + 2, bottom + 2), taken, size)
         taken = np.concatenate([taken, np.array([place])])
         pen.rectangle(place, fill=colour(label))

@@ -1,4 +1,4 @@
-"""A trained network that detects in letterboxed images: a finished run in PyTorch, or an exported ONNX file."""
+"""A trained network that detects in letterboxed images: a finished run, or an exported ONNX file."""
 
 import json
 from collections.abc import Sequence

@@ -41,6 +41,22 @@ class _Read(NamedTuple):
 
 def outcomes(detector: ImageDetector, items: Iterable[Item], *, batch: int) -> Iterator[Outcome]:
     """Yield the outcome of each item, in their order; the network receives up to `batch` views at a time."""
+    for read, own in _detected_all(detector, items, batch):
+        found = None if read.error else detector.assembled(read.pixels.shape, read.views, own)
+        yield Outcome(read.item, read.pixels, found, read.error)
+
+
+def native_detections(detector: ImageDetector, items: Iterable[Item], *, batch: int) -> Iterator[Detections]:
+    """Yield all detections in each item, neither filtered nor clipped; raise DataError for a faulty file."""
+    for read, own in _detected_all(detector, items, batch):
+        if read.error:
+            raise DataError(read.error)
+        yield detector.native(read.pixels.shape, read.views, own)
+
+
+def _detected_all(
+    detector: ImageDetector, items: Iterable[Item], batch: int
+) -> Iterator[tuple[_Read, list[Detections]]]:
     waiting: list[_Read] = []
     for read in _read_ahead(detector, items, batch):
         waiting.append(read)
@@ -51,15 +67,14 @@ def outcomes(detector: ImageDetector, items: Iterable[Item], *, batch: int) -> I
     yield from _detected(detector, waiting, batch)
 
 
-def _detected(detector: ImageDetector, reads: list[_Read], batch: int) -> Iterator[Outcome]:
+def _detected(
+    detector: ImageDetector, reads: list[_Read], batch: int
+) -> Iterator[tuple[_Read, list[Detections]]]:
+    """Yield each image with the detections in each of its views."""
     views = [view for one in reads for view in one.views]
     found = iter(in_batches(detector.network, views, batch))
     for one in reads:
-        if one.error:
-            yield Outcome(one.item, one.pixels, None, one.error)
-        else:
-            own = [next(found) for _ in one.views]
-            yield Outcome(one.item, one.pixels, detector.assembled(one.pixels.shape, one.views, own))
+        yield one, [next(found) for _ in one.views]
 
 
 def _read_ahead(detector: ImageDetector, items: Iterable[Item], batch: int) -> Iterator[_Read]:

@@ -50,9 +50,9 @@ def predict(
 ) -> Summary:
     """Detect in all images and write the outputs named in `write` (`OUTPUTS`) to `folder`.
 
-    Prints a line per image, `OK NAME` or `NG NAME` with its detections, unless `quiet`. Images that an earlier
-    call with the same settings finished are left out; `overwrite` starts over. Files that cannot be read are
-    named on stderr and listed in the summary.
+    Prints a line per image, `OK NAME` or `NG NAME` with its detections, unless `quiet`. Images that an
+    earlier call with the same settings finished are left out; `overwrite` starts over. Files that cannot be
+    read are named on stderr and listed in the summary.
 
     Raises ValueError if the folder holds predictions with other settings, or cannot be written to.
     """

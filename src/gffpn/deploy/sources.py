@@ -86,11 +86,12 @@ def _raise(error: DataError) -> NDArray[np.uint8]:
 def images(sources: Sequence[str]) -> Images:
     """Return the images of some sources, in the order of the sources and sorted by path in each of them.
 
-    A source is an image file, a folder (searched with its subfolders), a glob, a .txt file that lists an image
-    per line (relative to the list), a video, or `camera:N`. An image that several sources name is taken once.
+    A source is an image file, a folder (searched with its subfolders), a glob, a .txt file that lists an
+    image per line (relative to the list), a video, or `camera:N`. An image that several sources name is taken
+    once.
 
-    Raises ValueError if a source does not exist or contains no image, and `ExtraMissingError` if a library for
-    videos is missing.
+    Raises ValueError if a source does not exist or contains no image, and `ExtraMissingError` if the library
+    for videos is missing.
     """
     cameras = tuple(_camera(source) for source in sources if source.startswith("camera:"))
     found = chain.from_iterable(_files(source) for source in sources if not source.startswith("camera:"))

@@ -63,7 +63,7 @@ class Crops:
 
 
 class YoloLabels:
-    """`labels/STEM.txt`: lines of "class cx cy w h score", as shares of the image; empty without detections."""
+    """`labels/STEM.txt`: lines of "class cx cy w h score", as shares of the image; else empty."""
 
     def __init__(self, folder: Path, classes: Sequence[str]) -> None:
         self._folder = folder / "labels"

@@ -16,10 +16,10 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
     verb = verbs.add_parser(
         "predict",
         help="detect in images, folders or videos, and write pictures, COCO JSON, CSV, ...",
-        description="Detects in images and writes the results to a folder. Prints a line per image: `OK NAME`, "
-        "or `NG NAME` with its detections. A call that was interrupted goes on when it is repeated. Exit code: "
-        "0; 1 if a file could not be read (it is named, and the rest goes on); 3 with --fail-on-detection if "
-        "there is a detection; 2 for a wrong argument.",
+        description="Detects in images and writes the results to a folder. Prints a line per image: "
+        "`OK NAME`, or `NG NAME` with its detections. A call that was interrupted goes on when it is "
+        "repeated. Exit code: 0; 1 if a file could not be read (it is named, and the rest goes on); 2 for a "
+        "wrong argument; 3 with --fail-on-detection if there is a detection.",
         epilog="example: gffpn predict runs/NAME photos/ --out found --conf 0.3",
     )
     verb.add_argument("run", type=Path, help="a finished run's folder, or a file of gffpn export (.onnx)")

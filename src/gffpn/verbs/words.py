@@ -71,8 +71,8 @@ def add_slices(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--slice",
         metavar="auto|N",
-        help="also detect in slices of N x N pixels, or as large as the network's input (auto), so that small "
-        "objects in large images keep their pixels",
+        help="also detect in slices of N x N pixels, or as large as the network's input (auto), so that "
+        "small objects in large images keep their pixels",
     )
     verb.add_argument(
         "--overlap",
