@@ -54,7 +54,7 @@ class TorchNetwork:
         if folded:
             deployed = Deployed(detector, decode, run.image_size).to(on)
             # the faster order of memory on every device that docs/inference.md measures
-            self._network = deployed.detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self._network = deployed.detector.to(memory_format=torch.channels_last)
         self._folded = folded
 
     @torch.inference_mode()

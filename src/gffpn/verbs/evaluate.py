@@ -65,14 +65,13 @@ def page(found: "Evaluation", own: "Figures") -> str:
 
     percent = decimals(2)
     here, there = found.figures.columns(), own.columns()
-    body = []
-    for name in ("mAP50", "mAP50_95", *(f"AP_{size.name}" for size in found.figures.network_bins)):
-        count = here.get(name.replace("AP_", "n_"), found.figures.objects)
-        cells = [percent(None if x is None else 100 * x) for x in (here[name], there.get(name))]
-        body.append([name, str(int(count or 0)), *cells])
-    for one in found.figures.classes:
-        cells = [percent(None if x is None else 100 * x) for x in (one.AP50, there.get(f"AP50/{one.name}"))]
-        body.append([f"AP50 {one.name}", str(one.objects), *cells])
+    counts = dict.fromkeys(("mAP50", "mAP50_95"), found.figures.objects)
+    counts |= {f"AP_{size.name}": size.objects for size in found.figures.network_bins}
+    counts |= {f"AP50/{one.name}": one.objects for one in found.figures.classes}
+    body = [
+        [name, str(count), percent(_times_100(here[name])), percent(_times_100(there.get(name)))]
+        for name, count in counts.items()
+    ]
     lines = [
         f"{found.run} on {found.data} ({found.split}): {found.figures.images} images, "
         f"{found.ms_per_image:.1f} ms/image with reading on {found.device}",
@@ -80,7 +79,7 @@ def page(found: "Evaluation", own: "Figures") -> str:
     ]
     if found.rates and found.threshold is not None:
         values = (found.rates.precision, found.rates.recall, found.rates.F1)
-        p, r, f1 = (percent(None if x is None else 100 * x) for x in values)
+        p, r, f1 = (percent(_times_100(value)) for value in values)
         lines.append(
             f"At the run's operating point (scores from {found.threshold:.3g}): P {p}, R {r}, F1 {f1}."
         )
@@ -90,3 +89,7 @@ def page(found: "Evaluation", own: "Figures") -> str:
     if found.absent:
         lines.append(f"Classes of the run without objects here: {', '.join(found.absent)}.")
     return "\n\n".join(lines)
+
+
+def _times_100(share: float | None) -> float | None:
+    return None if share is None else 100 * share
