@@ -95,7 +95,11 @@ def images(sources: Sequence[str]) -> Images:
     """
     cameras = tuple(_camera(source) for source in sources if source.startswith("camera:"))
     found = chain.from_iterable(_files(source) for source in sources if not source.startswith("camera:"))
-    files = tuple(dict.fromkeys(Path(os.path.abspath(path)) for path in found))
+    # by the real folder, because a glob may follow links in a circle; two links to one file are two images
+    unique: dict[tuple[str, str], Path] = {}
+    for path in found:
+        unique.setdefault((os.path.realpath(path.parent), path.name), Path(os.path.abspath(path)))
+    files = tuple(unique.values())
     if cameras or any(map(video.is_video, files)):
         video.library()
     return Images(files, cameras)
