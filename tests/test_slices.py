@@ -1,4 +1,4 @@
-"""Do slices find what the whole image hides, each object once, and change nothing where there is one slice?"""
+"""Do slices find what the whole image hides, each object once, and change nothing if there is only one?"""
 
 import numpy as np
 import pytest
