@@ -164,6 +164,15 @@ def test_other_settings_are_refused_or_start_over(
     assert "NG lot 2/0.png: dent 1.00\n" in capsys.readouterr().out
 
 
+def test_earlier_pictures_are_no_images(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(photos)
+    for _ in range(2):
+        predict(".")
+        assert "5 images" in capsys.readouterr().err
+
+
 def test_exit_codes_of_a_production_line(photos: Path, tmp_path: Path) -> None:
     clean, flawed = photos / "2.png", photos / "0.png"
     for number, (sources, words, code) in enumerate(

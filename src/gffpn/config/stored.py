@@ -58,7 +58,7 @@ def other_data(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
         key, sign, _ = word.partition("=")
         if not sign or not (key.lstrip("+") == "data" or key.lstrip("+").startswith("data.")):
             raise ValueError(f"{word}: expected data=NAME or data.KEY=VALUE")
-    composed = compose_config([*overrides, f"paths.cache='{config.paths.cache}'"])
+    composed = compose_config(list(overrides))
     changed = OmegaConf.create(OmegaConf.to_container(config))
     assert isinstance(changed, DictConfig)
     OmegaConf.update(changed, "data", OmegaConf.to_container(composed.data, resolve=True), merge=False)

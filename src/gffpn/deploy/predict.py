@@ -91,7 +91,7 @@ class _Job:
                 continue
             self.journal.add(result)
             if not self._quiet:
-                print(verdict(result, self._detector.classes))
+                print(verdict(result, self._detector.classes), flush=True)  # a production line waits for it
         self._summary.images_per_second = progress.close()
         for writer in self._at_end:
             writer.write_all(self.journal.results(self._names))

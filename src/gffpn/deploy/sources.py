@@ -83,18 +83,20 @@ def _raise(error: DataError) -> NDArray[np.uint8]:
     raise error
 
 
-def images(sources: Sequence[str]) -> Images:
+def images(sources: Sequence[str], *, without: Path | None = None) -> Images:
     """Return the images of some sources, in the order of the sources and sorted by path in each of them.
 
     A source is an image file, a folder (searched with its subfolders), a glob, a .txt file that lists an
     image per line (relative to the list), a video, or `camera:N`. An image that several sources name is taken
-    once.
+    once. Folders are searched except for `without`, such as the folder of an earlier call's pictures.
 
     Raises ValueError if a source does not exist or contains no image, and `ExtraMissingError` if the library
     for videos is missing.
     """
     cameras = tuple(_camera(source) for source in sources if source.startswith("camera:"))
-    found = chain.from_iterable(_files(source) for source in sources if not source.startswith("camera:"))
+    seen = frozenset() if without is None else frozenset({os.path.realpath(without)})
+    paths = [source for source in sources if not source.startswith("camera:")]
+    found = chain.from_iterable(_files(source, seen) for source in paths)
     # by the real folder, because a glob may follow links in a circle; two links to one file are two images
     unique: dict[tuple[str, str], Path] = {}
     for path in found:
@@ -112,10 +114,10 @@ def _camera(source: str) -> int:
     return int(number)
 
 
-def _files(source: str) -> list[Path]:
+def _files(source: str, left_out: frozenset[str]) -> list[Path]:
     path = Path(source)
     if path.is_dir():
-        found = list(_below(path))
+        found = list(_below(path, left_out))
     elif path.suffix.lower() == ".txt" and path.is_file():
         found = _listed(path)
     elif path.exists():
@@ -130,9 +132,9 @@ def _files(source: str) -> list[Path]:
     return found
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _below(folder: Path, left_out: frozenset[str]) -> Iterator[Path]:
     """Yield the images and videos of a folder and its subfolders, sorted; links are followed once."""
-    seen: set[str] = set()
+    seen = set(left_out)
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
         if real in seen:

@@ -62,7 +62,7 @@ def act(arguments: argparse.Namespace) -> None:
     from gffpn.deploy.sources import images
     from gffpn.verbs.words import slicing
 
-    found = images(arguments.sources)  # first, because it takes no time
+    found = images(arguments.sources, without=arguments.out)  # first, because it takes no time
     detector = load_detector(
         arguments.run,
         threshold=arguments.conf,
