@@ -15,7 +15,7 @@ from gffpn.data.readers.images import read_image
 from gffpn.deploy import detector as loading
 from gffpn.deploy import pipeline
 from gffpn.deploy.detector import ImageDetector
-from gffpn.deploy.drawing import free_place
+from gffpn.deploy.drawing import caption, colour, free_place, ink
 from gffpn.deploy.journal import Journal
 from gffpn.deploy.progress import progress_line
 from gffpn.deploy.sources import images
@@ -341,6 +341,12 @@ def test_the_picture_leaves_the_object_visible(photos: Path, tmp_path: Path) -> 
     shown = read_image(tmp_path / "out" / "pictures" / "0.jpg").astype(int)
     assert shown.shape == (448, 448, 3)
     assert np.abs(shown[7 * 7 : 9 * 7, 5 * 7 : 11 * 7] - [255, 0, 0]).max() < 40
+
+
+def test_captions_can_be_read() -> None:
+    assert [caption(name, 3) for name in ("Überwurf [/]", "划痕", "a\nb")] == ["Überwurf [/]", "#3", "#3"]
+    assert (ink((255, 255, 0)), ink((60, 20, 255))) == ("black", "white")
+    assert len({colour(label) for label in range(40)}) == 40
 
 
 def test_class_names_become_folders_on_every_system() -> None:

@@ -11,6 +11,8 @@ from gffpn.deploy.journal import Result
 
 SHOWN_SIDE = 448
 """Smaller images are enlarged by a whole factor to about this longer side, in pixels, so that text fits."""
+LAST_LETTER = "\u017f"
+"""Pillow's font has Latin letters up to this one, accents included."""
 Box = tuple[float, float, float, float]
 Boxes = NDArray[np.float64]
 
@@ -33,7 +35,7 @@ def picture(pixels: NDArray[np.uint8], result: Result, classes: Sequence[str]) -
     font = ImageFont.load_default(max(10, round(max(size) / 80)))
     taken = np.array(result.boxes, np.float64).reshape(-1, 4) * zoom
     for box, score, label in zip(taken.tolist(), result.scores, result.labels, strict=True):
-        text = f"{classes[label]} {score:.2f}"
+        text = f"{caption(classes[label], label)} {score:.2f}"
         # the outline lies outside of the box, so that it does not cover the object
         outline = (box[0] - thick, box[1] - thick, box[2] + thick, box[3] + thick)
         pen.rectangle(outline, outline=colour(label), width=thick)
@@ -41,8 +43,19 @@ def picture(pixels: NDArray[np.uint8], result: Result, classes: Sequence[str]) -
         place = free_place(outline, (right + 2, bottom + 2), taken, size)
         taken = np.concatenate([taken, np.array([place])])
         pen.rectangle(place, fill=colour(label))
-        pen.text((place[0] + 1, place[1] + 1), text, "black", font=font)
+        pen.text((place[0] + 1, place[1] + 1), text, ink(colour(label)), font=font)
     return image
+
+
+def caption(name: str, label: int) -> str:
+    """Return a class's name, or its number where Pillow's font lacks the letters, such as Chinese ones."""
+    return name if name.isprintable() and all(letter <= LAST_LETTER for letter in name) else f"#{label}"
+
+
+def ink(paper: tuple[int, int, int]) -> str:
+    """Return black or white, whichever is easier to read on a colour."""
+    red, green, blue = paper
+    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else "white"
 
 
 def free_place(box: Box, text: tuple[float, float], taken: Boxes, size: tuple[int, int]) -> Box:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gffpn.deploy.detections import Detections
 from gffpn.deploy.finished import FinishedRun, finished_run
-from gffpn.deploy.onnx_file import Deployed, detections, session
+from gffpn.deploy.onnx_file import Deployed, ExtraMissingError, detections, session
 from gffpn.files.content import content_digest
 from gffpn.machine.devices import device, without_tf32
 
@@ -78,8 +78,8 @@ class OnnxNetwork:
     """
 
     def __init__(self, path: Path, *, threads: int) -> None:
+        self._session = _opened(path, threads)
         try:
-            self._session = session(path, threads=threads)
             about = self._session.get_modelmeta().custom_metadata_map
             self.classes = tuple(json.loads(about["classes"]))
             height, width = json.loads(about["image_size"])
@@ -88,8 +88,6 @@ class OnnxNetwork:
             raise ValueError(
                 f"{path}: has no {error} in its metadata, expected a file of gffpn export"
             ) from None
-        except RuntimeError as error:
-            raise ValueError(f"{path}: not readable as ONNX: {' '.join(str(error).split())[:200]}") from error
         self.image_size = (height, width)
         self.operating_threshold = json.loads(about.get("operating_threshold", "null"))
         self.digest = content_digest(path)
@@ -115,6 +113,15 @@ def open_network(
             raise ValueError(f"--device: got {on!r}, expected 'cpu' for an ONNX file")
         return OnnxNetwork(path, threads=torch.get_num_threads())
     return TorchNetwork(finished_run(path, allowed=allowed), device(on, setting="--device"), folded=folded)
+
+
+def _opened(path: Path, threads: int) -> Any:
+    try:
+        return session(path, threads=threads)
+    except ExtraMissingError:
+        raise
+    except Exception as error:  # ONNX Runtime has an exception of its own for each fault
+        raise ValueError(f"{path}: not readable as ONNX: {' '.join(str(error).split())[:200]}") from error
 
 
 def _plain(found: list[dict[str, Tensor]], classes: tuple[str, ...]) -> list[Detections]:
