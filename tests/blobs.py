@@ -20,6 +20,7 @@ class Blobs:
     operating_threshold: float | None = None
     max_detections = 300
     digest = "blobs"
+    precision = "32-true"
 
     def __init__(self, image_size: tuple[int, int] = (32, 32)) -> None:
         self.image_size = image_size

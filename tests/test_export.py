@@ -85,6 +85,8 @@ def loaded(folder: Path, detector: Path, image: Path) -> None:
     assert ours.names == theirs.names
     with pytest.raises(ValueError, match="expected 'cpu' for an ONNX file"):
         gffpn.load(detector, device="gpu")
+    with pytest.raises(ValueError, match="an ONNX file computes in fp32"):
+        gffpn.load(detector, half=True)
     broken = detector.with_name("broken.onnx")
     broken.write_bytes(b"no model")
     with pytest.raises(ValueError, match=r"broken.onnx: not readable as ONNX"):

@@ -73,6 +73,24 @@ def folder(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_tiny([*(o for o in overrides if "max_epochs" not in o), *short]).path
 
 
+def test_half_precision_where_the_machine_has_it(
+    folder: Path, squares: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Emulated here if need be: the scores change, by less than a hundredth."""
+    from gffpn.deploy import network
+
+    image = next(squares.glob("images/*.png"))
+    exact = gffpn.load(folder, threshold=0.0, device="cpu")(image)
+    for precision, equal in (("32-true", True), ("bf16-mixed", False)):
+        with monkeypatch.context() as patch:
+            patch.setattr(network, "precision", lambda *_, value=precision: value)
+            detector = gffpn.load(folder, threshold=0.0, device="cpu", half=True)
+        found = detector(image)
+        assert detector.network.precision == precision
+        assert (found.scores.tobytes() == exact.scores.tobytes()) is equal
+        assert abs(found.scores[0] - exact.scores[0]) < 0.01
+
+
 def test_a_loaded_run_detects_what_its_test_detected(
     folder: Path, squares: Path, capsys: pytest.CaptureFixture
 ) -> None:

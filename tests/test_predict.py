@@ -261,6 +261,28 @@ def test_a_video_needs_its_library_and_a_broken_one_is_named(
     assert (tmp_path / "out" / "pictures" / "clip" / "000001.jpg").is_file()
 
 
+def test_frames_of_a_real_video(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Three frames of 64 x 64 pixels; the second one is clean. The codec blurs, so boxes are left out."""
+    av = pytest.importorskip("av")
+    with av.open(tmp_path / "clip.mp4", "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for boxes in ([(8, 8, 40, 40, 255)], [], [(8, 8, 40, 40, 255)]):
+            frame = av.VideoFrame.from_ndarray(painted(64, 64, *boxes), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    (tmp_path / "torn.mp4").write_bytes((tmp_path / "clip.mp4").read_bytes()[:100])
+    assert predict(tmp_path / "clip.mp4", tmp_path / "torn.mp4", "--out", tmp_path / "out") == 1
+    printed = capsys.readouterr()
+    assert [line.partition(":")[0] for line in printed.out.splitlines()] == [
+        "NG clip.mp4/000001",
+        "OK clip.mp4/000002",
+        "NG clip.mp4/000003",
+    ]
+    assert "torn.mp4: not readable as a video" in printed.err
+
+
 def test_unusual_files_are_read_as_in_training(tmp_path: Path) -> None:
     """16-bit grey, transparent, and rotated by EXIF: a path, an open image and an array give the same."""
     pixels = painted(20, 64, DENT)

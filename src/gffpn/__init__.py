@@ -24,7 +24,7 @@ def load(path: "str | Path", **options: Any) -> "ImageDetector":
 
     `load("runs/NAME")(image)` returns the detections in an image. The options are those of
     `gffpn.deploy.detector.load_detector`: `threshold`, `classes`, `max_detections`, `slicing`, `device`,
-    `allowed`.
+    `half`, `allowed`.
     """
     from gffpn.deploy.detector import load_detector
 

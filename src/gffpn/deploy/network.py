@@ -14,7 +14,7 @@ from gffpn.deploy.detections import Detections
 from gffpn.deploy.finished import FinishedRun, finished_run
 from gffpn.deploy.onnx_file import Deployed, ExtraMissingError, detections, session
 from gffpn.files.content import content_digest
-from gffpn.machine.devices import device, without_tf32
+from gffpn.machine.devices import device, precision, without_tf32
 
 
 class Network(Protocol):
@@ -29,6 +29,8 @@ class Network(Protocol):
     """Detections per input image at most."""
     digest: str
     """Digest of the file of weights."""
+    precision: str
+    """Lightning's name of the precision in which it computes."""
 
     def __call__(self, images: NDArray[np.uint8]) -> list[Detections]:
         """Return the detections in letterboxed images (N, 3, H, W), with boxes in pixels of the input."""
@@ -38,9 +40,14 @@ class Network(Protocol):
 
 
 class TorchNetwork:
-    """The network of a finished run in PyTorch; `folded` selects its inference form."""
+    """The network of a finished run in PyTorch; `folded` selects its inference form.
 
-    def __init__(self, run: FinishedRun, on: torch.device, *, folded: bool = True) -> None:
+    `half` computes in bf16 if the device multiplies it in hardware, and otherwise in fp32.
+    """
+
+    def __init__(
+        self, run: FinishedRun, on: torch.device, *, folded: bool = True, half: bool = False
+    ) -> None:
         detector, decode = run.detector()
         self.classes = tuple(run.classes)
         self.image_size = run.image_size
@@ -48,6 +55,7 @@ class TorchNetwork:
         self.operating_threshold = point.threshold if point else None
         self.max_detections: int = decode.max_detections
         self.digest = content_digest(run.folder.checkpoints / "best.ckpt")
+        self.precision = precision("auto", on.type) if half else "32-true"
         self._device = on
         self._decode = decode
         self._network = detector.to(on)
@@ -59,10 +67,10 @@ class TorchNetwork:
 
     @torch.inference_mode()
     def __call__(self, images: NDArray[np.uint8]) -> list[Detections]:
-        x = torch.from_numpy(images).to(self._device).float() / 255
-        if self._folded:
-            x = x.contiguous(memory_format=torch.channels_last)
-        with without_tf32():
+        layout = torch.channels_last if self._folded else torch.contiguous_format
+        x = torch.from_numpy(images).to(self._device).to(torch.float32, memory_format=layout) / 255
+        lower = self.precision != "32-true"
+        with without_tf32(), torch.autocast(self._device.type, torch.bfloat16, enabled=lower):
             return _plain(self._decode(self._network(x), self.image_size), self.classes)
 
     def skip_below(self, score: float) -> None:
@@ -76,6 +84,8 @@ class OnnxNetwork:
 
     Raises ValueError for any other file.
     """
+
+    precision = "32-true"
 
     def __init__(self, path: Path, *, threads: int) -> None:
         self._session = _opened(path, threads)
@@ -99,10 +109,10 @@ class OnnxNetwork:
         """Do nothing: the threshold is a part of the file."""
 
 
-def open_network(
-    path: Path, on: str = "auto", *, allowed: Sequence[str] = (), folded: bool = True
-) -> Network:
-    """Open a finished run's folder or an ONNX file on the device `on`, which an ONNX file does not use.
+def open_network(path: Path, on: str = "auto", *, allowed: Sequence[str] = (), half: bool = False) -> Network:
+    """Open a finished run's folder or an ONNX file on the device `on`.
+
+    An ONNX file runs on the CPU, in fp32.
 
     Raises ValueError with a one-line message if it is neither; see also `finished_run`.
     """
@@ -111,8 +121,10 @@ def open_network(
             raise ValueError(f"{path}: no such file")
         if on not in ("auto", "cpu"):
             raise ValueError(f"--device: got {on!r}, expected 'cpu' for an ONNX file")
+        if half:
+            raise ValueError("--half: an ONNX file computes in fp32; a run's folder can compute in bf16")
         return OnnxNetwork(path, threads=torch.get_num_threads())
-    return TorchNetwork(finished_run(path, allowed=allowed), device(on, setting="--device"), folded=folded)
+    return TorchNetwork(finished_run(path, allowed=allowed), device(on, setting="--device"), half=half)
 
 
 def _opened(path: Path, threads: int) -> Any:

@@ -146,6 +146,7 @@ def verdict(result: Result, classes: Sequence[str]) -> str:
 def _settings(detector: ImageDetector, write: Sequence[str]) -> dict[str, Any]:
     return {
         "weights": detector.network.digest,
+        "precision": detector.network.precision,
         "conf": detector.threshold,
         "classes": detector.reported,
         "max-det": detector.max_detections,

@@ -44,6 +44,9 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
     verb.add_argument("--classes", nargs="+", metavar="NAME", help="names of the classes to report")
     verb.add_argument("--max-det", type=int, help="detections per image at most")
     verb.add_argument("--device", default="auto", help="auto (default), cpu, gpu ...")
+    verb.add_argument(
+        "--half", action="store_true", help="compute in bf16 if the device multiplies it in hardware: faster"
+    )
     verb.add_argument("--batch", type=int, default=16, help="images or slices per batch (default: 16)")
     add_slices(verb)
     verb.add_argument(
@@ -70,6 +73,7 @@ def act(arguments: argparse.Namespace) -> None:
         max_detections=arguments.max_det,
         slicing=slicing(arguments),
         device=arguments.device,
+        half=arguments.half,
         allowed=arguments.allow,
     )
     print(f"Scores from {detector.threshold:.3g} ({detector.threshold_origin})", file=sys.stderr)
