@@ -19,7 +19,7 @@ from gffpn.data.letterbox import Letterbox
 from gffpn.data.readers.images import read_image
 from gffpn.deploy.detections import Detections
 from gffpn.deploy.detector import ImageDetector
-from gffpn.deploy.finished import finished_run
+from gffpn.deploy.finished import FinishedRun, finished_run
 from gffpn.deploy.network import TorchNetwork
 from gffpn.deploy.pipeline import native_detections
 from gffpn.deploy.progress import Progress
@@ -69,9 +69,18 @@ def evaluate(
     run = finished_run(folder, () if chosen else overrides, allowed=allowed)
     if chosen:
         run = replace(run, config=other_data(run.config, overrides))
-    index = build_index(run.config)
+    return _evaluation(run, build_index(run.config), split, slicing, device(on, setting="--device"), batch)
+
+
+def _evaluation(
+    run: FinishedRun,
+    index: DataIndex,
+    split: str,
+    slicing: Slicing | None,
+    target: torch.device,
+    batch: int,
+) -> Evaluation:
     known = known_to(run.classes, index, split)
-    target = device(on, setting="--device")
     # at the decoder's own threshold, because average precision needs the low scores
     detector = ImageDetector(TorchNetwork(run, target, folded=False), threshold=0.0, slicing=slicing)
     start = monotonic()

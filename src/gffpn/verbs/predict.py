@@ -38,6 +38,13 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
         metavar="LIST",
         help=f"outputs among pictures,coco,csv,yolo,crops, or none (default: {DEFAULT_OUTPUTS})",
     )
+    _add_options(verb)
+    add_slices(verb)
+    add_allow(verb)
+    verb.set_defaults(act=act)
+
+
+def _add_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--conf", type=float, help="lowest score (default: the run's operating point, best F1 on val)"
     )
@@ -48,14 +55,11 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
         "--half", action="store_true", help="compute in bf16 if the device multiplies it in hardware: faster"
     )
     verb.add_argument("--batch", type=int, default=16, help="images or slices per batch (default: 16)")
-    add_slices(verb)
     verb.add_argument(
         "--overwrite", action="store_true", help="start over, instead of continuing the predictions in --out"
     )
     verb.add_argument("--quiet", action="store_true", help="print no line per image")
     verb.add_argument("--fail-on-detection", action="store_true", help="exit with 3 if anything is detected")
-    add_allow(verb)
-    verb.set_defaults(act=act)
 
 
 def act(arguments: argparse.Namespace) -> None:
