@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from blobs import Blobs, painted
+from gffpn.deploy import slices
 from gffpn.deploy.detections import Detections
 from gffpn.deploy.detector import ImageDetector
 from gffpn.deploy.slices import Slicing, Window, merged, starts
@@ -117,6 +118,24 @@ def test_pieces_of_an_object_that_no_view_shows_whole() -> None:
     both = merged(views, (40, 100), "nmm")
     assert both.boxes.tolist() == [[10, 8, 90, 14], [60, 20, 95, 26]]
     assert both.scores.tolist() == pytest.approx([0.7, 0.4])
+
+
+def test_many_boxes_are_merged_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many pieces as an untrained network finds in many slices: the blocks change nothing."""
+    rng = np.random.default_rng(0)
+    windows = Slicing(64, 0.2).windows(256, 256, (64, 64))
+    views = []
+    for window in windows:
+        corners = rng.uniform((window.x1, window.y1), (window.x2 - 8, window.y2 - 8), (40, 2))
+        ends = np.minimum(corners + rng.uniform(4, 40, (40, 2)), (window.x2, window.y2))
+        boxes = np.concatenate([corners, ends], 1).astype(np.float32)
+        scores = np.sort(rng.uniform(0, 1, 40).astype(np.float32))[::-1]
+        views.append((window, Detections(boxes, scores, rng.integers(0, 2, 40), ("dent", "scratch"))))
+    whole = merged(views, (256, 256), "nmm")
+    monkeypatch.setattr(slices, "BLOCK", 7)
+    in_blocks = merged(views, (256, 256), "nmm")
+    assert len(whole) < len(merged(views, (256, 256), "nms"))
+    assert whole.boxes.tobytes() == in_blocks.boxes.tobytes()
 
 
 def test_wrong_values_are_refused() -> None:

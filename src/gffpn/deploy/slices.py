@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, vstack
 from scipy.sparse.csgraph import connected_components
 from torchvision.ops import nms
 
@@ -33,6 +34,9 @@ NEAR_EDGE = 0.01
 """A box is cut if it comes this near to an edge of its slice, as a share of the slice's side ..."""
 NEAR_EDGE_PX = 2.0
 """... or this near, in native pixels."""
+
+BLOCK = 256
+"""Pieces that are compared with all other boxes at a time."""
 
 
 class Window(NamedTuple):
@@ -138,6 +142,10 @@ def _suppressed(found: Detections) -> NDArray[np.int64]:
 
 def _covered(piece: Detections, whole: Detections) -> Mask:
     """Return (P,), true for the pieces that a trusted whole box of their class covers."""
+    return np.concatenate([np.zeros(0, np.bool_), *(_covered_rows(rows, whole) for rows in _blocks(piece))])
+
+
+def _covered_rows(piece: Detections, whole: Detections) -> Mask:
     a, b = piece.boxes[:, None], whole.boxes[None]
     shared = (np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])).clip(0).prod(-1)
     area = (piece.boxes[:, 2:] - piece.boxes[:, :2]).prod(1)
@@ -147,16 +155,20 @@ def _covered(piece: Detections, whole: Detections) -> Mask:
     return covered
 
 
+def _blocks(found: Detections) -> list[Detections]:
+    """Return the detections in blocks, because all pairs at once would fill the memory."""
+    return [found[first : first + BLOCK] for first in range(0, len(found), BLOCK)]
+
+
 def _together(piece: Detections, cut: Mask) -> Detections:
     """Join the pieces that meet at an edge: their common rectangle, with the best score among them."""
-    if not len(piece):
+    blocks = [
+        _meeting(rows, cut[first : first + BLOCK], piece, cut)
+        for first, rows in zip(range(0, len(piece), BLOCK), _blocks(piece), strict=True)
+    ]
+    if not blocks:
         return piece
-    x, y = piece.boxes[:, ::2], piece.boxes[:, 1::2]
-    left, top, right, bottom = cut.T
-    facing_x, facing_y = right[:, None] & left[None], bottom[:, None] & top[None]
-    meets = (facing_x & (_iou(x) > 0) & (_iou(y) > ALONG)) | (facing_y & (_iou(y) > 0) & (_iou(x) > ALONG))
-    same = piece.labels[:, None] == piece.labels[None]
-    count, group = connected_components(meets & same, directed=False)
+    count, group = connected_components(vstack(blocks), directed=False)
     boxes = np.concatenate([np.full((count, 2), np.inf), np.full((count, 2), -np.inf)], 1).astype(np.float32)
     np.minimum.at(boxes[:, :2], group, piece.boxes[:, :2])
     np.maximum.at(boxes[:, 2:], group, piece.boxes[:, 2:])
@@ -166,9 +178,18 @@ def _together(piece: Detections, cut: Mask) -> Detections:
     return Detections(boxes, scores, labels, piece.classes)
 
 
-def _iou(spans: Floats) -> Floats:
-    """Return the IoU (P, P) of one-dimensional spans (P, 2)."""
-    low, high = spans[:, 0], spans[:, 1]
-    shared = (np.minimum(high[:, None], high[None]) - np.maximum(low[:, None], low[None])).clip(0)
-    long = high - low
-    return np.asarray(shared / (long[:, None] + long[None] - shared), np.float32)
+def _meeting(rows: Detections, rows_cut: Mask, piece: Detections, cut: Mask) -> csr_array:
+    """Return (B, P), true where the right or lower edge of a row's box meets a piece of the same object."""
+    x, y = (_iou(rows.boxes[:, axis::2], piece.boxes[:, axis::2]) for axis in (0, 1))
+    left, top = cut[:, 0], cut[:, 1]
+    right, bottom = rows_cut[:, 2], rows_cut[:, 3]
+    facing_x, facing_y = right[:, None] & left[None], bottom[:, None] & top[None]
+    meets = (facing_x & (x > 0) & (y > ALONG)) | (facing_y & (y > 0) & (x > ALONG))
+    return csr_array(meets & (rows.labels[:, None] == piece.labels[None]))
+
+
+def _iou(a: Floats, b: Floats) -> Floats:
+    """Return the IoU (B, P) of one-dimensional spans (B, 2) and (P, 2)."""
+    shared = (np.minimum(a[:, None, 1], b[None, :, 1]) - np.maximum(a[:, None, 0], b[None, :, 0])).clip(0)
+    length = (a[:, 1] - a[:, 0])[:, None] + (b[:, 1] - b[:, 0])[None]
+    return np.asarray(shared / (length - shared), np.float32)
