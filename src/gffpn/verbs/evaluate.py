@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gffpn.verbs.words import Verbs, add_allow, add_slices
 
 if TYPE_CHECKING:
-    from gffpn.figures import Figures
+    from gffpn.figures import BinFigures, Figures
     from gffpn.runs.evaluation import Evaluation
 
 
@@ -66,7 +66,7 @@ def page(found: "Evaluation", own: "Figures") -> str:
     percent = decimals(2)
     here, there = found.figures.columns(), own.columns()
     counts = dict.fromkeys(("mAP50", "mAP50_95"), found.figures.objects)
-    counts |= {f"AP_{size.name}": size.objects for size in found.figures.network_bins}
+    counts |= {f"AP_{size.name}": size.objects for size in _bins(found.figures)}
     counts |= {f"AP50/{one.name}": one.objects for one in found.figures.classes}
     body = [
         [name, str(count), percent(_times_100(here[name])), percent(_times_100(there.get(name)))]
@@ -89,6 +89,14 @@ def page(found: "Evaluation", own: "Figures") -> str:
     if found.absent:
         lines.append(f"Classes of the run without objects here: {', '.join(found.absent)}.")
     return "\n\n".join(lines)
+
+
+def _bins(figures: "Figures") -> list["BinFigures"]:
+    """Return the bins in network pixels and, if the images were scaled, those in native pixels."""
+    native = [size for size in figures.bins if size.native]
+    network = list(figures.network_bins)
+    same = [size.objects for size in native] == [size.objects for size in network]
+    return network if same else [*network, *native]
 
 
 def _times_100(share: float | None) -> float | None:
