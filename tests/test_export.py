@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+import gffpn
 from gffpn.__main__ import main as verbs
 from gffpn.config.compose import compose_config
 from gffpn.data.letterbox import letterboxed
@@ -69,7 +70,29 @@ def test_export_of_a_run(tiny: list[str], tmp_path: Path, capsys: pytest.Capture
     assert kept["data_fingerprint"] == finished_run(folder).record.data.fingerprint
     printed = documented(out, next(Path(config.data.root).glob("images/test*.png")), capsys)
     assert printed[0].split()[0] in ("dark", "bright")
+    loaded(folder, out, next(Path(config.data.root).glob("images/test*.png")))
     refusals(folder, tmp_path, capsys)
+
+
+def loaded(folder: Path, detector: Path, image: Path) -> None:
+    """Compare `gffpn.load` of the file and of the run."""
+    point = finished_run(folder).record.operating_point
+    assert gffpn.load(detector).threshold == (point.threshold if point else 0.25)
+    ours, theirs = (gffpn.load(path, threshold=0.0, device="cpu")(image) for path in (folder, detector))
+    assert len(ours) == len(theirs) > 0
+    np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=1e-3)
+    np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5)
+    assert ours.names == theirs.names
+    with pytest.raises(ValueError, match="expected 'cpu' for an ONNX file"):
+        gffpn.load(detector, device="gpu")
+    with pytest.raises(ValueError, match="an ONNX file computes in fp32"):
+        gffpn.load(detector, half=True)
+    broken = detector.with_name("broken.onnx")
+    broken.write_bytes(b"no model")
+    with pytest.raises(ValueError, match=r"broken.onnx: not readable as ONNX"):
+        gffpn.load(broken)
+    with pytest.raises(ValueError, match=r"missing.onnx: no such file"):
+        gffpn.load(detector.with_name("missing.onnx"))
 
 
 def documented(detector: Path, image: Path, capsys: pytest.CaptureFixture) -> list[str]:

@@ -91,6 +91,7 @@ def test_the_code_of_a_run_does_not_depend_on_what_the_process_digested_before(t
     alone = code_of([neck], tmp_path)
     assert "hydra" in code_of([neck, launcher], tmp_path)
     assert code_of([neck], tmp_path) == alone
+    assert not [name for name in alone if name.startswith("gffpn.deploy")]  # gffpn.load imports it
 
 
 def test_an_interrupted_run_of_other_code_restarts(train: Train, tiny: list[str], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from gffpn.config.check import check_least_or_null
-from gffpn.config.compose import targets
+from gffpn.config.compose import compose_config, targets
 
 MOVABLE = (
     "data.root",
@@ -47,6 +47,23 @@ def stored_config(path: Path, overrides: Sequence[str], *, allowed: Sequence[str
     OmegaConf.update(config, "loader.workers", 0)  # images are read one at a time
     check_least_or_null(config)
     return config
+
+
+def other_data(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """Return a run's configuration with another data set, chosen by overrides as for train.py.
+
+    They are `data=NAME` and `data.KEY=VALUE`. Raises ValueError for any other one.
+    """
+    for word in overrides:
+        key, sign, _ = word.partition("=")
+        if not sign or not (key.lstrip("+") == "data" or key.lstrip("+").startswith("data.")):
+            raise ValueError(f"{word}: expected data=NAME or data.KEY=VALUE")
+    composed = compose_config(list(overrides))
+    changed = OmegaConf.create(OmegaConf.to_container(config))
+    assert isinstance(changed, DictConfig)
+    OmegaConf.update(changed, "data", OmegaConf.to_container(composed.data, resolve=True), merge=False)
+    changed.choice.data = composed.choice.data
+    return changed
 
 
 def _is_from(package: str, target: str) -> bool:

@@ -70,6 +70,7 @@ def facts(run: FinishedRun, deployed: Deployed) -> dict[str, Any]:
         "boxes": "x1, y1, x2, y2 in pixels of the input; for pixels of the original image, multiply x by its "
         "width / the resized width and y by its height / the resized height",
         "score_threshold": decode.score_threshold,
+        "operating_threshold": record.operating_point.threshold if record.operating_point else None,
         "iou_threshold": decode.iou_threshold,
         "max_candidates": decode.max_candidates,
         "max_detections": decode.max_detections,

@@ -17,10 +17,10 @@ FULL_NAMES = {
 """Lightning's full names of the precisions that have short names, too, such as 32 and "32"."""
 
 
-def device(accelerator: str) -> torch.device:
+def device(accelerator: str, *, setting: str = "trainer.accelerator") -> torch.device:
     """Return the device on which a trainer with this accelerator runs a single process.
 
-    Raises ValueError if the machine has no such device.
+    Raises ValueError, naming the setting that chose it, if the machine has no such device.
     """
     if accelerator == "cpu":
         return torch.device("cpu")
@@ -29,7 +29,7 @@ def device(accelerator: str) -> torch.device:
         return found or torch.device("cpu")
     if found is None or accelerator not in ("gpu", found.type):
         kinds = ["auto", "cpu", *(["gpu", found.type] if found else [])]
-        raise ValueError(f"trainer.accelerator: got {accelerator!r}, this machine has {kinds}")
+        raise ValueError(f"{setting}: got {accelerator!r}, this machine has {kinds}")
     return found
 
 

@@ -25,6 +25,8 @@ RECORDING = (
 
 They compose the configuration, which a run's name covers, or show and store what others have computed.
 """
+FRONT = "gffpn"
+"""The package's own file is not counted: its functions are for users, and no run computes with them."""
 COMPUTING = ("gffpn.config.compose", "gffpn.runs.verify")
 LIBRARIES = frozenset({"torch", "torchvision", "lightning", "torchmetrics", "numpy", "scipy", "PIL", "timm"})
 """Packages whose versions are recorded instead."""
@@ -57,7 +59,7 @@ def _counts(name: str, packages: set[str]) -> bool:
     package = name.partition(".")[0]
     if package in sys.stdlib_module_names or package in LIBRARIES:
         return False
-    if _below(name, RECORDING) and name not in COMPUTING:
+    if name == FRONT or (_below(name, RECORDING) and name not in COMPUTING):
         return False
     return package in packages or _is_own(location_of(spec_of(package)))
 

@@ -2,6 +2,10 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gffpn.deploy.slices import Slicing
 
 Verbs = argparse._SubParsersAction
 """The object to which each verb adds its parser."""
@@ -60,3 +64,36 @@ def add_timing(verb: argparse.ArgumentParser, timed: str) -> None:
 def add_json(verb: argparse.ArgumentParser, help_text: str) -> None:
     """Add --json with the given help text."""
     verb.add_argument("--json", action="store_true", help=help_text)
+
+
+def add_slices(verb: argparse.ArgumentParser) -> None:
+    """Add --slice, --overlap and --merge, for verbs that detect in images."""
+    verb.add_argument(
+        "--slice",
+        metavar="auto|N",
+        help="also detect in slices of N x N pixels, or as large as the network's input (auto), so that "
+        "small objects in large images keep their pixels",
+    )
+    verb.add_argument(
+        "--overlap",
+        type=float,
+        default=0.2,
+        help="overlap of neighbouring slices as a share of their side (default: 0.2)",
+    )
+    verb.add_argument(
+        "--merge",
+        default="nms",
+        help="nms (default) or nmm: also join the pieces of an object that is whole in no slice",
+    )
+
+
+def slicing(arguments: argparse.Namespace) -> "Slicing | None":
+    """Return the slices that the arguments of `add_slices` ask for. Raises ValueError for a wrong value."""
+    from gffpn.deploy.slices import Slicing
+
+    if arguments.slice is None:
+        return None
+    side = None if arguments.slice == "auto" else arguments.slice
+    if side is not None and not side.isdecimal():
+        raise ValueError(f"--slice: got {side!r}, expected auto or a side in pixels")
+    return Slicing(None if side is None else int(side), arguments.overlap, arguments.merge)

@@ -99,13 +99,18 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises DataError, naming the file, if it is not an image, is truncated or has another bit depth.
     """
     with opened(path) as image:
-        orientation = _orientation(image)
-        image.load()
-        # Pillow rotates a TIFF while loading it
-        if orientation in _TURNED and not isinstance(image, TiffImageFile):
-            image.info.pop("exif", None)  # would be rewritten, which fails if other tags are broken
-            return _rgb(ImageOps.exif_transpose(image))
-        return _rgb(image)
+        return upright_rgb(image)
+
+
+def upright_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """Return an open image as `read_image` returns a file. Raises ValueError for another bit depth."""
+    orientation = _orientation(image)
+    image.load()
+    # Pillow rotates a TIFF while loading it
+    if orientation in _TURNED and not isinstance(image, TiffImageFile):
+        image.info.pop("exif", None)  # would be rewritten, which fails if other tags are broken
+        return _rgb(ImageOps.exif_transpose(image))
+    return _rgb(image)
 
 
 @contextmanager

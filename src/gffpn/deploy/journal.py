@@ -1,0 +1,89 @@
+"""Journal of a prediction: one line per finished image, by which a killed prediction goes on."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from io import BufferedWriter
+from pathlib import Path
+from typing import Any
+
+from gffpn.deploy.detections import Detections
+from gffpn.deploy.sources import Item
+from gffpn.files.typed_json import from_json
+
+
+@dataclass(frozen=True)
+class Result:
+    """Detections in one image, as plain values."""
+
+    name: str
+    stem: str
+    stamp: tuple[int, ...]
+    height: int
+    width: int
+    boxes: tuple[tuple[float, float, float, float], ...]
+    """x1, y1, x2, y2 in pixels of the upright image, best first."""
+    scores: tuple[float, ...]
+    labels: tuple[int, ...]
+
+
+def result_of(item: Item, size: Sequence[int], found: Detections) -> Result:
+    """Return the result of an image of `size` (height, width)."""
+    boxes = tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in found.boxes.tolist())
+    scores, labels = tuple(found.scores.tolist()), tuple(found.labels.tolist())
+    return Result(item.name, item.stem, tuple(item.stamp), size[0], size[1], boxes, scores, labels)
+
+
+class Journal:
+    """The file detections.jsonl. Where two lines name one image, the later one holds.
+
+    A last line that a kill left incomplete is removed when the file is opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._places: dict[str, int] = {}
+        self._stamps: dict[str, tuple[int, ...]] = {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        end = 0
+        if path.exists():
+            with path.open("rb") as file:
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    self._remember(json.loads(line), end)
+                    end += len(line)
+        self._file: BufferedWriter = path.open("ab")
+        self._file.truncate(end)
+        self._end = end
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def has(self, item: Item) -> bool:
+        """Return whether an image is finished, and its file has not changed since."""
+        return self._stamps.get(item.name) == tuple(item.stamp)
+
+    def add(self, result: Result) -> None:
+        """Append an image whose files are written; a kill from here on does not lose it."""
+        line = json.dumps(asdict(result)).encode() + b"\n"
+        self._file.write(line)
+        self._file.flush()
+        self._remember({"name": result.name, "stamp": result.stamp}, self._end)
+        self._end += len(line)
+
+    def results(self, names: Sequence[str]) -> Iterator[Result]:
+        """Yield the results of the named images that are finished, reading one after another."""
+        with self._path.open("rb") as file:
+            for name in names:
+                if name in self._places:
+                    file.seek(self._places[name])
+                    yield from_json(Result, json.loads(file.readline()))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _remember(self, line: dict[str, Any], place: int) -> None:
+        self._places[line["name"]] = place
+        self._stamps[line["name"]] = tuple(line["stamp"])

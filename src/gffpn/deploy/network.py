@@ -1,0 +1,148 @@
+"""A trained network that detects in letterboxed images: a finished run, or an exported ONNX file."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gffpn.deploy.detections import Detections
+from gffpn.deploy.finished import FinishedRun, finished_run
+from gffpn.deploy.onnx_file import Deployed, ExtraMissingError, detections, session
+from gffpn.files.content import content_digest
+from gffpn.machine.devices import device, precision, without_tf32
+
+
+class Network(Protocol):
+    """Detection in batches of images of one size."""
+
+    classes: tuple[str, ...]
+    image_size: tuple[int, int]
+    """(height, width) of the input, in pixels."""
+    operating_threshold: float | None
+    """Score threshold with the best F1 on the run's val split; None if it is not known."""
+    max_detections: int
+    """Detections per input image at most."""
+    digest: str
+    """Digest of the file of weights."""
+    precision: str
+    """Lightning's name of the precision in which it computes."""
+
+    def __call__(self, images: NDArray[np.uint8]) -> list[Detections]:
+        """Return the detections in letterboxed images (N, 3, H, W), with boxes in pixels of the input."""
+
+    def skip_below(self, score: float) -> None:
+        """Permit that detections with a lower score are left out, which saves time."""
+
+
+class TorchNetwork:
+    """The network of a finished run in PyTorch; `folded` selects its inference form.
+
+    `half` computes in bf16 if the device multiplies it in hardware, and otherwise in fp32.
+    """
+
+    def __init__(
+        self, run: FinishedRun, on: torch.device, *, folded: bool = True, half: bool = False
+    ) -> None:
+        detector, decode = run.detector()
+        self.classes = tuple(run.classes)
+        self.image_size = run.image_size
+        point = run.record.operating_point
+        self.operating_threshold = point.threshold if point else None
+        self.max_detections: int = decode.max_detections
+        self.digest = content_digest(run.folder.checkpoints / "best.ckpt")
+        self.precision = precision("auto", on.type) if half else "32-true"
+        self._device = on
+        self._decode = decode
+        self._network = detector.to(on)
+        if folded:
+            deployed = Deployed(detector, decode, run.image_size).to(on)
+            # the faster order of memory on every device that docs/inference.md measures
+            self._network = deployed.detector.to(memory_format=torch.channels_last)
+        self._folded = folded
+
+    @torch.inference_mode()
+    def __call__(self, images: NDArray[np.uint8]) -> list[Detections]:
+        layout = torch.channels_last if self._folded else torch.contiguous_format
+        x = torch.from_numpy(images).to(self._device).to(torch.float32, memory_format=layout) / 255
+        lower = self.precision != "32-true"
+        with without_tf32(), torch.autocast(self._device.type, torch.bfloat16, enabled=lower):
+            return _plain(self._decode(self._network(x), self.image_size), self.classes)
+
+    def skip_below(self, score: float) -> None:
+        # the decoder keeps scores above its threshold, and `score` itself counts
+        below = float(np.nextafter(np.float32(score), np.float32(0)))
+        self._decode.score_threshold = max(self._decode.score_threshold, below)
+
+
+class OnnxNetwork:
+    """The network of a file that `gffpn export` wrote, in ONNX Runtime on the CPU.
+
+    Raises ValueError for any other file.
+    """
+
+    precision = "32-true"
+
+    def __init__(self, path: Path, *, threads: int) -> None:
+        self._session = _opened(path, threads)
+        try:
+            about = self._session.get_modelmeta().custom_metadata_map
+            self.classes = tuple(json.loads(about["classes"]))
+            height, width = json.loads(about["image_size"])
+            self.max_detections = int(about["max_detections"])
+        except KeyError as error:
+            raise ValueError(
+                f"{path}: has no {error} in its metadata, expected a file of gffpn export"
+            ) from None
+        self.image_size = (height, width)
+        self.operating_threshold = json.loads(about.get("operating_threshold", "null"))
+        self.digest = content_digest(path)
+
+    def __call__(self, images: NDArray[np.uint8]) -> list[Detections]:
+        return _plain(detections(self._session.run(None, {"images": images})), self.classes)
+
+    def skip_below(self, score: float) -> None:
+        """Do nothing: the threshold is a part of the file."""
+
+
+def open_network(path: Path, on: str = "auto", *, allowed: Sequence[str] = (), half: bool = False) -> Network:
+    """Open a finished run's folder or an ONNX file on the device `on`.
+
+    An ONNX file runs on the CPU, in fp32.
+
+    Raises ValueError with a one-line message if it is neither; see also `finished_run`.
+    """
+    if path.suffix == ".onnx":
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file")
+        if on not in ("auto", "cpu"):
+            raise ValueError(f"--device: got {on!r}, expected 'cpu' for an ONNX file")
+        if half:
+            raise ValueError("--half: an ONNX file computes in fp32; a run's folder can compute in bf16")
+        return OnnxNetwork(path, threads=torch.get_num_threads())
+    return TorchNetwork(finished_run(path, allowed=allowed), device(on, setting="--device"), half=half)
+
+
+def _opened(path: Path, threads: int) -> Any:
+    try:
+        return session(path, threads=threads)
+    except ExtraMissingError:
+        raise
+    except Exception as error:  # ONNX Runtime has an exception of its own for each fault
+        raise ValueError(f"{path}: not readable as ONNX: {' '.join(str(error).split())[:200]}") from error
+
+
+def _plain(found: list[dict[str, Tensor]], classes: tuple[str, ...]) -> list[Detections]:
+    def array(x: Tensor) -> Any:
+        return x.cpu().numpy()
+
+    return [
+        Detections(
+            array(one["boxes"]).astype(np.float32), array(one["scores"]), array(one["labels"]), classes
+        )
+        for one in found
+    ]

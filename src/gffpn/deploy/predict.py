@@ -1,0 +1,175 @@
+"""Prediction of many images into a folder, which a later call continues."""
+
+import json
+import re
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gffpn.choice import choose
+from gffpn.deploy.detector import ImageDetector
+from gffpn.deploy.journal import Journal, Result, result_of
+from gffpn.deploy.pipeline import HELD_BYTES, Outcome, outcomes
+from gffpn.deploy.progress import Progress
+from gffpn.deploy.sources import Images, Item
+from gffpn.deploy.writers import AT_END, OUTPUTS, PER_IMAGE
+from gffpn.files.writing import alone, check_writable, write_atomically
+
+WRITERS = 2
+"""Threads that draw and write."""
+
+
+@dataclass
+class Summary:
+    """What became of the images."""
+
+    images: int = 0
+    """Images that were read, in this call or before."""
+    before: int = 0
+    """Images that an earlier call had finished."""
+    flawed: int = 0
+    """Images with a detection."""
+    detections: int = 0
+    unreadable: list[str] = field(default_factory=list)
+    images_per_second: float = 0.0
+
+
+def predict(
+    detector: ImageDetector,
+    images: Images,
+    folder: Path,
+    *,
+    write: Sequence[str],
+    batch: int = 16,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> Summary:
+    """Detect in all images and write the outputs named in `write` (`OUTPUTS`) to `folder`.
+
+    Prints a line per image, `OK NAME` or `NG NAME` with its detections, unless `quiet`. Images that an
+    earlier call with the same settings finished are left out; `overwrite` starts over. Files that cannot be
+    read are named on stderr and listed in the summary.
+
+    Raises ValueError if the folder holds predictions with other settings, or cannot be written to.
+    """
+    for name in write:
+        choose("--write", name, dict.fromkeys(OUTPUTS))
+    if batch < 1:
+        raise ValueError(f"--batch: got {batch}, expected 1 or more")
+    check_writable(folder, setting="--out")
+    with alone(folder / ".lock", waits_for=f"the prediction into {folder}"):
+        _prepare(folder, _settings(detector, write), overwrite=overwrite)
+        job = _Job(detector, folder, write, quiet=quiet)
+        try:
+            return job.run(images, batch)
+        finally:
+            job.journal.close()
+
+
+class _Job:
+    def __init__(self, detector: ImageDetector, folder: Path, write: Sequence[str], *, quiet: bool) -> None:
+        self.journal = Journal(folder / "detections.jsonl")
+        self._detector = detector
+        self._writers = [kind(folder, detector.classes) for name, kind in PER_IMAGE.items() if name in write]
+        self._at_end = [kind(folder, detector.classes) for name, kind in AT_END.items() if name in write]
+        self._quiet = quiet
+        self._names: list[str] = []
+        self._summary = Summary()
+
+    def run(self, images: Images, batch: int) -> Summary:
+        progress = Progress(images.total)
+        found = outcomes(self._detector, self._left(images, progress), batch=batch)
+        for outcome, result in self._written(found, 2 * batch):
+            progress.step()
+            if result is None:
+                self._summary.unreadable.append(outcome.error)
+                print(outcome.error, file=sys.stderr)
+                continue
+            self.journal.add(result)
+            if not self._quiet:
+                print(verdict(result, self._detector.classes), flush=True)  # a production line waits for it
+        self._summary.images_per_second = progress.close()
+        for writer in self._at_end:
+            writer.write_all(self.journal.results(self._names))
+        for result in self.journal.results(self._names):
+            self._summary.images += 1
+            self._summary.flawed += bool(result.scores)
+            self._summary.detections += len(result.scores)
+        return self._summary
+
+    def _left(self, images: Images, progress: Progress) -> Iterator[Item]:
+        for item in images:
+            self._names.append(item.name)
+            if self.journal.has(item):
+                self._summary.before += 1
+                progress.skip()
+            else:
+                yield item
+
+    def _written(self, found: Iterator[Outcome], most: int) -> Iterator[tuple[Outcome, Result | None]]:
+        """Write the files of each image in threads, and yield the images in order when that is done."""
+        pending: deque[tuple[Outcome, Future[Result | None]]] = deque()
+        held = 0
+        with ThreadPoolExecutor(WRITERS, thread_name_prefix="write") as pool:
+            for outcome in found:
+                pending.append((outcome, pool.submit(self._write, outcome)))
+                held += outcome.pixels.nbytes
+                while pending and (len(pending) > most or held > HELD_BYTES or pending[0][1].done()):
+                    first, future = pending.popleft()
+                    held -= first.pixels.nbytes
+                    yield first, future.result()
+            while pending:
+                first, future = pending.popleft()
+                yield first, future.result()
+
+    def _write(self, outcome: Outcome) -> Result | None:
+        if outcome.found is None:
+            return None
+        result = result_of(outcome.item, outcome.pixels.shape, outcome.found)
+        for writer in self._writers:
+            writer.write(outcome.pixels, result)
+        return result
+
+
+def verdict(result: Result, classes: Sequence[str]) -> str:
+    """Return the line of an image: `OK NAME`, or `NG NAME` and its detections, best first."""
+    if not result.scores:
+        return f"OK {result.name}"
+    rows = zip(result.labels, result.scores, strict=True)
+    return f"NG {result.name}: {', '.join(f'{classes[label]} {score:.2f}' for label, score in rows)}"
+
+
+def _settings(detector: ImageDetector, write: Sequence[str]) -> dict[str, Any]:
+    return {
+        "weights": detector.network.digest,
+        "precision": detector.network.precision,
+        "conf": detector.threshold,
+        "classes": detector.reported,
+        "max-det": detector.max_detections,
+        "slice": asdict(detector.slicing) if detector.slicing else None,
+        "write": sorted(write),
+    }
+
+
+def _prepare(folder: Path, settings: dict[str, Any], *, overwrite: bool) -> None:
+    """Record the settings, and remove what a killed call left incomplete."""
+    journal, record = folder / "detections.jsonl", folder / "settings.json"
+    if overwrite:
+        journal.unlink(missing_ok=True)
+    elif journal.exists() and record.exists():
+        before = json.loads(record.read_text())
+        changed = [name for name, value in settings.items() if before.get(name) != value]
+        if changed:
+            listed = ", ".join(f"{name}: {before.get(name)}, now {settings[name]}" for name in changed)
+            raise ValueError(
+                f"{folder}: holds predictions with other settings ({listed}); "
+                "--out chooses another folder, --overwrite starts over"
+            )
+    write_atomically(record, json.dumps(settings, indent=1) + "\n")
+    for draft in folder.rglob(".*"):
+        if re.fullmatch(r"\..+\.(jpg|png|txt|json|csv)\.\d+", draft.name):
+            draft.unlink()

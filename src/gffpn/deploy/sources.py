@@ -1,0 +1,170 @@
+"""Images to detect in: files, folders, globs, list files, videos and cameras, in a stable order."""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, count
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gffpn.data.index import DataError
+from gffpn.data.readers.images import SUFFIXES, read_image
+from gffpn.deploy import video
+from gffpn.files.content import stamp
+
+
+class Item(NamedTuple):
+    """One image to detect in."""
+
+    name: str
+    """Unique among the images: the file's path below the folder that they share, with forward slashes."""
+    stem: str
+    """Unique, too: the name without its suffix, or with it where two images differ in nothing else."""
+    stamp: list[int]
+    """Changes when the file does; empty if there is no file."""
+    read: Callable[[], NDArray[np.uint8]]
+    """Return the pixels, RGB (H, W, 3). Raises DataError, naming the file, if it cannot be read."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Iterable over the images, which does not hold their pixels."""
+
+    files: tuple[Path, ...]
+    """Image files and videos, without duplicates."""
+    cameras: tuple[int, ...] = ()
+
+    @property
+    def total(self) -> int | None:
+        """Number of images; None if a video or a camera is among them."""
+        return None if self.cameras or any(map(video.is_video, self.files)) else len(self.files)
+
+    def __iter__(self) -> Iterator[Item]:
+        root = _shared_folder(self.files)
+        names = [path.relative_to(root).as_posix() for path in self.files]
+        stems = Counter(name.rpartition(".")[0].casefold() for name in names)
+        for path, name in zip(self.files, names, strict=True):
+            bare = name.rpartition(".")[0]
+            unique = bare if bare and stems[bare.casefold()] == 1 else name
+            if video.is_video(path):
+                yield from _frames(str(path), name, unique, _stamp(path))
+            else:
+                yield Item(name, unique, _stamp(path), partial(read_image, path))
+        for camera in self.cameras:
+            name = f"camera{camera}"
+            yield from _frames(camera, name, name, [])
+
+
+def _frames(source: str | int, name: str, stem: str, when: list[int]) -> Iterator[Item]:
+    """Yield the frames of a video or camera, numbered from 1; a fault is an item that cannot be read."""
+    frames = video.frames(source)
+    for number in count(1):
+        try:
+            pixels = next(frames, None)
+        except DataError as error:
+            yield Item(f"{name}/{number:06}", f"{stem}/{number:06}", when, partial(_raise, error))
+            return
+        if pixels is None:
+            return
+        yield Item(f"{name}/{number:06}", f"{stem}/{number:06}", when, partial(_same, pixels))
+
+
+def _same(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return pixels
+
+
+def _raise(error: DataError) -> NDArray[np.uint8]:
+    raise error
+
+
+def images(sources: Sequence[str], *, without: Path | None = None) -> Images:
+    """Return the images of some sources, in the order of the sources and sorted by path in each of them.
+
+    A source is an image file, a folder (searched with its subfolders), a glob, a .txt file that lists an
+    image per line (relative to the list), a video, or `camera:N`. An image that several sources name is taken
+    once. Folders are searched except for `without`, such as the folder of an earlier call's pictures.
+
+    Raises ValueError if a source does not exist or contains no image, and `ExtraMissingError` if the library
+    for videos is missing.
+    """
+    cameras = tuple(_camera(source) for source in sources if source.startswith("camera:"))
+    seen = frozenset() if without is None else frozenset({os.path.realpath(without)})
+    paths = [source for source in sources if not source.startswith("camera:")]
+    found = chain.from_iterable(_files(source, seen) for source in paths)
+    # by the real folder, because a glob may follow links in a circle; two links to one file are two images
+    unique: dict[tuple[str, str], Path] = {}
+    for path in found:
+        unique.setdefault((os.path.realpath(path.parent), path.name), Path(os.path.abspath(path)))
+    files = tuple(unique.values())
+    if cameras or any(map(video.is_video, files)):
+        video.library()
+    return Images(files, cameras)
+
+
+def _camera(source: str) -> int:
+    number = source.removeprefix("camera:")
+    if not number.isdecimal():
+        raise ValueError(f"{source}: expected camera:0, camera:1 ...")
+    return int(number)
+
+
+def _files(source: str, left_out: frozenset[str]) -> list[Path]:
+    path = Path(source)
+    if path.is_dir():
+        found = list(_below(path, left_out))
+    elif path.suffix.lower() == ".txt" and path.is_file():
+        found = _listed(path)
+    elif path.exists():
+        found = [path]  # whatever its suffix: the user named it
+    elif glob.has_magic(source):
+        matches = (Path(match) for match in sorted(glob.glob(source, recursive=True)))
+        found = [match for match in matches if match.is_file() and _is_image(match)]
+    else:
+        raise ValueError(f"{source}: no such file or folder")
+    if not found:
+        raise ValueError(f"{source}: contains no image ({', '.join(sorted(SUFFIXES))}) and no video")
+    return found
+
+
+def _below(folder: Path, left_out: frozenset[str]) -> Iterator[Path]:
+    """Yield the images and videos of a folder and its subfolders, sorted; links are followed once."""
+    seen = set(left_out)
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        # hidden files are previews and leftovers, such as macOS's ._NAME.jpg
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        visible = (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+        yield from (path for path in visible if _is_image(path))
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES or video.is_video(path)
+
+
+def _listed(path: Path) -> list[Path]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not a list of images, expected text in UTF-8") from error
+    return [path.parent / line.strip() for line in lines if line.strip()]
+
+
+def _shared_folder(files: Sequence[Path]) -> Path:
+    return Path(os.path.commonpath([path.parent for path in files])) if files else Path()
+
+
+def _stamp(path: Path) -> list[int]:
+    try:
+        return stamp(path)
+    except OSError:
+        return []  # reading it names the fault

@@ -1,0 +1,46 @@
+"""Frames of videos and cameras, decoded by PyAV, the library of the extra `video`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gffpn.data.index import DataError
+from gffpn.deploy.onnx_file import ExtraMissingError
+
+SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm", ".wmv"})
+
+
+def is_video(path: Path) -> bool:
+    """Return whether a file's suffix is that of a video."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def library() -> Any:
+    """Import PyAV and return it. Raises ExtraMissingError if it is not installed."""
+    try:
+        return __import__("av")
+    except ModuleNotFoundError:
+        raise ExtraMissingError(
+            "videos and cameras need PyAV; install the extra `video`: pip install -e '.[video]'"
+        ) from None
+
+
+def frames(source: str | int) -> Iterator[NDArray[np.uint8]]:
+    """Yield the frames of a video file or of a camera (its number, on Linux), RGB (H, W, 3).
+
+    Raises DataError, naming the source, if it cannot be decoded.
+    """
+    av = library()
+    name = source if isinstance(source, str) else f"/dev/video{source}"
+    try:
+        with av.open(name, format=None if isinstance(source, str) else "v4l2") as container:
+            if not container.streams.video:
+                raise DataError(f"{name}: contains no video")
+            container.streams.video[0].thread_type = "AUTO"
+            for frame in container.decode(video=0):
+                yield frame.to_ndarray(format="rgb24")
+    except (av.FFmpegError, OSError) as error:
+        raise DataError(f"{name}: not readable as a video: {error}") from error

@@ -1,0 +1,117 @@
+"""Does `gffpn evaluate` give a run's own figures on its own data, and match classes by name on other data?"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from commands import record_of, run_tiny, tiny_overrides
+from gffpn.__main__ import main
+from gffpn.data.index import DataError, DataIndex, ImageRecord
+from gffpn.deploy.evaluate import evaluate, known_to
+from gffpn.deploy.slices import Slicing
+from gffpn.runs.evaluation import read_evaluation
+from gffpn.runs.folder import RunFolder
+
+
+@pytest.fixture(scope="module")
+def run(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """Train two epochs."""
+    overrides = tiny_overrides(squares, tmp_path_factory.mktemp("evaluate"))
+    return run_tiny([*overrides, "neck=none", "logger.wandb=off", "trainer.threads=1"])
+
+
+@pytest.mark.parametrize("slicing", [None, Slicing(64)], ids=["plain", "one_slice"])
+def test_the_own_data_gives_the_own_figures(run: RunFolder, slicing: Slicing | None) -> None:
+    record = record_of(run)
+    found = evaluate(run.path, [], slicing=slicing, on="cpu", batch=4)
+    assert found.figures.columns() == pytest.approx(record.test.columns(), abs=1e-6)
+    assert found.same_data
+    assert found.unknown == {}
+    assert found.absent == ()
+    if record.operating_point:
+        assert found.rates == record.operating_point.test
+    assert evaluate(run.path, [], split="val", on="cpu").figures.images == record.val.images
+
+
+def test_classes_of_another_set_are_matched_by_name(
+    run: RunFolder, squares: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """The set calls its classes bright and hole: label 0, the run's dark squares, is bright there."""
+    words = [
+        "data=yolo",
+        f"data.root={squares}",
+        "data.classes=[bright,hole]",
+        f"data.splits={squares}/splits",
+    ]
+    main(["evaluate", str(run.path), *words, "--split", "all", "--device", "cpu", "--slice", "48"])
+    printed = capsys.readouterr().out
+    assert "16 images" in printed
+    assert "Left out, because the run does not know their classes: hole: 8." in printed
+    assert "Classes of the run without objects here: dark." in printed
+    (path,) = (run.path / "evaluations").iterdir()
+    assert str(path) in printed
+    found = read_evaluation(path)
+    assert path.name == f"{found.name}.json" == f"yolo_{found.fingerprint}_all_slice48-0.2-nms.json"
+    assert not found.same_data
+    assert [(one.name, one.objects) for one in found.figures.classes] == [("dark", 0), ("bright", 8)]
+    path.write_text(path.read_text().replace('"split"', '"spilt"'))
+    with pytest.raises(ValueError, match=r"damaged: split: missing"):
+        read_evaluation(path)
+
+
+def test_what_cannot_be_evaluated_is_refused(
+    run: RunFolder, squares: Path, capsys: pytest.CaptureFixture
+) -> None:
+    base = ["data=yolo", f"data.root={squares}"]
+    for words, code, message in (
+        ([*base, "data.classes=[a,b]"], 1, "none of the run's ['dark', 'bright']"),
+        ([*base, "neck=fpn"], 2, "neck=fpn: expected data=NAME or data.KEY=VALUE"),
+        (["data=yollo"], 2, "yollo"),
+        (["--split", "tset"], 2, "--split: got 'tset'"),
+        (["data.root=/nowhere"], 1, "/nowhere: no such folder"),
+    ):
+        with pytest.raises(SystemExit) as leaving:
+            main(["evaluate", str(run.path), *words])
+        assert leaving.value.code == code
+        assert message in capsys.readouterr().err
+
+
+def test_labels_by_hand(tmp_path: Path) -> None:
+    """The set has (c, x, a), the run (a, b, c): label 0 becomes 2, 2 becomes 0, and 1 is left out."""
+    boxes = np.arange(16, dtype=np.float32).reshape(4, 4)
+    crowd = np.array([False, True, False, False])
+    record = ImageRecord(Path("i.png"), "i.png", 20, 20, boxes, np.array([0, 1, 2, 1]), crowd=crowd)
+    clean = ImageRecord(Path("j.png"), "j.png", 20, 20, boxes[:0], np.zeros(0, np.int64))
+    index = DataIndex(("c", "x", "a"), {"train": (clean,), "val": (), "test": (record,)})
+    known = known_to(("a", "b", "c"), index, "test")
+    assert known.absent == ("b",)
+    assert known.unknown == {"x": 2}
+    (kept,) = known.records
+    assert kept.labels.tolist() == [2, 0]
+    assert kept.boxes.tolist() == boxes[[0, 2]].tolist()
+    assert kept.crowd.tolist() == [False, False]
+    assert [one.name for one in known_to(("a", "b", "c"), index, "all").records] == ["j.png", "i.png"]
+    with pytest.raises(DataError, match="the val split is empty; --split all"):
+        known_to(("a",), index, "val")
+
+
+def test_a_damaged_image_is_named(run: RunFolder, squares: Path, tmp_path: Path) -> None:
+    """An image of another set that was damaged after it had been checked."""
+    import shutil
+
+    from gffpn.deploy import evaluate as module
+
+    root = shutil.copytree(squares, tmp_path / "copy")
+    words = ["data=yolo", f"data.root={root}", "data.classes=[dark,bright]", f"data.splits={root}/splits"]
+    build = module.build_index
+
+    def then_damaged(config: object) -> DataIndex:
+        index = build(config)  # type: ignore[arg-type]
+        (root / "images" / "test0.png").write_bytes(b"\x89PNG")
+        return index
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "build_index", then_damaged)
+        with pytest.raises(DataError, match=r"test0.png: not readable as an image"):
+            evaluate(run.path, words, on="cpu")

@@ -1,0 +1,388 @@
+"""Does `gffpn predict` find, name, write and continue what it promises?"""
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from blobs import Blobs, painted
+from gffpn.__main__ import main
+from gffpn.data.readers.images import read_image
+from gffpn.deploy import detector as loading
+from gffpn.deploy import pipeline
+from gffpn.deploy.detector import ImageDetector
+from gffpn.deploy.drawing import caption, colour, free_place, ink
+from gffpn.deploy.journal import Journal
+from gffpn.deploy.progress import progress_line
+from gffpn.deploy.sources import images
+from gffpn.deploy.writers import folder_name
+
+DENT = (4, 6, 12, 10, 255)
+WEAK = (20, 20, 24, 28, 204)
+EVERYTHING = "pictures,yolo,crops,coco,csv"
+
+
+@pytest.fixture(autouse=True)
+def network(monkeypatch: pytest.MonkeyPatch) -> Blobs:
+    """Let every command load a network that finds bright rectangles."""
+    blobs = Blobs((64, 64))
+    monkeypatch.setattr(loading, "open_network", lambda *_, **__: blobs)
+    return blobs
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Write five images of 64 x 64 pixels, of which one is clean, and a broken file."""
+    folder = tmp_path / "photos"
+    (folder / "lot 2").mkdir(parents=True)
+    for number in range(4):
+        save(folder / f"{number}.png", painted(64, 64, DENT))
+    save(folder / "lot 2" / "0.png", painted(64, 64, DENT, WEAK))
+    save(folder / "2.png", painted(64, 64))
+    (folder / "broken.png").write_bytes((folder / "0.png").read_bytes()[:60])
+    return folder
+
+
+def save(path: Path, pixels: np.ndarray) -> None:
+    Image.fromarray(pixels).save(path)
+
+
+def predict(*words: object) -> int:
+    try:
+        main(["predict", "RUN", *map(str, words)])
+    except SystemExit as leaving:
+        return int(leaving.code or 0)
+    return 0
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_all_outputs_of_a_folder(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    out = tmp_path / "out"
+    assert predict(photos, "--out", out, "--write", EVERYTHING) == 1
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [
+        "NG 0.png: dent 1.00",
+        "NG 1.png: dent 1.00",
+        "OK 2.png",
+        "NG 3.png: dent 1.00",
+        "NG lot 2/0.png: dent 1.00, dent 0.80",
+    ]
+    assert f"{photos}/broken.png: not readable as an image" in printed.err
+    assert "Scores from 0.25 (the default, because the run has no operating point)" in printed.err
+    assert "5 images: 1 OK, 4 NG with 5 detections, 1 not readable" in printed.err
+    written = set(contents(out))
+    assert {"pictures/2.jpg", "pictures/lot 2/0.jpg", "labels/2.txt"} <= written
+    assert {"crops/dent/lot 2/0_001.png", "crops/dent/lot 2/0_002.png"} <= written
+    # cx, cy, w, h of 4..12 x 6..10 in 64 pixels
+    assert (out / "labels" / "0.txt").read_text() == "0 0.1250000 0.1250000 0.1250000 0.0625000 1.0000\n"
+    assert (out / "labels" / "2.txt").read_text() == ""
+    # 25 % of 8 pixels around it: 2..14 x 4..12
+    assert read_image(out / "crops" / "dent" / "0_001.png").shape == (8, 12, 3)
+    with (out / "detections.csv").open() as file:
+        rows = list(csv.reader(file))
+    assert rows[1] == ["0.png", "dent", "1.0000", "4.00", "6.00", "12.00", "10.00"]
+    assert len(rows) == 6
+    coco = json.loads((out / "detections.coco.json").read_text())
+    assert [image["file_name"] for image in coco["images"]][-1] == "lot 2/0.png"
+    assert coco["categories"] == [{"id": 1, "name": "dent"}, {"id": 2, "name": "scratch"}]
+    assert coco["annotations"][-1] == {
+        "id": 5,
+        "image_id": 5,
+        "category_id": 1,
+        "bbox": [20.0, 20.0, 4.0, 8.0],
+        "area": 32.0,
+        "iscrowd": 0,
+        "score": pytest.approx(0.8),
+    }
+
+
+def test_a_killed_prediction_goes_on(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Killed at the third image, in the middle of its picture and of its line in the journal."""
+    (photos / "broken.png").unlink()
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    words = ["--write", EVERYTHING, "--batch", 1]
+    assert predict(photos, "--out", whole, *words) == 0
+    add = Journal.add
+
+    def dies(journal: Journal, result: object) -> None:
+        if len(journal) == 2:
+            raise KeyboardInterrupt
+        add(journal, result)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", dies)
+        assert predict(photos, "--out", killed, *words) == 130
+    with (killed / "detections.jsonl").open("a") as journal:
+        journal.write('{"name": "2.png", "stem"')
+    (killed / "pictures" / ".2.jpg.123").write_bytes(b"half")
+    assert not (killed / "detections.csv").exists()
+    capsys.readouterr()
+    assert predict(photos, "--out", killed, *words) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[0] == "OK 2.png"
+    assert "5 images, 2 of them by an earlier call: 1 OK, 4 NG" in printed.err
+    assert contents(killed) == contents(whole)
+
+
+def test_a_finished_prediction_takes_new_and_changed_images_only(
+    photos: Path, tmp_path: Path, network: Blobs, capsys: pytest.CaptureFixture
+) -> None:
+    (photos / "broken.png").unlink()
+    out = tmp_path / "out"
+    assert predict(photos, "--out", out) == 0
+    before = sum(network.batches)
+    save(photos / "1.png", painted(64, 64))
+    save(photos / "10.png", painted(64, 64, DENT))
+    capsys.readouterr()
+    assert predict(photos, "--out", out) == 0
+    assert sum(network.batches) == before + 2
+    assert capsys.readouterr().out.splitlines() == ["OK 1.png", "NG 10.png: dent 1.00"]
+    with (out / "detections.csv").open() as file:
+        assert [row[0] for row in csv.reader(file)][1:] == ["0.png", "10.png", "3.png", *["lot 2/0.png"] * 2]
+
+
+def test_other_settings_are_refused_or_start_over(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    predict(photos, "--out", out)
+    capsys.readouterr()
+    assert predict(photos, "--out", out, "--conf", 0.9) == 2
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert "holds predictions with other settings (conf: 0.25, now 0.9); --out chooses another" in message
+    assert predict(photos, "--out", out, "--conf", 0.9, "--overwrite") == 1
+    assert "NG lot 2/0.png: dent 1.00\n" in capsys.readouterr().out
+
+
+def test_earlier_pictures_are_no_images(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(photos)
+    for _ in range(2):
+        predict(".")
+        assert "5 images" in capsys.readouterr().err
+
+
+def test_exit_codes_of_a_production_line(photos: Path, tmp_path: Path) -> None:
+    clean, flawed = photos / "2.png", photos / "0.png"
+    for number, (sources, words, code) in enumerate(
+        (
+            ([clean], ["--fail-on-detection"], 0),
+            ([clean, flawed], ["--fail-on-detection"], 3),
+            ([flawed], [], 0),
+            ([flawed], ["--fail-on-detection", "--classes", "scratch"], 0),
+            ([flawed, photos / "broken.png"], ["--fail-on-detection"], 1),
+            ([photos / "missing.png"], [], 2),
+            ([flawed], ["--classes", "scrath"], 2),
+            ([flawed], ["--conf", "1.5"], 2),
+            ([flawed], ["--max-det", "0"], 2),
+            ([flawed], ["--batch", "0"], 2),
+            ([flawed], ["--slice", "big"], 2),
+            ([flawed], ["--write", "xml"], 2),
+            ([flawed], ["--write", "none"], 0),
+        )
+    ):
+        assert predict(*sources, "--out", tmp_path / str(number), *words) == code, (sources, words)
+
+
+def test_sources_in_order_and_once(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def names(*sources: object) -> list[str]:
+        return [item.name for item in images([str(source) for source in sources])]
+
+    (photos / "._0.png").write_bytes(b"left by macOS")
+    (photos / "notes.md").write_text("no image")
+    os.symlink(photos, photos / "lot 2" / "loop")
+    save(tmp_path / "on another disk.png", painted(8, 8))
+    everything = ["0.png", "1.png", "2.png", "3.png", "broken.png", "lot 2/0.png"]
+    assert names(photos) == everything
+    assert names(photos / "3.png", photos) == ["3.png", *(name for name in everything if name != "3.png")]
+    assert names(f"{photos}/**/0.png") == ["0.png", "lot 2/0.png"]
+    assert names(tmp_path / "on another disk.png", photos / "1.png") == [
+        "on another disk.png",
+        "photos/1.png",
+    ]
+    (tmp_path / "list.txt").write_text("\ufeffphotos/2.png\n\nphotos/gone.png\n", encoding="utf-8")
+    assert names(tmp_path / "list.txt") == ["2.png", "gone.png"]
+    save(photos / "2.jpg", painted(8, 8))
+    assert [item.stem for item in images([f"{photos}/[12].*"])] == ["1", "2.jpg", "2.png"]
+    (tmp_path / "a[1]").mkdir()
+    save(tmp_path / "a[1]" / "x.png", painted(8, 8))
+    monkeypatch.chdir(tmp_path)
+    assert names("a[1]") == ["x.png"]
+    for wrong, message in (
+        ("nowhere", "no such file"),
+        (f"{photos}/*.gif", "contains no image"),
+        ("camera:a", "camera:0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            names(wrong)
+
+
+def test_a_video_needs_its_library_and_a_broken_one_is_named(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    from gffpn.data.index import DataError
+    from gffpn.deploy import video
+
+    (photos / "clip.MP4").write_bytes(b"")
+
+    def missing() -> None:
+        raise video.ExtraMissingError("install the extra `video`")
+
+    monkeypatch.setattr(video, "library", missing)
+    assert predict(photos, "--out", tmp_path / "out") == 2
+    assert "install the extra `video`" in capsys.readouterr().err
+
+    def frames(source: str) -> object:
+        yield painted(64, 64, DENT)
+        yield painted(64, 64)
+        raise DataError(f"{source}: not readable as a video: truncated")
+
+    monkeypatch.setattr(video, "library", lambda: None)
+    monkeypatch.setattr(video, "frames", frames)
+    assert predict(photos / "clip.MP4", photos / "0.png", "--out", tmp_path / "out") == 1
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [
+        "NG clip.MP4/000001: dent 1.00",
+        "OK clip.MP4/000002",
+        "NG 0.png: dent 1.00",
+    ]
+    assert "clip.MP4: not readable as a video: truncated" in printed.err
+    assert (tmp_path / "out" / "pictures" / "clip" / "000001.jpg").is_file()
+
+
+def test_frames_of_a_real_video(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Three frames of 64 x 64 pixels; the second one is clean. The codec blurs, so boxes are left out."""
+    av = pytest.importorskip("av")
+    with av.open(tmp_path / "clip.mp4", "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for boxes in ([(8, 8, 40, 40, 255)], [], [(8, 8, 40, 40, 255)]):
+            frame = av.VideoFrame.from_ndarray(painted(64, 64, *boxes), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    (tmp_path / "torn.mp4").write_bytes((tmp_path / "clip.mp4").read_bytes()[:100])
+    assert predict(tmp_path / "clip.mp4", tmp_path / "torn.mp4", "--out", tmp_path / "out") == 1
+    printed = capsys.readouterr()
+    assert [line.partition(":")[0] for line in printed.out.splitlines()] == [
+        "NG clip.mp4/000001",
+        "OK clip.mp4/000002",
+        "NG clip.mp4/000003",
+    ]
+    assert "torn.mp4: not readable as a video" in printed.err
+
+
+def test_unusual_files_are_read_as_in_training(tmp_path: Path) -> None:
+    """16-bit grey, transparent, and rotated by EXIF: a path, an open image and an array give the same."""
+    pixels = painted(20, 64, DENT)
+    grey = np.zeros((20, 64), np.uint16)
+    grey[6:10, 4:12] = 65535
+    Image.fromarray(grey).save(tmp_path / "deep.png")
+    Image.fromarray(np.dstack([pixels, np.full((20, 64), 90, np.uint8)])).save(tmp_path / "alpha.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be rotated by 90 degrees clockwise
+    Image.fromarray(np.ascontiguousarray(np.rot90(pixels))).save(tmp_path / "turned.png", exif=exif)
+    detector = ImageDetector(Blobs((32, 64)))
+    for name in ("deep.png", "alpha.png", "turned.png"):
+        found = detector(tmp_path / name)
+        assert found.boxes.tolist() == [[4, 6, 12, 10]], name
+        with Image.open(tmp_path / name) as opened:
+            assert detector(opened).boxes.tolist() == found.boxes.tolist()
+        assert detector(read_image(tmp_path / name)).boxes.tolist() == found.boxes.tolist()
+    assert detector(grey).boxes.tolist() == [[4, 6, 12, 10]]
+    assert detector(grey).names == ["scratch"]
+    for wrong in (np.zeros((3, 20, 64), np.uint8), np.zeros((20, 64, 3), np.float32), np.zeros((0, 4, 3))):
+        with pytest.raises(ValueError, match=r"image: got an array of shape"):
+            detector(wrong)  # type: ignore[arg-type]
+
+
+def test_the_limits_of_a_detector() -> None:
+    """Scores 1.00 and 0.80, classes dent and scratch; 204 / 255 counts at a threshold of exactly 0.8."""
+    pixels = painted(32, 32, DENT, WEAK)
+    pixels[20:28, 20:24, 1] = 255
+    for options, names in (
+        ({}, ["dent", "scratch"]),
+        ({"threshold": 0.8}, ["dent", "scratch"]),
+        ({"threshold": 0.81}, ["dent"]),
+        ({"only": ["scratch"]}, ["scratch"]),
+        ({"max_detections": 1}, ["dent"]),
+    ):
+        assert ImageDetector(Blobs(), **options)(pixels).names == names  # type: ignore[arg-type]
+
+
+def test_boxes_in_the_padding_are_clipped_to_the_image() -> None:
+    """16 x 32 pixels fill the upper half of the input; the lower half is padding."""
+
+    class Everywhere(Blobs):
+        def _found(self, image: np.ndarray) -> object:
+            from gffpn.deploy.detections import Detections
+
+            boxes = np.array([[4, 8, 12, 24], [4, 20, 12, 28]], np.float32)
+            return Detections(boxes, np.float32([0.9, 0.8]), np.int64([0, 0]), self.classes)
+
+    found = ImageDetector(Everywhere())(np.zeros((16, 32, 3), np.uint8))
+    assert found.boxes.tolist() == [[4, 8, 12, 16]]
+
+
+def test_large_images_are_held_one_at_a_time(
+    photos: Path, network: Blobs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    predict(photos, "--out", tmp_path / "a", "--batch", 4)
+    assert network.batches == [4, 1]
+    network.batches.clear()
+    monkeypatch.setattr(pipeline, "HELD_BYTES", 64 * 64 * 3)
+    predict(photos, "--out", tmp_path / "b", "--batch", 4)
+    assert network.batches == [1] * 5
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_names_are_written_where_they_hide_no_object(tmp_path: Path) -> None:
+    """Above the box lies another object, so the name goes below; at the lower edge it goes beside."""
+    taken = np.array([[10.0, 30, 20, 40], [0, 15, 60, 28]])
+    size = (100, 100)
+    assert free_place((10, 30, 20, 40), (30, 10), taken, size) == (10, 41, 40, 51)
+    assert free_place((10, 60, 20, 70), (30, 10), taken, size) == (10, 50, 40, 60)
+    blocked = np.array([[10.0, 90, 20, 100], [0, 70, 60, 88]])
+    assert free_place((10, 90, 20, 100), (30, 10), blocked, size) == (21, 90, 51, 100)
+
+
+def test_the_picture_leaves_the_object_visible(photos: Path, tmp_path: Path) -> None:
+    """64 pixels are enlarged 7 times; inside of the box, only JPEG's rounding changes the pixels."""
+    predict(photos / "0.png", "--out", tmp_path / "out")
+    shown = read_image(tmp_path / "out" / "pictures" / "0.jpg").astype(int)
+    assert shown.shape == (448, 448, 3)
+    assert np.abs(shown[7 * 7 : 9 * 7, 5 * 7 : 11 * 7] - [255, 0, 0]).max() < 40
+
+
+def test_captions_can_be_read() -> None:
+    assert [caption(name, 3) for name in ("Überwurf [/]", "划痕", "a\nb")] == ["Überwurf [/]", "#3", "#3"]
+    assert (ink((255, 255, 0)), ink((60, 20, 255))) == ("black", "white")
+    assert len({colour(label) for label in range(40)}) == 40
+
+
+def test_class_names_become_folders_on_every_system() -> None:
+    assert [folder_name(3, name) for name in ("dent", "a/b", "Kratzer [/]", "..", "ä 1")] == [
+        "dent",
+        "3_a_b",
+        "3_Kratzer [_]",
+        "3_",
+        "ä 1",
+    ]
+
+
+def test_progress_by_hand() -> None:
+    """20 images in 4 seconds are 5 images/s; 60 are left."""
+    assert progress_line(30, 10, 90, 4.0) == "30 of 90 images, 5.0 images/s, 0:12 left"
+    assert progress_line(20, 0, None, 4.0) == "20 images, 5.0 images/s"
+    assert progress_line(10, 10, 90, 4.0) == "10 of 90 images, 0.0 images/s, 0:00 left"
