@@ -16,7 +16,8 @@ from gffpn.deploy import detector as loading
 from gffpn.deploy import pipeline
 from gffpn.deploy.detector import ImageDetector
 from gffpn.deploy.drawing import caption, colour, free_place, ink
-from gffpn.deploy.journal import Journal
+from gffpn.deploy.journal import Journal, Result
+from gffpn.deploy.predict import verdict
 from gffpn.deploy.progress import progress_line
 from gffpn.deploy.sources import images
 from gffpn.deploy.writers import folder_name
@@ -355,14 +356,22 @@ def test_names_are_written_where_they_hide_no_object(tmp_path: Path) -> None:
     assert free_place((10, 60, 20, 70), (30, 10), taken, size) == (10, 50, 40, 60)
     blocked = np.array([[10.0, 90, 20, 100], [0, 70, 60, 88]])
     assert free_place((10, 90, 20, 100), (30, 10), blocked, size) == (21, 90, 51, 100)
+    everywhere = np.array([[0.0, 0, 100, 100]])
+    assert free_place((10, 30, 20, 40), (30, 10), everywhere, size) is None
 
 
 def test_the_picture_leaves_the_object_visible(photos: Path, tmp_path: Path) -> None:
-    """64 pixels are enlarged 7 times; inside of the box, only JPEG's rounding changes the pixels."""
+    """64 pixels are enlarged 12 times; inside of the box, only JPEG's rounding changes the pixels."""
     predict(photos / "0.png", "--out", tmp_path / "out")
     shown = read_image(tmp_path / "out" / "pictures" / "0.jpg").astype(int)
-    assert shown.shape == (448, 448, 3)
-    assert np.abs(shown[7 * 7 : 9 * 7, 5 * 7 : 11 * 7] - [255, 0, 0]).max() < 40
+    assert shown.shape == (768, 768, 3)
+    assert np.abs(shown[7 * 12 : 9 * 12, 5 * 12 : 11 * 12] - [255, 0, 0]).max() < 40
+
+
+def test_many_detections_are_counted() -> None:
+    boxes = ((0.0, 0.0, 5.0, 5.0),) * 6
+    many = Result("a.png", "a", (), 64, 64, boxes, (0.9, 0.8, 0.7, 0.6, 0.5, 0.4), (0, 0, 1, 0, 0, 0))
+    assert verdict(many, ["dent", "hole"]) == "NG a.png: 5 dent (best 0.90), 1 hole (best 0.70)"
 
 
 def test_captions_can_be_read() -> None:

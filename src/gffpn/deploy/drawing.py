@@ -9,8 +9,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from gffpn.deploy.journal import Result
 
-SHOWN_SIDE = 448
+SHOWN_SIDE = 768
 """Smaller images are enlarged by a whole factor to about this longer side, in pixels, so that text fits."""
+CROWDED = 0.1
+"""Largest share of a text that may cover other boxes."""
 LAST_LETTER = "\u017f"
 """Pillow's font has Latin letters up to this one, accents included."""
 Box = tuple[float, float, float, float]
@@ -25,7 +27,10 @@ def colour(label: int) -> tuple[int, int, int]:
 
 
 def picture(pixels: NDArray[np.uint8], result: Result, classes: Sequence[str]) -> Image.Image:
-    """Draw the detections of an RGB image (H, W, 3), enlarged by a whole factor if it is small."""
+    """Draw the detections of an RGB image (H, W, 3), enlarged by a whole factor if it is small.
+
+    A name for which there is no room between the detections is left out.
+    """
     zoom = max(1, SHOWN_SIDE // max(result.height, result.width))
     size = (result.width * zoom, result.height * zoom)
     image = Image.fromarray(pixels)
@@ -41,6 +46,8 @@ def picture(pixels: NDArray[np.uint8], result: Result, classes: Sequence[str]) -
         pen.rectangle(outline, outline=colour(label), width=thick)
         _, _, right, bottom = pen.textbbox((0, 0), text, font=font)
         place = free_place(outline, (right + 2, bottom + 2), taken, size)
+        if place is None:
+            continue
         taken = np.concatenate([taken, np.array([place])])
         pen.rectangle(place, fill=colour(label))
         pen.text((place[0] + 1, place[1] + 1), text, ink(colour(label)), font=font)
@@ -58,8 +65,10 @@ def ink(paper: tuple[int, int, int]) -> str:
     return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else "white"
 
 
-def free_place(box: Box, text: tuple[float, float], taken: Boxes, size: tuple[int, int]) -> Box:
+def free_place(box: Box, text: tuple[float, float], taken: Boxes, size: tuple[int, int]) -> Box | None:
     """Return where to write a text of size (width, height) beside a box, in an image of size (width, height).
+
+    None if everywhere more than a tenth of it would cover other boxes.
 
     Above, below, right or left of the box, moved into the image: the first of them that covers the least of
     the boxes `taken` (M, 4).
@@ -72,5 +81,7 @@ def free_place(box: Box, text: tuple[float, float], taken: Boxes, size: tuple[in
     low = np.maximum(places[:, None, :2], taken[None, :, :2])
     high_end = np.minimum(places[:, None, 2:], taken[None, :, 2:])
     covered = (high_end - low).clip(0).prod(-1).sum(1)
+    if covered.min() > CROWDED * wide * high:
+        return None
     left, top, right, bottom = places[int(covered.argmin())].tolist()
     return left, top, right, bottom

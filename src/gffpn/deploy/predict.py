@@ -21,6 +21,8 @@ from gffpn.files.writing import alone, check_writable, write_atomically
 
 WRITERS = 2
 """Threads that draw and write."""
+MOST_NAMED = 5
+"""More detections than this are counted in the line of an image."""
 
 
 @dataclass
@@ -136,11 +138,21 @@ class _Job:
 
 
 def verdict(result: Result, classes: Sequence[str]) -> str:
-    """Return the line of an image: `OK NAME`, or `NG NAME` and its detections, best first."""
+    """Return the line of an image: `OK NAME`, or `NG NAME` and its detections, best first.
+
+    Many detections are counted by class.
+    """
     if not result.scores:
         return f"OK {result.name}"
-    rows = zip(result.labels, result.scores, strict=True)
-    return f"NG {result.name}: {', '.join(f'{classes[label]} {score:.2f}' for label, score in rows)}"
+    rows = list(zip(result.labels, result.scores, strict=True))
+    if len(rows) > MOST_NAMED:
+        found: dict[str, list[float]] = {}
+        for label, score in rows:
+            found.setdefault(classes[label], []).append(score)
+        words = [f"{len(scores)} {name} (best {max(scores):.2f})" for name, scores in found.items()]
+    else:
+        words = [f"{classes[label]} {score:.2f}" for label, score in rows]
+    return f"NG {result.name}: {', '.join(words)}"
 
 
 def _settings(detector: ImageDetector, write: Sequence[str]) -> dict[str, Any]:
