@@ -58,6 +58,8 @@ def main() -> None:
     found = [kept_replicates(RunFolder(path)) for path in arguments.runs]
     for endpoint in found[0].endpoints:
         figures = np.array([one[endpoint][0] for one in found])
+        if np.isnan(figures).any():  # no such object
+            continue
         words = shares(found, endpoint, size=arguments.size, most=arguments.most)
         judged = words.total()
         wrong = 100 * (words["better"] + words["worse"]) / judged
