@@ -23,8 +23,8 @@ BOTH = [["gffpn", "fpn"], ["gffpn", "panet"]]
 
 def judged(folder: Path, **facts: object) -> dict[tuple[str, str, str], Claim]:
     """Return the claims after a sweep, by name, contrast and endpoint."""
-    experiment = {**EXPERIMENT, "contrasts": BOTH, **facts.pop("experiment", {})}  # type: ignore[dict-item]
-    sweep = fake_sweep(folder, experiment=experiment, **facts)  # type: ignore[arg-type]
+    experiment = {**EXPERIMENT, "contrasts": BOTH, **facts.pop("experiment", {})}
+    sweep = fake_sweep(folder, experiment=experiment, **facts)
     found = claims([source.study() for source in collect([sweep])])
     return {(one.name, one.contrast, one.endpoint): one for one in found}
 

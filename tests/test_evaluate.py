@@ -107,7 +107,7 @@ def test_a_damaged_image_is_named(run: RunFolder, squares: Path, tmp_path: Path)
     build = module.build_index
 
     def then_damaged(config: object) -> DataIndex:
-        index = build(config)  # type: ignore[arg-type]
+        index = build(config)
         (root / "images" / "test0.png").write_bytes(b"\x89PNG")
         return index
 

@@ -118,7 +118,7 @@ def test_a_killed_prediction_goes_on(
     def dies(journal: Journal, result: object) -> None:
         if len(journal) == 2:
             raise KeyboardInterrupt
-        add(journal, result)  # type: ignore[arg-type]
+        add(journal, result)
 
     with monkeypatch.context() as patch:
         patch.setattr(Journal, "add", dies)
@@ -305,7 +305,7 @@ def test_unusual_files_are_read_as_in_training(tmp_path: Path) -> None:
     assert detector(grey).names == ["scratch"]
     for wrong in (np.zeros((3, 20, 64), np.uint8), np.zeros((20, 64, 3), np.float32), np.zeros((0, 4, 3))):
         with pytest.raises(ValueError, match=r"image: got an array of shape"):
-            detector(wrong)  # type: ignore[arg-type]
+            detector(wrong)
 
 
 def test_the_limits_of_a_detector() -> None:
@@ -319,7 +319,7 @@ def test_the_limits_of_a_detector() -> None:
         ({"only": ["scratch"]}, ["scratch"]),
         ({"max_detections": 1}, ["dent"]),
     ):
-        assert ImageDetector(Blobs(), **options)(pixels).names == names  # type: ignore[arg-type]
+        assert ImageDetector(Blobs(), **options)(pixels).names == names
 
 
 def test_boxes_in_the_padding_are_clipped_to_the_image() -> None:

@@ -445,7 +445,7 @@ def test_the_commands_of_a_report_fill_its_gaps(
     def fails_once(*arguments: object, **named: object) -> object:
         if next(count) == 1:
             raise RuntimeError("out of luck")
-        return fit_and_test(*arguments, **named)  # type: ignore[arg-type]
+        return fit_and_test(*arguments, **named)
 
     monkeypatch.setattr("gffpn.suite.execution.fit_and_test", fails_once)
     folder = tmp_path / "runs" / "sweeps" / "mine"

@@ -419,7 +419,7 @@ def test_a_hundred_runs_are_a_small_page_made_quickly(tmp_path: Path) -> None:
 def browse(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], tuple[str, list[str]]]:
     """Return a function that opens a page and returns its final DOM and the browser's log."""
     if CHROMIUM is None:
-        pytest.skip("no Chromium here")
+        pytest.skip("needs Chromium, in which the page is opened, on the search path")
     folder = tmp_path_factory.mktemp("chromium")
 
     def opened(text: str, width: int) -> tuple[str, list[str]]:

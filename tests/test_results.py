@@ -34,7 +34,7 @@ def test_the_documented_lines_run(three_runs: Path, capsys: pytest.CaptureFixtur
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("gffpn_plain_tinyindus_sim_s0 gffpn 0 0.")
     assert re.fullmatch(r"\d+ detections of 48 objects", printed[1])
-    assert len(values["arms"]) == 2  # type: ignore[arg-type]
+    assert len(values["arms"]) == 2
     assert printed[2].split() == ["mean", "std", "count"]
     assert len(printed[4:]) == 2  # a line per arm
     rows = list(csv.DictReader((three_runs.parent / "results.csv").read_text().splitlines()))

@@ -141,4 +141,4 @@ def test_many_boxes_are_merged_in_blocks(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_wrong_values_are_refused() -> None:
     for wrong in ({"side": 0}, {"overlap": 1.0}, {"merge": "sum"}):
         with pytest.raises(ValueError, match=r"--(slice|overlap|merge): got"):
-            Slicing(**wrong)  # type: ignore[arg-type]
+            Slicing(**wrong)
