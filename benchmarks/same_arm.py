@@ -37,13 +37,9 @@ def shares(found: Sequence[Replicates], endpoint: str, *, size: int, most: int) 
     chosen = np.random.default_rng(0).permutation(len(pairs))[:most]
     words: Counter[str] = Counter()
     for at in chosen:
-        a, b = (_sample([samples[seed] for seed in side]) for side in pairs[at])
-        words[verdicts([estimate(a, b, arms=[a, b], groups=found[0].groups)])[0].word] += 1
+        a, b = (Sample.of([samples[seed] for seed in side]) for side in pairs[at])
+        words[verdicts([estimate(a, b, arms=[a, b])])[0].word] += 1
     return words
-
-
-def _sample(seeds: Sequence[tuple[float, np.ndarray]]) -> Sample:
-    return Sample(np.array([point for point, _ in seeds]), np.stack([values for _, values in seeds]))
 
 
 def main() -> None:

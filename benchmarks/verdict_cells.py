@@ -10,6 +10,7 @@ from benchmarks.verdict_rules import Trial
 from gffpn.metrics.matching import Floats, Matches
 from gffpn.stats.draws import Counts, draws
 from gffpn.stats.estimate import Sample
+from gffpn.stats.influence import influences
 from gffpn.stats.reweighted import mean_precision, reweighted_precision
 from gffpn.streams import numpy_stream
 
@@ -64,8 +65,8 @@ def trials(cell: Cell, number: int, *, count: int) -> dict[str, Trial]:
     """Draw one sweep; return it by endpoint, with `count` replicates."""
     rng = numpy_stream("verdict errors", str(cell), number)
     truth = draw_truth(rng, cell.images, cell.effects(BETTER))
-    weights = draws([f"{number} {image}" for image in range(cell.images)], count)
-    weights = np.concatenate([np.ones_like(weights[:, :1]), weights], axis=1)
+    drawn = draws([f"{number} {image}" for image in range(cell.images)], count)
+    weights = np.concatenate([np.ones_like(drawn[:, :1]), drawn], axis=1)
     arms: list[dict[str, Floats]] = []
     sets = []
     for arm in (*EQUAL, BETTER):
@@ -79,12 +80,16 @@ def trials(cell: Cell, number: int, *, count: int) -> dict[str, Trial]:
         sets.append(_mean_ap50(found[0], np.minimum(weights[:, 1:], 1)))
     return {
         name: Trial(
-            [Sample(arm[name][:, 0], arm[name][:, 1:]) for arm in arms],
+            [_sample(arm[name], drawn) for arm in arms],
             np.stack(sets) if name == "mAP50" else None,
-            cell.images,
         )
         for name in ENDPOINTS
     }
+
+
+def _sample(figures: Floats, drawn: Counts) -> Sample:
+    points, values = figures[:, 0], figures[:, 1:]
+    return Sample(points, values, influences(values, drawn))
 
 
 def _replicates(matches: Matches, weights: Counts) -> dict[str, Floats]:

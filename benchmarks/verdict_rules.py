@@ -21,14 +21,13 @@ class Trial(NamedTuple):
     arms: Sequence[Sample]
     sets: Floats | None
     """(A, B) of the first seed of each arm, with each drawn image counted once however often it was drawn."""
-    groups: int
 
 
 def ours(trial: Trial, a: int, b: int) -> Estimate:
     """Return the estimate of arm a less arm b, with variances pooled over four arms."""
     others = [arm for arm in range(len(trial.arms)) if arm not in (a, b)]
     pooled = [trial.arms[arm] for arm in (a, b, *others[:2])]
-    return estimate(trial.arms[a], trial.arms[b], arms=pooled, groups=trial.groups)
+    return estimate(trial.arms[a], trial.arms[b], arms=pooled)
 
 
 ESTIMATES: Mapping[str, Callable[[Estimate], Estimate]] = {

@@ -62,10 +62,14 @@ def test_the_matches_of_the_simulation_are_those_of_boxes() -> None:
 def trial(*points: tuple[float, ...], noise: float = 0.0) -> Trial:
     rng = np.random.default_rng(0)
     arms = [
-        Sample(np.array(own), np.array(own)[:, None] + noise * rng.normal(size=(len(own), 200)))
+        Sample(
+            np.array(own),
+            np.array(own)[:, None] + noise * rng.normal(size=(len(own), 200)),
+            np.zeros((len(own), 50)),
+        )
         for own in points
     ]
-    return Trial(arms, np.stack([arm.values[0] for arm in arms]), 50)
+    return Trial(arms, np.stack([arm.values[0] for arm in arms]))
 
 
 def test_rivals_by_hand() -> None:

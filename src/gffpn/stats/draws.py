@@ -29,3 +29,9 @@ def draws(groups: Sequence[str], count: int = REPLICATES) -> Counts:
         found = np.bincount(cells.ravel(), minlength=cells.size)
         counts[:, start : start + len(drawn)] = found.reshape(cells.shape).T
     return counts[position]
+
+
+def group_draws(groups: Sequence[str], weights: Counts) -> Counts:
+    """Return how often each replicate contains each group, (G, B), from the draws of the images (N, B)."""
+    _, first = np.unique(np.asarray(groups, dtype=np.str_), return_index=True)
+    return weights[first]

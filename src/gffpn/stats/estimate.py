@@ -14,18 +14,45 @@ import numpy as np
 from scipy import special
 
 from gffpn.metrics.matching import Floats
+from gffpn.stats.influence import image_df
 
 UNEQUAL = 9.0
 """Ratio of the arms' largest variance to their smallest above which each arm has its own."""
 
 
+class Seed(NamedTuple):
+    """One figure of one run: on the test images and on their re-weightings."""
+
+    point: float
+    values: Floats
+    """(B,); NaN where a replicate has no object."""
+    influence: Floats
+    """(G,) of each independent group of test images, as in `influences`."""
+
+
 class Sample(NamedTuple):
-    """One figure of an arm: per seed, on the test images and on their re-weightings."""
+    """One figure of an arm, for each of its seeds."""
 
     points: Floats
     """(S,)"""
     values: Floats
-    """(S, B); NaN where a replicate has no object."""
+    """(S, B)"""
+    influence: Floats
+    """(S, G)"""
+
+    @classmethod
+    def of(cls, seeds: Sequence[Seed]) -> "Sample":
+        """Return the figures of an arm's runs on the same test images."""
+        return cls(
+            np.array([one.point for one in seeds]),
+            np.stack([one.values for one in seeds]),
+            np.stack([one.influence for one in seeds]),
+        )
+
+    @property
+    def groups(self) -> int:
+        """Number of independent groups of test images."""
+        return self.influence.shape[1]
 
 
 class Spread(NamedTuple):
@@ -44,18 +71,19 @@ class Spread(NamedTuple):
         return float(np.maximum(0.0, self.seeds - self.interaction))  # NaN stays NaN
 
 
-def spread(samples: Sequence[Sample], groups: int) -> Spread:
-    """Return the variance between seeds, pooled over arms; those with one seed do not count.
-
-    `groups` is the number of independent groups of test images.
-    """
+def spread(samples: Sequence[Sample]) -> Spread:
+    """Return the variance between seeds, pooled over arms; those with one seed do not count."""
     degrees = [len(sample.points) - 1 for sample in samples]
     df = sum(degrees)
     if not df:
         return Spread(math.nan, math.nan, 0)
     between = sum(((one.points - one.points.mean()) ** 2).sum() for one in samples)
-    own = [one.values - one.values.mean(axis=0) for one in samples]
-    within = sum(_variance(row, groups) for rows, n in zip(own, degrees, strict=True) if n for row in rows)
+    within = sum(
+        _variance(row, one.groups)
+        for one, n in zip(samples, degrees, strict=True)
+        if n
+        for row in one.values - one.values.mean(axis=0)
+    )
     return Spread(float(between) / df, within / df, df)
 
 
@@ -78,6 +106,8 @@ class Estimate:
     """Of A and of B; the same object twice if it is pooled."""
     seeds: tuple[int, int]
     groups: int
+    image_df: float
+    """Degrees of freedom of the variance from images."""
     superiority: float
     """Probability that a run of A has a higher figure than a run of B, over seeds and images."""
 
@@ -109,7 +139,7 @@ class Estimate:
     @property
     def df(self) -> float:
         """Degrees of freedom by Satterthwaite's rule, at least those of the least known part."""
-        parts = [(self.image_variance, self.groups - 1)]
+        parts = [(self.image_variance, self.image_df)]
         if self.pooled:
             shared = self.spreads[0]
             parts.append((shared.seeds * sum(1 / count for count in self.seeds), shared.df))
@@ -141,31 +171,32 @@ class Estimate:
 class Family:
     """The arms of an experiment that were tested on the same images, over which variances are pooled."""
 
-    def __init__(self, arms: Sequence[Sample], groups: int) -> None:
-        """Take all samples of the experiment; `groups` is the number of independent groups of test images."""
-        self.groups = groups
-        self._shared = spread(arms, groups)
-        variances = [spread([one], groups).seeds for one in arms if len(one.points) > 1]
+    def __init__(self, arms: Sequence[Sample]) -> None:
+        """Take all samples of the experiment."""
+        self._shared = spread(arms)
+        variances = [spread([one]).seeds for one in arms if len(one.points) > 1]
         self._unequal = bool(variances) and max(variances) > UNEQUAL * min(variances)
 
     def difference(self, a: Sample, b: Sample) -> Estimate:
         """Return the difference A - B of two of the arms."""
         spreads = (self._shared, self._shared)
         if self._unequal and min(len(a.points), len(b.points)) > 1:
-            spreads = (spread([a], self.groups), spread([b], self.groups))
+            spreads = (spread([a]), spread([b]))
+        difference = a.values.mean(axis=0) - b.values.mean(axis=0)
         return Estimate(
             delta=float(a.points.mean() - b.points.mean()),
-            image_variance=_variance(a.values.mean(axis=0) - b.values.mean(axis=0), self.groups),
+            image_variance=_variance(difference, a.groups),
             spreads=spreads,
             seeds=(len(a.points), len(b.points)),
-            groups=self.groups,
+            groups=a.groups,
+            image_df=image_df(a.influence.mean(axis=0) - b.influence.mean(axis=0), len(difference)),
             superiority=_superiority(a.values, b.values),
         )
 
 
-def estimate(a: Sample, b: Sample, *, arms: Sequence[Sample], groups: int) -> Estimate:
+def estimate(a: Sample, b: Sample, *, arms: Sequence[Sample]) -> Estimate:
     """Return the difference A - B; variances are pooled over `arms`, all samples of the experiment."""
-    return Family(arms, groups).difference(a, b)
+    return Family(arms).difference(a, b)
 
 
 def _superiority(a: Floats, b: Floats) -> float:

@@ -23,8 +23,8 @@ class Parts:
     """Of one arm's figure, from what a seed does on single images."""
     seeds: float
     """Of one arm's figure, from seeds alone."""
-    groups: int
-    """Independent groups of test images."""
+    image_df: float
+    """Degrees of freedom of the variance from images, which grow with their number."""
     arms: float
     """Arms over which the variance between seeds is pooled, or as many as two unequal ones are worth."""
 
@@ -37,7 +37,7 @@ class Parts:
             images=max(0.0, one.image_variance - crossed),
             interaction=interaction,
             seeds=sum(part.own for part in one.spreads) / 2,
-            groups=one.groups,
+            image_df=one.image_df,
             arms=_arms(one),
         )
 
@@ -46,7 +46,7 @@ class Parts:
         from_images = (self.images + 2 * self.interaction / seeds) / images
         from_seeds = 2 * self.seeds / seeds
         mean_square = 2 * (self.seeds + self.interaction / images) / seeds
-        df_images, df_seeds = self.groups * images - 1, self.arms * (seeds - 1)
+        df_images, df_seeds = self.image_df * images, self.arms * (seeds - 1)
         uncertain = from_images**2 / df_images + mean_square**2 / df_seeds
         variance = from_images + from_seeds
         df = max(variance**2 / uncertain, min(df_images, df_seeds)) if uncertain else math.inf

@@ -16,10 +16,12 @@ from gffpn.metrics.evaluated import MAX_DETECTIONS
 from gffpn.metrics.matching import SIZE_EDGES, Floats, Matches, SizeRange, size_ranges
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.predictions import Predictions, read_predictions
-from gffpn.stats.draws import REPLICATES, Counts, draws
+from gffpn.stats.draws import REPLICATES, Counts, draws, group_draws
+from gffpn.stats.estimate import Seed
+from gffpn.stats.influence import influences
 from gffpn.stats.reweighted import mean_precision, reweighted_precision
 
-VERSION = 2
+VERSION = 3
 """Version of replicates.npz; raised when its figures or its draws change."""
 
 
@@ -33,17 +35,22 @@ class Replicates:
     """(E,) on the test images as they are; NaN without an object."""
     values: Floats
     """(E, B); NaN where a replicate has no object."""
-    groups: int
-    """Number of independent groups of images that were drawn."""
+    influence: Floats
+    """(E, G) of each independent group of images that was drawn, as in `influences`."""
     truth: str
     """Digest of the images and objects: figures are compared only where it agrees."""
 
-    def __getitem__(self, endpoint: str) -> tuple[float, Floats]:
-        """Return the figure and its replicates (B,). Raises KeyError for an unknown endpoint."""
+    @property
+    def groups(self) -> int:
+        """Number of independent groups of images that were drawn."""
+        return self.influence.shape[1]
+
+    def __getitem__(self, endpoint: str) -> Seed:
+        """Return the figure with its replicates. Raises KeyError for an unknown endpoint."""
         if endpoint not in self.endpoints:
             raise KeyError(endpoint)
         at = self.endpoints.index(endpoint)
-        return float(self.points[at]), self.values[at]
+        return Seed(float(self.points[at]), self.values[at], self.influence[at])
 
 
 def replicates(
@@ -71,7 +78,11 @@ def replicates(
     figures = _figures(matches, predictions.classes, weights, wanted)
     table = np.stack([figures[name] for name in wanted])
     return Replicates(
-        tuple(wanted), table[:, 0], table[:, 1:], len(set(predictions.groups)), truth_digest(predictions)
+        endpoints=tuple(wanted),
+        points=table[:, 0],
+        values=table[:, 1:],
+        influence=influences(table[:, 1:], group_draws(predictions.groups, weights[:, 1:])),
+        truth=truth_digest(predictions),
     )
 
 
@@ -130,7 +141,10 @@ def kept_replicates(folder: RunFolder) -> Replicates:
         max_detections=record.max_detections if record else MAX_DETECTIONS,
     )
     # as they will be read again, so that a second look at the same runs shows the same figures
-    found = replace(made, values=made.values.astype(np.float32).astype(np.float64))
+    values, influence = (
+        array.astype(np.float32).astype(np.float64) for array in (made.values, made.influence)
+    )
+    found = replace(made, values=values, influence=influence)
     try:
         with whole_file(path) as draft, draft.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, made_of=np.array(made_of), **_arrays(found))
@@ -144,7 +158,7 @@ def _arrays(found: Replicates) -> Mapping[str, NDArray[Any]]:
         "endpoints": np.array(found.endpoints),
         "points": found.points,
         "values": found.values.astype(np.float32),
-        "groups": np.array(found.groups),
+        "influence": found.influence.astype(np.float32),
         "truth": np.array(found.truth),
     }
 
@@ -159,7 +173,7 @@ def _read(path: Path, made_of: str) -> Replicates | None:
                 tuple(map(str, arrays["endpoints"])),
                 arrays["points"],
                 arrays["values"].astype(np.float64),
-                int(arrays["groups"]),
+                arrays["influence"].astype(np.float64),
                 str(arrays["truth"]),
             )
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):

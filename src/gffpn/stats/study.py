@@ -68,9 +68,9 @@ class Arm:
     def sample(self, endpoint: str) -> Sample | None:
         """Return the figures with their replicates, or None without any."""
         found = [one[endpoint] for one in self.replicates if endpoint in one.endpoints]
-        if not found or any(np.isnan(point) for point, _ in found):
+        if not found or any(np.isnan(one.point) for one in found):
             return None
-        return Sample(np.array([point for point, _ in found]), np.stack([values for _, values in found]))
+        return Sample.of(found)
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def _family(arms: Sequence[Arm], samples: Mapping[str, Sample | None], truth: st
     """Return the arms that were tested on the same images."""
     alike = [arm for arm in arms if {one.truth for one in arm.replicates} == {truth}]
     known = [sample for arm in alike if (sample := samples[arm.name])]
-    return Family(known, alike[0].replicates[0].groups)
+    return Family(known)
 
 
 def _obstacle(a: Arm, b: Arm, endpoint: str, asked: Question) -> str:
