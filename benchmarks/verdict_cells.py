@@ -63,7 +63,7 @@ CELLS = [
 
 def trials(cell: Cell, number: int, *, count: int) -> dict[str, Trial]:
     """Draw one sweep; return it by endpoint, with `count` replicates."""
-    rng = numpy_stream("verdict errors", str(cell), number)
+    rng = numpy_stream("error rates", str(cell), number)
     truth = draw_truth(rng, cell.images, cell.effects(BETTER))
     drawn = draws([f"{number} {image}" for image in range(cell.images)], count)
     weights = np.concatenate([np.ones_like(drawn[:, :1]), drawn], axis=1)
@@ -105,7 +105,7 @@ def true_differences(cell: Cell, *, images: int = 90_000) -> dict[str, float]:
     """Return how much better the better arm is on test sets of the cell's size, by endpoint."""
     found: dict[str, list[float]] = defaultdict(list)
     for number in range(images // cell.images):
-        rng = numpy_stream("verdict errors", "truth", number)
+        rng = numpy_stream("error rates", "truth", number)
         truth = draw_truth(rng, cell.images, cell.effects(BETTER))
         base, better = (_one_run(cell, truth, number, shift) for shift in (0.0, cell.shift))
         for name in ENDPOINTS:
@@ -115,7 +115,7 @@ def true_differences(cell: Cell, *, images: int = 90_000) -> dict[str, float]:
 
 def _one_run(cell: Cell, truth: Truth, number: int, shift: float) -> dict[str, float]:
     # the same effects for both arms, so that their difference varies little
-    rng = numpy_stream("verdict errors", "run", number)
+    rng = numpy_stream("error rates", "run", number)
     (run,) = draw_arm(rng, truth, cell.effects(BETTER), seeds=1, shift=shift)
     matches, once = matches_of(truth, run), np.ones((truth.images, 1), dtype=np.int32)
     return {name: float(values[0]) for name, values in _replicates(matches, once).items()}

@@ -87,6 +87,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_
         ("data=yolo data.unusual_images=keep", "unusual_images: got 'keep', expected one of"),
         ("data.contrast=high", "data.contrast: got 'high', expected a number or null"),
         ("hydra.job.chdir=true", "hydra.job.chdir: got true, expected false; relative paths start where"),
+        ("hydra.run.dir=out", "hydra.run.dir: has no effect; paths.runs=FOLDER is where runs"),
     ],
 )
 def test_a_wrong_override_is_reported_in_one_line(refused: Refused, override: str, message: str) -> None:
@@ -112,6 +113,8 @@ def test_a_wrong_override_is_reported_in_one_line(refused: Refused, override: st
         ("-m neck=fpn,gffpn experiment.primary_endpoint=mAP50", "experiment.primary_endpoint: got mAP50"),
         ("-m neck=fpn,panet hydra/launcher=slurm", "hydra/launcher=slurm: this machine has no srun"),
         ("-m neck=fpn,panet hydra.job.chdir=true", "hydra.job.chdir: got true, expected false"),
+        ("-m neck=fpn,panet hydra.sweep.dir=out", "hydra.sweep.dir: has no effect; paths.runs=FOLDER"),
+        ("-m neck=fpn,panet hydra.sweep.subdir=out", "hydra.sweep.subdir: has no effect"),
     ],
 )
 def test_a_sweep_is_refused_before_its_first_job(

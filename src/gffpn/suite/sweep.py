@@ -75,7 +75,7 @@ class SweepCallback(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
-            _check_directory(config)
+            _check_directories(config)
             with first_imports():  # here, because torch takes seconds to import and a report does not need it
                 from gffpn.config.check import check
 
@@ -97,7 +97,7 @@ class SweepCallback(Callback):
             from gffpn.machine.processes import siblings
             from gffpn.suite.jobs import check_jobs, declared_jobs
 
-        _check_directory(config)
+        _check_directories(config)
         check_paper_table(config.experiment.paper_table)
         asked = question(config.experiment)
         if siblings() > 1:
@@ -191,8 +191,18 @@ def config_dirs(hydra: HydraConf) -> list[str]:
     return [word for path in given for word in ("--config-dir", path)]
 
 
-def _check_directory(config: DictConfig) -> None:
-    """Raise ValueError if Hydra would change the directory, in which users' relative paths would be wrong."""
+def _check_directories(config: DictConfig) -> None:
+    """Raise ValueError for Hydra's own settings of directories.
+
+    Relative paths would be wrong in another working directory, and the others have no effect.
+    """
+    for word in config.hydra.overrides.hydra:
+        key = word.lstrip("+~").partition("=")[0]
+        if key in ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"):
+            raise ValueError(
+                f"{key}: has no effect; paths.runs=FOLDER is where runs and sweeps are written, "
+                "and name=NAME is the name of their folder"
+            )
     if config.hydra.job.chdir:
         raise ValueError(
             "hydra.job.chdir: got true, expected false; relative paths start where the command does"
