@@ -39,7 +39,7 @@ def caption(rows: Sequence[Row], *, unit: str = "run") -> list[str]:
     said = _Facts(finished, varied(rows))
     size = said("", lambda record: size_word(record.image_size), column="image_size")
     lines = [
-        f"{said.data()}; test split, percent, one row per {unit}; "
+        f"{said.data()}, test split, percent, one row per {unit}; "
         f"AP by side in pixels of the network input ({size}).",
         f"GFLOPs: 2 x MAC{ALONE if unit == 'run' else ''}. FPS: batch 1 on {said('', _machine)}, "
         f"medians over {said('', lambda record: f'{record.speed.images} test images')}"

@@ -37,7 +37,7 @@ def detection_table(study: Study, analyses: Analyses) -> Table | None:
             cells += [_share(float(one.band.value[-1])), _difference(bands.get(at))]
         lines.append(Line((at,), study.arms[at].name, tuple(cells)))
     headers = [("a50", "px"), ("a90", "px"), ("a90/95", "px"), ("floor", "%"), ("ceiling", "%")]
-    notes = _NOTES
+    notes: tuple[str, ...] = _NOTES
     if bands:
         first, sides = next(iter(curves)), curves[next(iter(curves))].sides
         name = study.arms[first].name
