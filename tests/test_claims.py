@@ -1,5 +1,6 @@
 """Are the paper's claims held against the right contrasts, and judged as they are defined?"""
 
+import re
 import shlex
 from itertools import product
 from pathlib import Path
@@ -35,8 +36,8 @@ def test_a_certain_gain_reproduces_a_claim(tmp_path: Path) -> None:
         one = found["tinyindus-cspdarknet", f"gffpn - {other}", "mAP50"]
         assert (one.outcome, one.study, one.simulated) == ("reproduced", "necks", True)
     one = found["tinyindus-cspdarknet", "gffpn - fpn", "mAP50"]
-    assert one.paper == "69.9 against 60.2: +9.7"
-    assert one.reason.startswith("+")
+    assert one.paper == "mAP50 69.9 against 60.2: +9.7"
+    assert re.match(r"\+\d+\.\d points of mAP50 \(", one.reason)
     assert one.reason.endswith("3 seeds; the paper's +9.7 lies outside")
     assert found["any-data", "gffpn - fpn", "mAP50"].outcome == "reproduced"
     # all invented runs are equally fast
@@ -60,7 +61,7 @@ def test_a_certain_loss_contradicts_a_claim(tmp_path: Path, contrasts: list[list
 def test_the_same_contradicts_a_claim_of_more_than_the_margin(tmp_path: Path) -> None:
     found = judged(tmp_path, skills=dict.fromkeys(SKILLS, 0.97), experiment={"margin": 0.09})
     one = found["tinyindus-cspdarknet", "gffpn - fpn", "mAP50"]
-    assert (one.outcome, one.reason[-19:]) == ("contradicted", "the same within 9.0")
+    assert (one.outcome, one.reason[-26:]) == ("contradicted", "the same within 9.0 points")
     # the paper gives no figure for any data
     assert found["any-data", "gffpn - fpn", "mAP50"].outcome == "cannot tell"
 
@@ -76,8 +77,8 @@ def test_costs_are_compared_as_they_are(tmp_path: Path) -> None:
     more = found["larger-than-fpn", "gffpn - fpn", "params_m"]
     assert (more.outcome, more.reason, more.paper) == (
         "reproduced",
-        "1.5 against 1.3, at size n and 320 px",
-        "41.7 against 40.7: +1.0",
+        "1.5 against 1.3 M parameters, at size n and 320 px",
+        "41.7 against 40.7 M parameters: +1.0",
     )
     assert found["cheaper", "gffpn - panet", "params_m"].outcome == "contradicted"
     speed = found["slower-than-fpn", "gffpn - fpn", "fps_end_to_end"]

@@ -98,6 +98,7 @@ def test_every_section_is_there(html: str) -> None:
         "Cost: 1.5 against 1.3 M parameters (+15 %), 3 against 2.6 GFLOPs (+15 %), 31.2 against 31.2" in text
     )
     assert "3 seeds per arm, 12 test images with 48 objects" in text
+    assert re.search(r'<p class="which">gffpn is better than fpn on mAP50\.</p>', html)
     for heading in ("Differences", "Arms", "Size of the objects", "Cost", "Training", "Operating point"):
         assert f">{heading}</h3>" in html
     for title in (
@@ -154,6 +155,17 @@ def test_arms_are_linked_in_tables_and_figures(html: str, invented: Study) -> No
     forest = inline_svg(drawings(invented)["forest"], "x")
     # seeds of each arm, and line, point and labels of the contrast
     assert sorted(set(re.findall(r'data-arm="([^"]*)"', forest))) == ["0", "1", "1 0"]
+
+
+def test_verdicts_are_not_grey_and_tables_show_that_they_continue() -> None:
+    style = (SCRIPT.parent / "style.css").read_text()
+    rules = re.findall(r"([^{}]+)\{([^{}]*)\}", style)
+    # grey is for what cannot tell in the forest plot alone
+    assert [
+        rule for name, rule in rules if re.search("cannot-tell|no-verdict", name) and "color:" in rule
+    ] == []
+    (hint,) = [rule for name, rule in rules if ".scroll" in name and "local" in rule]
+    assert hint.count(" local") == hint.count(" scroll,") == 2
 
 
 def luminance(colour: str) -> float:
@@ -448,14 +460,18 @@ addEventListener("load", () => {
     && one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.tagName);
   document.querySelector(".chips button").click();
   document.querySelector("table.sorts th:nth-child(3) button").click();
+  const heads = [...document.querySelectorAll("th")].filter(
+    (one) => /^(verdict|needed)$/.test(one.innerText));
+  const ends = heads.map((one) => one.getBoundingClientRect().right);
   const count = (selector) => document.querySelectorAll(selector).length;
   document.documentElement.dataset.probe = JSON.stringify({
     wide, requests: performance.getEntriesByType("resource").map((one) => one.name),
     width: innerWidth, over: document.body.scrollWidth > innerWidth,
-    dim: count(".dim") > 0, sorted: count("[aria-sort]")});
+    dim: count(".dim") > 0, sorted: count("[aria-sort]"),
+    answers: ends.length, cut: ends.filter((end) => end > innerWidth).length});
 });
 </script>"""
-GOOD = {"wide": [], "requests": [], "over": False, "dim": True, "sorted": 1}
+GOOD = {"wide": [], "requests": [], "over": False, "dim": True, "sorted": 1, "answers": 2, "cut": 0}
 
 
 def probed(dom: str) -> dict[str, Any]:

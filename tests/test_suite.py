@@ -239,7 +239,7 @@ def test_a_caption_refers_to_the_columns_of_what_was_varied() -> None:
         (
             "choice",
             {"launcher": "joblib"},
-            "FPS was measured while other runs may have used the same machine: neck",
+            "FPS and minutes were measured while other runs may have used the same machine: neck",
         ),
     ],
 )

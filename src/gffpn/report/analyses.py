@@ -9,7 +9,7 @@ import numpy as np
 from gffpn.runs.folder import RunFolder
 from gffpn.stats.analysis import CURVE_REPLICATES, Analysis, kept_analysis
 from gffpn.stats.bands import Band, Curves, band
-from gffpn.stats.detection_curve import ArmCurve, arm_curve
+from gffpn.stats.detection_curve import ArmCurve, arm_curve, curves
 from gffpn.stats.draws import draws
 from gffpn.stats.error_types import ErrorType
 from gffpn.stats.rates import error_rates
@@ -51,6 +51,16 @@ class Analyses:
         """Probability of detection of each arm, by its position; none if the runs' sides differ."""
         return _detection_curves(self)
 
+    @cached_property
+    def detection_differences(self) -> dict[int, Band]:
+        """Probability of detection of each other arm minus that of the first arm with a curve."""
+        if len(self.curves) < 2:
+            return {}
+        runs = {at: [one.analysis.curve for one in self.arms[at] if one.analysis.curve] for at in self.curves}
+        first, *others = runs
+        images = len(set(self.arms[first][0].analysis.groups))
+        return {at: band(curves(runs[at]), curves(runs[first]), images=images) for at in others}
+
     @property
     def same_images(self) -> bool:
         """True if all runs were tested on the same images and objects: their errors can be compared."""
@@ -87,6 +97,18 @@ def _detection_curves(analyses: Analyses) -> dict[int, ArmCurve]:
         for at, arm in enumerate(analyses.arms)
         if arm
     }
+
+
+def one_class(study: Study) -> bool:
+    """Return whether the data of all finished runs have a single class."""
+    records = [record for arm in study.arms for record in arm.records]
+    return bool(records) and all(len(record.data.classes) == 1 for record in records)
+
+
+def possible_errors(study: Study) -> tuple[ErrorType, ...]:
+    """Return the types of error that the data allow: of a single class, no detection has a wrong one."""
+    wrong_class = (ErrorType.CLASSIFICATION, ErrorType.BOTH) if one_class(study) else ()
+    return tuple(kind for kind in ErrorType if kind not in wrong_class)
 
 
 @dataclass(frozen=True)

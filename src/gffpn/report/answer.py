@@ -9,6 +9,7 @@ from gffpn.files.tables import markdown_table
 from gffpn.report.paper import paper_mAP50
 from gffpn.report.table import percent, print_cells
 from gffpn.report.timing import speeds_compare
+from gffpn.report.which import not_compared, which
 from gffpn.stats.planning import Need
 from gffpn.stats.question import Question
 from gffpn.stats.study import Arm, Contrast, Study
@@ -17,13 +18,14 @@ COSTS = ("params M", "GFLOPs", "FPS net")
 CONTRASTS = (
     "contrast",
     "difference",
+    "verdict",
+    "needed",
     "95 % interval",
     "P(A > B)",
     "p (Holm)",
-    "verdict",
     "detectable",
-    "needed",
 )
+"""What answers the question comes first, because a small screen cuts off the rest."""
 
 
 def points(value: float, *, sign: bool = False) -> str:
@@ -75,7 +77,7 @@ def need_words(contrast: Contrast, question: Question) -> str:
     if need.seeds is not None:
         more = need.seeds - min(found.seeds)
         if more <= 0:
-            return f"enough seeds for {points(question.margin)}: the difference may be smaller"
+            return f"enough seeds for {points(question.margin)} points: the difference may be smaller"
         return f"{more} more seed{'s' if more > 1 else ''} per arm"
     images = _images(contrast, need)
     return f"no number of seeds{'' if images is None else f'; about {images:,} test images'}"
@@ -106,7 +108,7 @@ def _verdict_sentence(contrast: Contrast, question: Question) -> str:
         return f"{a} against {b}: no verdict ({contrast.reason}; {facts})."
     if verdict.word in ("better", "worse"):
         ends = interval(low, high) if found.delta > 0 else interval(-high, -low)
-        less = f", less than {points(question.margin)}" if verdict.small else ""
+        less = f", less than {points(question.margin)} points" if verdict.small else ""
         return (
             f"{a} is {verdict.word} than {b} by {points(abs(found.delta))} points of {contrast.endpoint}"
             f"{less} (95 % interval {ends}; p {probability(verdict.p)})."
@@ -117,7 +119,8 @@ def _verdict_sentence(contrast: Contrast, question: Question) -> str:
     if verdict.word == "same":
         return f"{a} and {b} are the same within {points(question.margin)} points ({facts})."
     need = need_words(contrast, question)
-    aim = f"; to find {points(question.margin)} with 80 % probability: {need}" if need else ""
+    margin = points(question.margin)
+    aim = f"; to find a difference of {margin} points with 80 % probability: {need}" if need else ""
     return f"{a} against {b}: cannot tell ({facts}){aim}."
 
 
@@ -169,16 +172,16 @@ def _contrast_line(one: Contrast, question: Question) -> list[str]:
     if found is None:
         a, b = (_mean(arm.figures(one.endpoint)) for arm in (one.a, one.b))
         delta = "n/a" if a is None or b is None else points(a - b, sign=True)
-        return [one.name, delta, "", "", "", verdict_words(one), "", ""]
+        return [one.name, delta, verdict_words(one), "", "", "", "", ""]
     return [
         one.name,
         points(found.delta, sign=True),
+        verdict_words(one),
+        need_words(one, question),
         interval(*found.interval()),
         f"{found.superiority:.2f}",
         probability(verdict.p) if verdict else "",
-        verdict_words(one),
         points(verdict.detectable) if verdict else "",
-        need_words(one, question),
     ]
 
 
@@ -197,25 +200,33 @@ def legend(study: Study) -> list[str]:
             f"{len(study.contrasts)} contrast{'s' if len(study.contrasts) > 1 else ''}{looks}."
         )
         lines.append(
-            f"Margin: {points(asked.margin)}. detectable: the smallest true difference found with 80 % "
-            "probability. P(A > B): share of pairs of runs, over seeds and test images, in which A is higher."
+            f"Margin: {points(asked.margin)} points. needed: what finds a difference as large as the margin "
+            "with 80 % probability. detectable: the smallest true difference found with 80 % probability. "
+            "P(A > B): share of pairs of runs, over seeds and test images, in which A is higher."
         )
     return [*lines, *(f"NOTE: {note}." for note in study.notes)]
 
 
+def answer_lines(study: Study) -> list[str]:
+    """Return the answer in sentences: which arm, each contrast, and which pairs are not compared."""
+    sentences = [sentence(one, study.question) for one in study.contrasts]
+    return [line for line in (which(study), *sentences, not_compared(study)) if line]
+
+
 def print_answer(study: Study, *, notes: Sequence[str] = ()) -> None:
-    """Print the tables of arms, under which `notes` stand, and of contrasts, and a sentence per contrast."""
+    """Print the tables of arms, under which `notes` stand, and of contrasts, and the answer in sentences."""
     print_cells(*arm_cells(study), title=f"{study.name}: arms", left=1, caption=notes)
     if study.contrasts:
         print_cells(*contrast_cells(study), title=f"{study.name}: contrasts", left=1, caption=legend(study))
-    for one in study.contrasts:
-        print(sentence(one, study.question))
+    for line in answer_lines(study):
+        print(line)
 
 
 def answer_markdown(study: Study) -> str:
-    """Return the answer as Markdown: a sentence per contrast, then both tables with their legend."""
-    lines = [f"- {sentence(one, study.question)}" for one in study.contrasts]
+    """Return the answer as Markdown: which arm, a sentence per contrast, then the tables and their legend."""
+    lines = "\n".join(f"- {sentence(one, study.question)}" for one in study.contrasts)
     tables = [markdown_table(*arm_cells(study))]
     if study.contrasts:
-        tables.append(markdown_table(*contrast_cells(study)))
-    return "\n\n".join(["\n".join(lines), *tables, "\n".join(f"{line}  " for line in legend(study))]) + "\n"
+        tables += [markdown_table(*contrast_cells(study)), not_compared(study)]
+    below = "\n".join(f"{line}  " for line in legend(study))
+    return "\n\n".join(part for part in (which(study), lines, *tables, below) if part) + "\n"

@@ -1,6 +1,7 @@
 """Captions of tables: what holds for all rows, which rows are exceptions, and unintended differences."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from gffpn.runs.record import Record, size_word
@@ -38,7 +39,7 @@ def caption(rows: Sequence[Row], *, unit: str = "run") -> list[str]:
     said = _Facts(finished, varied(rows))
     size = said("", lambda record: size_word(record.image_size), column="image_size")
     lines = [
-        f"{said('', _data)}, test split, percent, one row per {unit}; "
+        f"{said.data()}, test split, percent, one row per {unit}; "
         f"AP by side in pixels of the network input ({size}).",
         f"GFLOPs: 2 x MAC{ALONE if unit == 'run' else ''}. FPS: batch 1 on {said('', _machine)}, "
         f"medians over {said('', lambda record: f'{record.speed.images} test images')}"
@@ -59,7 +60,13 @@ class _Facts:
 
     def __call__(self, name: str, fact: Callable[[Record], Any], *, column: str = "") -> str:
         """Return the fact that all rows share; else refer to its column, or name the rows of each value."""
-        groups = self.groups(fact)
+        return self._said(name, self.groups(fact), column)
+
+    def data(self) -> str:
+        """Return the data set of all rows, or that of each."""
+        return self._said("", self._grouped(lambda row: data_words(row["record"], _root(row))), "")
+
+    def _said(self, name: str, groups: Mapping[str, Sequence[Row]], column: str) -> str:
         lead = f"{name} " if name else ""
         if len(groups) == 1:
             return f"{lead}{next(iter(groups))}"
@@ -69,9 +76,12 @@ class _Facts:
 
     def groups(self, fact: Callable[[Record], Any]) -> dict[str, list[Row]]:
         """Return the rows by the value of a fact, the most frequent value first."""
+        return self._grouped(lambda row: fact(row["record"]))
+
+    def _grouped(self, fact: Callable[[Row], Any]) -> dict[str, list[Row]]:
         groups: dict[str, list[Row]] = {}
         for row in self.rows:
-            groups.setdefault(str(fact(row["record"])), []).append(row)
+            groups.setdefault(str(fact(row)), []).append(row)
         return dict(sorted(groups.items(), key=lambda item: -len(item[1])))
 
     def names(self, rows: Sequence[Row]) -> str:
@@ -83,8 +93,19 @@ class _Facts:
         return shortened(words)
 
 
-def _data(record: Record) -> str:
-    return f"{record.choice.data}{' (SIMULATED data)' if record.data.simulated else ''}"
+def data_words(record: Record, root: str = "") -> str:
+    """Return the name of a run's data set: `nuclei, read as data=coco` if its `root` is `/sets/nuclei`.
+
+    A format is no data set: `coco` alone would be taken for the benchmark of that name.
+    """
+    choice, folder = record.choice.data, Path(root).name
+    name = f"{folder}, read as data={choice}" if folder and folder != choice else choice
+    return f"{name}{' (SIMULATED data)' if record.data.simulated else ''}"
+
+
+def _root(row: Row) -> str:
+    """Return the root of a row's data set as far as it is known: of its configuration, or as an override."""
+    return str(row.get("root") or settings(row["overrides"]).get("data.root", ""))
 
 
 def _machine(record: Record) -> str:
@@ -166,7 +187,7 @@ DOUBTS: tuple[tuple[str, Callable[[Record], Any]], ...] = (
     ("only a part of the test split was tested", lambda record: record.partial),
     ("training stopped early", lambda record: record.training.trained_epochs < record.settings.epochs),
     (
-        "FPS was measured while other runs may have used the same machine",
+        "FPS and minutes were measured while other runs may have used the same machine",
         lambda record: record.choice.launcher in SHARING_LAUNCHERS,
     ),
     ("the code had uncommitted changes", lambda record: record.provenance.dirty),

@@ -16,6 +16,7 @@ from gffpn.report.paper import paper_figure
 from gffpn.report.timing import doubt_of_timing
 from gffpn.runs.record import size_word
 from gffpn.stats.arms import settings
+from gffpn.stats.question import OF_A_CLASS
 from gffpn.stats.study import Arm, Contrast, Study
 
 CLAIMS = Path(__file__).with_name("claims.yaml")
@@ -28,6 +29,7 @@ PUBLISHED = {
     "neck.lpam.attention": "fccfm",
 }
 """GF-FPN as published. Any other setting of a neck makes it an ablation."""
+UNITS = {"params_m": " M parameters", "gflops": " GFLOPs", "fps_end_to_end": " images per second"}
 _PAPER_COLUMNS = {"fps_end_to_end": "fps"}
 
 
@@ -99,11 +101,17 @@ def _test(claim: Claim, entry: Mapping[str, Any], b: Mapping[str, str], endpoint
     if len(known) == 2:
         difference = known[0] - known[1]
         sign = f"{difference:+.1f}".replace("-", "\N{MINUS SIGN}")
-        words = f"{known[0]:g} against {known[1]:g}: {sign}"
+        measure = "" if endpoint in COSTS else f"{_measure(endpoint)} "
+        words = f"{measure}{known[0]:g} against {known[1]:g}{UNITS.get(endpoint, '')}: {sign}"
         difference = difference if endpoint in COSTS else difference / 100
     contrast = " - ".join(_short(side, other) for side, other in ((a, b), (b, a)))
     compared = replace(claim, paper=words, endpoint=endpoint, contrast=contrast)
     return Comparison(compared, a, b, entry.get("lower", False), entry.get("data"), difference)
+
+
+def _measure(endpoint: str) -> str:
+    """Return an average precision in words: `mAP50`, `AP50 of pock`."""
+    return endpoint.replace(OF_A_CLASS, "AP50 of ")
 
 
 def _short(side: Mapping[str, str], other: Mapping[str, str]) -> str:
@@ -192,14 +200,17 @@ def _of_verdict(test: Comparison, study: Study, contrast: Contrast, turned: bool
     delta = -found.delta if turned else found.delta
     low, high = (-high, -low) if turned else (low, high)
     seeds = " and ".join(dict.fromkeys(map(str, found.seeds)))
-    reason = f"{points(delta, sign=True)} ({interval(low, high)}), p {probability(verdict.p)}, {seeds} seeds"
+    reason = (
+        f"{points(delta, sign=True)} points of {_measure(contrast.endpoint)} ({interval(low, high)}), "
+        f"p {probability(verdict.p)}, {seeds} seeds"
+    )
     if test.difference is not None and not low <= test.difference <= high:
         reason += f"; the paper's {points(test.difference, sign=True)} lies outside"
     if verdict.word in ("better", "worse"):
         return ("reproduced" if (delta < 0) == test.lower else "contradicted"), reason
     margin = study.question.margin
     if verdict.word == "same" and test.difference is not None and abs(test.difference) > margin:
-        return "contradicted", f"{reason}; the same within {points(margin)}"
+        return "contradicted", f"{reason}; the same within {points(margin)} points"
     return "cannot tell", reason
 
 
@@ -211,7 +222,8 @@ def _of_costs(test: Comparison, a: Arm, b: Arm) -> tuple[Outcome, str]:
     one, other = ([-value for value in values] if test.lower else values for values in ours)
     means = [sum(values) / len(values) for values in ours]
     size = a.records[0]
-    reason = f"{means[0]:.4g} against {means[1]:.4g}, at size {size.size} and {size_word(size.image_size)} px"
+    figures = f"{means[0]:.4g} against {means[1]:.4g}{UNITS[endpoint]}"
+    reason = f"{figures}, at size {size.size} and {size_word(size.image_size)} px"
     if min(one) > max(other):
         return "reproduced", reason
     return ("contradicted" if max(one) <= min(other) else "cannot tell"), reason

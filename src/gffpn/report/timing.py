@@ -12,7 +12,13 @@ def doubt_of_timing(a: Arm, b: Arm) -> str:
 
 def speeds_compare(study: Study) -> bool:
     """Return whether the speeds of a study's arms were timed alike, on a machine that no other run used."""
-    return not any(doubt_of_machine(arm, other) for arm in study.arms for other in study.arms)
+    return not doubt_in_study(study)
+
+
+def doubt_in_study(study: Study) -> str:
+    """Return why what was timed in a study's runs does not compare, or an empty string."""
+    doubts = (doubt_of_machine(arm, other) for arm in study.arms for other in study.arms)
+    return next(filter(None, doubts), "")
 
 
 def doubt_of_machine(a: Arm, b: Arm) -> str:

@@ -11,7 +11,8 @@ from gffpn.report.exports import arm_rows, contrast_rows, run_rows
 from gffpn.report.facts import Claim, Facts, StudyFacts
 from gffpn.report.latex import latex
 from gffpn.report.page.document import write_page
-from gffpn.report.table import row_of
+from gffpn.report.scale import scale_words
+from gffpn.report.study_rows import rows_of
 from gffpn.stats.study import Study
 
 RESULT = "; this is a result, not to be replaced"
@@ -38,18 +39,16 @@ def markdown(studies: Sequence[Study], facts: Facts) -> str:
     for study, known in zip(studies, facts.studies, strict=True):
         parts += _study(study, known)
     if facts.claims:
-        parts += _claims(facts.claims)
+        parts += _claims(facts.claims, scale_words(studies))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _study(study: Study, facts: StudyFacts) -> list[str]:
-    runs = [run for arm in study.arms for run in arm.runs]
-    rows = [row_of({"overrides": list(run.overrides), "status": run.status}, run.record) for run in runs]
     parts = [
         f"## {study.name}",
         f"Claim: {study.question.claim}" if study.question.claim else "",
         answer_markdown(study).strip(),
-        "\n".join(f"{line}  " for line in caption(rows)),
+        "\n".join(f"{line}  " for line in caption(rows_of(study))),
     ]
     if facts.gaps:
         filling = [(gap.command, f"{gap.arm}, seed {gap.seed}") for gap in facts.gaps]
@@ -107,9 +106,9 @@ def run_cells(facts: StudyFacts) -> tuple[list[str], list[list[str]]]:
     return headers, rows
 
 
-def _claims(claims: Sequence[Claim]) -> list[str]:
+def _claims(claims: Sequence[Claim], scale: str) -> list[str]:
     open_ones = [claim for claim in claims if claim.outcome == "not run"]
-    parts = ["## Claims of the paper", markdown_table(*claim_cells(claims))]
+    parts = ["## Claims of the paper", scale, markdown_table(*claim_cells(claims))]
     if open_ones:
         commands = _commands([(claim.command, claim.sentence) for claim in _once(open_ones)])
         parts += ["Commands that test the claims that were not run:", commands]

@@ -129,7 +129,7 @@ def _read(sources: "list[Source]") -> "tuple[list[Study], Facts]":
 
 
 def _write(studies: "list[Study]", facts: "Facts", arguments: argparse.Namespace) -> None:
-    from gffpn.report.answer import sentence
+    from gffpn.report.answer import answer_lines
     from gffpn.report.gaps import counts
     from gffpn.report.write import write_report
 
@@ -137,7 +137,7 @@ def _write(studies: "list[Study]", facts: "Facts", arguments: argparse.Namespace
         finished = sum(run.status == "finished" for run in known.runs)
         missing = f" ({counts(known.gaps)})" if known.gaps else ""
         print(f"{study.name}: {finished} of {len(known.runs)} runs finished{missing}")
-        for one in study.contrasts:
-            print(f"  {sentence(one, study.question)}")
+        for line in answer_lines(study):
+            print(f"  {line}")
     files = write_report(arguments.out, studies, facts, pictures=not arguments.no_pictures)
     print(f"Report: {next(iter(files.values()))}, and {', '.join(list(files)[1:])} beside it")

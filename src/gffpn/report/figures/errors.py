@@ -6,40 +6,41 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gffpn.metrics.matching import Floats
-from gffpn.report.analyses import ErrorDifferences
+from gffpn.report.analyses import ErrorDifferences, possible_errors
 from gffpn.report.figures.canvas import STYLE, WIDTH, Drawing, tag
 from gffpn.report.figures.palette import INK, QUIET, colour
 from gffpn.report.figures.series import LINE, versus, width_of
-from gffpn.stats.error_types import ErrorType
+from gffpn.report.figures.sizes import count_word, few_words, size_word
 from gffpn.stats.study import Study
-
-NAMES = tuple(kind.name.lower() for kind in ErrorType)
 
 
 def error_figure(study: Study, a: int, b: int, found: ErrorDifferences) -> Drawing:
     """Return a panel per size bin with a row per error type: errors of arm `a` minus those of arm `b`."""
     one, other = study.arms[a].name, study.arms[b].name
     sizes = study.arms[a].records[0].test.network_bins
-    ends = np.stack([[band.lower, band.upper] for band in found.bands])
+    kinds = possible_errors(study)
+    names, bands = [kind.name.lower() for kind in kinds], [found.bands[kind] for kind in kinds]
+    shown = [sizes[at] for at in found.bins]
+    ends = np.stack([[band.lower, band.upper] for band in bands])
     reach = 1.05 * float(np.nan_to_num(np.abs(ends)).max()) or 1.0
     said = []
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
-        panels = figure.subplots(1, len(found.bins), sharey=True, squeeze=False)[0]
-        for at, (panel, size) in enumerate(zip(panels, found.bins, strict=True)):
-            bin_of = sizes[size]
-            word = f"{bin_of.low:g}+" if bin_of.high is None else f"{bin_of.low:g}\N{EN DASH}{bin_of.high:g}"
-            values = np.array([[band.value[at], band.lower[at], band.upper[at]] for band in found.bands])
+        figure = Figure(figsize=(WIDTH, 1.1 + 0.27 * len(kinds)), layout="constrained")
+        panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+        for at, (panel, size) in enumerate(zip(panels, shown, strict=True)):
+            word = size_word(size)
+            values = np.array([[band.value[at], band.lower[at], band.upper[at]] for band in bands])
             _panel(panel, values, (a, b))
-            panel.set_title(f"{word} px\nn={bin_of.objects:,}")
+            panel.set_title(f"{word} px\n{count_word(size)}")
             panel.set_xlim(-reach, reach)
             certain = [
-                (name, row) for name, row in zip(NAMES, values, strict=True) if row[1] > 0 or row[2] < 0
+                (name, row) for name, row in zip(names, values, strict=True) if row[1] > 0 or row[2] < 0
             ]
             said += [
-                f"{word} px: {row[0]:+.1f} {name} ({row[1]:.1f} to {row[2]:.1f})" for name, row in certain
+                f"{word} px: {_number(row[0], '+')} {name} ({_number(row[1])} to {_number(row[2])})"
+                for name, row in certain
             ]
-        panels[0].set_yticks(range(len(NAMES)), NAMES)
+        panels[0].set_yticks(range(len(names)), names)
         panels[0].invert_yaxis()
         unit = "per 100 images (missed: per 100 objects)"
         label = f"{versus(one, other, LINE)}, {unit}"
@@ -52,8 +53,12 @@ def error_figure(study: Study, a: int, b: int, found: ErrorDifferences) -> Drawi
         f"Errors: {one} \N{MINUS SIGN} {other}",
         f"Errors of {one} minus those of {other} per 100 images, missed ones per 100 objects: {summary}.",
         f"Left of 0: {one} makes fewer errors. At the operating point chosen on val; intervals of a type "
-        "hold for all sizes together with 95 % confidence. Grey: may be 0. Exploratory.",
+        f"hold for all sizes together with 95 % confidence. Grey: may be 0. Exploratory.{few_words(shown)}",
     )
+
+
+def _number(value: float, sign: str = "") -> str:
+    return f"{value:{sign}.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _panel(panel: Axes, values: Floats, arms: tuple[int, int]) -> None:

@@ -6,6 +6,7 @@ from gffpn.report.answer import interval, points
 from gffpn.report.figures.canvas import Drawing, axes, tag
 from gffpn.report.figures.palette import BAND, INK, QUIET, colour
 from gffpn.report.figures.series import seed_differences, versus, width_of
+from gffpn.report.which import difference_name
 from gffpn.stats.study import Contrast, Study
 
 ROOM = 350
@@ -48,7 +49,8 @@ def _words(contrast: Contrast) -> str:
     assert contrast.estimate
     assert contrast.verdict
     return (
-        f"{contrast.name}: {points(contrast.estimate.delta, sign=True)} points "
+        f"{difference_name(contrast.a.name, contrast.b.name)}: "
+        f"{points(contrast.estimate.delta, sign=True)} points "
         f"({interval(*contrast.estimate.interval())}), {contrast.verdict.word}"
     )
 

@@ -19,8 +19,11 @@ from gffpn.report.figures.series import (
     seed_differences,
     versus,
 )
+from gffpn.report.which import difference_name
 from gffpn.stats.study import Contrast, Study
 
+FEW = 50
+"""Bins of fewer test objects are marked in the figures."""
 DRAWN = 6
 """At most this many contrasts are drawn by size; the others stand in the table of exploratory differences."""
 
@@ -42,6 +45,17 @@ def size_word(one: BinFigures) -> str:
     return f"{one.low:g}+" if one.high is None else f"{one.low:g}\N{EN DASH}{one.high:g}"
 
 
+def count_word(one: BinFigures) -> str:
+    """Return the number of objects of a bin, marked if there are few: their figures vary much."""
+    return f"n={one.objects:,}{', few' if one.objects < FEW else ''}"
+
+
+def few_words(known: Sequence[BinFigures]) -> str:
+    """Return a sentence, with a space before it, on the bins of few objects; empty without any."""
+    found = [f"({one.objects}) at {size_word(one)} px" for one in known if one.objects < FEW]
+    return f" Few objects {', '.join(found)}." if found else ""
+
+
 def by_size(study: Study) -> Drawing | None:
     """Return AP against the side of the objects, a line per arm, or None without bins that all runs share."""
     known = bins(study)
@@ -59,7 +73,7 @@ def by_size(study: Study) -> Drawing | None:
             said.append(
                 f"{arm.name}: " + ", ".join(f"{value:.1f} at {size_word(one)} px" for one, value in shown)
             )
-        plot.set_xticks(x, [f"{size_word(one)}\nn={one.objects:,}" for one in known])
+        plot.set_xticks(x, [f"{size_word(one)}\n{count_word(one)}" for one in known])
         plot.set_xlabel("side of the object in network pixels")
         plot.set_ylabel("AP, percent")
         plot.set_ylim(bottom=0)
@@ -69,7 +83,8 @@ def by_size(study: Study) -> Drawing | None:
         figure,
         "AP by size of the object",
         "; ".join(said) + ".",
-        "AP over IoU 0.50 to 0.95. Lines: mean over seeds; dots: seeds; n: test objects in each bin.",
+        "AP over IoU 0.50 to 0.95. Lines: mean over seeds; dots: seeds; n: test objects in each bin."
+        f"{few_words(known)}",
     )
 
 
@@ -94,9 +109,10 @@ def differences_by_size(study: Study, analyses: Analyses) -> Drawing | None:
             shift = 0.7 * ((number + 0.5) / len(shown) - 0.5)
             arms = position[row[0][1].a.name], position[row[0][1].b.name]
             level, room = 1 - 0.05 / len(known), label_room(len(shown))
+            name = difference_name(row[0][1].a.name, row[0][1].b.name)
             ends = _contrast(plot, row, shift, arms, level=level, room=room)
-            said += [f"{row[0][1].name} at {size_word(known[at])} px {words}" for at, words in ends]
-        plot.set_xticks(range(len(known)), [f"{size_word(one)}\nn={one.objects:,}" for one in known])
+            said += [f"{name} at {size_word(known[at])} px {words}" for at, words in ends]
+        plot.set_xticks(range(len(known)), [f"{size_word(one)}\n{count_word(one)}" for one in known])
         plot.set_xlim(-0.5, len(known) - 0.5)
         plot.set_xlabel("side of the object in network pixels")
         plot.set_ylabel("difference in AP, points")
@@ -110,7 +126,7 @@ def differences_by_size(study: Study, analyses: Analyses) -> Drawing | None:
         "; ".join(said) + ".",
         "Exploratory. Intervals of a contrast hold for all sizes together with 95 % confidence. "
         "Shaded: the margin. Colour: first arm; symbol: second arm. Dots: seeds, those of the first arm "
-        f"on the left.{more}",
+        f"on the left.{more}{few_words(known)}",
     )
 
 

@@ -7,13 +7,15 @@ from typing import Any
 
 from markupsafe import Markup
 
-from gffpn.report.analyses import Analyses, read_analyses
+from gffpn.report.analyses import Analyses, one_class, read_analyses
 from gffpn.report.answer import legend, points
-from gffpn.report.caption import caption, shortened
+from gffpn.report.caption import caption, data_words, shortened
 from gffpn.report.facts import RunFacts, StudyFacts
 from gffpn.report.figures.canvas import inline_svg
 from gffpn.report.figures.drawn import drawings, write_figures
-from gffpn.report.page.operating import confusions, detection_table, gains_table, rates_table
+from gffpn.report.figures.sizes import size_word
+from gffpn.report.page.detection import detection_table
+from gffpn.report.page.operating import confusions, gains_table, rates_table
 from gffpn.report.page.pictures import pictures
 from gffpn.report.page.tables import (
     arms_table,
@@ -23,8 +25,11 @@ from gffpn.report.page.tables import (
     exploratory_table,
 )
 from gffpn.report.page.verdicts import said, split
-from gffpn.report.table import row_of
-from gffpn.runs.folder import RunFolder
+from gffpn.report.study_rows import root_of, rows_of
+from gffpn.report.which import not_compared, which
+from gffpn.runs.record import Record
+from gffpn.runs.record import size_word as image_word
+from gffpn.stats.question import OF_A_CLASS
 from gffpn.stats.study import Study
 
 HEADINGS = {
@@ -87,6 +92,7 @@ def contents(
         "arms": [arm.name for arm in study.arms],
         "simulated": any(record.data.simulated for arm in study.arms for record in arm.records),
         "data": ", ".join(sorted({record.choice.data for arm in study.arms for record in arm.records})),
+        "one_class": one_class(study),
         "basis": _basis(study),
         "data_lines": _data(study),
         "figures": {
@@ -109,7 +115,7 @@ def _tables(study: Study, analyses: Analyses, *, finished: bool) -> dict[str, An
         "classes": classes_table(study) if finished else None,
         "exploratory": exploratory_table(study, analyses),
         "costs": costs_table(study) if finished else None,
-        "detection": detection_table(study, analyses.curves),
+        "detection": detection_table(study, analyses),
         "rates": rates_table(study, analyses),
         "confusions": confusions(study, analyses),
         "gains": gains_table(study, analyses),
@@ -130,9 +136,11 @@ def _facts(study: Study, facts: StudyFacts | None) -> dict[str, Any]:
 
 def _words(study: Study, analyses: Analyses) -> dict[str, Any]:
     verdicts, undecided = split(list(said(study, analyses)))
-    lines = _caption(study)
+    lines = caption(rows_of(study), unit="arm")
     setting = [line for line in lines if not line.startswith("NOTE")][:3]
     return {
+        "which": which(study),
+        "not_compared": not_compared(study),
         "verdicts": verdicts,
         "undecided": undecided,
         "legend": legend(study) if study.contrasts else [],
@@ -170,40 +178,39 @@ def _basis(study: Study) -> str:
         f"{images:,} test images with {objects:,} objects" for images, objects in sorted(tests)
     )
     against = "" if study.question.contrasts else " Each arm is compared with the first one."
+    endpoint = study.question.primary_endpoint
+    at_half = endpoint == "mAP50" or endpoint.startswith(OF_A_CLASS)
     return (
-        f"{seeds}, {images}. Primary endpoint {study.question.primary_endpoint} (average precision at IoU "
-        f"{'0.5' if '95' not in study.question.primary_endpoint else '0.50 to 0.95'}); a difference "
+        f"{seeds}, {images}. Primary endpoint {endpoint} (average precision at IoU "
+        f"{'0.5' if at_half else '0.50 to 0.95'}); a difference "
         f"matters from {points(study.question.margin)} points on.{against}"
     )
 
 
 def _data(study: Study) -> list[str]:
-    """Return for each data set whether it is real, where it is, its classes and its number of images."""
-    lines = {}
+    """Return for each data set its name, whether it is real, its classes, its images and its test objects."""
+    lines: dict[str, str] = {}
+    tested: dict[str, dict[str, None]] = {}
     for run in (run for arm in study.arms for run in arm.finished):
         record = run.record
         assert record
         facts = record.data
-        root = RunFolder(run.path).read_config().get("data", {}).get("root") if run.path else None
-        where = f", folder {Path(str(root)).name}" if root else ""
-        kind = "SIMULATED images" if facts.simulated else "real images"
         count = len(facts.classes)
-        names = shortened(facts.classes)
         images = ", ".join(f"{number:,} {split}" for split, number in facts.images.items())
         lines[facts.fingerprint] = (
-            f"{kind} (data={record.choice.data}{where}); {count} class{'es' if count > 1 else ''}: {names}; "
-            f"images: {images}."
+            f"{data_words(record, root_of(run))}; {'' if facts.simulated else 'real images; '}"
+            f"{count} class{'es' if count > 1 else ''}: {shortened(facts.classes)}; images: {images}."
         )
-    return list(lines.values())
+        tested.setdefault(facts.fingerprint, {})[_objects(record)] = None
+    return [" ".join([line, *tested[name]]) for name, line in lines.items()]
 
 
-def _caption(study: Study) -> list[str]:
-    rows = [
-        row_of({"overrides": list(run.overrides), "status": run.status}, run.record)
-        for arm in study.arms
-        for run in arm.runs
-    ]
-    return caption(rows, unit="arm")
+def _objects(record: Record) -> str:
+    """Return the number of test objects, and of those of each size."""
+    known = [one for one in record.test.network_bins if one.objects]
+    sizes = ", ".join(f"{one.objects:,} of {size_word(one)} px" for one in known)
+    by_side = f": {sizes}, by side in the network's input of {image_word(record.image_size)} px"
+    return f"{record.test.objects:,} test objects{by_side if known else ''}."
 
 
 def _versions(runs: Sequence[RunFacts]) -> list[str]:

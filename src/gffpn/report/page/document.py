@@ -13,6 +13,8 @@ from gffpn.report.caption import numbered
 from gffpn.report.facts import Facts
 from gffpn.report.figures.palette import COLOURS, hue, variables
 from gffpn.report.page.contents import contents
+from gffpn.report.page.words import WORDS
+from gffpn.report.scale import scale_words
 from gffpn.stats.study import Study
 
 _HERE = Path(__file__).parent
@@ -67,6 +69,8 @@ def page(
             for number, (study, of, folder) in enumerate(zip(studies, own, folders, strict=True))
         ],
         claims=facts.claims if facts else (),
+        scale=scale_words(studies),
+        words=WORDS,
         checks=facts.checks if facts else (),
         colours=variables(),
         style=Markup((_HERE / "style.css").read_text()),

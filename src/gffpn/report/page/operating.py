@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from gffpn.figures import Figure
-from gffpn.report.analyses import Analysed, Analyses
-from gffpn.report.answer import points, spread_words
+from gffpn.report.analyses import Analysed, Analyses, possible_errors
+from gffpn.report.answer import spread_words
 from gffpn.report.page.tables import Cell, Line, Table
-from gffpn.stats.detection_curve import ArmCurve
-from gffpn.stats.error_types import ErrorType
 from gffpn.stats.study import Study
 
+_NO_CLEAN = "; n/a, because every test image has an object"
 MOST_CLASSES = 12
 """A confusion matrix of more classes than this is unreadable on a page."""
 
@@ -41,7 +40,7 @@ def rates_table(study: Study, analyses: Analyses) -> Table | None:
     notes = (
         "At IoU 0.5 and the score threshold with the best F1 on val. Escapes: images with objects and no "
         "detection at all. Incomplete: images with objects of which at least one is missed. Overkill: images "
-        "without objects that have a detection.",
+        f"without objects that have a detection{'' if clean or not images else _NO_CLEAN}.",
     )
     headers = tuple(zip(found, below, strict=True))
     return Table(
@@ -97,14 +96,14 @@ def confusions(study: Study, analyses: Analyses) -> list[Confusion]:
 
 def gains_table(study: Study, analyses: Analyses) -> Table | None:
     """Return what mAP50 would gain, per arm, if all errors of a type were corrected."""
-    lines = []
+    lines, kinds = [], possible_errors(study)
     for at, (arm, runs) in enumerate(zip(study.arms, analyses.arms, strict=True)):
         if runs:
-            each = np.stack([one.analysis.gains for one in runs])
+            each = np.stack([one.analysis.gains[list(kinds)] for one in runs])
             lines.append(Line((at,), arm.name, tuple(_cell(list(map(_known, column))) for column in each.T)))
     if not lines:
         return None
-    headers = tuple((kind.name.lower(), "") for kind in ErrorType)
+    headers = tuple((kind.name.lower(), "") for kind in kinds)
     notes = (
         "TIDE's definition: the gain in mAP50 if all errors of one type were corrected, over all thresholds. "
         "The gains of the types do not add up.",
@@ -120,31 +119,3 @@ def gains_table(study: Study, analyses: Analyses) -> Table | None:
 
 def _known(value: float) -> Figure:
     return None if np.isnan(value) else float(value)
-
-
-def detection_table(study: Study, curves: dict[int, ArmCurve]) -> Table | None:
-    """Return the sides from which on 50 and 90 % of the objects are found, per arm, and floor and ceiling."""
-    if not curves:
-        return None
-    lines = [
-        Line(
-            (at,),
-            study.arms[at].name,
-            (
-                *(_side(side) for side in (one.a50, one.a90, one.a90_95)),
-                *(Cell(points(value), value) for value in (one.floor, one.ceiling)),
-            ),
-        )
-        for at, one in curves.items()
-    ]
-    headers = (("a50", "px"), ("a90", "px"), ("a90/95", "px"), ("floor", "%"), ("ceiling", "%"))
-    notes = (
-        "a50, a90: side from which on 50 and 90 % of the objects are found; a90/95: the same for the lower "
-        "end of the band. A dash: no side does it, the ceiling is lower. Floor: hits by chance. Ceiling: "
-        "share of large objects that are found.",
-    )
-    return Table("Probability of detection, by arm", "arm", headers, tuple(lines), notes)
-
-
-def _side(side: float | None) -> Cell:
-    return Cell("\N{EN DASH}", 1e9) if side is None else Cell(f"{side:.1f}", side)

@@ -10,7 +10,8 @@ from gffpn.report.answer import contrast_cells, interval, points, spread_words
 from gffpn.report.figures.sizes import bins, size_word
 from gffpn.report.paper import paper_classes, paper_row
 from gffpn.report.table import decimals
-from gffpn.report.timing import speeds_compare
+from gffpn.report.timing import doubt_in_study, speeds_compare
+from gffpn.report.which import difference_name
 from gffpn.runs.record import Record
 from gffpn.stats.study import Arm, Study
 
@@ -25,6 +26,8 @@ class Cell:
     text: str
     value: float | None = None
     """By which rows are sorted; None for words, which are sorted as text."""
+    wraps: bool = False
+    """True for words that may take several lines on a small screen."""
 
 
 @dataclass(frozen=True)
@@ -99,15 +102,16 @@ def costs_table(study: Study) -> Table:
         ("of the neck", "2 x MAC"),
         ("FPS", "network"),
         ("FPS", "with decoding"),
-        ("minutes", "training"),
+        ("minutes", "of training"),
     )
-    return Table("Cost by arm", "arm", headers, lines)
+    doubt = "" if fps else f" Left out (n/a): {doubt_in_study(study)}."
+    return Table("Cost by arm", "arm", headers, lines, (f"FPS and minutes: medians over the seeds.{doubt}",))
 
 
 def _costs(records: Sequence[Record], fps: bool) -> dict[str, Cell]:
     """Return the costs of an arm: those of its first run, and medians of what was timed.
 
-    Without `fps`, the speeds are left out, because they do not compare.
+    Without `fps`, what was timed is left out, because it does not compare.
     """
     if not records:
         return dict.fromkeys(("params", "GFLOPs", "FPS network"), Cell(""))
@@ -125,8 +129,7 @@ def _costs(records: Sequence[Record], fps: bool) -> dict[str, Cell]:
     }
     cells = {name: Cell(decimals(2)(value), value) for name, value in exact.items()}
     for name, value in timed.items():
-        left_out = name.startswith("FPS") and not fps
-        cells[name] = Cell("n/a") if left_out else Cell(decimals(1)(value), value)
+        cells[name] = Cell(decimals(1)(value), value) if fps else Cell("n/a")
     return cells
 
 
@@ -166,11 +169,13 @@ def contrasts_table(study: Study) -> Table | None:
     headers, body = contrast_cells(study)
     position = {arm.name: at for at, arm in enumerate(study.arms)}
     lines = []
-    for contrast, (name, delta, *rest) in zip(study.contrasts, body, strict=True):
+    for contrast, (_, delta, word, needed, *rest) in zip(study.contrasts, body, strict=True):
+        name = difference_name(contrast.a.name, contrast.b.name)
         value = contrast.estimate.delta if contrast.estimate else None
         mark = contrast.verdict.word.replace(" ", "-") if contrast.verdict else "no-verdict"
         arms = position[contrast.a.name], position[contrast.b.name]
-        lines.append(Line(arms, name, (Cell(delta, value), *map(Cell, rest)), mark=mark))
+        words = (Cell(word, wraps=True), Cell(needed, wraps=True))
+        lines.append(Line(arms, name, (Cell(delta, value), *words, *map(Cell, rest)), mark=mark))
     return Table(
         f"Contrasts on {study.question.primary_endpoint}, percent points",
         headers[0],
@@ -199,6 +204,13 @@ def exploratory_table(study: Study, analyses: Analyses) -> Table | None:
             text = f"{points(one.delta, sign=True)} ({interval(*one.interval())})" if one else contrast.reason
             cells.append(Cell(text, one.delta if one else None))
         arms = position[row[0].a.name], position[row[0].b.name]
-        lines.append(Line(arms, row[0].name, tuple(cells)))
-    caption = "Exploratory: differences on other endpoints with 95 % intervals, percent points"
-    return Table(caption, "contrast", tuple(shown.values()), tuple(lines))
+        lines.append(Line(arms, difference_name(row[0].a.name, row[0].b.name), tuple(cells)))
+    caption = (
+        "Exploratory: differences on other endpoints, percent points, each with the 95 % interval of this "
+        "difference by itself"
+    )
+    note = (
+        "The intervals of the figure by size hold for all sizes of a contrast together, so they are wider. "
+        "Among many intervals of single differences, some exclude 0 by chance."
+    )
+    return Table(caption, "contrast", tuple(shown.values()), tuple(lines), (note,))

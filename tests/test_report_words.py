@@ -1,0 +1,347 @@
+"""Do the words of a report follow from the verdicts alone, with units, and name the data and what is few?"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from fake_runs import predicted_run, record
+from gffpn.report.analyses import Analyses, possible_errors, read_analyses
+from gffpn.report.answer import answer_lines, answer_markdown, contrast_cells, need_words
+from gffpn.report.caption import caption, data_words
+from gffpn.report.facts import Facts, StudyFacts
+from gffpn.report.figures.drawn import drawings
+from gffpn.report.figures.sizes import count_word, few_words
+from gffpn.report.page.contents import contents
+from gffpn.report.page.detection import detection_table
+from gffpn.report.page.document import page
+from gffpn.report.page.operating import gains_table, rates_table
+from gffpn.report.page.tables import contrasts_table, costs_table, exploratory_table
+from gffpn.report.scale import scale_words
+from gffpn.report.table import row_of
+from gffpn.report.which import not_compared, which
+from gffpn.report.write import markdown
+from gffpn.runs.folder import RunFolder
+from gffpn.runs.record import Record
+from gffpn.stats.bands import Band
+from gffpn.stats.error_types import ErrorType
+from gffpn.stats.planning import Need
+from gffpn.stats.question import Question
+from gffpn.stats.study import Arm, Contrast, Run, Study, study
+from gffpn.stats.verdicts import Verdict, Word
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def arm(name: str, params: int = 1_000_000, made: Record | None = None) -> Arm:
+    made = made or record(name)
+    made = replace(made, cost=replace(made.cost, params=params))
+    return Arm(name, (Run((f"neck={name}", "seed=0"), "finished", None, made),), ())
+
+
+def asked(pairs: Sequence[tuple[Arm, Arm, Word | str]], arms: Sequence[Arm], *, small: bool = False) -> Study:
+    """Return a study with these verdicts; any other word is the reason why there is none."""
+    contrasts = []
+    for a, b, word in pairs:
+        if word in ("better", "worse", "same", "cannot tell"):
+            verdict = Verdict(word, 0.01, (0.0, 0.0), small, 0.02)
+            contrasts.append(Contrast(a, b, "mAP50", verdict=verdict))
+        else:
+            contrasts.append(Contrast(a, b, "mAP50", reason=word))
+    return Study("s", Question(), tuple(arms), tuple(contrasts))
+
+
+FPN, PANET, GFFPN = arm("fpn", 1), arm("panet", 3), arm("gffpn", 2)
+THREE = (FPN, PANET, GFFPN)
+
+
+@pytest.mark.parametrize(
+    ("panet", "gffpn", "said"),
+    [
+        (
+            "cannot tell",
+            "cannot tell",
+            "No arm is shown to differ from fpn on mAP50; fpn has the fewest parameters.",
+        ),
+        ("cannot tell", "better", "gffpn is better than fpn on mAP50; panet: cannot tell."),
+        ("better", "better", "panet, gffpn are better than fpn on mAP50."),
+        ("worse", "better", "gffpn is better than fpn on mAP50; panet is worse than fpn on mAP50."),
+        (
+            "same",
+            "cannot tell",
+            "panet is the same as fpn within the margin on mAP50; gffpn: cannot tell; "
+            "fpn has the fewest parameters.",
+        ),
+        (
+            "gffpn: no finished run",
+            "cannot tell",
+            "gffpn is not shown to differ from fpn on mAP50; panet: no verdict; fpn has fewer parameters.",
+        ),
+        ("one seed", "one seed", "No verdict: one seed."),
+    ],
+)
+def test_one_sentence_says_which_arm_by_the_verdicts(panet: str, gffpn: str, said: str) -> None:
+    assert which(asked([(PANET, FPN, panet), (GFFPN, FPN, gffpn)], THREE)) == said
+
+
+def test_the_sentence_of_pairs_without_a_common_arm_names_both() -> None:
+    other = arm("afpn", 1)
+    pairs = [(GFFPN, FPN, "better"), (PANET, other, "cannot tell")]
+    assert which(asked(pairs, (*THREE, other))) == (
+        "gffpn is better than fpn on mAP50; panet against afpn: cannot tell."
+    )
+    # two arms have the fewest parameters
+    pairs = [(GFFPN, FPN, "cannot tell"), (PANET, other, "cannot tell")]
+    assert which(asked(pairs, (*THREE, other))) == (
+        "gffpn is not shown to differ from fpn on mAP50; panet is not shown to differ from afpn on mAP50."
+    )
+
+
+def test_a_difference_below_the_margin_is_called_so() -> None:
+    assert which(asked([(GFFPN, FPN, "better")], (FPN, GFFPN), small=True)) == (
+        "gffpn is better than fpn on mAP50, by less than the margin."
+    )
+    assert which(asked([], (FPN,))) == ""
+
+
+def test_pairs_that_nobody_asked_for_are_named_with_the_setting() -> None:
+    both = asked([(PANET, FPN, "cannot tell"), (GFFPN, FPN, "cannot tell")], THREE)
+    said = f"Not compared: gffpn {MINUS} panet. 'experiment.contrasts=[[gffpn,panet]]' asks for it."
+    assert not_compared(both) == said
+    assert answer_lines(both)[-1] == said
+    undecided = [replace(one, verdict=None, reason="one seed") for one in both.contrasts]
+    assert f"\n\n{said}\n\n" in answer_markdown(replace(both, contrasts=tuple(undecided)))
+    declared = replace(both, question=Question(contrasts=(("panet", "fpn"), ("gffpn", "fpn"))))
+    assert not_compared(declared) == ""
+    assert not_compared(replace(both, arms=(FPN, PANET), contrasts=both.contrasts[:1])) == ""
+    five = [FPN, PANET, GFFPN, arm("afpn"), arm("bifpn")]
+    many = asked([(one, FPN, "cannot tell") for one in five[1:]], five)
+    assert re.fullmatch(
+        r"Not compared: gffpn . panet, afpn . panet, bifpn . panet and 3 more\. "
+        r"'experiment\.contrasts=\[\[gffpn,panet\],\[afpn,panet\],\[bifpn,panet\]\]' asks for the first 3\.",
+        not_compared(many),
+    )
+
+
+def test_arms_of_several_words_are_quoted_in_the_setting() -> None:
+    runs = [
+        Run((f"neck={neck}", f"backbone={backbone}"), "missing", None, None)
+        for neck in ("fpn", "gffpn")
+        for backbone in ("darknet53", "cspdarknet")
+    ]
+    said = not_compared(study("four", runs, Question()))
+    assert '[["gffpn darknet53","fpn cspdarknet"],' in said
+
+
+def made(runs: Path, skills: dict[str, float], *, seeds: int = 3, **facts: Any) -> Study:
+    """Return a study of invented runs, in which each neck finds objects with a probability of its own."""
+    found = [
+        Run((f"neck={neck}", f"seed={seed}"), "finished", path, RunFolder(path).read())
+        for neck, skill in skills.items()
+        for seed in range(seeds)
+        for path in [predicted_run(runs, neck, skill=skill, seed=seed, **facts)]
+    ]
+    return study("invented", found, Question())
+
+
+@pytest.fixture(scope="module")
+def clear(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return made(tmp_path_factory.mktemp("runs"), {"fpn": 0.3, "gffpn": 0.9})
+
+
+def test_every_number_of_points_has_its_unit(clear: Study) -> None:
+    (one,) = clear.contrasts
+    assert one.verdict
+    unknown = replace(one, verdict=replace(one.verdict, word="cannot tell"), need=Need(7, None))
+    (sentence,) = [
+        line
+        for line in answer_lines(replace(clear, contrasts=(unknown,)))
+        if line.startswith("gffpn against fpn: cannot tell")
+    ]
+    assert sentence.endswith(
+        "; to find a difference of 1.0 points with 80 % probability: 4 more seeds per arm."
+    )
+    enough = replace(unknown, need=Need(3, None))
+    assert need_words(enough, clear.question) == "enough seeds for 1.0 points: the difference may be smaller"
+    assert "Margin: 1.0 points." in answer_markdown(clear)
+
+
+def test_the_verdict_and_what_is_needed_come_before_the_figures(clear: Study) -> None:
+    headers, body = contrast_cells(clear)
+    assert headers[:4] == ["contrast", "difference", "verdict", "needed"]
+    assert dict(zip(headers, body[0], strict=True))["verdict"] == "better"
+    table = contrasts_table(clear)
+    assert table
+    assert table.lines[0].name == f"gffpn {MINUS} fpn"
+    assert [cell.wraps for cell in table.lines[0].cells[:4]] == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("data", "root", "words"),
+    [
+        ("coco", "/sets/nuclei", "nuclei, read as data=coco"),
+        ("coco", "sets/nuclei/", "nuclei, read as data=coco"),
+        ("coco", "", "coco"),
+        ("deeppcb", "/sets/deeppcb", "deeppcb"),
+        ("tinyindus_sim", "", "tinyindus_sim (SIMULATED data)"),
+    ],
+)
+def test_data_are_named_by_their_folder(data: str, root: str, words: str) -> None:
+    assert data_words(record(data=data), root) == words
+    overrides = ["neck=fpn", *([f"data.root={root}"] if root else [])]
+    row = row_of({"overrides": overrides, "status": "finished"}, record(data=data))
+    assert caption([row])[0].startswith(f"{words}, test split, percent")
+
+
+def test_the_folder_of_a_runs_configuration_is_the_name_everywhere(tmp_path: Path) -> None:
+    found = made(tmp_path, {"fpn": 0.4}, seeds=2, data="coco")
+    for path in tmp_path.glob("*/config.yaml"):
+        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "data": {"root": "/sets/pcb"}}))
+    shown = contents("s0", found, None, with_pictures=False)
+    assert shown["data_lines"] == [
+        "pcb, read as data=coco; real images; 2 classes: pock, flaw; images: 8 train, 12 val, 12 test. "
+        "48 test objects: 1 of 0\N{EN DASH}8 px, 3 of 8\N{EN DASH}16 px, 21 of 16\N{EN DASH}32 px, "
+        "23 of 32\N{EN DASH}96 px, "
+        "by side in the network's input of 320 px."
+    ]
+    assert shown["setting"][0].startswith("pcb, read as data=coco, test split")
+    text = markdown([found], Facts((StudyFacts("runs", "", ()),)))
+    assert "\npcb, read as data=coco, test split" in text
+
+
+def with_differences(found: Study, **ends: Any) -> Analyses:
+    """Return the analyses of a study whose difference of detection has a band of these ends at each side."""
+    analyses = read_analyses(found)
+    count = len(analyses.curves[0].sides)
+    flat = {name: np.full(count, value, dtype=np.float64) for name, value in ends.items()}
+    one = analyses.detection_differences[1]
+    analyses.__dict__["detection_differences"] = {1: replace(one, **flat)}
+    return analyses
+
+
+def test_detection_at_the_largest_side_is_compared_with_an_interval(clear: Study) -> None:
+    analyses = read_analyses(clear)
+    one: Band = analyses.detection_differences[1]
+    first, second = (analyses.curves[at].band.value for at in (0, 1))
+    assert one.value == pytest.approx(second - first)
+    table = detection_table(clear, analyses)
+    assert table
+    assert table.headers[-1][0] == "minus fpn"
+    assert table.lines[0].cells[-1].text == ""
+    shown = with_differences(clear, value=-0.116, low=-0.239, high=0.008, lower=-0.3, upper=0.05)
+    table = detection_table(clear, shown)
+    assert table
+    assert table.lines[1].cells[-1].text == f"{MINUS}11.6 ({MINUS}23.9 to 0.8)"
+    assert table.notes[-1].endswith("no difference to fpn is shown.")
+    assert table.notes[-1].startswith("Exploratory")
+    assert "centre lies in the object's box" in table.notes[1]
+
+
+def test_bands_that_exclude_zero_say_where(clear: Study) -> None:
+    analyses = with_differences(clear, lower=-0.2, upper=0.1)
+    upper = analyses.detection_differences[1].upper
+    upper[3:6] = -0.01
+    table = detection_table(clear, analyses)
+    assert table
+    low, high = analyses.curves[0].sides[[3, 5]]
+    assert f"gffpn finds less than fpn at {low:.1f} to {high:.1f} px; else no" in table.notes[-1]
+
+
+def test_detection_of_one_seed_is_about_its_weights(tmp_path: Path) -> None:
+    found = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9}, seeds=1)
+    table = detection_table(found, read_analyses(found))
+    assert table
+    assert table.notes[-1].endswith("about these weights, not about the neck.")
+    alone = made(tmp_path / "alone", {"fpn": 0.3}, seeds=1)
+    table = detection_table(alone, read_analyses(alone))
+    assert table
+    assert [name for name, _ in table.headers] == ["a50", "a90", "a90/95", "floor", "ceiling"]
+
+
+def test_minutes_are_left_out_where_speed_is(clear: Study) -> None:
+    table = costs_table(clear)
+    assert table.lines[0].cells[-1].text == "12.5"
+    assert table.notes == ("FPS and minutes: medians over the seeds.",)
+    arms = [
+        replace(
+            one,
+            runs=tuple(
+                replace(run, record=replace(run.record, choice=replace(run.record.choice, launcher="joblib")))
+                for run in one.runs
+                if run.record
+            ),
+        )
+        for one in clear.arms
+    ]
+    table = costs_table(replace(clear, arms=tuple(arms)))
+    assert [cell.text for cell in table.lines[0].cells[-3:]] == ["n/a"] * 3
+    assert table.notes[0].endswith("Left out (n/a): timed while other runs may have used the same machine.")
+
+
+def test_single_intervals_are_called_so(clear: Study) -> None:
+    table = exploratory_table(clear, read_analyses(clear))
+    assert table
+    assert "95 % interval of this difference by itself" in table.caption
+    assert "hold for all sizes of a contrast together" in table.notes[0]
+    assert table.lines[0].name == f"gffpn {MINUS} fpn"
+
+
+def test_errors_that_one_class_cannot_have_are_left_out(tmp_path: Path, clear: Study) -> None:
+    assert possible_errors(clear) == tuple(ErrorType)
+    one = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9}, seeds=2, classes=("nucleus",))
+    kept = ["localisation", "duplicate", "background", "missed"]
+    assert [kind.name.lower() for kind in possible_errors(one)] == kept
+    (drawn,) = (figure for name, figure in drawings(one).items() if name.startswith("errors_"))
+    assert [label.get_text() for label in drawn.figure.axes[0].get_yticklabels()] == kept
+    gains = gains_table(one, read_analyses(one))
+    assert gains
+    assert [name for name, _ in gains.headers] == kept
+
+
+def test_overkill_without_a_clean_image_says_why(clear: Study) -> None:
+    table = rates_table(clear, read_analyses(clear))
+    assert table
+    assert table.headers[-1] == ("overkill", "n=0")
+    assert table.lines[0].cells[-1].text == "n/a"
+    assert table.notes[0].endswith("n/a, because every test image has an object.")
+
+
+def test_few_objects_are_marked_in_the_figures_by_size(clear: Study) -> None:
+    bins = record().test.network_bins  # 0, 12, 40, 81 and 5 objects
+    assert [count_word(one) for one in bins[1:4]] == ["n=12, few", "n=40, few", "n=81"]
+    assert few_words(bins[2:]) == " Few objects (40) at 16\N{EN DASH}32 px, (5) at 96+ px."
+    assert few_words(bins[3:4]) == ""
+    drawn = drawings(clear)
+    for name in ("sizes", "size_differences", next(name for name in drawn if name.startswith("errors_"))):
+        assert "Few objects (" in drawn[name].caption, name
+
+
+def test_differences_have_a_true_minus_sign_on_the_page(clear: Study) -> None:
+    html = page([clear], pictures=False)
+    assert f"gffpn {MINUS} fpn" in html
+    assert "gffpn - fpn" not in html
+    text = re.sub(r"<(style|script)>.*?</\1>|<[^>]*>", " ", html, flags=re.DOTALL)
+    assert re.findall(r"[( ]-\d\S*", text) == []
+
+
+def test_the_scale_of_the_paper_is_named_if_ours_is_another(clear: Study) -> None:
+    assert scale_words([clear]) == (
+        "The paper's detectors with cspdarknet have 40.7 to 58.5 M parameters at 640 px; "
+        "those here have 1.3 to 1.5 M at 320 px."
+    )
+    own = record()
+    large = replace(own, image_size=(640, 640), cost=replace(own.cost, params_m=42.0))
+    assert scale_words([asked([], (arm("fpn", made=large),))]) == ""
+    assert scale_words([]) == ""
+
+
+def test_the_page_explains_its_words() -> None:
+    html = page([])
+    words = re.findall(r"<dt>(.*?)</dt>", html)
+    assert {"neck", "arm", "contrast", "seed", "mAP50", "Holm", "endpoint", "margin", "escape"} <= set(words)
+    assert len(words) == len(re.findall(r"<dd>[^<]+\.</dd>", html))
