@@ -188,7 +188,7 @@ def test_images_without_a_mark_belong_to_a_set_whose_annotations_lie_beside_them
 def test_a_folder_of_no_form_is_refused_with_what_each_lacks(tmp_path: Path) -> None:
     picture(tmp_path / "set/a.png")
     write(tmp_path / "set/other.txt", "0 0.5 0.5 0.1 0.1")
-    with pytest.raises(DataError, match="no form that data=auto recognises, 1 images") as refusal:
+    with pytest.raises(DataError, match="no form that data=auto recognises, 1 image;") as refusal:
         auto(tmp_path / "set").index()
     assert "data=yolo: 1 .txt files, none named like an image" in str(refusal.value)
     assert "data=coco: no JSON file with images, annotations and categories" in str(refusal.value)

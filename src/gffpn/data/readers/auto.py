@@ -45,7 +45,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "min_area": 1,
         "unlabelled": "refuse",
     },
-    "deeppcb": {},
+    "deeppcb": {"unlabelled": "refuse"},
 }
 """Values in conf/data of arguments that are null here."""
 OWN = ("classes", "splits", "crowd", "corners", "unlabelled")

@@ -53,7 +53,8 @@ def names_files(root: Path, folders: Sequence[str]) -> list[str]:
         path = root / folder
         names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
         yamls = [name for name in names if name.lower().endswith(YAML) and has_names(path / name)]
-        found += [below(folder, name) for name in (*yamls, *(name for name in LINES if name in names))]
+        lines = [name for name in names if name.lower() in LINES]
+        found += [below(folder, name) for name in (*yamls, *lines)]
     return found
 
 
@@ -69,7 +70,7 @@ def has_names(path: Path) -> bool:
 def _read(root: Path, name: str, faults: Faults) -> tuple[str, ...] | None:
     try:
         raw = (root / name).read_bytes()
-        if not name.endswith(YAML):
+        if not name.lower().endswith(YAML):
             return tuple(line.strip() for line in decoded(raw).splitlines() if line.strip())
         # this loader keeps every scalar as it is written: YAML would read `no` as false and `010` as 8
         names = yaml.load(raw, yaml.BaseLoader)["names"]
@@ -80,5 +81,7 @@ def _read(root: Path, name: str, faults: Faults) -> tuple[str, ...] | None:
         raise TypeError(f"names is {names!r:.200}")
     except (yaml.YAMLError, LookupError, OSError, RecursionError, TypeError, ValueError) as error:
         expected = "a list `names`, or a mapping of 0, 1, ... to names"
+        if not name.lower().endswith(YAML):
+            expected = "one class name per line"
         faults.add(Kind.CLASSES, f"{name}: expected {expected}; {' '.join(str(error).split())}")
         return None

@@ -50,6 +50,11 @@ def composed(name: str) -> str:
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
+def alike(name: str) -> str:
+    """Return what names that differ in case or Unicode form only have in common."""
+    return composed(name).casefold()
+
+
 def stem_of(name: str) -> str:
     """Return the name of a file without its folder and suffix; faster than pathlib, for 100,000 of them."""
     return os.path.splitext(name.rpartition("/")[2])[0]

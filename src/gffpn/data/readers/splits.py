@@ -106,6 +106,9 @@ class Partition:
         if empty:
             sizes = ", ".join(f"{name} {len(parts[name])}" for name in SPLITS)
             what = f"{', '.join(empty)}: no image ({sizes}); each split needs at least one"
+        elif not any(len(record.objects.boxes) for found in parts.values() for record in found):
+            faults.add(Kind.EMPTY_SPLIT, "no box in the whole set: label its objects, or choose other files")
+            return
         elif not any(len(record.objects.boxes) for record in parts["val"]):
             what = "val: images, but no box: it cannot be used to choose an epoch"
         else:
@@ -119,7 +122,8 @@ class Partition:
         """Return advice for a set that is too small for its fractions."""
         groups = len({(bool(record.group), record.group or record.name) for record in records})
         if groups < 1 + len(drawn):
-            return f"{groups} images (or groups that stay together) cannot fill {1 + len(drawn)} splits"
+            found = f"{groups} image{'s' if groups > 1 else ''} (or groups that stay together)"
+            return f"{found} cannot fill {1 + len(drawn)} splits: add images"
         for part in (0.1, 0.15, 0.2, 0.25, 0.3, 0.33):
             fractions = dict(zip(SPLITS, (round(1 - 2 * part, 2), part, part), strict=True))
             trial = draw(records, {split: fractions[split] for split in ("train", *drawn)}, self._seed)

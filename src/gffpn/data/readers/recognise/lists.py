@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
+from gffpn.data.readers.listing import alike
 from gffpn.data.readers.recognise.tree import Tree
 from gffpn.data.readers.split_lists import Lists
 
@@ -32,7 +33,7 @@ def _is_list(tree: Tree, name: str) -> bool:
     """Return True if the first line of a file names an image."""
     lines = tree.start(name).split("\n", 1)[0].strip() if tree.has_file(name) else ""
     path = PurePosixPath(lines.replace("\\", "/"))
-    return bool(lines) and (path.stem in tree.stems or path.name in tree.stems)
+    return bool(lines) and not tree.stems.isdisjoint({alike(path.stem), alike(path.name)})
 
 
 def _below(folder: str, name: str) -> str:
