@@ -15,6 +15,7 @@ from exports import (
     CLASSES,
     EVERY,
     STEMS,
+    VALID,
     Export,
     coco_file,
     cvat_coco,
@@ -164,6 +165,51 @@ def cvat_ultralytics(root: Path) -> None:
     write(root / "data.yaml", "names:\n  0: dent\n  1: scratch\npath: .\ntrain: train.txt\n")
 
 
+def list_of_lists(root: Path) -> None:
+    for stem in EVERY:
+        yolo_pair(root / f"images/{stem}.png", root / f"labels/{stem}.txt")
+    for name, stems in {"one": "ab", "two": "c", "three": "d", "four": "e"}.items():
+        write(root / f"{name}.txt", "".join(f"./images/{stem}.png\n" for stem in stems))
+    lists = "train: [one.txt, two.txt]\nval: three.txt\ntest: four.txt\n"
+    write(root / "data.yaml", lists + "names: [dent, scratch]\n")
+
+
+def cvat_voc_subfolders(root: Path) -> None:
+    for split, stems in STEMS.items():
+        for stem in stems:
+            files = (f"JPEGImages/lot1/{stem}.png", f"Annotations/lot1/{stem}.xml")
+            voc_pair(root / files[0], root / files[1], edges=True)
+        name = "Validation" if split == "val" else split.capitalize()
+        write(root / f"ImageSets/Main/{name}.txt", "".join(f"lot1/{stem}\n" for stem in stems))
+    write(root / "labelmap.txt", "# label:color_rgb:parts:actions\n")
+
+
+def roboflow_darknet(root: Path) -> None:
+    for split, folder in VALID.items():
+        for stem in STEMS[split]:
+            yolo_pair(root / f"{folder}/{stem}.png", root / f"{folder}/{stem}.txt")
+        write(root / f"{folder}/_darknet.labels", "dent\nscratch\n")
+
+
+def coco_file_per_lot(root: Path) -> None:
+    for name in ("lot0", "lot1"):
+        stems = [stem for stem in EVERY if lot(stem) == name]
+        for stem in stems:
+            picture(root / f"{name}/{stem}.png")
+        coco_file(root / f"{name}/annotations.json", {stem: f"{stem}.png" for stem in stems})
+
+
+def lots_with_folders_of_other_names(root: Path) -> None:
+    for stem in EVERY:
+        voc_pair(root / f"{lot(stem)}/bilder/{stem}.png", root / f"{lot(stem)}/xml/{stem}.xml")
+
+
+def labels_below_the_images(root: Path) -> None:
+    for stem in EVERY:
+        yolo_pair(root / f"{lot(stem)}/{stem}.png", root / f"{lot(stem)}/labels/{stem}.txt")
+    write(root / "classes.txt", "dent\nscratch\n")
+
+
 VARIANTS: dict[str, Export] = {
     export.__name__: export
     for export in (
@@ -183,6 +229,12 @@ VARIANTS: dict[str, Export] = {
         cvat_yolo_subsets,
         cvat_voc_without_subset,
         cvat_ultralytics,
+        list_of_lists,
+        cvat_voc_subfolders,
+        roboflow_darknet,
+        coco_file_per_lot,
+        lots_with_folders_of_other_names,
+        labels_below_the_images,
     )
 } | NAMES
 
@@ -197,6 +249,12 @@ def test_a_variant_is_read_as_the_usual_form(tmp_path: Path, name: str) -> None:
     for stem, record in records.items():
         assert record.boxes.round(3).tolist() == [list(BOX)]
         assert record.labels.tolist() == [label_of(stem)]
+
+
+def test_several_lists_of_a_split_are_read(tmp_path: Path) -> None:
+    list_of_lists(tmp_path)
+    stems = {s: [Path(r.name).stem for r in found] for s, found in auto(tmp_path).index().splits.items()}
+    assert stems == STEMS
 
 
 def test_the_images_of_a_long_coco_file_are_looked_for_in_all_its_parts(tmp_path: Path) -> None:
@@ -215,7 +273,7 @@ def test_the_images_of_a_long_coco_file_are_looked_for_in_all_its_parts(tmp_path
 def test_masks_in_folders_of_classes_are_recognised(tmp_path: Path) -> None:
     for stem in EVERY:
         picture(tmp_path / f"images/{stem}.png")
-        draw_mask(tmp_path / f"masks/{CLASSES[label_of(stem)]}/{stem}_mask.png")
+        draw_mask(tmp_path / f"masks/{CLASSES[label_of(stem)]}/{stem.upper()}_mask.png")
     index = auto(tmp_path).index()
     assert index.classes == CLASSES
     assert {r.labels.tolist()[0] for found in index.splits.values() for r in found} == {0, 1}
@@ -247,6 +305,24 @@ def test_an_image_of_deeppcb_without_boxes_may_be_background(tmp_path: Path) -> 
     assert index.mended["images without annotation taken as background"] == 1
 
 
+def own_json_of_label_studio(root: Path) -> None:
+    picture(root / "images/a.png")
+    write(
+        root / "project-1.json", '[{"id": 1, "annotations": [], "data": {"image": "/data/upload/1/a.png"}}]'
+    )
+
+
+def two_files_of_the_same_images(root: Path) -> None:
+    cvat_coco(root)
+    (root / "older").mkdir()
+    shutil.copy(root / "annotations/instances_default.json", root / "older")
+
+
+def names_from_1(root: Path) -> None:
+    ultralytics(root)
+    write(root / "dataset.yml", "train: images/train\nval: images/val\nnames: {1: dent, 2: scratch}\n")
+
+
 def only_an_archive(root: Path) -> None:
     with zipfile.ZipFile(root / "my set.zip", "w") as file:
         file.writestr("x", "y")
@@ -266,6 +342,9 @@ def only_unknown_images(root: Path) -> None:
             r"my set\.zip: an archive, .* unzip -q '/.*/my set\.zip' -d '/.*/my set', and give",
         ),
         (only_unknown_images, r"0 images; it holds files: 6 of \.txt, 5 of \.heic\n(.*\n)*Give the folder"),
+        (own_json_of_label_studio, r"project-1\.json is Label Studio's own JSON: export as COCO"),
+        (two_files_of_the_same_images, r"COCO files of the same images: .*; expected one"),
+        (names_from_1, r"dataset\.yml: .* it has the keys 1, 2, but not 0"),
         (lambda _: None, r"0 images; it holds no file\nGive the folder"),
         (
             coco_named(lambda _, name: f"8f2c-{name}"),

@@ -10,8 +10,8 @@ from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.root import Root, below
 
 YAML = (".yaml", ".yml")
-LINES = ("obj.names", "classes.txt")
-"""Files of one name per line, by CVAT (or Darknet) and by labelImg and Label Studio."""
+LINES = ("obj.names", "classes.txt", "_darknet.labels")
+"""Files of one name per line, by CVAT (or Darknet), by labelImg and Label Studio, and by Roboflow."""
 
 
 def class_names(root: Root, folders: Sequence[str], faults: Faults) -> tuple[str, ...]:
@@ -75,6 +75,8 @@ def _read(root: Path, name: str, faults: Faults) -> tuple[str, ...] | None:
         # this loader keeps every scalar as it is written: YAML would read `no` as false and `010` as 8
         names = yaml.load(raw, yaml.BaseLoader)["names"]
         if isinstance(names, dict):
+            if missing := [label for label in range(len(names)) if str(label) not in names]:
+                raise LookupError(f"it has the keys {', '.join(map(str, names))}, but not {missing[0]}"[:200])
             names = [names[str(label)] for label in range(len(names))]
         if names and isinstance(names, list) and all(isinstance(name, str) for name in names):
             return tuple(names)

@@ -10,7 +10,7 @@ from gffpn.data.readers.faults import Faults
 from gffpn.data.readers.images import SUFFIXES
 
 TEXT = frozenset(
-    {".cache", ".csv", ".data", ".html", ".json", ".md", ".names", ".txt", ".xml", ".yaml", ".yml"}
+    {".cache", ".csv", ".data", ".html", ".json", ".labels", ".md", ".names", ".txt", ".xml", ".yaml", ".yml"}
 )
 """Suffixes of files that lie beside images and that nobody takes for one."""
 _JUNK = "__MACOSX"

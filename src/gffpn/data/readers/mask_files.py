@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.images import SUFFIXES
-from gffpn.data.readers.listing import count_unknown, listed, suffix_of
+from gffpn.data.readers.listing import alike, composed, count_unknown, listed, suffix_of
 from gffpn.data.readers.root import Root, below, contents
 
 ANY = "*"
@@ -48,15 +48,18 @@ class Search(NamedTuple):
         if not (folders and mask_folders):
             return [], []
         files = list(self._masks(mask_folders))
+        skip = {str(path) for path, *_ in mask_folders} - {str(path) for path, *_ in folders}
+        own = {file.path for file in files}
+        pictures = list(self._pictures(folders, skip, own, by_stem=ANY in masks))
+        keys = {composed(key) for _, key in pictures}
+        plain = alike if len(set(map(alike, keys))) == len(keys) else composed
         by_key: dict[str, list[MaskFile]] = defaultdict(list)
         for file in files:
             for key in file.keys:
-                by_key[key].append(file)
-        skip = {str(path) for path, *_ in mask_folders} - {str(path) for path, *_ in folders}
-        pictures = self._pictures(folders, skip, {file.path for file in files}, by_stem=ANY in masks)
+                by_key[plain(key)].append(file)
         found: dict[str, Masked] = {}
         for image, key in pictures:
-            first = found.setdefault(key, Masked(image, by_key[key]))
+            first = found.setdefault(plain(key), Masked(image, by_key[plain(key)]))
             if first.image != image:
                 self.faults.add(Kind.DUPLICATE, f"{first.image} and {image} would share their masks")
         if not found:

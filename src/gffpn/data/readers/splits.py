@@ -27,7 +27,7 @@ class Partition:
     """Splits of a data set, from lists where they exist and otherwise drawn from train with `seed`.
 
     `splits` is a folder with train.txt, val.txt (or valid.txt) and test.txt (below the root, or absolute), or
-    a mapping from split to list. Each line of a list is an image's path relative to the root, the end of that
+    a mapping from split to one list or several. Each line of a list is an image's path relative to the root, the end of that
     path, the file's stem, or a longer path that ends with the one relative to the root. A missing list is
     drawn from train. `fractions` are the shares of train, val and test. `places` are the splits that the data
     set already keeps apart.
@@ -73,7 +73,7 @@ class Partition:
         if self._lists is None:
             return {split: list(items) for split, items in found.items()}
         lists = paths_of(root, self._lists)
-        for path in [path for path in lists.values() if not path.is_file()]:
+        for path in [path for paths in lists.values() for path in paths if not path.is_file()]:
             faults.add(Kind.MISSING_FOLDER, f"{path}: no such list; {contents(path.parent)}")
             faults.settle()
         keys: dict[str, list[T]] = {}
@@ -82,7 +82,10 @@ class Partition:
             tails = {"/".join(image.parts[start:]) for start in range(len(image.parts))}
             for key in tails | {image.stem} | ({composed(alias(item.image))} if alias else set()):
                 keys.setdefault(key, []).append(item)
-        return {split: matched(file, keys, root, faults) for split, file in lists.items()}
+        return {
+            split: [item for path in paths for item in matched(path, keys, root, faults)]
+            for split, paths in lists.items()
+        }
 
     def complete(
         self, parts: Mapping[str, Sequence[ImageRecord]], faults: Faults

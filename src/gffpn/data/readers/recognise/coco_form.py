@@ -33,20 +33,29 @@ def coco(tree: Tree) -> Form:
     files = [name for name in tree.of((".json",)) if name not in own]
     names = {name: found for name in files if (found := _file_names(tree, name)) is not None}
     if not names:
+        if task := next((name for name in files[:LOOKED_AT] if _is_task(tree.start(name))), ""):
+            raise NoForm(f"{task} is Label Studio's own JSON: export as COCO or YOLO, with images")
         raise NoForm("no JSON file with images, annotations and categories")
     instances = [name for name in names if PurePosixPath(name).stem.startswith("instances")]
     chosen = _by_split(instances or list(names))
-    folders = {split: _folder(tree, file, split, names[file]) for split, file in chosen.items()}
+    folders = {s: [_folder(tree, file, s, names[file]) for file in found] for s, found in chosen.items()}
+    for split, several in folders.items():
+        if len(set(several)) < len(several):
+            raise NoForm(f"COCO files of the same images: {', '.join(chosen[split])}; expected one")
     arguments: dict[str, Any] = {"images": _shortened(folders), "annotations": _shortened(chosen)}
     if len(chosen) == 1 and (lists := split_lists(tree)):
         arguments["splits"] = lists
-    others = ", ".join(sorted(set(names) - set(chosen.values()))[:6])
+    others = ", ".join(sorted(set(names).difference(*chosen.values()))[:6])
     left = f", without {others}" if others else ""
     return Form("coco", arguments, f"{_tool(tree, chosen)}{left}")
 
 
-def _tool(tree: Tree, files: Mapping[str, str]) -> str:
-    first = files["train"]
+def _is_task(text: str) -> bool:
+    return text.lstrip().startswith("[") and '"data"' in text and '"annotations"' in text
+
+
+def _tool(tree: Tree, files: Mapping[str, Sequence[str]]) -> str:
+    first = files["train"][0]
     if first.endswith("_annotations.coco.json"):
         return "Roboflow COCO export"
     if PurePosixPath(first).name == "result.json":
@@ -79,10 +88,10 @@ def _plain(raw: bytes) -> str:
         return ""
 
 
-def _by_split(files: Sequence[str]) -> dict[str, str]:
-    """Return the file of each split; of files that name no split, there may be only one."""
+def _by_split(files: Sequence[str]) -> dict[str, list[str]]:
+    """Return the files of each split; of files that name none, and of one split, one per folder."""
     if len(files) == 1:
-        return {"train": files[0]}
+        return {"train": list(files)}
     found: dict[str, list[str]] = {}
     for file in files:
         words = [
@@ -93,10 +102,10 @@ def _by_split(files: Sequence[str]) -> dict[str, str]:
     wanted = [split for split in SPLITS if split in found] if "train" in found else [""]
     for split in wanted:
         several = found.get(split, [])
-        if len(several) != 1:
+        if not several or len(set(map(folder_of, several))) < len(several):
             where = f" of {split}" if split else ""
             raise NoForm(f"COCO files{where}: {', '.join(several or files)}; expected one")
-    return {split or "train": found[split][0] for split in wanted}
+    return {split or "train": found[split] for split in wanted}
 
 
 def _folder(tree: Tree, file: str, split: str, names: Sequence[str]) -> str:
@@ -149,7 +158,8 @@ def _bases(tree: Tree, name: str) -> set[str]:
     return found
 
 
-def _shortened(by_split: Mapping[str, str]) -> Place:
-    """Return one path if all splits have the same."""
-    paths = set(by_split.values())
-    return paths.pop() if len(paths) == 1 else dict(by_split)
+def _shortened(by_split: Mapping[str, list[str]]) -> Place:
+    """Return the paths of the only split, or of all if they have the same, without a list of one."""
+    short = {split: paths[0] if len(paths) == 1 else paths for split, paths in by_split.items()}
+    first = short["train"]
+    return first if all(paths == first for paths in short.values()) else short

@@ -90,14 +90,14 @@ def _by_yaml(tree: Tree, content: Mapping[str, Any], labels: Sequence[str]) -> d
         if located and not missing and located != found.get("train"):
             found[split] = [path for path in located if path]
     lists = [path for paths in found.values() for path in paths if path.endswith(".txt")]
-    if lists and len(lists) == len(found):
+    if lists and len(lists) == sum(map(len, found.values())):
         one = layout(tree, labels)
         if isinstance(one.images, Mapping) or isinstance(one.annotations, Mapping):
             one = one._replace(images=_above(tree.images), annotations=_above(labels))
         return {
             "images": one.images,
             "labels": one.annotations,
-            "splits": {s: p[0] for s, p in found.items()},
+            "splits": {split: _folders(paths) for split, paths in found.items()},
         }
     if lists:
         raise NoForm("folders and lists mixed")
