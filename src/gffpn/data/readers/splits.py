@@ -27,10 +27,10 @@ class Partition:
     """Splits of a data set, from lists where they exist and otherwise drawn from train with `seed`.
 
     `splits` is a folder with train.txt, val.txt (or valid.txt) and test.txt (below the root, or absolute), or
-    a mapping from split to one list or several. Each line of a list is an image's path relative to the root, the end of that
-    path, the file's stem, or a longer path that ends with the one relative to the root. A missing list is
-    drawn from train. `fractions` are the shares of train, val and test. `places` are the splits that the data
-    set already keeps apart.
+    a mapping from split to one list or several. Each line of a list is an image's path relative to the root,
+    the end of that path, the file's stem, or a longer path that ends with the one relative to the root. A
+    missing list is drawn from train. `fractions` are the shares of train, val and test. `places` are the
+    splits that the data set already keeps apart.
 
     Raises ValueError if `splits` is given for several `places`, or unless `fractions` are three positive
     numbers that sum to 1.
