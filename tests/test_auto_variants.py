@@ -210,6 +210,34 @@ def labels_below_the_images(root: Path) -> None:
     write(root / "classes.txt", "dent\nscratch\n")
 
 
+def equal_names_in_lots(root: Path) -> None:
+    for stem in EVERY:
+        yolo_pair(root / f"{stem}/images/{stem}.png", root / f"{stem}/labels/{stem}.txt")
+        for folder, suffix in {"images": "png", "labels": "txt"}.items():
+            (root / f"{stem}/{folder}/{stem}.{suffix}").rename(root / f"{stem}/{folder}/1.{suffix}")
+    write(root / "classes.txt", "dent\nscratch\n")
+
+
+def file_names_with_signs(root: Path) -> None:
+    for stem, name in zip(EVERY, ("a b", "ü", "中", "=#'", "([,~"), strict=True):
+        voc_pair(root / f"images/{stem}.png", root / f"xml/{stem}.xml")
+        for folder, suffix in {"images": "png", "xml": "xml"}.items():
+            (root / f"{folder}/{stem}.{suffix}").rename(root / f"{folder}/{name} {stem}.{suffix}")
+
+
+def labelme_in_two_folders(root: Path) -> None:
+    for stem in EVERY:
+        labelme_pair(root / f"images/{stem}.png")
+        (root / "jsons").mkdir(exist_ok=True)
+        (root / f"images/{stem}.json").rename(root / f"jsons/{stem}.json")
+
+
+def roboflow_train_only(root: Path) -> None:
+    for stem in EVERY:
+        picture(root / f"train/{stem}.png")
+    coco_file(root / "train/_annotations.coco.json", {s: f"{s}.png" for s in EVERY}, parent="defects")
+
+
 VARIANTS: dict[str, Export] = {
     export.__name__: export
     for export in (
@@ -235,6 +263,9 @@ VARIANTS: dict[str, Export] = {
         coco_file_per_lot,
         lots_with_folders_of_other_names,
         labels_below_the_images,
+        file_names_with_signs,
+        labelme_in_two_folders,
+        roboflow_train_only,
     )
 } | NAMES
 
@@ -249,6 +280,20 @@ def test_a_variant_is_read_as_the_usual_form(tmp_path: Path, name: str) -> None:
     for stem, record in records.items():
         assert record.boxes.round(3).tolist() == [list(BOX)]
         assert record.labels.tolist() == [label_of(stem)]
+
+
+def test_equal_names_in_several_lots_are_different_images(tmp_path: Path) -> None:
+    equal_names_in_lots(tmp_path)
+    names = [r.name for found in auto(tmp_path).index().splits.values() for r in found]
+    assert sorted(names) == [f"{stem}/images/1.png" for stem in EVERY]
+
+
+def test_unreadable_annotations_are_the_only_faults(tmp_path: Path) -> None:
+    voc_lots(tmp_path)
+    for path in tmp_path.rglob("*.xml"):
+        path.write_text('<?xml version="1.0" encoding="foo"?>\n' + path.read_text())
+    with pytest.raises(DataError, match=r"5 faults .*\nunreadable .*\n .* unknown encoding 'foo'"):
+        auto(tmp_path).index()
 
 
 def test_several_lists_of_a_split_are_read(tmp_path: Path) -> None:
@@ -274,8 +319,10 @@ def test_masks_in_folders_of_classes_are_recognised(tmp_path: Path) -> None:
     for stem in EVERY:
         picture(tmp_path / f"images/{stem}.png")
         draw_mask(tmp_path / f"masks/{CLASSES[label_of(stem)]}/{stem.upper()}_mask.png")
+    write(tmp_path / "images/z.heic", "")
     index = auto(tmp_path).index()
     assert index.classes == CLASSES
+    assert index.mended == {"files left out of images, not known as images (.heic)": 1}
     assert {r.labels.tolist()[0] for found in index.splits.values() for r in found} == {0, 1}
 
 
