@@ -142,15 +142,15 @@ def _matched(
     exact = {composed(os.path.splitext(name)[0]): name for name in files}
     numbers = Counter(composed(stem_of(name)) for name in files)
     by_stem = {stem: name for name in files if numbers[stem := composed(stem_of(name))] == 1}
-    folded = _only(exact.items())
-    only = _only((composed(os.path.splitext(name)[0]), name) for name in pictures)
+    paths = {name: composed(os.path.splitext(name)[0]) for name in sorted(pictures)}
+    folded: Mapping[str, str] = {}
+    if any(path not in exact for path in paths.values()):
+        only = _only((path, name) for name, path in paths.items())
+        folded = {path: name for path, name in _only(exact.items()).items() if path in only}
     owner: dict[str, str] = {}
     pairs: list[Pair] = []
-    for name in sorted(pictures):
-        path, image = composed(os.path.splitext(name)[0]), below(images, name)
-        file = exact.get(path)
-        if file is None and alike(path) in only:
-            file = folded.get(alike(path))
+    for name, path in paths.items():
+        image, file = below(images, name), exact.get(path) or folded.get(alike(path))
         if file is None and (near := by_stem.get(composed(stem_of(name)))) is not None:
             file = near if "/" not in name or "/" not in near else None
         first = owner.setdefault(file or path, image)

@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from gffpn.data.readers.decoding import decoded_start
-from gffpn.data.readers.file_names import spelled
 from gffpn.data.readers.images import SUFFIXES
 from gffpn.data.readers.listing import alike, listed, stem_of, suffix_of
 
@@ -41,10 +40,10 @@ class Tree:
 
     @cached_property
     def images_by_name(self) -> dict[str, list[str]]:
-        """All images by the names of their files, as `spelled` returns them."""
+        """All images by the names of their files, as `alike` returns them."""
         found: dict[str, list[str]] = defaultdict(list)
         for name in self.images:
-            found[spelled(name)[-1]].append(name)
+            found[alike(name.rpartition("/")[2])].append(name)
         return found
 
     @property
