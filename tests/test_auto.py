@@ -82,8 +82,17 @@ EXPORTS: list[tuple[Export, str, str, bool]] = [
     (one_split_of_a_public_set, "coco", "COCO", False),
     (unlabelled_test, "voc", "Pascal VOC, without the images in test/images", False),
 ]
-TOOLS = [ultralytics, roboflow_coco, roboflow_yolo, roboflow_voc, cvat_coco, cvat_yolo, cvat_voc]
-TOOLS += [label_studio_coco, label_studio_yolo, labelme, pascal_voc]
+TRAINED = [cvat_coco, cvat_voc, ultralytics, labelme]
+"""An export for each reader. The others are read to an equal index and reach training through it."""
+LOADED = [
+    roboflow_coco,
+    roboflow_yolo,
+    roboflow_voc,
+    cvat_yolo,
+    label_studio_coco,
+    label_studio_yolo,
+    pascal_voc,
+]
 ALL = pytest.mark.parametrize(
     ("export", "reader", "saw", "has_splits"), EXPORTS, ids=[export.__name__ for export, *_ in EXPORTS]
 )
@@ -188,7 +197,7 @@ def test_images_without_a_mark_belong_to_a_set_whose_annotations_lie_beside_them
 def test_a_folder_of_no_form_is_refused_with_what_each_lacks(tmp_path: Path) -> None:
     picture(tmp_path / "set/a.png")
     write(tmp_path / "set/other.txt", "0 0.5 0.5 0.1 0.1")
-    with pytest.raises(DataError, match="no form that data=auto recognises, 1 images") as refusal:
+    with pytest.raises(DataError, match="no form that data=auto recognises, 1 image;") as refusal:
         auto(tmp_path / "set").index()
     assert "data=yolo: 1 .txt files, none named like an image" in str(refusal.value)
     assert "data=coco: no JSON file with images, annotations and categories" in str(refusal.value)
@@ -246,13 +255,34 @@ def test_the_arguments_that_are_null_are_those_of_the_readers() -> None:
         assert {name: data[name] for name in shared} == {name: own[name] for name in shared}
 
 
+def toy_words(root: Path, folder: Path) -> list[str]:
+    """Return the words of a training on an export, all of them about its scale."""
+    words = ["data=auto", f"data.root={root}", "data.fractions=[0.6,0.2,0.2]", "neck=fpn", "augment=none"]
+    words += ["image_size=64", "batch_size=3", "trainer.max_epochs=1", "trainer.accelerator=cpu"]
+    words += ["loader.workers=0", "logger.wandb=off", "logger.pictures=0", "trainer.fps_seconds=0"]
+    return [*words, f"paths.runs={folder}/runs", f"paths.cache={folder}/cache"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("export", TOOLS, ids=lambda export: export.__name__)
+@pytest.mark.parametrize("export", TRAINED, ids=lambda export: export.__name__)
 def test_an_export_trains_without_an_argument(tmp_path: Path, train: Train, export: Export) -> None:
     export(tmp_path / "set")
-    words = ["neck=fpn", "augment=none", "image_size=64", "batch_size=3", "trainer.max_epochs=1"]
-    words += ["trainer.accelerator=cpu", "loader.workers=0", "logger.wandb=off", "logger.pictures=0"]
-    words += ["trainer.fps_seconds=0", f"paths.runs={tmp_path}/runs", f"paths.cache={tmp_path}/cache"]
-    code, text = train("data=auto", f"data.root={tmp_path}/set", "data.fractions=[0.6,0.2,0.2]", *words)
+    code, text = train(*toy_words(tmp_path / "set", tmp_path))
     assert code == 0, text
     assert "the same as: data=" in text
+
+
+@pytest.mark.parametrize("export", LOADED, ids=lambda export: export.__name__)
+def test_an_export_gives_batches_without_an_argument(tmp_path: Path, export: Export) -> None:
+    # imported here, because torch takes seconds and the other fast tests of this file do not need it
+    from gffpn.build.detector import build_data
+
+    export(tmp_path / "set")
+    config = compose_config(toy_words(tmp_path / "set", tmp_path))
+    check_data(config)
+    data = build_data(config, build_index(config))
+    data.setup("fit")
+    batch = next(iter(data.train_dataloader()))
+    assert batch["images"].shape == (3, 3, 64, 64)
+    assert [len(target["boxes"]) for target in batch["targets"]] == [1, 1, 1]
+    assert {label for target in batch["targets"] for label in target["labels"].tolist()} == {0, 1}

@@ -58,10 +58,11 @@ def test_one_argument_decides_about_images_without_annotation(root: Path, reader
         ) + [0]
 
 
-def test_files_that_are_no_known_images_are_counted(root: Path) -> None:
+@READERS
+def test_files_that_are_no_known_images_are_counted(root: Path, reader: Callable[..., Any]) -> None:
     for name in ("x.heic", "y.HEIC", "z.raw", "notes.txt", ".hidden.raw"):
         (root / "images" / name).write_text("")
-    assert yolo(root).index().mended == {
+    assert reader(root).index().mended == {
         "files left out of images, not known as images (.heic)": 2,
         "files left out of images, not known as images (.raw)": 1,
     }
@@ -82,6 +83,22 @@ def test_faults_that_empty_a_split_are_reported_without_it(root: Path, reader: C
         reader(root, on_error="skip").index()
 
 
+def test_a_file_without_categories_is_one_fault(root: Path) -> None:
+    (root / "all.json").write_text(json.dumps({**coco_content(), "categories": []}))
+    with pytest.raises(DataError, match=r"1 fault in the data set\n.*\n  all\.json: categories is empty"):
+        coco(root).index()
+
+
+@READERS
+def test_a_set_without_boxes_is_one_fault(root: Path, reader: Callable[..., Any]) -> None:
+    for stem in IMAGES:
+        (root / f"xml/{stem}.xml").write_text("<annotation/>")
+        (root / f"labels/{stem}.txt").write_text("")
+    (root / "all.json").write_text(json.dumps({**coco_content(), "annotations": []}))
+    with pytest.raises(DataError, match=r"1 fault in the data set\n.*\n  no (box in the whole set|anno)"):
+        reader(root).index()
+
+
 def test_a_small_set_is_refused_with_fractions_that_fill_the_splits(root: Path) -> None:
     for folder, suffix in {"images": "png", "xml": "xml"}.items():
         for number in range(4):
@@ -94,7 +111,7 @@ def test_a_small_set_is_refused_with_fractions_that_fill_the_splits(root: Path) 
         voc(root, splits=None).index()
     fractions = json.loads(str(refusal.value).split("data.fractions=")[1].split("]")[0] + "]")
     assert all(voc(root, splits=None, fractions=fractions).index().splits.values())
-    with pytest.raises(DataError, match=r"1 images \(or groups that stay together\) cannot fill 3 splits"):
+    with pytest.raises(DataError, match=r"1 image \(or groups that stay together\) cannot fill 3 splits"):
         voc(root, splits=None, group_pattern="^(b)").index()
 
 
@@ -124,7 +141,7 @@ def test_copies_and_tiles_in_several_splits_are_hinted_at(
 
 
 def test_labelme_shapes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    shapes = [
+    shapes: list[dict[str, Any]] = [
         {"label": "a", "shape_type": "rectangle", "points": [[30, 20], [10, 5.5]]},
         {"label": "b", "shape_type": "polygon", "points": [[1, 2], [9, 2], [4, 12]]},
         {"label": "b", "shape_type": "circle", "points": [[40, 30], [43, 34]]},
@@ -145,8 +162,9 @@ def test_labelme_shapes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
         }
         return LabelMe(memo(tmp_path / "memo"), (64, 64), root=str(tmp_path), **given)
 
-    with pytest.raises(DataError, match=r"x\.json: shapes\[1\] \(b\): a polygon"):
+    with pytest.raises(DataError, match=r"x\.json: shapes\[1\] \(b\): a polygon") as refusal:
         read("refuse").index()
+    assert "class names" not in str(refusal.value)
     caplog.set_level(logging.INFO)
     (record,) = read("enclose").index().splits["val"]
     assert record.boxes.tolist() == [[10, 5.5, 30, 20], [1, 2, 9, 12], [35, 25, 45, 35]]

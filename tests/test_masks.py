@@ -293,7 +293,13 @@ def test_nuclei_are_read_as_cloned(tmp_path: Path) -> None:
 
 
 def deeppcb(root: Path, **changes: Any) -> DeepPCB:
-    given = {**SHARED, "images": "PCBData", "fractions": [0.34, 0.33, 0.33], **changes}
+    given = {
+        **SHARED,
+        "images": "PCBData",
+        "unlabelled": "refuse",
+        "fractions": [0.34, 0.33, 0.33],
+        **changes,
+    }
     return DeepPCB(memo(root), (64, 64), root=str(root), **given)
 
 

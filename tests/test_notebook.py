@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -28,12 +29,24 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return spec.parent.name
 
 
-def outputs(kernel: str, folder: Path, name: str = "results") -> list[nbformat.NotebookNode]:
-    """Run a notebook in `folder` and return the outputs of its cells; an error in a cell is raised here."""
+def outputs(kernel: str, folder: Path, name: str, *runs: Path) -> Iterator[list[nbformat.NotebookNode]]:
+    """Run a notebook in `folder` for each folder of runs and yield the outputs of its cells.
+
+    One kernel runs it each time, because starting one and importing torch takes longer than the cells. An
+    error in a cell is raised here.
+    """
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     resources = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, kernel_name=kernel, timeout=120, resources=resources).execute()
-    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    client = NotebookClient(notebook, kernel_name=kernel, timeout=120, resources=resources)
+    code = [(k, cell) for k, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    _, first = code[0]
+    source = first.source
+    with client.setup_kernel():
+        for path in runs:
+            first.source = f"import os\nos.environ['GFFPN_RUNS'] = {str(path)!r}\n{source}"
+            for k, cell in code:
+                client.execute_cell(cell, k)
+            yield [output for _, cell in code for output in cell.outputs]
 
 
 def printed(found: list[nbformat.NotebookNode]) -> str:
@@ -42,14 +55,17 @@ def printed(found: list[nbformat.NotebookNode]) -> str:
 
 
 @pytest.mark.slow
-def test_it_shows_finished_runs(tmp_path: Path, kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_results_show_finished_runs_or_say_what_to_run(tmp_path: Path, kernel: str) -> None:
     runs = tmp_path / "runs"
     for seed in (0, 1):
         predicted_run(runs, "fpn", skill=0.3, seed=seed)
         predicted_run(runs, "gffpn", skill=0.9, seed=seed)
     finished_run(runs, "fpn", mAP50=0.7, data="neu_det", epochs=1)
-    monkeypatch.setenv("GFFPN_RUNS", str(runs))
-    found = outputs(kernel, tmp_path)
+    without, found = outputs(kernel, tmp_path, "results", tmp_path / "none", runs)
+    text = printed(without)
+    assert "none" in text
+    assert "make demo" in text
+    assert len(without) == 1
     text = printed([output for output in found if "image/png" not in output.get("data", {})])
     assert "fpn (2), gffpn (2)" in text
     assert "(SIMULATED data)" in text
@@ -61,32 +77,19 @@ def test_it_shows_finished_runs(tmp_path: Path, kernel: str, monkeypatch: pytest
 
 
 @pytest.mark.slow
-def test_without_runs_it_says_what_to_run(
-    tmp_path: Path, kernel: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GFFPN_RUNS", str(tmp_path / "none"))
-    found = outputs(kernel, tmp_path)
-    text = printed(found)
-    assert "none" in text
-    assert "make demo" in text
-    assert len(found) == 1
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("trained", [True, False])
 def test_the_microscope_opens_a_run_or_an_untrained_network(
-    trained: bool, tiny: list[str], tmp_path: Path, kernel: str, monkeypatch: pytest.MonkeyPatch
+    tiny: list[str], tmp_path: Path, kernel: str
 ) -> None:
-    words = [*tiny, "neck=gffpn", "trainer.max_epochs=1", "logger.wandb=off"]
-    said = run_tiny(words).path.name if trained else "UNTRAINED: neck=gffpn"
-    monkeypatch.setenv("GFFPN_RUNS", str(tmp_path / "runs"))
-    found = outputs(kernel, tmp_path, "neck_microscope")
-    text = printed([output for output in found if "image/png" not in output.get("data", {})])
-    assert said in text
-    assert "3 guided stages" in text
-    assert all(f"| guided.{stride} " in text for stride in (8, 16, 32))
-    # the image, its levels and its gradients; two figures for each stage
-    assert len([output for output in found if "image/png" in output.get("data", {})]) == 3 + 2 * 3
+    words = [*tiny, "neck=gffpn", "trainer.max_epochs=1", "logger.wandb=off", "logger.pictures=0"]
+    trained, runs = run_tiny(words).path.name, tmp_path / "runs"
+    both = outputs(kernel, tmp_path, "neck_microscope", tmp_path / "none", runs)
+    for said, found in zip(("UNTRAINED: neck=gffpn", trained), both, strict=True):
+        text = printed([output for output in found if "image/png" not in output.get("data", {})])
+        assert said in text
+        assert "3 guided stages" in text
+        assert all(f"| guided.{stride} " in text for stride in (8, 16, 32))
+        # the image, its levels and its gradients; two figures for each stage
+        assert len([output for output in found if "image/png" in output.get("data", {})]) == 3 + 2 * 3
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")))

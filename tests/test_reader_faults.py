@@ -208,7 +208,7 @@ FATAL = [
     (coco, broken("all.json", "3"), "all.json: holds 3, expected"),
     (coco, broken("all.json", B_XML), r"all.json: looks like XML \(Pascal VOC: data=voc\)"),
     (coco, broken("all.json", '{"version": 1, "shapes": []}'), "it holds version, shapes .LabelMe"),
-    (coco, content(lambda whole: whole["categories"][0].update(name="dent")), "each named once"),
+    (coco, content(lambda whole: whole["categories"][0].update(name="dent")), "expected each class once"),
     (
         coco,
         content(lambda whole: [box.update(iscrowd=1) for box in whole["annotations"]]),

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from html import escape, unescape
 from html.parser import HTMLParser
@@ -22,7 +22,7 @@ from PIL import Image
 import gffpn.report.page.document
 from fake_runs import finished_run, predicted_run, predictions, write_log
 from gffpn.report.facts import Claim, Facts, Gap, RunFacts, StudyFacts
-from gffpn.report.figures.canvas import inline_svg
+from gffpn.report.figures.canvas import Drawing, inline_svg
 from gffpn.report.figures.drawn import drawings, write_figures
 from gffpn.report.figures.palette import COLOURS
 from gffpn.report.figures.series import fitted, versus, width_of
@@ -60,6 +60,11 @@ def invented(tmp_path_factory: pytest.TempPathFactory) -> Study:
 @pytest.fixture(scope="module")
 def html(invented: Study) -> str:
     return page([invented])
+
+
+@pytest.fixture(scope="module")
+def drawn(invented: Study) -> Mapping[str, Drawing]:
+    return drawings(invented)
 
 
 class Tree(HTMLParser):
@@ -140,8 +145,8 @@ def test_the_script_is_small() -> None:
     assert SCRIPT.stat().st_size <= 3 * 1024
 
 
-def test_every_figure_has_words_and_only_colours_of_the_page(invented: Study) -> None:
-    for name, drawing in drawings(invented).items():
+def test_every_figure_has_words_and_only_colours_of_the_page(drawn: Mapping[str, Drawing]) -> None:
+    for name, drawing in drawn.items():
         svg = inline_svg(drawing, name)
         assert re.search(r"<title id=[^>]*>[^<]{5,}</title><desc id=[^>]*>[^<]{10,}</desc>", svg), name
         assert re.findall(r"#[0-9a-f]{6}\b", svg) == [], name
@@ -149,10 +154,10 @@ def test_every_figure_has_words_and_only_colours_of_the_page(invented: Study) ->
         assert "<text" in svg
 
 
-def test_arms_are_linked_in_tables_and_figures(html: str, invented: Study) -> None:
+def test_arms_are_linked_in_tables_and_figures(html: str, drawn: Mapping[str, Drawing]) -> None:
     used = {arm for value in Tree(html).values("data-arm") for arm in value.split()}
     assert used == {"0", "1"}
-    forest = inline_svg(drawings(invented)["forest"], "x")
+    forest = inline_svg(drawn["forest"], "x")
     # seeds of each arm, and line, point and labels of the contrast
     assert sorted(set(re.findall(r'data-arm="([^"]*)"', forest))) == ["0", "1", "1 0"]
 
@@ -374,8 +379,8 @@ def test_telemetry_is_drawn_if_it_was_logged(tmp_path: Path) -> None:
     assert "gffpn ends at 50" in text
 
 
-def test_figures_are_files_too(invented: Study, tmp_path: Path) -> None:
-    paths = write_figures(tmp_path, drawings(invented))
+def test_figures_are_files_too(drawn: Mapping[str, Drawing], tmp_path: Path) -> None:
+    paths = write_figures(tmp_path, drawn)
     assert {path.suffix for path in paths} == {".svg", ".pdf"}
     assert all(path.stat().st_size > 1000 for path in paths)
     assert "var(--" not in (tmp_path / "forest.svg").read_text()

@@ -45,7 +45,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "min_area": 1,
         "unlabelled": "refuse",
     },
-    "deeppcb": {},
+    "deeppcb": {"unlabelled": "refuse"},
 }
 """Values in conf/data of arguments that are null here."""
 OWN = ("classes", "splits", "crowd", "corners", "unlabelled")
@@ -92,4 +92,7 @@ def _splits(arguments: Mapping[str, Any]) -> str:
     lists = arguments.get("splits")
     if lists is None:
         return "no splits: they are drawn by data.fractions"
-    return f"split lists: {', '.join(lists.values()) if isinstance(lists, Mapping) else lists}"
+    every = lists.values() if isinstance(lists, Mapping) else [lists]
+    return (
+        f"split lists: {', '.join(x for some in every for x in ([some] if isinstance(some, str) else some))}"
+    )

@@ -10,8 +10,8 @@ from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.root import Root, below
 
 YAML = (".yaml", ".yml")
-LINES = ("obj.names", "classes.txt")
-"""Files of one name per line, by CVAT (or Darknet) and by labelImg and Label Studio."""
+LINES = ("obj.names", "classes.txt", "_darknet.labels")
+"""Files of one name per line, by CVAT (or Darknet), by labelImg and Label Studio, and by Roboflow."""
 
 
 def class_names(root: Root, folders: Sequence[str], faults: Faults) -> tuple[str, ...]:
@@ -53,7 +53,8 @@ def names_files(root: Path, folders: Sequence[str]) -> list[str]:
         path = root / folder
         names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
         yamls = [name for name in names if name.lower().endswith(YAML) and has_names(path / name)]
-        found += [below(folder, name) for name in (*yamls, *(name for name in LINES if name in names))]
+        lines = [name for name in names if name.lower() in LINES]
+        found += [below(folder, name) for name in (*yamls, *lines)]
     return found
 
 
@@ -69,16 +70,20 @@ def has_names(path: Path) -> bool:
 def _read(root: Path, name: str, faults: Faults) -> tuple[str, ...] | None:
     try:
         raw = (root / name).read_bytes()
-        if not name.endswith(YAML):
+        if not name.lower().endswith(YAML):
             return tuple(line.strip() for line in decoded(raw).splitlines() if line.strip())
         # this loader keeps every scalar as it is written: YAML would read `no` as false and `010` as 8
         names = yaml.load(raw, yaml.BaseLoader)["names"]
         if isinstance(names, dict):
+            if missing := [label for label in range(len(names)) if str(label) not in names]:
+                raise LookupError(f"it has the keys {', '.join(map(str, names))}, but not {missing[0]}"[:200])
             names = [names[str(label)] for label in range(len(names))]
         if names and isinstance(names, list) and all(isinstance(name, str) for name in names):
             return tuple(names)
         raise TypeError(f"names is {names!r:.200}")
     except (yaml.YAMLError, LookupError, OSError, RecursionError, TypeError, ValueError) as error:
         expected = "a list `names`, or a mapping of 0, 1, ... to names"
+        if not name.lower().endswith(YAML):
+            expected = "one class name per line"
         faults.add(Kind.CLASSES, f"{name}: expected {expected}; {' '.join(str(error).split())}")
         return None

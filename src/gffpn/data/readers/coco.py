@@ -11,7 +11,16 @@ from functools import partial
 from gffpn.choice import one_of
 from gffpn.data.index import DataIndex
 from gffpn.data.readers.annotation import Annotation, Box
-from gffpn.data.readers.coco_entries import Item, categories, entries, identity, images, in_order, size
+from gffpn.data.readers.coco_entries import (
+    Item,
+    categories,
+    entries,
+    identity,
+    images,
+    in_order,
+    refuse_no_classes,
+    size,
+)
 from gffpn.data.readers.crowd import Crowd, refuse_many
 from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.file_names import ImageFolders
@@ -69,7 +78,9 @@ class COCO(Reader):
             faults.settle()
         contents = [(name, content) for _, _, name, content in files]
         named = without_parents(categories(contents, faults), contents, faults)
-        folders = ImageFolders(root, [folder for _, folder, *_ in files])
+        if not named[0]:
+            refuse_no_classes(contents, faults)
+        folders = ImageFolders(root, [folder for _, folder, *_ in files], faults)
         annotated: dict[str, list[Annotation]] = {split: [] for split in self._places}
         for split, folder, name, content in files:
             annotated[split] += _annotations(
@@ -172,11 +183,12 @@ def _box(where: str, item: Item, shapes: Shapes, faults: Faults) -> Box | None:
     """Return the box of an annotation, or record a fault and return None."""
     box, around = _upright(item.get("bbox")), segmentation_box(item.get("segmentation"))
     rotation = item.get("attributes", {}).get("rotation") if isinstance(item.get("attributes"), dict) else 0
-    if box is None and not item.get("bbox") and around is not None:
+    given = item.get("bbox") and (box is None or box[:2] != box[2:])  # some programs write [0, 0, 0, 0]
+    if around is not None and not given:
         return around if accept(shapes, where, "a segmentation without bbox", faults) else None
     if box is None:
-        given = str(item.get("bbox", "missing"))[:60]
-        what = f"{where}: bbox is {given}, expected [x, y, width, height] in pixels"
+        shown = str(item.get("bbox", "missing"))[:60]
+        what = f"{where}: bbox is {shown}, expected [x, y, width, height] in pixels"
         faults.add(Kind.UNREADABLE_ANNOTATION, what)
     elif rotation and type(rotation) in (int, float):  # CVAT gives the bbox before its rotation
         turned = accept(shapes, where, f"a box rotated by {rotation:g} degrees", faults)

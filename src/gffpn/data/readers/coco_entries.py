@@ -90,6 +90,14 @@ def categories(files: Sequence[tuple[str, Item]], faults: Faults) -> tuple[dict[
     return names, faulty
 
 
+def refuse_no_classes(contents: Sequence[tuple[str, Item]], faults: Faults) -> None:
+    """Raise the faults of a set without categories; each annotation would be one, too."""
+    if not any(content["categories"] for _, content in contents):
+        files = ", ".join(name for name, _ in contents)
+        faults.add(Kind.CLASSES, f"{files}: categories is empty: export it again, with the classes")
+    faults.settle()
+
+
 def images(file: str, content: Item, faults: Faults) -> Entries:
     """Return the images of a file; one that lacks a file name or repeats one is a fault."""
     found = entries(file, content, "images", faults, text=["file_name"])

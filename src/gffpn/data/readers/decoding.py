@@ -34,6 +34,14 @@ def decoded(raw: bytes) -> str:
         raise ValueError(f"declares the unknown encoding {encoding!r}: save it as UTF-8") from error
 
 
+def decoded_start(raw: bytes) -> str:
+    """Return the text of a part of a file from its beginning, with a sign for what cannot be read."""
+    try:
+        return raw.decode(_encoding(raw)[0], "replace")
+    except LookupError:
+        return raw.decode("utf-8", "replace")
+
+
 def _encoding(raw: bytes) -> tuple[str, bool]:
     """Return the encoding of a file, and whether the file declares it."""
     for start, encoding in _STARTS.items():

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from gffpn.choice import one_of
 from gffpn.data.index import DataIndex
 from gffpn.data.readers.annotation import Annotation, Box
 from gffpn.data.readers.faults import Kind
 from gffpn.data.readers.listing import listed
-from gffpn.data.readers.pairs import Pair, read_annotations
+from gffpn.data.readers.pairs import Pair, Unlabelled, read_annotations
 from gffpn.data.readers.reader import Reader
 from gffpn.data.readers.root import below, contents
 
@@ -27,14 +28,17 @@ class DeepPCB(Reader):
     """Reader for DeepPCB; `images` is the folder of the groups.
 
     The images of one group come from one board and are a group of the index, too. A split list gives an image
-    without "_test". For the other arguments, see `Reader`.
+    without "_test". `unlabelled` is the treatment of an image without a file of boxes: a fault ("refuse"), an
+    image without objects ("background") or left out ("drop"). For the other arguments, see `Reader`.
 
     Raises ValueError for an invalid argument; `index` raises DataError for faulty data.
     """
 
     images: str
+    unlabelled: Unlabelled
 
     def __post_init__(self) -> None:
+        one_of("unlabelled", self.unlabelled, Unlabelled)
         self._intake = self.intake(["train"])
 
     def index(self) -> DataIndex:
@@ -47,7 +51,7 @@ class DeepPCB(Reader):
         if not pairs:
             faults.settle()
         selected = self._intake.partition.select(root, {"train": pairs}, faults, _alias)
-        annotated = read_annotations(root, selected, _parse, faults, unlabelled="refuse")
+        annotated = read_annotations(root, selected, _parse, faults, unlabelled=self.unlabelled)
         return self._intake.index(root, annotated, self._intake.classes or NAMES, faults)
 
 

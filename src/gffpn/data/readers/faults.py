@@ -60,7 +60,7 @@ FATAL = frozenset(
     }
 )
 
-DECIDED = frozenset({Kind.MISSING_ANNOTATION, Kind.CROWD, Kind.SHAPE, Kind.CORNERS})
+DECIDED = frozenset({Kind.MISSING_ANNOTATION, Kind.CROWD, Kind.SHAPE, Kind.CORNERS, Kind.GREY_VALUES})
 """Kinds about which an argument of their own decides, so that no good part needs to be dropped."""
 
 _CONVERT = "convert the files, or data.unusual_images=convert"
@@ -99,7 +99,8 @@ ADVICE: Mapping[str, str] = {
     Kind.TWO_SPLITS: "a result on training images is meaningless: keep each image in one split",
     Kind.CROWD: "data.crowd=object if they are ordinary objects, such as the brush masks of CVAT;"
     " data.crowd=ignore if they mark regions that training leaves out and evaluation ignores",
-    Kind.OUTSIDE_ROOT: "move the file below data.root, link to it from there, or widen data.root",
+    Kind.OUTSIDE_ROOT: "move the file below data.root, link to it from there, or widen data.root; if it lies"
+    " there already, write its path below the folder of images into the annotations",
 }
 """Cure of each kind but an empty split, whose entries name it."""
 

@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
+from gffpn.data.readers.faults import Faults
 from gffpn.data.readers.images import SUFFIXES
-from gffpn.data.readers.listing import listed, suffix_of
+from gffpn.data.readers.listing import alike, count_unknown, listed, stem_of, suffix_of
 from gffpn.data.readers.root import Root, below
 
 
@@ -17,10 +18,10 @@ class ImageFolders:
     `find` takes a name that is not exactly that of a file for the only image that it fits: in other case or
     Unicode form, with URL escapes, absolute but inside the root, or with more or fewer folders in front
     (`images/1/x.jpg`, as Label Studio writes it). Only files that were listed can be found, so that no name
-    leads out of the root.
+    leads out of the root. Files that are no known images are counted.
     """
 
-    def __init__(self, root: Root, folders: Sequence[str]) -> None:
+    def __init__(self, root: Root, folders: Sequence[str], faults: Faults) -> None:
         self._root = root
         paths = {folder: root.inside(folder) for folder in folders}
         self._images: dict[str, set[str]] = {}
@@ -28,7 +29,9 @@ class ImageFolders:
         for folder, path in paths.items():
             if path is not None and path.is_dir():
                 skip = {str(other) for other in paths.values() if other != path}
-                self._images[folder] = {n for n in listed(path, skip) if suffix_of(n) in SUFFIXES}
+                names = list(listed(path, skip))
+                self._images[folder] = {name for name in names if suffix_of(name) in SUFFIXES}
+                count_unknown(folder, names, faults)
 
     def images(self, folder: str) -> list[str]:
         """Return all images of a folder, relative to the root."""
@@ -92,12 +95,22 @@ def _spellings(name: str) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(parts for n in (plain, unquote(plain)) if (parts := spelled(n))))
 
 
-def near_miss(root: Root, name: str) -> str:
-    """Return words about the file that may be meant by `name`, for a message; empty if there is none."""
-    images = [name for name in listed(root.path) if suffix_of(name) in SUFFIXES]
+def near_miss(images: Collection[str], name: str) -> str:
+    """Return words about the one of the images that may be meant by `name`; empty if there is none."""
     own = {parts[-1] for parts in _spellings(name)}
     same = [image for image in images if spelled(image)[-1] in own]
+    if not same:
+        stem = alike(stem_of(name.replace("\\", "/")))
+        same = [image for image in images if _extends(stem, alike(stem_of(image)))]
     if not same:
         by_name = {PurePosixPath(image).name: image for image in images}
         same = [by_name[near] for near in difflib.get_close_matches(PurePosixPath(name).name, by_name, n=1)]
     return f"; the nearest is {' or '.join(same[:3])}" if same else ""
+
+
+def _extends(one: str, other: str) -> bool:
+    """Return True if one stem is the other, or the other with a part before or behind it: 8f2c-a and a."""
+    short, long = sorted((one, other), key=len)
+    rest = long.removeprefix(short)[:1] if long.startswith(short) else ""
+    rest = rest or (long.removesuffix(short)[-1:] if long.endswith(short) else "")
+    return one == other or (bool(short and rest) and not rest.isalnum())

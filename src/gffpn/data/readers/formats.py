@@ -95,5 +95,6 @@ def check_coco(content: Any) -> None:
 
 
 def are_fractions(boxes: Sequence[Sequence[float]]) -> bool:
-    """Return True if a file has boxes (xyxy) and none of them reaches beyond the first pixel."""
-    return bool(boxes) and all(math.isfinite(side) and side <= 1 for box in boxes for side in box)
+    """Return True if a file has boxes (xyxy) with an area and none reaches beyond the first pixel."""
+    drawn = any(x1 < x2 and y1 < y2 for x1, y1, x2, y2 in boxes)
+    return drawn and all(math.isfinite(side) and side <= 1 for box in boxes for side in box)

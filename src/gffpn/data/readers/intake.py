@@ -14,7 +14,9 @@ from gffpn.data.readers.annotation import Annotation, Outside, checked_boxes
 from gffpn.data.readers.copies import warn_of_copies
 from gffpn.data.readers.faults import ON_ERROR, SHOWN, Faults, Kind
 from gffpn.data.readers.file_names import near_miss
+from gffpn.data.readers.images import SUFFIXES
 from gffpn.data.readers.inspection import Seen, inspect
+from gffpn.data.readers.listing import listed, suffix_of
 from gffpn.data.readers.root import Root
 from gffpn.data.readers.splits import Partition
 
@@ -76,8 +78,10 @@ class Intake:
         faults: Faults,
     ) -> DataIndex:
         """Check everything, draw the missing splits, settle the faults, and return the index."""
-        if not classes or len(set(classes)) < len(classes):
-            faults.add(Kind.CLASSES, f"{list(classes)}: expected one class or more, each named once")
+        if len(set(classes)) < len(classes):
+            faults.add(Kind.CLASSES, f"{list(classes)}: expected each class once")
+        elif not classes and not faults.refuses:  # otherwise, the faults hide the names
+            faults.add(Kind.CLASSES, "no annotation names a class: label the objects")
         labels = {name: label for label, name in enumerate(classes)}
         paths = {
             split: [(a, path) for a in found if (path := _path(root, a, faults)) is not None]
@@ -158,7 +162,9 @@ def _path(root: Root, annotation: Annotation, faults: Faults) -> Path | None:
 
 def _nearest(root: Root, annotation: Annotation, kind: Kind, faults: Faults) -> str:
     # looking through all files takes time, and the message shows few of the faults
-    return near_miss(root, annotation.image) if faults.number(kind) < SHOWN else ""
+    if faults.number(kind) >= SHOWN:
+        return ""
+    return near_miss([name for name in listed(root.path) if suffix_of(name) in SUFFIXES], annotation.image)
 
 
 def _pattern(text: str) -> re.Pattern[str]:

@@ -10,7 +10,7 @@ from gffpn.data.readers.faults import Faults
 from gffpn.data.readers.images import SUFFIXES
 
 TEXT = frozenset(
-    {".cache", ".csv", ".data", ".html", ".json", ".md", ".names", ".txt", ".xml", ".yaml", ".yml"}
+    {".cache", ".csv", ".data", ".html", ".json", ".labels", ".md", ".names", ".txt", ".xml", ".yaml", ".yml"}
 )
 """Suffixes of files that lie beside images and that nobody takes for one."""
 _JUNK = "__MACOSX"
@@ -48,6 +48,11 @@ def suffix_of(name: str) -> str:
 def composed(name: str) -> str:
     """Return a name in the Unicode form NFC, because macOS and some archives decompose umlauts."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def alike(name: str) -> str:
+    """Return what names that differ in case or Unicode form only have in common."""
+    return composed(name).casefold()
 
 
 def stem_of(name: str) -> str:

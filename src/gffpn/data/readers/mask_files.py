@@ -2,13 +2,13 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.images import SUFFIXES
-from gffpn.data.readers.listing import listed, suffix_of
+from gffpn.data.readers.listing import alike, composed, count_unknown, listed, suffix_of
 from gffpn.data.readers.root import Root, below, contents
 
 ANY = "*"
@@ -39,35 +39,39 @@ class Search(NamedTuple):
     class_folders: bool
     faults: Faults
 
-    def find(self, images: str, masks: str, *, whole: bool) -> list[Masked]:
-        """Return the images below `images`, each with its files below `masks`.
+    def find(self, images: str, masks: str) -> tuple[list[Masked], list[str]]:
+        """Return the images below `images`, each with its files below `masks`, and the paths of all of those.
 
-        Two images that would share their masks are a fault, and so is, if the set is read as a `whole`, a
-        mask without an image. A missing folder is the only fault of its search.
+        Two images that would share their masks are a fault. A missing folder is the only fault of its search.
         """
         folders, mask_folders = self._folders(images), self._folders(masks)
         if not (folders and mask_folders):
-            return []
+            return [], []
         files = list(self._masks(mask_folders))
+        skip = {str(path) for path, *_ in mask_folders} - {str(path) for path, *_ in folders}
+        own = {file.path for file in files}
+        pictures = list(self._pictures(folders, skip, own, by_stem=ANY in masks))
+        keys = {composed(key) for _, key in pictures}
+        plain = alike if len(set(map(alike, keys))) == len(keys) else composed
         by_key: dict[str, list[MaskFile]] = defaultdict(list)
         for file in files:
             for key in file.keys:
-                by_key[key].append(file)
-        skip = {str(path) for path, *_ in mask_folders} - {str(path) for path, *_ in folders}
-        pictures = self._pictures(folders, skip, {file.path for file in files}, by_stem=ANY in masks)
+                by_key[plain(key)].append(file)
         found: dict[str, Masked] = {}
         for image, key in pictures:
-            first = found.setdefault(key, Masked(image, by_key[key]))
+            first = found.setdefault(plain(key), Masked(image, by_key[plain(key)]))
             if first.image != image:
                 self.faults.add(Kind.DUPLICATE, f"{first.image} and {image} would share their masks")
         if not found:
             expected = " ".join(sorted(SUFFIXES))
             holds = contents(folders[0][0])
             self.faults.add(Kind.MISSING_FOLDER, f"{images}: no image ({expected}); {holds}")
-        elif whole:
-            for path in sorted({file.path for file in files if not found.keys() & set(file.keys)}):
-                self.faults.add(Kind.MISSING_IMAGE, f"{path}: no image of that name")
-        return list(found.values())
+        return list(found.values()), [file.path for file in files]
+
+    def refuse_orphans(self, found: Iterable[Masked], paths: Iterable[str]) -> None:
+        """Record a fault for each of the mask files `paths` that belongs to none of the images."""
+        for path in sorted(set(paths) - {file.path for masked in found for file in masked.masks}):
+            self.faults.add(Kind.MISSING_IMAGE, f"{path}: no image of that name")
 
     def _folders(self, place: str) -> list[tuple[Path, str, str]]:
         """Return each folder that `place` names: its real path, its name and what its `*` stands for."""
@@ -114,7 +118,9 @@ class Search(NamedTuple):
     ) -> Iterator[tuple[str, str]]:
         """Yield each image with the key of its masks."""
         for folder, place, star in folders:
-            for name in sorted(listed(folder, skip)):
+            names = sorted(listed(folder, skip))
+            count_unknown(place if not star else "folders of images", names, self.faults)
+            for name in names:
                 image, path = below(place, name), os.path.splitext(name)[0]
                 if suffix_of(name) in SUFFIXES and image not in masks:
                     yield image, star or (PurePosixPath(path).name if by_stem else path)

@@ -80,14 +80,19 @@ class Masks(Reader):
         """Read and check the whole data set; each call lists the folders and reads the new masks again."""
         root, faults = self._intake.open(held(self._places))
         search, partition = Search(root, self.mask_suffix, self.class_folders, faults), self._intake.partition
-        found = {
-            split: [m for pair in folders for m in search.find(*pair, whole=not partition.has_lists)]
-            for split, folders in self._places.items()
-        }
+        found: dict[str, list[Masked]] = {split: [] for split in self._places}
+        paths: set[str] = set()  # splits may share a folder of masks
+        for split, folders in self._places.items():
+            for pair in folders:
+                images, files = search.find(*pair)
+                found[split] += images
+                paths.update(files)
         if not all(found.values()):
             faults.settle()
         if partition.has_lists:
             found = partition.select(root, found, faults, self.alias)
+        else:
+            search.refuse_orphans((masked for part in found.values() for masked in part), paths)
         objects = self.objects or ("files" if self._whole_files else "components")
         names = [file.path for part in found.values() for masked in part for file in masked.masks]
         masks = read_masks(

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -11,7 +11,7 @@ from gffpn.data.readers.decoding import decoded
 from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.formats import WrongFormat
 from gffpn.data.readers.images import SUFFIXES
-from gffpn.data.readers.listing import composed, count_unknown, listed, stem_of, suffix_of
+from gffpn.data.readers.listing import alike, composed, count_unknown, listed, stem_of, suffix_of
 from gffpn.data.readers.places import Places
 from gffpn.data.readers.root import Root, below, contents
 from gffpn.data.readers.splits import Partition
@@ -106,7 +106,7 @@ def _refuse_orphans(root: Root, pairs: Mapping[str, list[Pair]], suffix: str, fa
 
 
 def _is_text(name: str) -> bool:
-    return name in _NO_LABELS or name.lower().startswith("readme")
+    return name.lower() in _NO_LABELS or name.lower().startswith("readme")
 
 
 def _paired(
@@ -135,15 +135,22 @@ def _paired(
 def _matched(
     images: str, annotations: str, pictures: Sequence[str], files: Sequence[str], faults: Faults
 ) -> list[Pair]:
-    """Pair files of equal paths without suffix, else, if only one of the folders has subfolders, of stems."""
+    """Pair files of equal paths without suffix, else, if only one of the folders has subfolders, of stems.
+
+    Among files that have no other partner, paths may also differ in case.
+    """
     exact = {composed(os.path.splitext(name)[0]): name for name in files}
     numbers = Counter(composed(stem_of(name)) for name in files)
     by_stem = {stem: name for name in files if numbers[stem := composed(stem_of(name))] == 1}
+    paths = {name: composed(os.path.splitext(name)[0]) for name in sorted(pictures)}
+    folded: Mapping[str, str] = {}
+    if any(path not in exact for path in paths.values()):
+        only = _only((path, name) for name, path in paths.items())
+        folded = {path: name for path, name in _only(exact.items()).items() if path in only}
     owner: dict[str, str] = {}
     pairs: list[Pair] = []
-    for name in sorted(pictures):
-        path, image = composed(os.path.splitext(name)[0]), below(images, name)
-        file = exact.get(path)
+    for name, path in paths.items():
+        image, file = below(images, name), exact.get(path) or folded.get(alike(path))
         if file is None and (near := by_stem.get(composed(stem_of(name)))) is not None:
             file = near if "/" not in name or "/" not in near else None
         first = owner.setdefault(file or path, image)
@@ -152,6 +159,14 @@ def _matched(
         else:
             faults.add(Kind.DUPLICATE, f"{first} and {image} would share one annotation")
     return pairs
+
+
+def _only(names: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the names (path, name) whose paths differ from all others in more than case, by `alike`."""
+    found: dict[str, list[str]] = {}
+    for path, name in names:
+        found.setdefault(alike(path), []).append(name)
+    return {path: several[0] for path, several in found.items() if len(several) == 1}
 
 
 def _other_files(name: str, folder: Path, suffix: str, faults: Faults) -> bool:

@@ -10,6 +10,8 @@ from gffpn.data.index import DataError
 from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.quoting import override
 
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
+
 
 class Root:
     """Root folder of a data set, which resolves names below it.
@@ -26,7 +28,7 @@ class Root:
         self.given = os.path.abspath(os.path.expanduser(root))
         self.path = Path(os.path.realpath(self.given))
         if self.path.is_file():
-            raise DataError(f"data.root={root}: {_about_file(self.given)}")
+            raise DataError(f"data.root={root}: {about_file(self.given)}")
         if not self.path.is_dir():
             raise DataError(f"data.root={root}: no such folder; {contents(self.path)}")
 
@@ -68,7 +70,7 @@ class Root:
         faults.add(Kind.MISSING_FOLDER, f"{name}: {why}; {contents(path or self.path)}")
 
 
-def _about_file(path: str) -> str:
+def about_file(path: str) -> str:
     """Say what to do about a file that was given as the root."""
     if zipfile.is_zipfile(path) or tarfile.is_tarfile(path):
         folder = path[: -len("".join(PurePosixPath(path).suffixes[-2:]))] if ".tar." in path else ""

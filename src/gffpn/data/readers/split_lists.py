@@ -22,21 +22,22 @@ class Named(Protocol):
 
 
 T = TypeVar("T", bound=Named)
-Lists = str | Mapping[str, str] | None
-"""Folder of the lists, or the list of each split."""
+Lists = str | Mapping[str, str | Sequence[str]] | None
+"""Folder of the lists, or the list or lists of each split."""
 NAMES: Mapping[str, Sequence[str]] = {split: [f"{split}.txt"] for split in SPLITS} | {
     "val": ["val.txt", "valid.txt"]
 }
 
 
-def paths_of(root: Root, lists: str | Mapping[str, str]) -> dict[str, Path]:
-    """Return the list of each split; that of train even if there is no such file."""
+def paths_of(root: Root, lists: str | Mapping[str, str | Sequence[str]]) -> dict[str, list[Path]]:
+    """Return the lists of each split; that of train even if there is no such file."""
     if isinstance(lists, str):
         folder = root.path / os.path.expanduser(lists)
         every = {split: [folder / name for name in names] for split, names in NAMES.items()}
         found = {split: next(filter(Path.is_file, paths), None) for split, paths in every.items()}
-        return {"train": folder / "train.txt"} | {split: path for split, path in found.items() if path}
-    return {split: root.path / os.path.expanduser(name) for split, name in lists.items()}
+        return {"train": [folder / "train.txt"]} | {split: [path] for split, path in found.items() if path}
+    several = {split: [names] if isinstance(names, str) else names for split, names in lists.items()}
+    return {split: [root.path / os.path.expanduser(n) for n in names] for split, names in several.items()}
 
 
 def matched(path: Path, keys: Mapping[str, Sequence[T]], root: Root, faults: Faults) -> list[T]:
@@ -55,7 +56,7 @@ def matched(path: Path, keys: Mapping[str, Sequence[T]], root: Root, faults: Fau
         if not entry:
             continue
         named = PurePosixPath(composed(entry.replace("\\", "/")))
-        found = keys.get(str(named), ()) or _longer(named.parts, keys)
+        found = keys.get(str(named), ()) or _longer(named.parts, keys) or _without_suffix(named, keys)
         if len(found) == 1:
             chosen.append(found[0])
         elif found:
@@ -66,6 +67,12 @@ def matched(path: Path, keys: Mapping[str, Sequence[T]], root: Root, faults: Fau
         else:
             faults.add(Kind.MISSING_IMAGE, f"{path}, line {number}: {entry}: the set has no such image")
     return chosen
+
+
+def _without_suffix(named: PurePosixPath, keys: Mapping[str, Sequence[T]]) -> Sequence[T]:
+    """Return the images whose paths without suffix end like an entry: those of CVAT's VOC are `lot1/a`."""
+    same = ((item, composed(os.path.splitext(item.image)[0])) for item in keys.get(named.name, ()))
+    return [item for item, path in same if f"/{path}".endswith(f"/{named}")]
 
 
 def _longer(parts: Sequence[str], keys: Mapping[str, Sequence[T]]) -> Sequence[T]:

@@ -27,10 +27,10 @@ class Partition:
     """Splits of a data set, from lists where they exist and otherwise drawn from train with `seed`.
 
     `splits` is a folder with train.txt, val.txt (or valid.txt) and test.txt (below the root, or absolute), or
-    a mapping from split to list. Each line of a list is an image's path relative to the root, the end of that
-    path, the file's stem, or a longer path that ends with the one relative to the root. A missing list is
-    drawn from train. `fractions` are the shares of train, val and test. `places` are the splits that the data
-    set already keeps apart.
+    a mapping from split to one list or several. Each line of a list is an image's path relative to the root,
+    the end of that path, the file's stem, or a longer path that ends with the one relative to the root. A
+    missing list is drawn from train. `fractions` are the shares of train, val and test. `places` are the
+    splits that the data set already keeps apart.
 
     Raises ValueError if `splits` is given for several `places`, or unless `fractions` are three positive
     numbers that sum to 1.
@@ -73,7 +73,7 @@ class Partition:
         if self._lists is None:
             return {split: list(items) for split, items in found.items()}
         lists = paths_of(root, self._lists)
-        for path in [path for path in lists.values() if not path.is_file()]:
+        for path in [path for paths in lists.values() for path in paths if not path.is_file()]:
             faults.add(Kind.MISSING_FOLDER, f"{path}: no such list; {contents(path.parent)}")
             faults.settle()
         keys: dict[str, list[T]] = {}
@@ -82,7 +82,10 @@ class Partition:
             tails = {"/".join(image.parts[start:]) for start in range(len(image.parts))}
             for key in tails | {image.stem} | ({composed(alias(item.image))} if alias else set()):
                 keys.setdefault(key, []).append(item)
-        return {split: matched(file, keys, root, faults) for split, file in lists.items()}
+        return {
+            split: [item for path in paths for item in matched(path, keys, root, faults)]
+            for split, paths in lists.items()
+        }
 
     def complete(
         self, parts: Mapping[str, Sequence[ImageRecord]], faults: Faults
@@ -106,6 +109,9 @@ class Partition:
         if empty:
             sizes = ", ".join(f"{name} {len(parts[name])}" for name in SPLITS)
             what = f"{', '.join(empty)}: no image ({sizes}); each split needs at least one"
+        elif not any(len(record.objects.boxes) for found in parts.values() for record in found):
+            faults.add(Kind.EMPTY_SPLIT, "no box in the whole set: label its objects, or choose other files")
+            return
         elif not any(len(record.objects.boxes) for record in parts["val"]):
             what = "val: images, but no box: it cannot be used to choose an epoch"
         else:
@@ -119,7 +125,8 @@ class Partition:
         """Return advice for a set that is too small for its fractions."""
         groups = len({(bool(record.group), record.group or record.name) for record in records})
         if groups < 1 + len(drawn):
-            return f"{groups} images (or groups that stay together) cannot fill {1 + len(drawn)} splits"
+            found = f"{groups} image{'s' if groups > 1 else ''} (or groups that stay together)"
+            return f"{found} cannot fill {1 + len(drawn)} splits: add images"
         for part in (0.1, 0.15, 0.2, 0.25, 0.3, 0.33):
             fractions = dict(zip(SPLITS, (round(1 - 2 * part, 2), part, part), strict=True))
             trial = draw(records, {split: fractions[split] for split in ("train", *drawn)}, self._seed)

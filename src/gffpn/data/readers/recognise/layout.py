@@ -38,10 +38,20 @@ def layout(
     folders = set(map(folder_of, tree.images if images is None else images))
     of_notes = set(map(folder_of, annotations))
     found, loose = by_split(folders, kinds)
+    above = sorted(
+        {folder_of(folder) for folder in of_notes if folder.rpartition("/")[2].casefold() in notes}
+    )
+    if found.keys() == {""} and len(found[""]) < len(above) and _each_below_one(folders, above):
+        # annotations in a folder per lot, and images in folders of other names, beside it or around it
+        found = {"": above}
     if of_notes & set(loose):  # annotations beside images that no name marks as such: all belong to the set
         whole = {"": [os.path.commonpath(folders) or "."]}
         return _matched(whole, [], whole, kinds)
     return _matched(found, loose, by_split(of_notes, kinds)[0], kinds)
+
+
+def _each_below_one(folders: Iterable[str], above: Sequence[str]) -> bool:
+    return all(sum(f"{folder}/".startswith(f"{one}/") for one in above) == 1 for folder in folders)
 
 
 def _matched(
@@ -106,7 +116,10 @@ def _belonging(images: Sequence[str], notes: Sequence[str], kinds: frozenset[str
     """Return folders of images and of annotations in the same order, or one of the latter for all."""
     if len(notes) == 1:
         return images[0] if len(images) == 1 else list(images), notes[0]
-    one, other = ({_key(folder, kinds): folder for folder in folders} for folders in (images, notes))
+    one = {_key(folder, kinds): folder for folder in images}
+    other = {_key(folder, kinds): folder for folder in notes}
+    if not one.keys() & other.keys():  # folders of lots, and the folders of annotations in them
+        other = {_key(folder_of(folder), kinds): folder for folder in notes}
     if one.keys() != other.keys() or len(one) < len(images) or len(other) < len(notes):
         raise NoForm(f"images in {_words(images)}, annotations in {_words(notes)}: which belong together?")
     return [one[key] for key in one], [other[key] for key in one]

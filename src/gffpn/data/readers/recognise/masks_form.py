@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from gffpn.data.readers.listing import stem_of
+from gffpn.data.readers.listing import alike, stem_of
 from gffpn.data.readers.recognise.form import Form, NoForm
 from gffpn.data.readers.recognise.layout import IMAGE_FOLDERS, layout
 from gffpn.data.readers.recognise.lists import split_lists
@@ -27,9 +27,9 @@ def masks(tree: Tree) -> Form:
     if (base := _folder_per_image(images, found)) is not None:
         arguments = {"images": f"{base}*/images", "masks": f"{base}*/masks"}
         return Form("masks", arguments, "a folder of masks per image")
-    stems = {stem_of(name) for name in images}
+    stems = {alike(stem_of(name)) for name in images}
     for suffix in SUFFIXES:
-        own = [name for name in found if stem_of(name).removesuffix(suffix) in stems]
+        own = [name for name in found if alike(stem_of(name).removesuffix(suffix)) in stems]
         if own and all(stem_of(name).endswith(suffix) for name in found):
             return _beside(tree, images, own, suffix)
     raise NoForm(f"no mask named like an image, for instance {found[0]}")
@@ -40,9 +40,28 @@ def _beside(tree: Tree, images: Sequence[str], found: Sequence[str], suffix: str
     arguments: dict[str, Any] = {"images": one.images, "masks": one.annotations}
     if suffix:
         arguments["mask_suffix"] = suffix
+    by_class = _in_class_folders(images, found, suffix)
+    if by_class:
+        arguments["class_folders"] = True
     if isinstance(one.images, str) and isinstance(one.annotations, str) and (lists := split_lists(tree)):
         arguments["splits"] = lists
-    return Form("masks", arguments, f"a mask per image{f', *{suffix}' if suffix else ''}")
+    where = ", in a folder per class" if by_class else ""
+    return Form("masks", arguments, f"a mask per image{f', *{suffix}' if suffix else ''}{where}")
+
+
+def _in_class_folders(images: Sequence[str], found: Sequence[str], suffix: str) -> bool:
+    """Return True if all masks lie in folders below the one called masks that their images do not lie in."""
+    places = {alike(_with_folder(name)) for name in images}
+    return all(
+        folder_of(name).split("/")[-1].casefold() not in MASK_FOLDERS
+        and alike(_with_folder(name).removesuffix(suffix)) not in places
+        for name in found
+    )
+
+
+def _with_folder(name: str) -> str:
+    """Return the last folder and the stem of a file."""
+    return f"{folder_of(name).rpartition('/')[2]}/{stem_of(name)}"
 
 
 def _position(folder: str, names: frozenset[str]) -> int | None:

@@ -2,10 +2,13 @@
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gffpn.data.index import DataError
+from gffpn.data.readers.images import SUFFIXES
+from gffpn.data.readers.listing import suffix_of
 from gffpn.data.readers.quoting import override
 from gffpn.data.readers.recognise.coco_form import coco
 from gffpn.data.readers.recognise.deeppcb_form import deeppcb
@@ -15,7 +18,7 @@ from gffpn.data.readers.recognise.masks_form import masks
 from gffpn.data.readers.recognise.tree import Tree
 from gffpn.data.readers.recognise.voc_form import voc
 from gffpn.data.readers.recognise.yolo_form import yolo
-from gffpn.data.readers.root import Root, contents
+from gffpn.data.readers.root import ARCHIVES, Root, about_file, contents
 
 logger = logging.getLogger(__name__)
 
@@ -63,14 +66,20 @@ def recognise(root: Root) -> tuple[Form, Tree]:
 
 def _no_form(tree: Tree, reasons: list[str]) -> str:
     reasons.sort(key=lambda reason: ": no " in reason)  # a near miss first
-    found = f"{len(tree.images)} images; {contents(tree.root)}"
-    return "\n".join(
-        [
-            f"{tree.root}: no form that data=auto recognises, {found}",
-            *(f"  {reason}" for reason in reasons),
-            "Choose a reader and its folders yourself, see docs/data.md.",
-        ]
-    )
+    number = len(tree.images)
+    head = f"{tree.root}: no form that data=auto recognises, {number} image{'s' if number != 1 else ''}"
+    cure = "Choose a reader and its folders yourself, see docs/data.md."
+    if number:
+        head += f"; {contents(tree.root)}"
+    else:
+        counts = Counter(suffix_of(name) or "no suffix" for name in tree.files)
+        held = ", ".join(f"{count} of {suffix}" for suffix, count in counts.most_common(6))
+        head += f"; it holds {f'files: {held}' if held else 'no file'}"
+        reasons = [reason for reason in reasons if ": no " not in reason]
+        cure = f"Give the folder that holds the images, too, as {' '.join(sorted(SUFFIXES))}."
+        if archives := tree.of(ARCHIVES):
+            cure = f"{archives[0]}: {about_file(str(tree.root / archives[0]))}"
+    return "\n".join([head, *(f"  {reason}" for reason in reasons), cure])
 
 
 def _overlap(forms: Sequence[Form]) -> bool:

@@ -6,8 +6,9 @@ from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from gffpn.data.readers.decoding import decoded_start
 from gffpn.data.readers.images import SUFFIXES
-from gffpn.data.readers.listing import listed, stem_of, suffix_of
+from gffpn.data.readers.listing import alike, listed, stem_of, suffix_of
 
 _AROUND = r"images?|imgs?|labels?|annotations?|xmls?|jsons?|obj|data|set"
 _SPLIT = re.compile(
@@ -34,15 +35,15 @@ class Tree:
 
     @cached_property
     def stems(self) -> frozenset[str]:
-        """Stems of all images."""
-        return frozenset(map(stem_of, self.images))
+        """Stems of all images, as `alike` returns them."""
+        return frozenset(alike(stem_of(name)) for name in self.images)
 
     @cached_property
     def images_by_name(self) -> dict[str, list[str]]:
-        """All images by the names of their files."""
+        """All images by the names of their files, as `alike` returns them."""
         found: dict[str, list[str]] = defaultdict(list)
         for name in self.images:
-            found[name.rpartition("/")[2]].append(name)
+            found[alike(name.rpartition("/")[2])].append(name)
         return found
 
     @property
@@ -57,7 +58,7 @@ class Tree:
 
     def beside_images(self, suffix: str) -> list[str]:
         """Return the files of a suffix with the stem of an image."""
-        return [name for name in self.of((suffix,)) if stem_of(name) in self.stems]
+        return [name for name in self.of((suffix,)) if alike(stem_of(name)) in self.stems]
 
     def has_file(self, name: str) -> bool:
         """Return True if `name` is a file."""
@@ -71,7 +72,7 @@ class Tree:
         """Return the beginning of a text file; empty if it cannot be read."""
         try:
             with (self.root / name).open("rb") as file:
-                return file.read(size).decode("utf-8", "replace")
+                return decoded_start(file.read(size))
         except OSError:
             return ""
 

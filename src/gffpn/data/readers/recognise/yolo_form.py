@@ -21,16 +21,17 @@ LOOKED_AT = 50
 
 def yolo(tree: Tree) -> Form:
     """Return the form of a set with YOLO labels."""
-    labels = [name for name in tree.beside_images(".txt") if name.rpartition("/")[2] not in LINES]
+    labels = [name for name in tree.beside_images(".txt") if name.rpartition("/")[2].lower() not in LINES]
     if not labels and any(tree.has_file(name) for name in ("obj.names", "data.yaml")) and not tree.images:
         raise NoForm("names of classes, but no image: export with the images (CVAT: Save images)")
     if not labels:
         others = len(tree.of((".txt",)))
         raise NoForm(f"{others} .txt files, none named like an image" if others else "no label file (.txt)")
     if not any(_is_label(tree, name) for name in labels[:LOOKED_AT]):
-        raise NoForm(f"{labels[0]} has no line of 'class cx cy w h' in fractions")
+        line = tree.start(labels[0]).strip().partition("\n")[0]
+        raise NoForm(f"{labels[0]} begins with {line[:60]!r}, expected 'class cx cy w h' in fractions")
     tool, note = _tool(tree), ""
-    for name in [name for name in tree.files if "/" not in name and name.endswith(YAML)]:
+    for name in [name for name in tree.files if "/" not in name and name.lower().endswith(YAML)]:
         if (content := _mapping(tree, name)) is not None:
             try:
                 return Form("yolo", _by_yaml(tree, content, labels), f"{tool} with the paths of {name}")
@@ -45,7 +46,7 @@ def yolo(tree: Tree) -> Form:
 
 
 def _tool(tree: Tree) -> str:
-    yamls = [tree.start(name) for name in tree.files if "/" not in name and name.endswith(YAML)]
+    yamls = [tree.start(n) for n in tree.files if "/" not in n and n.lower().endswith(YAML)]
     if any("\nroboflow:" in text for text in yamls):
         return "Roboflow YOLO export"
     if tree.has_file("obj.names"):
@@ -89,14 +90,14 @@ def _by_yaml(tree: Tree, content: Mapping[str, Any], labels: Sequence[str]) -> d
         if located and not missing and located != found.get("train"):
             found[split] = [path for path in located if path]
     lists = [path for paths in found.values() for path in paths if path.endswith(".txt")]
-    if lists and len(lists) == len(found):
+    if lists and len(lists) == sum(map(len, found.values())):
         one = layout(tree, labels)
         if isinstance(one.images, Mapping) or isinstance(one.annotations, Mapping):
             one = one._replace(images=_above(tree.images), annotations=_above(labels))
         return {
             "images": one.images,
             "labels": one.annotations,
-            "splits": {s: p[0] for s, p in found.items()},
+            "splits": {split: _folders(paths) for split, paths in found.items()},
         }
     if lists:
         raise NoForm("folders and lists mixed")
