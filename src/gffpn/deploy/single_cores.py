@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 LARGEST = 4
-"""Images in a part at most: the maps of more do not fit in the cache of a core."""
+"""Images in a part at most: larger parts need more of the cache, and longer per image (docs/speed.md)."""
 Part = TypeVar("Part")
 Images = NDArray[np.uint8]
 
@@ -30,14 +30,14 @@ class SingleCores:
 
     def split(self, images: Images) -> list[Images]:
         """Return the parts of a batch (N, ...), or the whole if there would be fewer parts than threads."""
-        if self.threads == 1 or len(images) < self.threads:
+        if len(images) < self.threads:
             return [images]
         return np.array_split(images, max(self.threads, math.ceil(len(images) / LARGEST)))
 
     def map(self, work: Callable[[Images], Part], parts: list[Images]) -> list[Part]:
         """Return `work(part)` for each part. A single part is computed by the caller, with all threads."""
-        if len(parts) == 1:
-            return [work(parts[0])]
+        if len(parts) == 1 or self.threads == 1:
+            return [work(part) for part in parts]
         if self._pool is None:
             return self._first(work, parts)
         return list(self._pool.map(work, parts))
@@ -52,7 +52,8 @@ class SingleCores:
             ready.wait()
 
         self._pool = ThreadPoolExecutor(self.threads, "core", use_one_core)
-        done = list(self._pool.map(work, parts))
-        # torch's setting holds for the thread that makes it, and for all that start later
-        torch.set_num_threads(self.threads)
-        return done
+        try:
+            return list(self._pool.map(work, parts))
+        finally:
+            # torch's setting holds for the thread that makes it, and for all that start later
+            torch.set_num_threads(self.threads)
