@@ -28,6 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from gffpn.data.letterbox import GREY
@@ -110,7 +111,8 @@ def stages(detector: ImageDetector, found: Images, batch: int) -> dict[str, floa
     """Return the CPU milliseconds per image of each stage; of the network, those of all its threads."""
     items = list(found)[:SAMPLE]
     views: list[View] = []
-    pixels, spent = [], {}
+    pixels: list[NDArray[np.uint8]] = []
+    spent: dict[str, float] = {}
 
     def timed(name: str, work: Callable[[], object]) -> None:
         start = time.process_time()
@@ -120,14 +122,14 @@ def stages(detector: ImageDetector, found: Images, batch: int) -> dict[str, floa
     timed("reading", lambda: pixels.extend(item.read() for item in items))
     timed("letterbox", lambda: views.extend(view for image in pixels for view in detector.views(image)))
     stacks = [np.stack([v.canvas for v in views[k : k + batch]]) for k in range(0, len(views), batch)]
-    raw = []
+    raw: list[object] = []
     timed("network", lambda: raw.extend(detector.network.raw(stack) for stack in stacks))
     timed("decoding and NMS", lambda: raw.extend(detector.network(stack) for stack in stacks))
     spent["decoding and NMS"] -= spent["network"]
     results = [
         result_of(item, image.shape, detector(image)) for item, image in zip(items, pixels, strict=True)
     ]
-    drawn = []
+    drawn: list[Image.Image] = []
     timed(
         "drawing",
         lambda: drawn.extend(
