@@ -5,7 +5,7 @@
 Each round runs, in turns, the bare network on constant batches, and the whole of predict on the images with
 each set of outputs: reading, letterbox, network, suppression, journal, files. The bare network is that of
 predict, in the same form, batch size and number of threads, without reading and without decoding; for an ONNX
-file it includes the file's own suppression, which has almost nothing to do on a constant image. Starting
+file it includes the suppression that is a part of the file. Starting
 Python and loading the network are not included, because they do not depend on the number of images; their
 time is shown apart. Without `--images`, the benchmark draws JPEG files: of 640 x 480 pixels, and as large as
 the network's input.
