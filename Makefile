@@ -8,7 +8,7 @@ BACKEND := $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint check fix ablations table5 table6 report settings golden simulator-card gallery clean
-.PHONY: benchmark benchmark-train benchmark-evaluation benchmark-startup benchmark-busy
+.PHONY: benchmark benchmark-train benchmark-evaluation benchmark-startup benchmark-busy benchmark-predict
 .PHONY: benchmark-replicates verdict-errors
 
 help: ## list the targets
@@ -60,6 +60,9 @@ benchmark-startup: $(STAMP) ## time a short command and each further run of a sw
 
 benchmark-busy: $(STAMP) ## time training beside 0, 1 and 2 busy processes (10 minutes)
 	$(RUN) -m benchmarks.busy image_size=224
+
+benchmark-predict: $(STAMP) ## time predict beside its network alone (WEIGHTS=folder of a run, or ONNX file)
+	$(RUN) -m benchmarks.predict $(or $(WEIGHTS),$(error WEIGHTS=a run's folder or an ONNX file))
 
 benchmark-replicates: $(STAMP) ## time the intervals of a sweep: 30 runs, 2,000 replicates (half a minute)
 	$(RUN) -m benchmarks.replicates

@@ -30,6 +30,9 @@ class Blobs:
         self.batches.append(len(images))
         return [self._found(image) for image in images]
 
+    def raw(self, images: NDArray[np.uint8]) -> None:
+        assert images.shape[1:] == (3, *self.image_size)
+
     def skip_below(self, score: float) -> None:
         pass
 

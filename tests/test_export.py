@@ -17,6 +17,7 @@ import gffpn
 from gffpn.__main__ import main as verbs
 from gffpn.config.compose import compose_config
 from gffpn.data.letterbox import letterboxed
+from gffpn.data.readers.images import read_image
 from gffpn.deploy.compare import Agreement
 from gffpn.deploy.finished import finished_run
 from gffpn.deploy.onnx_file import session
@@ -83,6 +84,10 @@ def loaded(folder: Path, detector: Path, image: Path) -> None:
     np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=1e-3)
     np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5)
     assert ours.names == theirs.names
+    middle = float(theirs.scores[len(theirs) // 2])
+    network = gffpn.load(detector, threshold=middle).network
+    pixels = np.stack([read_image(image).transpose(2, 0, 1)] * 5)
+    assert all(len(one) and (one.scores >= np.float32(middle)).all() for one in network(pixels))
     with pytest.raises(ValueError, match="expected 'cpu' for an ONNX file"):
         gffpn.load(detector, device="gpu")
     with pytest.raises(ValueError, match="an ONNX file computes in fp32"):

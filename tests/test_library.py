@@ -10,6 +10,7 @@ import torch
 
 import gffpn
 from commands import record_of, run_tiny
+from gffpn.data.readers.images import read_image
 from gffpn.runs.predictions import read_predictions
 
 DOC = Path(__file__).parents[1] / "docs" / "library.md"
@@ -89,6 +90,20 @@ def test_half_precision_where_the_machine_has_it(
         assert detector.network.precision == precision
         assert (found.scores.tobytes() == exact.scores.tobytes()) is equal
         assert abs(found.scores[0] - exact.scores[0]) < 0.01
+
+
+def test_detections_do_not_depend_on_the_parts_of_a_batch(folder: Path, squares: Path) -> None:
+    images = np.stack([read_image(path).transpose(2, 0, 1) for path in sorted(squares.glob("images/*.png"))])
+    expected = gffpn.load(folder, threshold=0.0, device="cpu").network(images[:1])
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = gffpn.load(folder, threshold=0.0, device="cpu").network(images[:5])
+    finally:
+        torch.set_num_threads(before)
+    assert len(found) == 5
+    np.testing.assert_allclose(found[0].scores, expected[0].scores, atol=1e-5)
+    np.testing.assert_allclose(found[0].boxes, expected[0].boxes, atol=0.01)
 
 
 def test_a_loaded_run_detects_what_its_test_detected(

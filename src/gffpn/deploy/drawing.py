@@ -34,7 +34,8 @@ def picture(pixels: NDArray[np.uint8], result: Result, classes: Sequence[str]) -
     zoom = max(1, SHOWN_SIDE // max(result.height, result.width))
     size = (result.width * zoom, result.height * zoom)
     image = Image.fromarray(pixels)
-    image = image.resize(size, Image.Resampling.BICUBIC) if zoom > 1 else image
+    # a pixel becomes a square: a smooth enlargement takes longer than a small network
+    image = image.resize(size, Image.Resampling.NEAREST) if zoom > 1 else image
     pen = ImageDraw.Draw(image)
     thick = max(1, round(max(size) / 1000))
     font = ImageFont.load_default(max(10, round(max(size) / 80)))

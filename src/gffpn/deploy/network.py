@@ -1,9 +1,10 @@
 """A trained network that detects in letterboxed images: a finished run, or an exported ONNX file."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -12,9 +13,12 @@ from torch import Tensor
 
 from gffpn.deploy.detections import Detections
 from gffpn.deploy.finished import FinishedRun, finished_run
-from gffpn.deploy.onnx_file import Deployed, ExtraMissingError, detections, session
+from gffpn.deploy.onnx_file import Arrays, Deployed, ExtraMissingError, detections, session
+from gffpn.deploy.single_cores import SingleCores
 from gffpn.files.content import content_digest
 from gffpn.machine.devices import device, precision, without_tf32
+
+T = TypeVar("T")
 
 
 class Network(Protocol):
@@ -34,6 +38,9 @@ class Network(Protocol):
 
     def __call__(self, images: NDArray[np.uint8]) -> list[Detections]:
         """Return the detections in letterboxed images (N, 3, H, W), with boxes in pixels of the input."""
+
+    def raw(self, images: NDArray[np.uint8]) -> Any:
+        """Return what the network computes before its detections are selected, to measure that alone."""
 
     def skip_below(self, score: float) -> None:
         """Permit that detections with a lower score are left out, which saves time."""
@@ -57,6 +64,7 @@ class TorchNetwork:
         self.digest = content_digest(run.folder.checkpoints / "best.ckpt")
         self.precision = precision("auto", on.type) if half else "32-true"
         self._device = on
+        self._cores = SingleCores()
         self._decode = decode
         self._network = detector.to(on)
         if folded:
@@ -65,13 +73,28 @@ class TorchNetwork:
             self._network = deployed.detector.to(memory_format=torch.channels_last)
         self._folded = folded
 
-    @torch.inference_mode()
     def __call__(self, images: NDArray[np.uint8]) -> list[Detections]:
+        found = self._map(lambda raw: _plain(self._decode(raw, self.image_size), self.classes), images)
+        return [one for part in found for one in part]
+
+    def raw(self, images: NDArray[np.uint8]) -> list[list[Tensor]]:
+        return self._map(lambda raw: raw, images)
+
+    def _map(self, work: Callable[[list[Tensor]], T], images: NDArray[np.uint8]) -> list[T]:
+        """Return `work` of the network's output for each part of the batch."""
         layout = torch.channels_last if self._folded else torch.contiguous_format
-        x = torch.from_numpy(images).to(self._device).to(torch.float32, memory_format=layout) / 255
         lower = self.precision != "32-true"
-        with without_tf32(), torch.autocast(self._device.type, torch.bfloat16, enabled=lower):
-            return _plain(self._decode(self._network(x), self.image_size), self.classes)
+
+        def compute(part: NDArray[np.uint8]) -> T:
+            x = torch.from_numpy(part).to(self._device).to(torch.float32, memory_format=layout) / 255
+            autocast = torch.autocast(self._device.type, torch.bfloat16, enabled=lower)
+            with torch.inference_mode(), autocast:  # for this thread only
+                return work(self._network(x))
+
+        # as it was trained, the network also computes as in training, in one part
+        parts = self._cores.split(images) if self._folded and self._device.type == "cpu" else [images]
+        with without_tf32():
+            return self._cores.map(compute, parts)
 
     def skip_below(self, score: float) -> None:
         # the decoder keeps scores above its threshold, and `score` itself counts
@@ -87,8 +110,11 @@ class OnnxNetwork:
 
     precision = "32-true"
 
-    def __init__(self, path: Path, *, threads: int) -> None:
-        self._session = _opened(path, threads)
+    def __init__(self, path: Path) -> None:
+        self._cores = SingleCores()
+        self._lowest = np.float32(0)
+        self._path = path
+        self._session = _opened(path, self._cores.threads)
         try:
             about = self._session.get_modelmeta().custom_metadata_map
             self.classes = tuple(json.loads(about["classes"]))
@@ -103,10 +129,28 @@ class OnnxNetwork:
         self.digest = content_digest(path)
 
     def __call__(self, images: NDArray[np.uint8]) -> list[Detections]:
-        return _plain(detections(self._session.run(None, {"images": images})), self.classes)
+        found = [one for part in self.raw(images) for one in _plain(detections(part), self.classes)]
+        return [one[one.scores >= self._lowest] for one in found]
+
+    def raw(self, images: NDArray[np.uint8]) -> list[Arrays]:
+        """Return the outputs of the file, because suppression is a part of it."""
+        parts = self._cores.split(images)
+        runtime = self._session if len(parts) == 1 else self._one_core
+
+        def compute(part: NDArray[np.uint8]) -> Arrays:
+            arrays: Arrays = runtime.run(None, {"images": part})
+            return arrays
+
+        return self._cores.map(compute, parts)
+
+    @cached_property
+    def _one_core(self) -> Any:
+        return session(self._path, threads=1)
 
     def skip_below(self, score: float) -> None:
-        """Do nothing: the threshold is a part of the file."""
+        # the file selects by its own threshold, and hundreds of unwanted detections in each slice would take
+        # a fifth of the network's time to merge
+        self._lowest = np.float32(score)
 
 
 def open_network(path: Path, on: str = "auto", *, allowed: Sequence[str] = (), half: bool = False) -> Network:
@@ -123,7 +167,7 @@ def open_network(path: Path, on: str = "auto", *, allowed: Sequence[str] = (), h
             raise ValueError(f"--device: got {on!r}, expected 'cpu' for an ONNX file")
         if half:
             raise ValueError("--half: an ONNX file computes in fp32; a run's folder can compute in bf16")
-        return OnnxNetwork(path, threads=torch.get_num_threads())
+        return OnnxNetwork(path)
     return TorchNetwork(finished_run(path, allowed=allowed), device(on, setting="--device"), half=half)
 
 
