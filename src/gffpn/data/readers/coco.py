@@ -105,8 +105,10 @@ def _load(root: Root, folder: str, name: str, faults: Faults) -> Item | None:
 
 def _flag(item: Item, name: str, where: str, faults: Faults) -> bool | None:
     value = item.get(name) or 0
-    if value in (0, 1):
-        return bool(value)
+    if not value:
+        return False
+    if value == 1:
+        return True
     faults.add(Kind.UNREADABLE_ANNOTATION, f"{where}: {name} is {value!r:.40}, expected 0 or 1")
     return None
 
@@ -170,9 +172,10 @@ def _object(where: str, item: Item, named: Named, reader: COCO, faults: Faults) 
 
 def _box(where: str, item: Item, shapes: Shapes, faults: Faults) -> Box | None:
     """Return the box of an annotation, or record a fault and return None."""
-    box, around = _upright(item.get("bbox")), segmentation_box(item.get("segmentation"))
-    rotation = item.get("attributes", {}).get("rotation") if isinstance(item.get("attributes"), dict) else 0
-    if box is None and not item.get("bbox") and around is not None:
+    box, attributes = _upright(item.get("bbox")), item.get("attributes")
+    rotation = attributes.get("rotation") if isinstance(attributes, dict) else 0
+    around = None if box or item.get("bbox") else segmentation_box(item.get("segmentation"))
+    if around is not None:
         return around if accept(shapes, where, "a segmentation without bbox", faults) else None
     if box is None:
         given = str(item.get("bbox", "missing"))[:60]
@@ -187,7 +190,7 @@ def _box(where: str, item: Item, shapes: Shapes, faults: Faults) -> Box | None:
 def _upright(bbox: object) -> Box | None:
     if not isinstance(bbox, list) or len(bbox) != 4:
         return None
-    if not all(isinstance(value, int | float) for value in bbox):
+    if not all([isinstance(value, (int, float)) for value in bbox]):
         return None
     try:
         x, y, width, height = map(float, bbox)

@@ -23,6 +23,8 @@ def identity(value: object) -> str | None:
 
     Programs differ in how they write ids, also between the lists of one file.
     """
+    if type(value) is int:  # nearly always
+        return str(value)
     if isinstance(value, bool):  # Python's True is an int
         return None
     if isinstance(value, float) and value.is_integer():

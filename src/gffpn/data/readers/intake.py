@@ -15,7 +15,7 @@ from gffpn.data.readers.copies import warn_of_copies
 from gffpn.data.readers.faults import ON_ERROR, SHOWN, Faults, Kind
 from gffpn.data.readers.file_names import near_miss
 from gffpn.data.readers.inspection import Seen, inspect
-from gffpn.data.readers.root import Root
+from gffpn.data.readers.root import Root, below
 from gffpn.data.readers.splits import Partition
 
 logger = logging.getLogger(__name__)
@@ -123,11 +123,10 @@ class Intake:
         boxes = list(checked_boxes(annotation, height, width, labels, self._outside, faults))
         found = list(dict.fromkeys(boxes))
         faults.count("exact duplicates of boxes dropped", len(boxes) - len(found))
-        stem = PurePosixPath(annotation.image).stem
-        match = self._group.search(stem) if self._group else None
+        match = self._group.search(PurePosixPath(annotation.image).stem) if self._group else None
         return ImageRecord(
             path=path,
-            name=str(PurePosixPath(annotation.image)),
+            name=below(".", annotation.image),
             height=height,
             width=width,
             boxes=np.array([box for box, _, _ in found], np.float32).reshape(-1, 4),
@@ -175,7 +174,7 @@ def _log(root: Root, splits: Mapping[str, Sequence[ImageRecord]], classes: Seque
     for split in SPLITS:
         labels = np.concatenate([record.objects.labels for record in splits[split]])
         boxes = np.bincount(labels, minlength=len(classes)).tolist()
-        crowds = sum(int(record.crowd.sum()) for record in splits[split])
+        crowds = sum(int(record.crowd.sum()) for record in splits[split] if record.has_crowd)
         more = f", {crowds} crowd regions" if crowds else ""
         logger.info(
             "%s: %s has %d images, %d boxes%s", root.path, split, len(splits[split]), len(labels), more

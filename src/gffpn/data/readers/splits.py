@@ -151,8 +151,8 @@ def draw(
     }
     drawn: dict[str, list[ImageRecord]] = {split: [] for split in fractions}
     remaining = list(range(len(units)))
+    left = Counter(label for labels in classes for label in labels)
     while remaining:
-        left = Counter(label for unit in remaining for label in classes[unit])
         rarest = min(left, key=lambda label: (left[label], label)) if left else None
         chosen = [unit for unit in remaining if rarest is None or rarest in classes[unit]]
         for unit in chosen:
@@ -166,6 +166,7 @@ def draw(
             for label, count in classes[unit].items():
                 wanted[split][label] -= count
         remaining = [unit for unit in remaining if rarest is not None and rarest not in classes[unit]]
+        left -= Counter(label for unit in chosen for label in classes[unit])
     return drawn
 
 
