@@ -117,6 +117,8 @@ Named = tuple[Mapping[str, str], Collection[str]]
 """Class names by category id, and the ids of faulty categories."""
 Found = tuple[Box, str, bool]
 """Box, class name and crowd flag of an annotation."""
+_NUMBERS = frozenset({int, float, bool})
+"""Types of a number in JSON; Python counts bool as one."""
 
 
 def _annotations(
@@ -153,7 +155,7 @@ def _annotations(
 def _object(where: str, item: Item, named: Named, reader: COCO, faults: Faults) -> Found | None:
     (names, faulty), crowd = named, reader.crowd or "ignore"
     category = str(identity(item["category_id"]))
-    flag, ignored = (_flag(item, name, where, faults) for name in ("iscrowd", "ignore"))
+    flag, ignored = _flag(item, "iscrowd", where, faults), _flag(item, "ignore", where, faults)
     if flag is None or ignored is None:
         return None
     if category in faulty:
@@ -165,7 +167,8 @@ def _object(where: str, item: Item, named: Named, reader: COCO, faults: Faults) 
     elif category not in names:
         faults.add(Kind.UNKNOWN_CLASS, f"{where}: no category has the id {category}")
     elif (box := _box(where, item, reader.shapes, faults)) is not None:
-        faults.count("crowd annotations read as objects", int(flag and crowd == "object"))
+        if flag and crowd == "object":
+            faults.count("crowd annotations read as objects")
         return box, names[category], flag and crowd == "ignore"
     return None
 
@@ -190,7 +193,7 @@ def _box(where: str, item: Item, shapes: Shapes, faults: Faults) -> Box | None:
 def _upright(bbox: object) -> Box | None:
     if not isinstance(bbox, list) or len(bbox) != 4:
         return None
-    if not all([isinstance(value, (int, float)) for value in bbox]):
+    if not _NUMBERS.issuperset(map(type, bbox)):
         return None
     try:
         x, y, width, height = map(float, bbox)

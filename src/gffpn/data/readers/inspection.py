@@ -59,4 +59,4 @@ def _see(path: Path) -> Seen | DataError:
 
 def _seen(entry: list[Any]) -> Seen:
     _, content, height, width, unusual = entry
-    return Seen(Look(height, width, tuple((kind, what) for kind, what in unusual)), content)
+    return Seen(Look(height, width, tuple(map(tuple, unusual))), content)

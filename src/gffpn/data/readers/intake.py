@@ -121,19 +121,20 @@ class Intake:
             )
             return None
         boxes = list(checked_boxes(annotation, height, width, labels, self._outside, faults))
-        found = list(dict.fromkeys(boxes))
+        found = dict.fromkeys(boxes)
         faults.count("exact duplicates of boxes dropped", len(boxes) - len(found))
+        corners, classes, crowd = zip(*found, strict=True) if found else ((), (), ())
         match = self._group.search(PurePosixPath(annotation.image).stem) if self._group else None
         return ImageRecord(
             path=path,
             name=below(".", annotation.image),
             height=height,
             width=width,
-            boxes=np.array([box for box, _, _ in found], np.float32).reshape(-1, 4),
-            labels=np.array([label for _, label, _ in found], np.int64),
+            boxes=np.array(corners, np.float32).reshape(-1, 4),
+            labels=np.array(classes, np.int64),
             group=match[1] if match else annotation.group,
             content=seen.content,
-            crowd=np.array([crowd for _, _, crowd in found], np.bool_),
+            crowd=np.array(crowd, np.bool_),
         )
 
 

@@ -11,7 +11,7 @@ from gffpn.data.readers.decoding import decoded
 from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.formats import WrongFormat
 from gffpn.data.readers.images import SUFFIXES
-from gffpn.data.readers.listing import composed, count_unknown, listed, stem_of, suffix_of
+from gffpn.data.readers.listing import composed, count_unknown, listed, stem_of, suffix_of, without_suffix
 from gffpn.data.readers.places import Places
 from gffpn.data.readers.root import Root, below, contents
 from gffpn.data.readers.splits import Partition
@@ -72,12 +72,14 @@ def read_annotations(
 def _read(root: Root, pair: Pair, parse: Parse, faults: Faults, unlabelled: Unlabelled) -> Annotation | None:
     if pair.annotation is None:
         return without_file(pair.image, unlabelled, faults, "no annotation file with the same stem")
-    path = root.inside(pair.annotation)
+    path = root.real(pair.annotation)
     if path is None:
         faults.add(Kind.OUTSIDE_ROOT, pair.annotation)
         return None
     try:
-        return parse(pair.image, pair.annotation, decoded(path.read_bytes()))
+        with open(path, "rb", buffering=0) as file:
+            text = decoded(file.read())
+        return parse(pair.image, pair.annotation, text)
     except (OSError, ValueError) as error:
         kind = Kind.WRONG_FORMAT if isinstance(error, WrongFormat) else Kind.UNREADABLE_ANNOTATION
         faults.add(kind, f"{pair.annotation}: {error}")
@@ -136,13 +138,14 @@ def _matched(
     images: str, annotations: str, pictures: Sequence[str], files: Sequence[str], faults: Faults
 ) -> list[Pair]:
     """Pair files of equal paths without suffix, else, if only one of the folders has subfolders, of stems."""
-    exact = {composed(os.path.splitext(name)[0]): name for name in files}
-    numbers = Counter(composed(stem_of(name)) for name in files)
-    by_stem = {stem: name for name in files if numbers[stem := composed(stem_of(name))] == 1}
+    exact = {composed(without_suffix(name)): name for name in files}
+    stems = [composed(stem_of(name)) for name in files]
+    numbers = Counter(stems)
+    by_stem = {stem: name for stem, name in zip(stems, files, strict=True) if numbers[stem] == 1}
     owner: dict[str, str] = {}
     pairs: list[Pair] = []
     for name in sorted(pictures):
-        path, image = composed(os.path.splitext(name)[0]), below(images, name)
+        path, image = composed(without_suffix(name)), below(images, name)
         file = exact.get(path)
         if file is None and (near := by_stem.get(composed(stem_of(name)))) is not None:
             file = near if "/" not in name or "/" not in near else None
