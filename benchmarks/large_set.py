@@ -42,6 +42,7 @@ BOXES = 7.2
 CLASSES = tuple(f"class_{label}" for label in range(8))
 DETECTIONS = 3 * BOXES
 BATCH = 64
+FORMS = ("coco", "yolo")
 TRAINING = (
     "size=n",
     "neck=fpn",
@@ -52,6 +53,16 @@ TRAINING = (
 )
 HEADER = "seconds: "
 """Start of the line in which a process reports the time of a part of itself."""
+# A small process in between, because a new process inherits the peak memory of the one that starts it.
+_MEASURING = """
+import os, sys, time
+start = time.perf_counter()
+child = os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, *sys.argv[1:]])
+_, status, used = os.wait4(child, 0)
+print()
+print(time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss)
+raise SystemExit(os.waitstatus_to_exitcode(status))
+"""
 
 
 class Taken(NamedTuple):
@@ -108,22 +119,18 @@ def measured(words: Sequence[str]) -> Taken:
     """
     # bytecode must be written, even where the environment forbids it
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    command = [sys.executable, *words]
-    with tempfile.TemporaryFile("w+") as output:
-        start = time.perf_counter()
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        text = output.read()
-    if process.returncode:
-        print(text, file=sys.stderr)
-        raise subprocess.CalledProcessError(process.returncode, command)
-    reported = [line.removeprefix(HEADER) for line in text.splitlines() if line.startswith(HEADER)]
+    command = [sys.executable, "-I", "-S", "-c", _MEASURING, *words]
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if done.returncode:
+        print(done.stdout, file=sys.stderr)
+    done.check_returncode()
+    *lines, last = done.stdout.splitlines()
+    seconds, cpu, peak = map(float, last.split())
+    reported = [line.removeprefix(HEADER) for line in lines if line.startswith(HEADER)]
     # kilobytes on Linux, bytes on macOS
-    memory = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    cpu = usage.ru_utime + usage.ru_stime
+    memory = peak * (1 if sys.platform == "darwin" else 1024)
     return Taken(float(reported[-1]) if reported else seconds, cpu, memory / 2**20)
 
 
@@ -169,7 +176,7 @@ def evaluation(images: int) -> None:
 
 def steps(folder: Path, images: int) -> Iterator[tuple[str, Callable[[], Taken]]]:
     """Yield the name of each measurement with the function that takes it, in the order that they need."""
-    for form in ("coco", "yolo"):
+    for form in FORMS:
         place = folder / form
         paths = [f"paths.cache={folder / 'cache'}", f"paths.runs={folder / 'runs'}"]
         check = ["-m", "gffpn", "data", "check", str(place), *paths]
@@ -215,9 +222,7 @@ def table(taken: dict[int, dict[str, Taken]]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw the sets, measure, and print the table."""
     parser = argparse.ArgumentParser(description="time and memory for large data sets")
-    parser.add_argument(
-        "--images", type=int, nargs="+", default=[2_000, 20_000], help="default: 2000 20000"
-    )
+    parser.add_argument("--images", type=int, nargs="+", default=[2_000, 20_000], help="default: 2000 20000")
     parser.add_argument("--folder", type=Path, help="keep the sets here, and use those from before")
     parser.add_argument("--only", default="", help="measure what has this word in its name, e.g. check")
     asked = parser.parse_args(arguments)

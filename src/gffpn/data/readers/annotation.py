@@ -82,7 +82,7 @@ def checked_boxes(
 
 def _clipped(box: Box, height: int, width: int, tolerance: float) -> Box | Kind:
     x1, y1, x2, y2 = box
-    inside = 0 <= x1 and 0 <= y1 and x2 <= width and y2 <= height
+    inside = min(x1, y1) >= 0 and x2 <= width and y2 <= height
     if inside and x2 - x1 > NARROW * width and y2 - y1 > NARROW * height:
         return box  # most boxes; no other check can find a fault
     if not all(map(math.isfinite, box)):

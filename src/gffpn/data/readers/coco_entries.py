@@ -56,10 +56,10 @@ def entries(
         values = item if isinstance(item, dict) else {}
         own = identity(values.get("id"))
         whole = own is not None
-        for field in ids:
-            whole = whole and identity(values.get(field)) is not None
-        for field in text:
-            whole = whole and isinstance(values.get(field), str)
+        for one in ids:
+            whole = whole and identity(values.get(one)) is not None
+        for one in text:
+            whole = whole and isinstance(values.get(one), str)
         if own in found.valid:
             faults.add(Kind.DUPLICATE, f"{name}: {key}[{position}] has the id {own} of another entry")
         elif own is not None and whole:
