@@ -28,6 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -191,10 +192,10 @@ def steps(folder: Path, images: int) -> Iterator[tuple[str, Callable[[], Taken]]
             ("start, warm", start),
             ("epoch", loading),
         ):
-            yield f"{form.upper()}: {name}", lambda words=words: measured(words)
+            yield f"{form.upper()}: {name}", partial(measured, words)
         for made in ("cache", "runs"):
             shutil.rmtree(folder / made, ignore_errors=True)
-    yield "evaluation", lambda: measured(_call(f"evaluation({images})"))
+    yield "evaluation", partial(measured, _call(f"evaluation({images})"))
 
 
 def _call(code: str) -> list[str]:
