@@ -9,7 +9,7 @@ BACKEND := $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint check fix ablations table5 table6 report settings golden simulator-card gallery clean
 .PHONY: benchmark benchmark-train benchmark-evaluation benchmark-startup benchmark-busy benchmark-predict
-.PHONY: benchmark-replicates verdict-errors
+.PHONY: benchmark-large-set benchmark-replicates verdict-errors
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -63,6 +63,8 @@ benchmark-busy: $(STAMP) ## time training beside 0, 1 and 2 busy processes (10 m
 
 benchmark-predict: $(STAMP) ## time predict beside its network alone (WEIGHTS=folder of a run, or ONNX file)
 	$(RUN) -m benchmarks.predict $(or $(WEIGHTS),$(error WEIGHTS=a run's folder or an ONNX file))
+benchmark-large-set: $(STAMP) ## time and memory for sets of 2,000 and 20,000 images (5 minutes)
+	$(RUN) -m benchmarks.large_set
 
 benchmark-replicates: $(STAMP) ## time the intervals of a sweep: 30 runs, 2,000 replicates (half a minute)
 	$(RUN) -m benchmarks.replicates

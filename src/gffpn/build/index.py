@@ -7,9 +7,12 @@ from omegaconf import DictConfig
 
 from gffpn.config.compose import image_size
 from gffpn.data.index import DataIndex
+from gffpn.machine.garbage import collection_paused
 
 
 def build_index(config: DictConfig) -> DataIndex:
     """Read the data set, or generate it if it is simulated, and return its index."""
     source = instantiate(config.data, Path(config.paths.cache), image_size(config), _convert_="all")
-    return source.index()
+    with collection_paused():
+        index: DataIndex = source.index()
+    return index

@@ -198,10 +198,9 @@ class DetectionData(L.LightningDataModule):
 
     def boxes_wh(self, split: str = "train") -> Tensor:
         """Return the width and height of every object, float32 (M, 2), in unaugmented network pixels."""
-        sizes = [np.zeros((0, 2), np.float32)]
-        for record in self.index.splits[split]:
-            boxes = Letterbox.fit((record.height, record.width), self.image_size).to_network(
-                record.objects.boxes
-            )
-            sizes.append(boxes[:, 2:] - boxes[:, :2])
-        return torch.from_numpy(np.concatenate(sizes))
+        records = [record.objects for record in self.index.splits[split]]
+        native = np.concatenate([np.zeros((0, 4), np.float32), *(record.boxes for record in records)])
+        scales = [Letterbox.fit((record.height, record.width), self.image_size).scale for record in records]
+        scale = np.array(scales).reshape(-1, 2).repeat([len(record.boxes) for record in records], axis=0)
+        boxes = (native * np.tile(scale, 2)).astype(np.float32)
+        return torch.from_numpy(boxes[:, 2:] - boxes[:, :2])

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -42,10 +43,15 @@ class ImageRecord:
             object.__setattr__(self, "crowd", np.zeros(len(self.labels), np.bool_))
         assert len(self.crowd) == len(self.labels)
 
+    @cached_property
+    def has_crowd(self) -> bool:
+        """True if any box is a crowd region."""
+        return bool(self.crowd.any())
+
     @property
     def objects(self) -> Self:
         """This record without its crowd regions."""
-        if not self.crowd.any():
+        if not self.has_crowd:
             return self
         kept = ~self.crowd
         return replace(self, boxes=self.boxes[kept], labels=self.labels[kept], crowd=self.crowd[kept])
@@ -63,7 +69,7 @@ class DataIndex:
     mended: Mapping[str, int] = field(default_factory=dict)
     """Number of entries that were dropped or repaired while reading, by kind."""
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """12 hex digits of a hash of the origin, the classes and the records with their contents.
 
@@ -79,6 +85,6 @@ class DataIndex:
                 digest.update(facts.encode())
                 digest.update(np.ascontiguousarray(record.boxes, dtype="<f4").tobytes())
                 digest.update(np.ascontiguousarray(record.labels, dtype="<i8").tobytes())
-                if record.crowd.any():
+                if record.has_crowd:
                     digest.update(b"crowd" + np.ascontiguousarray(record.crowd, dtype="u1").tobytes())
         return digest.hexdigest()[:12]

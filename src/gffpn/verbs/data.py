@@ -81,7 +81,8 @@ def check_set(arguments: argparse.Namespace) -> None:
         raise SystemExit(1) from None
     parts = [f"{split} {len(records)}" for split, records in index.splits.items()]
     records = [record for records in index.splits.values() for record in records]
-    boxes, crowds = (sum(int((r.crowd == crowd).sum()) for r in records) for crowd in (False, True))
+    crowds = sum(int(record.crowd.sum()) for record in records if record.has_crowd)
+    boxes = sum(len(record.labels) for record in records) - crowds
     more = f"{crowds} crowd regions, " if crowds else ""
     mended = "".join(f"; {what}: {number}" for what, number in index.mended.items())
     print(

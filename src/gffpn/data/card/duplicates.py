@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
+from scipy.spatial import KDTree
 
 from gffpn.data.index import ImageRecord
 from gffpn.machine.threads import in_threads
@@ -23,7 +24,8 @@ CELLS, COARSE = 32, 8
 TOLERANCE = 10
 """Grey levels, out of 255. In NEU-DET, none of 20 images saved again as JPEG of quality 30 differs by more
 than 5; apart from one exact pair, no two of its 1,800 images differ by less than 13."""
-_BLOCK = 512
+_BLOCK = 64
+"""Number of images whose neighbours are in memory at a time; each image may be a neighbour of all others."""
 
 
 class Thumbnail(NamedTuple):
@@ -57,22 +59,19 @@ def near_duplicates(records: Sequence[ImageRecord]) -> list[Pair]:
 def close_pairs(grey: NDArray[np.uint8], tolerance: int) -> Iterator[tuple[int, int]]:
     """Yield the positions i < j of thumbnails (N, 32, 32) in which no cell differs by more than `tolerance`.
 
-    No such pair is missed: if no cell differs by more than `tolerance`, neither does any mean of 4 x 4 cells,
-    so the Euclidean distance between the two 8 x 8 coarse thumbnails is at most 8 times `tolerance`. A matrix
-    product tests this bound for all pairs.
+    No such pair is missed: if no cell differs by more than `tolerance`, neither does any mean of 4 x 4 cells.
+    A tree over 16 of these means, spread evenly, finds the few pairs to be compared cell by cell.
     """
     step = CELLS // COARSE
-    coarse = grey.reshape(-1, COARSE, step, COARSE, step).mean((2, 4), dtype=np.float64)
-    points = (coarse.reshape(len(grey), -1) - 127.5).astype(np.float32)
-    norms = (points**2).sum(1)
-    bound = float(COARSE * tolerance) ** 2 + 1  # + 1 allows for float32 rounding
-    for start in range(0, len(points), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        distances = norms[block, None] + norms[None, start:] - 2 * points[block] @ points[start:].T
-        for row, column in np.argwhere(np.triu(distances <= bound, k=1)).tolist():
-            one, other = start + row, start + column
-            if np.abs(grey[one].astype(np.int16) - grey[other]).max() <= tolerance:
-                yield one, other
+    means = grey.reshape(-1, COARSE, step, COARSE, step).mean((2, 4), dtype=np.float64)
+    places = means[:, 1::2, 1::2].reshape(len(grey), -1)
+    tree = KDTree(places)
+    for start in range(0, len(grey), _BLOCK):
+        near = tree.query_ball_point(places[start : start + _BLOCK], tolerance, p=np.inf)
+        for one, found in enumerate(near, start):
+            later = sorted(other for other in found if other > one)
+            differences = np.abs(grey[later].astype(np.int16) - grey[one]).max((1, 2)) if later else ()
+            yield from ((one, k) for k, most in zip(later, differences, strict=True) if most <= tolerance)
 
 
 def _thumbnail(path: Path) -> Thumbnail:

@@ -116,8 +116,10 @@ def _load(root: Root, folder: str, name: str, faults: Faults) -> Item | None:
 
 def _flag(item: Item, name: str, where: str, faults: Faults) -> bool | None:
     value = item.get(name) or 0
-    if value in (0, 1):
-        return bool(value)
+    if not value:
+        return False
+    if value == 1:
+        return True
     faults.add(Kind.UNREADABLE_ANNOTATION, f"{where}: {name} is {value!r:.40}, expected 0 or 1")
     return None
 
@@ -126,6 +128,8 @@ Named = tuple[Mapping[str, str], Collection[str]]
 """Class names by category id, and the ids of faulty categories."""
 Found = tuple[Box, str, bool]
 """Box, class name and crowd flag of an annotation."""
+_NUMBERS = frozenset({int, float, bool})
+"""Types of a number in JSON; Python counts bool as one."""
 
 
 def _annotations(
@@ -162,7 +166,7 @@ def _annotations(
 def _object(where: str, item: Item, named: Named, reader: COCO, faults: Faults) -> Found | None:
     (names, faulty), crowd = named, reader.crowd or "ignore"
     category = str(identity(item["category_id"]))
-    flag, ignored = (_flag(item, name, where, faults) for name in ("iscrowd", "ignore"))
+    flag, ignored = _flag(item, "iscrowd", where, faults), _flag(item, "ignore", where, faults)
     if flag is None or ignored is None:
         return None
     if category in faulty:
@@ -174,17 +178,19 @@ def _object(where: str, item: Item, named: Named, reader: COCO, faults: Faults) 
     elif category not in names:
         faults.add(Kind.UNKNOWN_CLASS, f"{where}: no category has the id {category}")
     elif (box := _box(where, item, reader.shapes, faults)) is not None:
-        faults.count("crowd annotations read as objects", int(flag and crowd == "object"))
+        if flag and crowd == "object":
+            faults.count("crowd annotations read as objects")
         return box, names[category], flag and crowd == "ignore"
     return None
 
 
 def _box(where: str, item: Item, shapes: Shapes, faults: Faults) -> Box | None:
     """Return the box of an annotation, or record a fault and return None."""
-    box, around = _upright(item.get("bbox")), segmentation_box(item.get("segmentation"))
-    rotation = item.get("attributes", {}).get("rotation") if isinstance(item.get("attributes"), dict) else 0
+    box, attributes = _upright(item.get("bbox")), item.get("attributes")
+    rotation = attributes.get("rotation") if isinstance(attributes, dict) else 0
     given = item.get("bbox") and (box is None or box[:2] != box[2:])  # some programs write [0, 0, 0, 0]
-    if around is not None and not given:
+    around = None if given else segmentation_box(item.get("segmentation"))
+    if around is not None:
         return around if accept(shapes, where, "a segmentation without bbox", faults) else None
     if box is None:
         shown = str(item.get("bbox", "missing"))[:60]
@@ -199,7 +205,7 @@ def _box(where: str, item: Item, shapes: Shapes, faults: Faults) -> Box | None:
 def _upright(bbox: object) -> Box | None:
     if not isinstance(bbox, list) or len(bbox) != 4:
         return None
-    if not all(isinstance(value, int | float) for value in bbox):
+    if not _NUMBERS.issuperset(map(type, bbox)):
         return None
     try:
         x, y, width, height = map(float, bbox)

@@ -23,6 +23,8 @@ def identity(value: object) -> str | None:
 
     Programs differ in how they write ids, also between the lists of one file.
     """
+    if type(value) is int:  # nearly always
+        return str(value)
     if isinstance(value, bool):  # Python's True is an int
         return None
     if isinstance(value, float) and value.is_integer():
@@ -52,20 +54,30 @@ def entries(
     found = Entries()
     for position, item in enumerate(content[key]):
         values = item if isinstance(item, dict) else {}
-        own, where = identity(values.get("id")), f"{name}: {key}[{position}]"
-        lacks = [field for field in ("id", *ids) if identity(values.get(field)) is None]
-        wrong = [_wrong(values, field, "a whole number or a string") for field in lacks]
-        wrong += [
-            _wrong(values, field, "a string") for field in text if not isinstance(values.get(field), str)
-        ]
+        own = identity(values.get("id"))
+        whole = own is not None
+        for one in ids:
+            whole = whole and identity(values.get(one)) is not None
+        for one in text:
+            whole = whole and isinstance(values.get(one), str)
         if own in found.valid:
-            faults.add(Kind.DUPLICATE, f"{where} has the id {own} of another entry")
-        elif own is None or wrong:
-            faults.add(Kind.UNREADABLE_ANNOTATION, f"{where}: {', '.join(wrong)}")
-            found.faulty.update({own} if own else ())
-        else:
+            faults.add(Kind.DUPLICATE, f"{name}: {key}[{position}] has the id {own} of another entry")
+        elif own is not None and whole:
             found.valid[own] = item
+        else:
+            wrong = ", ".join(_all_wrong(values, ("id", *ids), text))
+            faults.add(Kind.UNREADABLE_ANNOTATION, f"{name}: {key}[{position}]: {wrong}")
+            found.faulty.update({own} if own else ())
     return found
+
+
+def _all_wrong(values: Item, ids: Collection[str], text: Collection[str]) -> list[str]:
+    lacks = [field for field in ids if identity(values.get(field)) is None]
+    others = [field for field in text if not isinstance(values.get(field), str)]
+    return [
+        *(_wrong(values, field, "a whole number or a string") for field in lacks),
+        *(_wrong(values, field, "a string") for field in others),
+    ]
 
 
 def _wrong(values: Item, field: str, expected: str) -> str:

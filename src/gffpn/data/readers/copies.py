@@ -4,9 +4,10 @@ import logging
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from gffpn.data.index import ImageRecord
+from gffpn.data.readers.listing import stem_of
 from gffpn.data.readers.quoting import override
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ def warn_of_copies(root: Path, splits: Mapping[str, Sequence[ImageRecord]], *, d
         homes: dict[str, list[str]] = defaultdict(list)
         for split, records in splits.items():
             for record in records:
-                if match := re.search(pattern, PurePosixPath(record.name).stem):
+                if match := re.search(pattern, stem_of(record.name)):
                     homes[match[1]].append(split)
         torn = sum(len(found) for found in homes.values() if len(set(found)) > 1)
         if torn and len(homes) >= FEWEST:

@@ -19,7 +19,9 @@ def refuse_many(annotations: Iterable[Annotation], faults: Faults) -> None:
     crowds: Counter[str] = Counter()
     for annotation in annotations:
         boxes.update(annotation.names)
-        crowds.update(name for name, crowd in zip(annotation.names, annotation.crowd, strict=True) if crowd)
+        if any(annotation.crowd):
+            flags = zip(annotation.names, annotation.crowd, strict=True)
+            crowds.update(name for name, crowd in flags if crowd)
     for name, count in crowds.items():
         if count == boxes[name]:
             faults.add(Kind.CROWD, f"{name}: all {count} annotations have iscrowd = 1")

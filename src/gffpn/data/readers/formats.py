@@ -57,8 +57,9 @@ def yolo_box(line: str) -> tuple[int, Box, str]:
     polygon = len(values) >= 7 and len(values) % 2 == 1
     if not (len(values) == 5 or polygon) or not values[0].is_integer():
         raise _yolo_fault(line, words, values)
-    far = [value for value in values[1:] if 2 < abs(value) < math.inf]
-    if far:  # beyond twice the image's side; a box slightly outside is reported as such
+    sides = values[1:]
+    # beyond twice the image's side; a box slightly outside is reported as such
+    if not (min(sides) >= -2 and max(sides) <= 2) and any(2 < abs(side) < math.inf for side in sides):
         raise WrongFormat(f"{line[:60]!r} looks like pixels, expected {YOLO_LINE}")
     if polygon:
         return int(values[0]), polygon_box(values[1:]), f"a polygon of {len(values) // 2} points"

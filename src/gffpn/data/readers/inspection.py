@@ -31,19 +31,23 @@ def inspect(paths: Iterable[Path], cache_dir: Path) -> dict[Path, Seen | DataErr
     A file that could be read is neither read nor decoded again while its `stamp` stays the same: its result
     is kept in a memo below `cache_dir`.
     """
-    files = list(dict.fromkeys(paths))
     memo = read_memo(cache_dir / MEMO, RULES)
-    stamps = {path: stamp(path) for path in files}
-    known = {str(path): memo[str(path)] for path in files if memo.get(str(path), ())[:1] == [stamps[path]]}
-    unknown = [path for path in files if str(path) not in known]
     seen: dict[Path, Seen | DataError] = {}
-    for path, found in zip(unknown, in_threads(_see, unknown, "Inspecting images"), strict=True):
+    unknown: dict[Path, list[int]] = {}
+    for path in dict.fromkeys(paths):
+        own, entry = stamp(path), memo.get(str(path))
+        if entry and entry[0] == own:
+            seen[path] = _seen(entry)
+        else:
+            unknown[path] = own
+    looks = in_threads(_see, list(unknown), "Inspecting images")
+    for (path, own), found in zip(unknown.items(), looks, strict=True):
         seen[path] = found
         if isinstance(found, Seen):
-            known[str(path)] = [stamps[path], found.content, *found.look]
+            memo[str(path)] = [own, found.content, *found.look]
     if unknown:
-        write_memo(cache_dir / MEMO, RULES, memo | known)
-    return {path: seen[path] if path in seen else _seen(known[str(path)]) for path in files}
+        write_memo(cache_dir / MEMO, RULES, memo)
+    return seen
 
 
 def _see(path: Path) -> Seen | DataError:
@@ -55,4 +59,4 @@ def _see(path: Path) -> Seen | DataError:
 
 def _seen(entry: list[Any]) -> Seen:
     _, content, height, width, unusual = entry
-    return Seen(Look(height, width, tuple((kind, what) for kind, what in unusual)), content)
+    return Seen(Look(height, width, tuple(map(tuple, unusual))), content)

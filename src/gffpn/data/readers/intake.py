@@ -17,7 +17,7 @@ from gffpn.data.readers.file_names import near_miss
 from gffpn.data.readers.images import SUFFIXES
 from gffpn.data.readers.inspection import Seen, inspect
 from gffpn.data.readers.listing import listed, suffix_of
-from gffpn.data.readers.root import Root
+from gffpn.data.readers.root import Root, below
 from gffpn.data.readers.splits import Partition
 
 logger = logging.getLogger(__name__)
@@ -125,20 +125,20 @@ class Intake:
             )
             return None
         boxes = list(checked_boxes(annotation, height, width, labels, self._outside, faults))
-        found = list(dict.fromkeys(boxes))
+        found = dict.fromkeys(boxes)
         faults.count("exact duplicates of boxes dropped", len(boxes) - len(found))
-        stem = PurePosixPath(annotation.image).stem
-        match = self._group.search(stem) if self._group else None
+        corners, classes, crowd = zip(*found, strict=True) if found else ((), (), ())
+        match = self._group.search(PurePosixPath(annotation.image).stem) if self._group else None
         return ImageRecord(
             path=path,
-            name=str(PurePosixPath(annotation.image)),
+            name=below(".", annotation.image),
             height=height,
             width=width,
-            boxes=np.array([box for box, _, _ in found], np.float32).reshape(-1, 4),
-            labels=np.array([label for _, label, _ in found], np.int64),
+            boxes=np.array(corners, np.float32).reshape(-1, 4),
+            labels=np.array(classes, np.int64),
             group=match[1] if match else annotation.group,
             content=seen.content,
-            crowd=np.array([crowd for _, _, crowd in found], np.bool_),
+            crowd=np.array(crowd, np.bool_),
         )
 
 
@@ -181,7 +181,7 @@ def _log(root: Root, splits: Mapping[str, Sequence[ImageRecord]], classes: Seque
     for split in SPLITS:
         labels = np.concatenate([record.objects.labels for record in splits[split]])
         boxes = np.bincount(labels, minlength=len(classes)).tolist()
-        crowds = sum(int(record.crowd.sum()) for record in splits[split])
+        crowds = sum(int(record.crowd.sum()) for record in splits[split] if record.has_crowd)
         more = f", {crowds} crowd regions" if crowds else ""
         logger.info(
             "%s: %s has %d images, %d boxes%s", root.path, split, len(splits[split]), len(labels), more

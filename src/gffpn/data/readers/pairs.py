@@ -11,7 +11,15 @@ from gffpn.data.readers.decoding import decoded
 from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.formats import WrongFormat
 from gffpn.data.readers.images import SUFFIXES
-from gffpn.data.readers.listing import alike, composed, count_unknown, listed, stem_of, suffix_of
+from gffpn.data.readers.listing import (
+    alike,
+    composed,
+    count_unknown,
+    listed,
+    stem_of,
+    suffix_of,
+    without_suffix,
+)
 from gffpn.data.readers.places import Places
 from gffpn.data.readers.root import Root, below, contents
 from gffpn.data.readers.splits import Partition
@@ -72,12 +80,14 @@ def read_annotations(
 def _read(root: Root, pair: Pair, parse: Parse, faults: Faults, unlabelled: Unlabelled) -> Annotation | None:
     if pair.annotation is None:
         return without_file(pair.image, unlabelled, faults, "no annotation file with the same stem")
-    path = root.inside(pair.annotation)
+    path = root.real(pair.annotation)
     if path is None:
         faults.add(Kind.OUTSIDE_ROOT, pair.annotation)
         return None
     try:
-        return parse(pair.image, pair.annotation, decoded(path.read_bytes()))
+        with open(path, "rb", buffering=0) as file:
+            text = decoded(file.read())
+        return parse(pair.image, pair.annotation, text)
     except (OSError, ValueError) as error:
         kind = Kind.WRONG_FORMAT if isinstance(error, WrongFormat) else Kind.UNREADABLE_ANNOTATION
         faults.add(kind, f"{pair.annotation}: {error}")
@@ -139,10 +149,11 @@ def _matched(
 
     Among files that have no other partner, paths may also differ in case.
     """
-    exact = {composed(os.path.splitext(name)[0]): name for name in files}
-    numbers = Counter(composed(stem_of(name)) for name in files)
-    by_stem = {stem: name for name in files if numbers[stem := composed(stem_of(name))] == 1}
-    paths = {name: composed(os.path.splitext(name)[0]) for name in sorted(pictures)}
+    exact = {composed(without_suffix(name)): name for name in files}
+    stems = [composed(stem_of(name)) for name in files]
+    numbers = Counter(stems)
+    by_stem = {stem: name for stem, name in zip(stems, files, strict=True) if numbers[stem] == 1}
+    paths = {name: composed(without_suffix(name)) for name in sorted(pictures)}
     folded: Mapping[str, str] = {}
     if any(path not in exact for path in paths.values()):
         only = _only((path, name) for name, path in paths.items())

@@ -17,15 +17,17 @@ def without_parents(named: Named, files: Sequence[tuple[str, Mapping[str, Any]]]
     `files` the names and contents of all files.
     """
     names, faulty = named
-    used = {identity(item.get("category_id")) for item in _items(files, "annotations")}
     above = [(identity(c.get("id")), c.get("supercategory")) for c in _items(files, "categories")]
 
-    def is_parent(number: str) -> bool:
+    def is_above(number: str) -> bool:
         name = names[number]
         below = any(upper == name and other != number for other, upper in above)
-        return below and number not in used and (number, name) not in above
+        return below and (number, name) not in above
 
-    parents = [number for number in names if is_parent(number)]
+    parents = [number for number in names if is_above(number)]
+    if parents:
+        used = {identity(item.get("category_id")) for item in _items(files, "annotations")}
+        parents = [number for number in parents if number not in used]
     for number in parents:
         faults.count(f"parent category {names[number]!r} (id {number}) without annotations left out")
     return {number: name for number, name in names.items() if number not in parents}, faulty

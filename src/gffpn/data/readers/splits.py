@@ -146,11 +146,12 @@ def draw(
     whole.
     """
     units = _units(records, seed)
-    classes = [
-        Counter(label for record in unit for label in set(record.objects.labels.tolist())) for unit in units
-    ]
+    classes = [_images_by_class(unit) for unit in units]
     scale = sum(fractions.values())
-    total = Counter(label for labels in classes for label in labels.elements())
+    total: Counter[int] = Counter()
+    for labels in classes:
+        for label, count in labels.items():
+            total[label] += count
     wanted_images = {split: len(records) * part / scale for split, part in fractions.items()}
     wanted = {
         split: {label: count * part / scale for label, count in total.items()}
@@ -158,8 +159,8 @@ def draw(
     }
     drawn: dict[str, list[ImageRecord]] = {split: [] for split in fractions}
     remaining = list(range(len(units)))
+    left = Counter(label for labels in classes for label in labels)
     while remaining:
-        left = Counter(label for unit in remaining for label in classes[unit])
         rarest = min(left, key=lambda label: (left[label], label)) if left else None
         chosen = [unit for unit in remaining if rarest is None or rarest in classes[unit]]
         for unit in chosen:
@@ -173,7 +174,15 @@ def draw(
             for label, count in classes[unit].items():
                 wanted[split][label] -= count
         remaining = [unit for unit in remaining if rarest is not None and rarest not in classes[unit]]
+        left -= Counter(label for unit in chosen for label in classes[unit])
     return drawn
+
+
+def _images_by_class(unit: Sequence[ImageRecord]) -> dict[int, int]:
+    """Return the number of images of a unit that have an object of each class."""
+    if len(unit) == 1:  # a Counter takes five times as long, and most units are single images
+        return dict.fromkeys(unit[0].objects.labels.tolist(), 1)
+    return Counter(label for record in unit for label in set(record.objects.labels.tolist()))
 
 
 def _units(records: Sequence[ImageRecord], seed: int) -> list[list[ImageRecord]]:

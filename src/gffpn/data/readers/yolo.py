@@ -72,10 +72,10 @@ def _parse(
             label, box, shape = yolo_box(line)
         except ValueError as error:
             raise type(error)(f"line {number}: {error}") from None
-        where = f"{source}, line {number}"
         if not 0 <= label < len(classes):
-            faults.add(Kind.UNKNOWN_CLASS, f"{where}: class {label}, expected 0 to {len(classes) - 1}")
-        elif not shape or accept(shapes, where, shape, faults):
+            expected = f"expected 0 to {len(classes) - 1}"
+            faults.add(Kind.UNKNOWN_CLASS, f"{source}, line {number}: class {label}, {expected}")
+        elif not shape or accept(shapes, f"{source}, line {number}", shape, faults):
             boxes.append(box)
             names.append(classes[label])
     return Annotation(image, source, None, boxes, names, relative=True)
