@@ -1,9 +1,11 @@
 """Does `gffpn evaluate` give a run's own figures on its own data, and match classes by name on other data?"""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from commands import record_of, run_tiny, tiny_overrides
 from gffpn.__main__ import main
@@ -32,6 +34,16 @@ def test_the_own_data_gives_the_own_figures(run: RunFolder, slicing: Slicing | N
     if record.operating_point:
         assert found.rates == record.operating_point.test
     assert evaluate(run.path, [], split="val", on="cpu").figures.images == record.val.images
+
+
+def test_a_run_from_before_a_setting_of_its_reader_is_still_evaluated(run: RunFolder, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "older")
+    older = RunFolder(tmp_path / "older")
+    config = OmegaConf.load(older.config)
+    for key in ("unlabelled", "shapes", "outside"):
+        del config.data[key]
+    OmegaConf.save(config, older.config)
+    assert evaluate(older.path, [], on="cpu").same_data
 
 
 def test_classes_of_another_set_are_matched_by_name(

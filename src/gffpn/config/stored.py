@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gffpn.config.check import check_least_or_null
 from gffpn.config.compose import compose_config, targets
+from gffpn.config.overrides import CONF
 
 MOVABLE = (
     "data.root",
@@ -39,6 +40,7 @@ def stored_config(path: Path, overrides: Sequence[str], *, allowed: Sequence[str
                 f"{path}: _target_ {target!r}, expected a class of gffpn; "
                 f"use --allow {package} to let it construct the classes that {package} defines"
             )
+    _add_newer_settings(config)
     for word in overrides:
         key, sign, value = word.partition("=")
         if not sign or key not in MOVABLE:
@@ -47,6 +49,20 @@ def stored_config(path: Path, overrides: Sequence[str], *, allowed: Sequence[str
     OmegaConf.update(config, "loader.workers", 0)  # images are read one at a time
     check_least_or_null(config)
     return config
+
+
+def _add_newer_settings(config: DictConfig) -> None:
+    """Give settings of the data set's reader that are newer than the run their defaults.
+
+    Whether they change the data, the fingerprint shows.
+    """
+    path = CONF / "data" / f"{OmegaConf.select(config, 'choice.data')}.yaml"
+    if not path.is_file():
+        return
+    newer = OmegaConf.load(path)
+    assert isinstance(newer, DictConfig)
+    if OmegaConf.select(config, "data._target_") == newer._target_:
+        OmegaConf.update(config, "data", OmegaConf.merge(newer, config.data), merge=False)
 
 
 def other_data(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
