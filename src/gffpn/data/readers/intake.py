@@ -10,7 +10,7 @@ import numpy as np
 
 from gffpn.choice import one_of
 from gffpn.data.index import SPLITS, DataError, DataIndex, ImageRecord
-from gffpn.data.readers.annotation import Annotation, Outside, checked_boxes
+from gffpn.data.readers.annotation import Annotation, Arrays, Box, Outside, checked_boxes, clear_boxes
 from gffpn.data.readers.copies import warn_of_copies
 from gffpn.data.readers.faults import ON_ERROR, SHOWN, Faults, Kind
 from gffpn.data.readers.file_names import near_miss
@@ -90,7 +90,12 @@ class Intake:
         inspected = inspect((path for found in paths.values() for _, path in found), self._cache_dir)
         parts: dict[str, list[ImageRecord]] = {}
         for split, found in paths.items():
-            records = (self._record(a, path, inspected[path], labels, faults) for a, path in found)
+            sizes = [_size(inspected[path]) for _, path in found]
+            clear = clear_boxes([a for a, _ in found], sizes, labels)
+            records = (
+                self._record(a, path, inspected[path], arrays, labels, faults)
+                for (a, path), arrays in zip(found, clear, strict=True)
+            )
             parts[split] = [record for record in records if record is not None]
         splits = self.partition.complete(parts, faults)
         mended = faults.settle()
@@ -104,6 +109,7 @@ class Intake:
         annotation: Annotation,
         path: Path,
         seen: Seen | DataError,
+        arrays: Arrays | None,
         labels: Mapping[str, int],
         faults: Faults,
     ) -> ImageRecord | None:
@@ -124,22 +130,37 @@ class Intake:
                 " after its EXIF rotation",
             )
             return None
-        boxes = list(checked_boxes(annotation, height, width, labels, self._outside, faults))
-        found = dict.fromkeys(boxes)
-        faults.count("exact duplicates of boxes dropped", len(boxes) - len(found))
-        corners, classes, crowd = zip(*found, strict=True) if found else ((), (), ())
+        repeated = 0
+        if arrays is None:
+            valid = list(checked_boxes(annotation, height, width, labels, self._outside, faults))
+            arrays, repeated = _different(valid)
+        faults.count("exact duplicates of boxes dropped", repeated)
         match = self._group.search(PurePosixPath(annotation.image).stem) if self._group else None
         return ImageRecord(
             path=path,
             name=below(".", annotation.image),
             height=height,
             width=width,
-            boxes=np.array(corners, np.float32).reshape(-1, 4),
-            labels=np.array(classes, np.int64),
+            boxes=arrays.boxes,
+            labels=arrays.labels,
             group=match[1] if match else annotation.group,
             content=seen.content,
-            crowd=np.array(crowd, np.bool_),
+            crowd=arrays.crowd,
         )
+
+
+def _size(seen: Seen | DataError) -> tuple[int, int]:
+    return (0, 0) if isinstance(seen, DataError) else (seen.look.height, seen.look.width)
+
+
+def _different(boxes: Sequence[tuple[Box, int, bool]]) -> tuple[Arrays, int]:
+    """Return boxes without exact duplicates, and the number of these."""
+    found = dict.fromkeys(boxes)
+    corners, classes, crowd = zip(*found, strict=True) if found else ((), (), ())
+    arrays = Arrays(
+        np.array(corners, np.float32).reshape(-1, 4), np.array(classes, np.int64), np.array(crowd, np.bool_)
+    )
+    return arrays, len(boxes) - len(found)
 
 
 def _path(root: Root, annotation: Annotation, faults: Faults) -> Path | None:

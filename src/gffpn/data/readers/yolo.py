@@ -5,6 +5,7 @@ A line is "class cx cy w h" in fractions of the image's sides.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from gffpn.choice import one_of
 from gffpn.data.index import DataIndex
@@ -63,6 +64,8 @@ def _parse(
     image: str, source: str, text: str, classes: Sequence[str], shapes: Shapes, faults: Faults
 ) -> Annotation:
     check_text(text, wanted="yolo")
+    if plain := _plain(text, classes):
+        return Annotation(image, source, None, *plain, relative=True)
     boxes: list[Box] = []
     names: list[str] = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -79,3 +82,19 @@ def _parse(
             boxes.append(box)
             names.append(classes[label])
     return Annotation(image, source, None, boxes, names, relative=True)
+
+
+def _plain(text: str, classes: Sequence[str]) -> tuple[list[Box], list[str]] | None:
+    """Return the boxes and class names of a file of ordinary lines, or None if a line needs a closer look."""
+    lines = [line.split() for line in text.splitlines()]
+    if not {5}.issuperset(map(len, lines)):
+        return None
+    try:
+        labels = [int(label) for label, *_ in lines]
+        names = [classes[label] for label in labels]
+        sides = [tuple(map(float, words[1:])) for words in lines]
+    except (ValueError, IndexError):
+        return None
+    if min(labels, default=0) < 0 or max(map(abs, chain.from_iterable(sides)), default=0) > 2:
+        return None
+    return [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for x, y, w, h in sides], names
