@@ -90,11 +90,11 @@ class Intake:
         inspected = inspect((path for found in paths.values() for _, path in found), self._cache_dir)
         parts: dict[str, list[ImageRecord]] = {}
         for split, found in paths.items():
-            sizes = [_size(inspected[path]) for _, path in found]
-            clear = clear_boxes([a for a, _ in found], sizes, labels)
+            seen = [inspected[path] for _, path in found]
+            clear = clear_boxes([a for a, _ in found], list(map(_size, seen)), labels)
             records = (
-                self._record(a, path, inspected[path], arrays, labels, faults)
-                for (a, path), arrays in zip(found, clear, strict=True)
+                self._record(a, path, image, arrays, labels, faults)
+                for (a, path), image, arrays in zip(found, seen, clear, strict=True)
             )
             parts[split] = [record for record in records if record is not None]
         splits = self.partition.complete(parts, faults)
