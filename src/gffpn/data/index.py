@@ -46,7 +46,7 @@ class ImageRecord:
     @property
     def has_crowd(self) -> bool:
         """True if any box is a crowd region."""
-        return np.count_nonzero(self.crowd) > 0  # a tenth of the time of `any`
+        return any(self.crowd.tolist())  # for few boxes, faster than NumPy's
 
     @property
     def objects(self) -> Self:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Literal, NamedTuple
 
@@ -21,8 +20,7 @@ NARROW = 2e-7
 """Share of an image's side above which a box cannot lose its width by rounding to float32 (2**-23 of it)."""
 
 
-@dataclass(frozen=True)
-class Annotation:
+class Annotation(NamedTuple):
     """Boxes and class names of one image, as annotated."""
 
     image: str

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +20,7 @@ from gffpn.data.readers.inspection import Seen, inspect
 from gffpn.data.readers.listing import listed, suffix_of
 from gffpn.data.readers.root import Root, below
 from gffpn.data.readers.splits import Partition
+from gffpn.files.content import stamp_of
 
 logger = logging.getLogger(__name__)
 
@@ -83,18 +85,19 @@ class Intake:
         elif not classes and not faults.refuses:  # otherwise, the faults hide the names
             faults.add(Kind.CLASSES, "no annotation names a class: label the objects")
         labels = {name: label for label, name in enumerate(classes)}
-        paths = {
-            split: [(a, path) for a in found if (path := _path(root, a, faults)) is not None]
+        files = {
+            split: [(a, *file) for a in found if (file := _file(root, a, faults)) is not None]
             for split, found in annotated.items()
         }
-        inspected = inspect((path for found in paths.values() for _, path in found), self._cache_dir)
+        stamps = {path: stamp for found in files.values() for _, path, stamp in found}
+        inspected = inspect(stamps, self._cache_dir)
         parts: dict[str, list[ImageRecord]] = {}
-        for split, found in paths.items():
-            seen = [inspected[path] for _, path in found]
-            clear = clear_boxes([a for a, _ in found], list(map(_size, seen)), labels)
+        for split, found in files.items():
+            seen = [inspected[path] for _, path, _ in found]
+            clear = clear_boxes([a for a, *_ in found], list(map(_size, seen)), labels)
             records = (
                 self._record(a, path, image, arrays, labels, faults)
-                for (a, path), image, arrays in zip(found, seen, clear, strict=True)
+                for (a, path, _), image, arrays in zip(found, seen, clear, strict=True)
             )
             parts[split] = [record for record in records if record is not None]
         splits = self.partition.complete(parts, faults)
@@ -163,12 +166,13 @@ def _different(boxes: Sequence[tuple[Box, int, bool]]) -> tuple[Arrays, int]:
     return arrays, len(boxes) - len(found)
 
 
-def _path(root: Root, annotation: Annotation, faults: Faults) -> Path | None:
-    path = root.inside(annotation.image)
-    if path is None:
+def _file(root: Root, annotation: Annotation, faults: Faults) -> tuple[Path, list[int]] | None:
+    """Return the path and the stamp of an image, or record a fault and return None."""
+    located = root.located(annotation.image)
+    if located is None:
         hint = _nearest(root, annotation, Kind.OUTSIDE_ROOT, faults)
         faults.add(Kind.OUTSIDE_ROOT, f"{annotation.source}: {annotation.image}{hint}")
-    elif not os.path.isfile(path):  # also False for a name that no file can have
+    elif (status := located[1]) is None or not stat.S_ISREG(status.st_mode):
         tail = annotation.image.partition("/")[2]
         other = root.inside(tail) if tail else None
         if other and os.path.isfile(other):
@@ -177,7 +181,7 @@ def _path(root: Root, annotation: Annotation, faults: Faults) -> Path | None:
             hint = _nearest(root, annotation, Kind.MISSING_IMAGE, faults)
         faults.add(Kind.MISSING_IMAGE, f"{annotation.source}: {annotation.image}: no such file{hint}")
     else:
-        return path
+        return Path(located[0]), stamp_of(status)
     return None
 
 

@@ -44,7 +44,12 @@ class Root:
         return None if path is None else Path(path)
 
     def real(self, name: str) -> str | None:
-        """Return the real path of `name`; None if it is absolute or contains `..`.
+        """Return the path in `located`."""
+        located = self.located(name)
+        return None if located is None else located[0]
+
+    def located(self, name: str) -> tuple[str, os.stat_result | None] | None:
+        """Return the real path of `name` and its status, if it exists; None if absolute or with `..`.
 
         Symbolic links are followed, because only the user can have made them: a set may be on another disk.
         """
@@ -63,19 +68,21 @@ class Root:
             return None
         return self._base + posix
 
-    def _resolved(self, name: str) -> str:
-        """Return the real path of a name; resolving a folder once takes a sixth of the time for its files."""
+    def _resolved(self, name: str) -> tuple[str, os.stat_result | None]:
+        """Return the real path and status of a name; resolving a folder once takes a sixth of the time for its files."""
         folder, _, file = name.rpartition("/")
         if file in ("", "."):
-            return os.path.realpath(os.path.join(self.path, name))
+            path = os.path.realpath(os.path.join(self.path, name))
+            return path, _status(path)
         if folder not in self._real_folders:
-            self._real_folders[folder] = os.path.realpath(os.path.join(self.path, folder))
-        path = os.path.join(self._real_folders[folder], file)
-        try:
-            linked = stat.S_ISLNK(os.lstat(path).st_mode)
-        except OSError:
-            linked = False
-        return os.path.realpath(path) if linked else path
+            real = os.path.realpath(os.path.join(self.path, folder))
+            self._real_folders[folder] = os.path.join(real, "")
+        path = self._real_folders[folder] + file
+        status = _status(path)
+        if status is not None and stat.S_ISLNK(status.st_mode):
+            path = os.path.realpath(path)
+            status = _status(path)
+        return path, status
 
     def folder(self, name: str, faults: Faults) -> Path | None:
         """Return the folder `name`, or record a fault and return None."""
@@ -99,6 +106,13 @@ class Root:
     def _missing(self, name: str, path: Path | None, what: str, faults: Faults) -> None:
         why = "leads out of data.root" if path is None else f"no such {what}"
         faults.add(Kind.MISSING_FOLDER, f"{name}: {why}; {contents(path or self.path)}")
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except OSError:
+        return None
 
 
 def about_file(path: str) -> str:
