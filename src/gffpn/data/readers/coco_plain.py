@@ -44,7 +44,7 @@ def plain(
         objects = zip(boxes, map(name_of.__getitem__, categories), map(bool, flags), strict=True)
         for image, read in zip(images, objects, strict=True):
             of_image[image].append(read)
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         return None
     return found
 
@@ -57,10 +57,10 @@ def _is_special(item: Mapping[str, Any]) -> bool:
 
 
 def _corners(boxes: Sequence[Any]) -> list[Box]:
-    """Return boxes as xyxy, or raise TypeError or ValueError if one is not a list of four numbers with an area."""
-    if not {list}.issuperset(map(type, boxes)) or not {int, float}.issuperset(
-        map(type, chain.from_iterable(boxes))
-    ):
+    """Return boxes as xyxy; raise an error unless each is a list of four numbers and has an area."""
+    if not {list}.issuperset(map(type, boxes)):
+        raise TypeError
+    if not {int, float}.issuperset(map(type, chain.from_iterable(boxes))):
         raise TypeError
     corners = [(x, y, x + width, y + height) for x, y, width, height in boxes]
     if not all(-FAR < x1 < x2 < FAR and -FAR < y1 < y2 < FAR for x1, y1, x2, y2 in corners):

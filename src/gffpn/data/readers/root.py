@@ -49,7 +49,9 @@ class Root:
         return None if located is None else located[0]
 
     def located(self, name: str) -> tuple[str, os.stat_result | None] | None:
-        """Return the real path of `name` and its status, if it exists; None if absolute or with `..`.
+        """Return the real path of `name` and its status, or None if it is absolute or contains `..`.
+
+        The status is None if there is no such file.
 
         Symbolic links are followed, because only the user can have made them: a set may be on another disk.
         """
@@ -61,7 +63,7 @@ class Root:
             return None
 
     def joined(self, name: str) -> str | None:
-        """Return the path of `name` for opening it, links and all; None if it is absolute or contains `..`."""
+        """Return the path of `name` with its links; None if it is absolute or contains `..`."""
         posix = name.replace("\\", "/")
         anchored = posix.startswith("/") or (":" in name and PureWindowsPath(name).drive)
         if anchored or "\0" in name or ".." in posix.split("/"):
@@ -69,7 +71,7 @@ class Root:
         return self._base + posix
 
     def _resolved(self, name: str) -> tuple[str, os.stat_result | None]:
-        """Return the real path and status of a name; resolving a folder once takes a sixth of the time for its files."""
+        """Return the real path and status of a name, with each folder resolved once: a sixth of the time."""
         folder, _, file = name.rpartition("/")
         if file in ("", "."):
             path = os.path.realpath(os.path.join(self.path, name))
