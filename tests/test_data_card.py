@@ -18,6 +18,7 @@ from gffpn.data.index import DataError, DataIndex, ImageRecord
 from gffpn.data.letterbox import Letterbox
 from gffpn.data.readers import inspection
 from gffpn.data.readers.images import Look, look
+from gffpn.files.content import stamp
 from gffpn.metrics.detection import DetectionMetric
 from gffpn.metrics.matching import SIZE_EDGES, size_ranges
 
@@ -37,6 +38,10 @@ def texture(seed: int, side: int = 64) -> Image.Image:
     return Image.fromarray(cells.repeat(4, 0).repeat(4, 1))
 
 
+def inspect(paths: list[Path], cache: Path) -> dict[Path, inspection.Seen | DataError]:
+    return inspection.inspect({path: stamp(path) for path in paths}, cache)
+
+
 def inspected(result: inspection.Seen | DataError) -> Look:
     assert isinstance(result, inspection.Seen)
     return result.look
@@ -53,16 +58,16 @@ def test_an_intact_file_is_decoded_once(tmp_path: Path, monkeypatch: pytest.Monk
         return look(path)
 
     monkeypatch.setattr(inspection, "look", counting)
-    first = inspection.inspect(paths, cache)
+    first = inspect(paths, cache)
     assert inspected(first[paths[0]]) == Look(64, 64, ())
     assert isinstance(first[paths[1]], DataError)
-    inspection.inspect(paths, cache)
+    inspect(paths, cache)
     assert sorted(decoded) == ["a.png", "b.png", "b.png"]  # b.png may have been repaired
     texture(1, side=32).save(paths[0])
-    assert inspected(inspection.inspect(paths, cache)[paths[0]]) == Look(32, 32, ())
+    assert inspected(inspect(paths, cache)[paths[0]]) == Look(32, 32, ())
     for spoilt in ("no json", "[]", '{"rules": 0, "files": {}}'):
         (cache / inspection.MEMO).write_text(spoilt)
-        assert inspected(inspection.inspect(paths[:1], cache)[paths[0]]) == Look(32, 32, ())
+        assert inspected(inspect(paths[:1], cache)[paths[0]]) == Look(32, 32, ())
     assert decoded.count("a.png") == 5
 
 
@@ -71,12 +76,12 @@ def test_a_file_with_other_pixels_is_inspected_again_whatever_its_name_size_and_
     texture(0).save(path)
     shutil.copy(path, copy)
     before = path.stat()
-    first = inspection.inspect([path, copy], tmp_path / "cache")
+    first = inspect([path, copy], tmp_path / "cache")
     assert first[path] == first[copy]
     texture(1).save(path)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert path.stat().st_size == before.st_size
-    again = inspection.inspect([path, copy], tmp_path / "cache")
+    again = inspect([path, copy], tmp_path / "cache")
     assert inspected(again[path]) == inspected(first[path])
     assert again[path] != first[path]
     assert again[copy] == first[copy]
@@ -87,10 +92,8 @@ def test_a_memo_keeps_unusual_properties_and_other_data_sets(tmp_path: Path) -> 
     texture(0).save(tmp_path / "a.png")
     palette, plain = tmp_path / "p.png", tmp_path / "a.png"
     for _ in range(2):
-        assert inspected(inspection.inspect([palette], tmp_path)[palette]) == Look(
-            4, 8, (("palette image", "mode P"),)
-        )
-        assert inspected(inspection.inspect([plain], tmp_path)[plain]) == Look(64, 64, ())
+        assert inspected(inspect([palette], tmp_path)[palette]) == Look(4, 8, (("palette image", "mode P"),))
+        assert inspected(inspect([plain], tmp_path)[plain]) == Look(64, 64, ())
     assert len(json.loads((tmp_path / inspection.MEMO).read_text())["files"]) == 2
 
 
@@ -99,7 +102,7 @@ def test_a_cache_folder_that_cannot_be_written_causes_a_warning(
 ) -> None:
     texture(0).save(tmp_path / "a.png")
     (tmp_path / "file").write_text("")
-    assert inspection.inspect([tmp_path / "a.png"], tmp_path / "file" / "cache")
+    assert inspect([tmp_path / "a.png"], tmp_path / "file" / "cache")
     assert "the next start reads every file again" in caplog.text
 
 

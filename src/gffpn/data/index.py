@@ -43,10 +43,10 @@ class ImageRecord:
             object.__setattr__(self, "crowd", np.zeros(len(self.labels), np.bool_))
         assert len(self.crowd) == len(self.labels)
 
-    @cached_property
+    @property
     def has_crowd(self) -> bool:
         """True if any box is a crowd region."""
-        return bool(self.crowd.any())
+        return any(self.crowd.tolist())  # for few boxes, faster than NumPy's
 
     @property
     def objects(self) -> Self:

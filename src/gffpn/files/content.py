@@ -17,7 +17,11 @@ def stamp(path: Path) -> list[int]:
 
     The change time also reveals a file whose modification time was set back, as copying programs do.
     """
-    facts = os.stat(path)
+    return stamp_of(os.stat(path))
+
+
+def stamp_of(facts: os.stat_result) -> list[int]:
+    """Return the `stamp` of a file whose status is known."""
     return [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
 
 

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from itertools import chain
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gffpn.data.readers.faults import Faults, Kind
 
@@ -19,8 +20,7 @@ NARROW = 2e-7
 """Share of an image's side above which a box cannot lose its width by rounding to float32 (2**-23 of it)."""
 
 
-@dataclass(frozen=True)
-class Annotation:
+class Annotation(NamedTuple):
     """Boxes and class names of one image, as annotated."""
 
     image: str
@@ -38,6 +38,46 @@ class Annotation:
     """Group of the images with the same origin, if the file states it; else empty."""
     crowd: Sequence[bool] = ()
     """True for each box that is a crowd region; may be empty if there is none."""
+
+
+class Arrays(NamedTuple):
+    """Boxes of an image as in its record."""
+
+    boxes: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    crowd: NDArray[np.bool_]
+
+
+def clear_boxes(
+    annotations: Sequence[Annotation], sizes: Sequence[tuple[int, int]], labels: Mapping[str, int]
+) -> Iterator[Arrays | None]:
+    """Yield the boxes of each image, or None if `checked_boxes` may find something in one of them.
+
+    `sizes` are the heights and widths of the images. All boxes are compared with them at once, which takes a
+    third of the time, and a large set has few others.
+    """
+    counts = np.array([len(annotation.boxes) for annotation in annotations], np.int64)
+    owner = np.repeat(np.arange(len(counts)), counts)
+    sides = np.array(sizes, np.float64).reshape(-1, 2)[owner][:, [1, 0, 1, 0]]
+    every = chain.from_iterable(annotation.boxes for annotation in annotations)
+    corners = np.fromiter(chain.from_iterable(every), np.float64).reshape(-1, 4)
+    relative = np.array([annotation.relative for annotation in annotations], np.bool_)[owner]
+    names = chain.from_iterable(annotation.names for annotation in annotations)
+    classes = np.fromiter((labels.get(name, -1) for name in names), np.int64, len(owner))
+    flags = (annotation.crowd or (False,) * len(annotation.boxes) for annotation in annotations)
+    crowd = np.fromiter(chain.from_iterable(flags), np.bool_, len(owner))
+    with np.errstate(all="ignore"):  # numbers that are not finite are a fault with a message of its own
+        corners[relative] *= sides[relative]
+        rounded = corners.astype(np.float32)
+        low, high, far = corners[:, :2], corners[:, 2:], sides[:, 2:]
+        clear = ((low >= 0) & (high <= far) & (high - low > NARROW * far)).all(axis=1) & (classes >= 0)
+    unclear, end = set(owner[~clear].tolist()), 0
+    for number, count in enumerate(counts.tolist()):
+        part = slice(end, end := end + count)
+        if number in unclear or len(set(map(tuple, corners[part].tolist()))) < count:
+            yield None
+        else:
+            yield Arrays(rounded[part], classes[part], crowd[part])
 
 
 def checked_boxes(

@@ -4,7 +4,7 @@ Source: cocodataset.org, "Data format", object detection.
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +12,7 @@ from gffpn.choice import one_of
 from gffpn.data.index import DataIndex
 from gffpn.data.readers.annotation import Annotation, Box
 from gffpn.data.readers.coco_entries import (
+    Entries,
     Item,
     categories,
     entries,
@@ -21,6 +22,7 @@ from gffpn.data.readers.coco_entries import (
     refuse_no_classes,
     size,
 )
+from gffpn.data.readers.coco_plain import Found, Named, plain
 from gffpn.data.readers.crowd import Crowd, refuse_many
 from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.file_names import ImageFolders
@@ -124,10 +126,6 @@ def _flag(item: Item, name: str, where: str, faults: Faults) -> bool | None:
     return None
 
 
-Named = tuple[Mapping[str, str], Collection[str]]
-"""Class names by category id, and the ids of faulty categories."""
-Found = tuple[Box, str, bool]
-"""Box, class name and crowd flag of an annotation."""
 _NUMBERS = frozenset({int, float, bool})
 """Types of a number in JSON; Python counts bool as one."""
 
@@ -137,16 +135,9 @@ def _annotations(
 ) -> list[Annotation]:
     """Return the annotations of one file; `find` returns the path of an image by its file name."""
     pictures = images(file, content, faults)
-    found: dict[str, list[Found]] = {number: [] for number in pictures.valid}
-    listed = entries(file, content, "annotations", faults, ids=["image_id", "category_id"])
-    for number, item in listed.valid.items():
-        where, image = f"{file}: annotation {number}", str(identity(item["image_id"]))
-        if image in pictures.faulty:
-            continue
-        if image not in pictures.valid:
-            faults.add(Kind.MISSING_IMAGE, f"{where}: no image has the id {image}")
-        elif (read := _object(where, item, named, reader, faults)) is not None:
-            found[image].append(read)
+    found = plain(content["annotations"], pictures, named, crowd=reader.crowd in (None, "ignore"))
+    if found is None:
+        found = _one_by_one(file, content, pictures, named, reader, faults)
     if are_fractions([box for boxes in found.values() for box, _, _ in boxes]):
         faults.add(Kind.OTHER_FORM, f"{file}: every bbox ends at 1 or below, like fractions: expected pixels")
     return [
@@ -161,6 +152,23 @@ def _annotations(
         )
         for number, item in pictures.valid.items()
     ]
+
+
+def _one_by_one(
+    file: str, content: Item, pictures: Entries, named: Named, reader: COCO, faults: Faults
+) -> dict[str, list[Found]]:
+    """Return the objects of each image, and record the fault of each entry that cannot be used."""
+    found: dict[str, list[Found]] = {number: [] for number in pictures.valid}
+    listed = entries(file, content, "annotations", faults, ids=["image_id", "category_id"])
+    for number, item in listed.valid.items():
+        where, image = f"{file}: annotation {number}", str(identity(item["image_id"]))
+        if image in pictures.faulty:
+            continue
+        if image not in pictures.valid:
+            faults.add(Kind.MISSING_IMAGE, f"{where}: no image has the id {image}")
+        elif (read := _object(where, item, named, reader, faults)) is not None:
+            found[image].append(read)
+    return found
 
 
 def _object(where: str, item: Item, named: Named, reader: COCO, faults: Faults) -> Found | None:

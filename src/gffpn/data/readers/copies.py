@@ -27,10 +27,10 @@ def warn_of_copies(root: Path, splits: Mapping[str, Sequence[ImageRecord]], *, d
     `drawn` says that splits were drawn, which a group pattern influences.
     """
     for what, pattern in PATTERNS.items():
-        homes: dict[str, list[str]] = defaultdict(list)
+        find, homes = re.compile(pattern).search, defaultdict[str, list[str]](list)
         for split, records in splits.items():
             for record in records:
-                if match := re.search(pattern, stem_of(record.name)):
+                if match := find(stem_of(record.name)):
                     homes[match[1]].append(split)
         torn = sum(len(found) for found in homes.values() if len(set(found)) > 1)
         if torn and len(homes) >= FEWEST:

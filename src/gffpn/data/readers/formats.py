@@ -8,6 +8,12 @@ from gffpn.data.readers.annotation import Box
 from gffpn.data.readers.shapes import polygon_box
 
 YOLO_LINE = "'class cx cy w h' in fractions of the image's sides"
+_EXPECTED = {
+    "voc": "Pascal VOC's XML",
+    "yolo": f"lines of {YOLO_LINE}",
+    "coco": "COCO's JSON",
+    "labelme": "LabelMe's JSON",
+}
 
 
 class WrongFormat(ValueError):
@@ -21,12 +27,7 @@ def check_text(text: str, *, wanted: str) -> None:
 
 
 def _looks(text: str, wanted: str) -> tuple[str, str] | None:
-    expected = {
-        "voc": "Pascal VOC's XML",
-        "yolo": f"lines of {YOLO_LINE}",
-        "coco": "COCO's JSON",
-        "labelme": "LabelMe's JSON",
-    }[wanted]
+    expected = _EXPECTED[wanted]
     start = text.lstrip("\ufeff \t\r\n")
     if start.startswith("<") and wanted != "voc":
         return "XML (Pascal VOC: data=voc)", expected

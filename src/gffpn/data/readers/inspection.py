@@ -1,6 +1,6 @@
 """Inspection of every image of a data set, with results kept in a memo so that each is decoded only once."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ import PIL
 from gffpn.data.index import DataError
 from gffpn.data.readers.images import Look, look
 from gffpn.data.readers.memo import read_memo, write_memo
-from gffpn.files.content import content_digest, stamp
+from gffpn.files.content import content_digest
 from gffpn.machine.threads import in_threads
 
 MEMO = "inspected-images.json"
@@ -25,8 +25,8 @@ class Seen(NamedTuple):
     """`content_digest` of the file."""
 
 
-def inspect(paths: Iterable[Path], cache_dir: Path) -> dict[Path, Seen | DataError]:
-    """Return, for each file, what was seen or the DataError that `look` raised.
+def inspect(stamps: Mapping[Path, list[int]], cache_dir: Path) -> dict[Path, Seen | DataError]:
+    """Return, for each file in `stamps`, what was seen or the DataError that `look` raised.
 
     A file that could be read is neither read nor decoded again while its `stamp` stays the same: its result
     is kept in a memo below `cache_dir`.
@@ -34,8 +34,8 @@ def inspect(paths: Iterable[Path], cache_dir: Path) -> dict[Path, Seen | DataErr
     memo = read_memo(cache_dir / MEMO, RULES)
     seen: dict[Path, Seen | DataError] = {}
     unknown: dict[Path, list[int]] = {}
-    for path in dict.fromkeys(paths):
-        own, entry = stamp(path), memo.get(str(path))
+    for path, own in stamps.items():
+        entry = memo.get(str(path))
         if entry and entry[0] == own:
             seen[path] = _seen(entry)
         else:

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from gffpn.choice import one_of
 from gffpn.data.index import SPLITS, DataError, DataIndex, ImageRecord
-from gffpn.data.readers.annotation import Annotation, Outside, checked_boxes
+from gffpn.data.readers.annotation import Annotation, Arrays, Box, Outside, checked_boxes, clear_boxes
 from gffpn.data.readers.copies import warn_of_copies
 from gffpn.data.readers.faults import ON_ERROR, SHOWN, Faults, Kind
 from gffpn.data.readers.file_names import near_miss
@@ -19,6 +20,7 @@ from gffpn.data.readers.inspection import Seen, inspect
 from gffpn.data.readers.listing import listed, suffix_of
 from gffpn.data.readers.root import Root, below
 from gffpn.data.readers.splits import Partition
+from gffpn.files.content import stamp_of
 
 logger = logging.getLogger(__name__)
 
@@ -83,14 +85,20 @@ class Intake:
         elif not classes and not faults.refuses:  # otherwise, the faults hide the names
             faults.add(Kind.CLASSES, "no annotation names a class: label the objects")
         labels = {name: label for label, name in enumerate(classes)}
-        paths = {
-            split: [(a, path) for a in found if (path := _path(root, a, faults)) is not None]
+        files = {
+            split: [(a, *file) for a in found if (file := _file(root, a, faults)) is not None]
             for split, found in annotated.items()
         }
-        inspected = inspect((path for found in paths.values() for _, path in found), self._cache_dir)
+        stamps = {path: stamp for found in files.values() for _, path, stamp in found}
+        inspected = inspect(stamps, self._cache_dir)
         parts: dict[str, list[ImageRecord]] = {}
-        for split, found in paths.items():
-            records = (self._record(a, path, inspected[path], labels, faults) for a, path in found)
+        for split, found in files.items():
+            seen = [inspected[path] for _, path, _ in found]
+            clear = clear_boxes([a for a, *_ in found], list(map(_size, seen)), labels)
+            records = (
+                self._record(a, path, image, arrays, labels, faults)
+                for (a, path, _), image, arrays in zip(found, seen, clear, strict=True)
+            )
             parts[split] = [record for record in records if record is not None]
         splits = self.partition.complete(parts, faults)
         mended = faults.settle()
@@ -104,6 +112,7 @@ class Intake:
         annotation: Annotation,
         path: Path,
         seen: Seen | DataError,
+        arrays: Arrays | None,
         labels: Mapping[str, int],
         faults: Faults,
     ) -> ImageRecord | None:
@@ -124,30 +133,46 @@ class Intake:
                 " after its EXIF rotation",
             )
             return None
-        boxes = list(checked_boxes(annotation, height, width, labels, self._outside, faults))
-        found = dict.fromkeys(boxes)
-        faults.count("exact duplicates of boxes dropped", len(boxes) - len(found))
-        corners, classes, crowd = zip(*found, strict=True) if found else ((), (), ())
+        repeated = 0
+        if arrays is None:
+            valid = list(checked_boxes(annotation, height, width, labels, self._outside, faults))
+            arrays, repeated = _different(valid)
+        faults.count("exact duplicates of boxes dropped", repeated)
         match = self._group.search(PurePosixPath(annotation.image).stem) if self._group else None
         return ImageRecord(
             path=path,
             name=below(".", annotation.image),
             height=height,
             width=width,
-            boxes=np.array(corners, np.float32).reshape(-1, 4),
-            labels=np.array(classes, np.int64),
+            boxes=arrays.boxes,
+            labels=arrays.labels,
             group=match[1] if match else annotation.group,
             content=seen.content,
-            crowd=np.array(crowd, np.bool_),
+            crowd=arrays.crowd,
         )
 
 
-def _path(root: Root, annotation: Annotation, faults: Faults) -> Path | None:
-    path = root.inside(annotation.image)
-    if path is None:
+def _size(seen: Seen | DataError) -> tuple[int, int]:
+    return (0, 0) if isinstance(seen, DataError) else (seen.look.height, seen.look.width)
+
+
+def _different(boxes: Sequence[tuple[Box, int, bool]]) -> tuple[Arrays, int]:
+    """Return boxes without exact duplicates, and the number of these."""
+    found = dict.fromkeys(boxes)
+    corners, classes, crowd = zip(*found, strict=True) if found else ((), (), ())
+    arrays = Arrays(
+        np.array(corners, np.float32).reshape(-1, 4), np.array(classes, np.int64), np.array(crowd, np.bool_)
+    )
+    return arrays, len(boxes) - len(found)
+
+
+def _file(root: Root, annotation: Annotation, faults: Faults) -> tuple[Path, list[int]] | None:
+    """Return the path and the stamp of an image, or record a fault and return None."""
+    located = root.located(annotation.image)
+    if located is None:
         hint = _nearest(root, annotation, Kind.OUTSIDE_ROOT, faults)
         faults.add(Kind.OUTSIDE_ROOT, f"{annotation.source}: {annotation.image}{hint}")
-    elif not os.path.isfile(path):  # also False for a name that no file can have
+    elif (status := located[1]) is None or not stat.S_ISREG(status.st_mode):
         tail = annotation.image.partition("/")[2]
         other = root.inside(tail) if tail else None
         if other and os.path.isfile(other):
@@ -156,7 +181,7 @@ def _path(root: Root, annotation: Annotation, faults: Faults) -> Path | None:
             hint = _nearest(root, annotation, Kind.MISSING_IMAGE, faults)
         faults.add(Kind.MISSING_IMAGE, f"{annotation.source}: {annotation.image}: no such file{hint}")
     else:
-        return path
+        return Path(located[0]), stamp_of(status)
     return None
 
 

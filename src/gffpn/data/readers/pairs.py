@@ -80,7 +80,7 @@ def read_annotations(
 def _read(root: Root, pair: Pair, parse: Parse, faults: Faults, unlabelled: Unlabelled) -> Annotation | None:
     if pair.annotation is None:
         return without_file(pair.image, unlabelled, faults, "no annotation file with the same stem")
-    path = root.real(pair.annotation)
+    path = root.joined(pair.annotation)
     if path is None:
         faults.add(Kind.OUTSIDE_ROOT, pair.annotation)
         return None

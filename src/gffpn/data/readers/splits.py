@@ -164,11 +164,10 @@ def draw(
         rarest = min(left, key=lambda label: (left[label], label)) if left else None
         chosen = [unit for unit in remaining if rarest is None or rarest in classes[unit]]
         for unit in chosen:
-            desire = {
-                split: (0.0 if rarest is None else wanted[split][rarest], wanted_images[split])
-                for split in fractions
-            }
-            split = max(desire, key=lambda name: desire[name])
+            split = max(
+                fractions,
+                key=lambda name: (0.0 if rarest is None else wanted[name][rarest], wanted_images[name]),
+            )
             drawn[split] += units[unit]
             wanted_images[split] -= len(units[unit])
             for label, count in classes[unit].items():

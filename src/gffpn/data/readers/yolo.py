@@ -3,8 +3,9 @@
 A line is "class cx cy w h" in fractions of the image's sides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from gffpn.choice import one_of
 from gffpn.data.index import DataIndex
@@ -51,8 +52,12 @@ class YOLO(Reader):
         if not classes:
             faults.settle()
         pairs = pair_up(root, self._places, ".txt", self._intake.partition, faults)
+        names: dict[float, str] = dict(enumerate(classes))
 
         def parse(image: str, source: str, text: str) -> Annotation:
+            check_text(text, wanted="yolo")
+            if plain := _plain(text, names):
+                return Annotation(image, source, None, *plain, relative=True)
             return _parse(image, source, text, classes, self.shapes, faults)
 
         annotated = read_annotations(root, pairs, parse, faults, unlabelled=self.unlabelled)
@@ -62,7 +67,6 @@ class YOLO(Reader):
 def _parse(
     image: str, source: str, text: str, classes: Sequence[str], shapes: Shapes, faults: Faults
 ) -> Annotation:
-    check_text(text, wanted="yolo")
     boxes: list[Box] = []
     names: list[str] = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -79,3 +83,21 @@ def _parse(
             boxes.append(box)
             names.append(classes[label])
     return Annotation(image, source, None, boxes, names, relative=True)
+
+
+def _plain(text: str, names: Mapping[float, str]) -> tuple[list[Box], list[str]] | None:
+    """Return the boxes and class names of a file of ordinary lines, or None if a line needs a closer look."""
+    lines = [line.split() for line in text.splitlines()]
+    if not {5}.issuperset(map(len, lines)):
+        return None
+    try:
+        values = list(map(float, chain.from_iterable(lines)))
+        named = [names[label] for label in values[::5]]
+    except (ValueError, KeyError):
+        return None
+    x, y, w, h = (values[column::5] for column in range(1, 5))
+    sides = x + y + w + h
+    if sides and not (min(sides) >= -2 and max(sides) <= 2):
+        return None
+    boxes = [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for x, y, w, h in zip(x, y, w, h, strict=True)]
+    return boxes, named
