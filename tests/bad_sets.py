@@ -215,7 +215,7 @@ CASES = [
         "coco",
         coco_change(lambda c: c["categories"][1].update(name="dark")),
         "class names that cannot be used",
-        "each named once",
+        "each class once",
         skippable=False,
     ),
     Case(
