@@ -1,9 +1,11 @@
 """Small valid data sets, and all the faults that `tests/bad_data.py` introduces into them."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,11 @@ def coco_content() -> dict[str, Any]:
 
 
 Spoil = Callable[[Path], object]
+
+
+def turn_annotation(content: dict[str, Any], rotation: float) -> None:
+    """Give the second annotation a rotation."""
+    content["annotations"][1]["attributes"] = {"rotation": rotation}
 
 
 @dataclass(frozen=True)
@@ -321,6 +328,16 @@ CASES = [
         coco_change(lambda c: c["annotations"][1].update(bbox=["8", "16", "32", "32"])),
         "unreadable annotation",
         r"all.json: annotation 1: bbox is \['8'",
+    ),
+    *(
+        Case(
+            f"rotation of {name}",
+            "coco",
+            coco_change(partial(turn_annotation, rotation=rotation)),
+            "unreadable annotation",
+            "all.json: annotation 1: rotation is",
+        )
+        for name, rotation in (("infinity", math.inf), ("400 digits", 10**400))
     ),
     Case("unknown class number", "yolo", write(TXT, "7 0.5 0.5 0.5 0.5"), "unknown class", "line 1: class 7"),
     Case(

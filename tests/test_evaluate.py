@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from commands import record_of, run_tiny, tiny_overrides
 from gffpn.__main__ import main
+from gffpn.config.stored import stored_config
 from gffpn.data.index import DataError, DataIndex, ImageRecord
 from gffpn.deploy.evaluate import evaluate, known_to
 from gffpn.deploy.slices import Slicing
@@ -44,6 +45,18 @@ def test_a_run_from_before_a_setting_of_its_reader_is_still_evaluated(run: RunFo
         del config.data[key]
     OmegaConf.save(config, older.config)
     assert evaluate(older.path, [], on="cpu").same_data
+
+
+def test_newer_settings_come_from_the_own_configuration_alone(run: RunFolder, tmp_path: Path) -> None:
+    """A run from elsewhere may name any file as its data set."""
+    config = OmegaConf.load(run.config)
+    other = {"_target_": config.data._target_, "unlabelled": {"_target_": "builtins.print"}}
+    OmegaConf.save(OmegaConf.create(other), tmp_path / "other.yaml")
+    del config.data.unlabelled
+    for name in (str(tmp_path / "other"), "x" * 300, "../data/yolo"):
+        config.choice.data = name
+        OmegaConf.save(config, tmp_path / "config.yaml")
+        assert "unlabelled" not in stored_config(tmp_path / "config.yaml", []).data
 
 
 def test_classes_of_another_set_are_matched_by_name(

@@ -39,6 +39,8 @@ def test_degrees_of_freedom_by_hand() -> None:
     assert image_df(np.array([1.0, -1.0] * 5), ENDLESS) == pytest.approx(9)
     assert image_df(np.zeros(10), ENDLESS) == 9
     assert image_df(np.zeros(1), ENDLESS) == 0
+    assert image_df(np.array([1.0, -1.0]), 2000) == pytest.approx(1)
+    assert image_df(np.array([3.0, -1.0, -2.0]), 2000) == pytest.approx(2)
     # one group of ten holds everything: squares 81 and 1, mean 9; fourth powers 6561 and 1, mean 657
     alone = np.array([9.0] + 9 * [-1.0])
     assert image_df(alone, ENDLESS) == pytest.approx(20 / (657 / 81 - 1 + 2 / 9))

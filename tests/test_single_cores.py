@@ -47,6 +47,21 @@ def test_parts_are_computed_in_order_each_on_one_core() -> None:
 
 
 @pytest.mark.usefixtures("three_threads")
+def test_the_number_of_threads_stays_the_callers() -> None:
+    cores = SingleCores()
+    parts = cores.split(np.zeros((3, 1), np.uint8))
+    torch.set_num_threads(2)  # after the detector was loaded
+    cores.map(len, parts)
+    assert torch.get_num_threads() == 2
+    # a forked process has the pool, but not its threads
+    cores._process -= 1
+    before = cores._pool
+    assert cores.map(len, parts) == [1, 1, 1]
+    assert cores._pool is not before
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("three_threads")
 def test_an_error_in_a_part_is_raised_and_changes_no_setting() -> None:
     cores = SingleCores()
     with pytest.raises(ZeroDivisionError):

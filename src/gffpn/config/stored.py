@@ -5,6 +5,7 @@ The file names classes that are then constructed, so it is checked first.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
@@ -54,15 +55,17 @@ def stored_config(path: Path, overrides: Sequence[str], *, allowed: Sequence[str
 def _add_newer_settings(config: DictConfig) -> None:
     """Give settings of the data set's reader that are newer than the run their defaults.
 
-    Whether they change the data, the fingerprint shows.
+    Whether they change the data, the fingerprint shows. Defaults that refer to other settings are left out.
     """
-    path = CONF / "data" / f"{OmegaConf.select(config, 'choice.data')}.yaml"
-    if not path.is_file():
+    options = {path.stem: path for path in (CONF / "data").glob("*.yaml")}
+    path = options.get(str(OmegaConf.select(config, "choice.data")))  # the file may come from elsewhere
+    if path is None:
         return
-    newer = OmegaConf.load(path)
-    assert isinstance(newer, DictConfig)
-    if OmegaConf.select(config, "data._target_") == newer._target_:
-        OmegaConf.update(config, "data", OmegaConf.merge(newer, config.data), merge=False)
+    newer: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[assignment]
+    if OmegaConf.select(config, "data._target_") == newer["_target_"]:
+        for key, value in newer.items():
+            if key not in config.data and "${" not in str(value):
+                OmegaConf.update(config, f"data.{key}", value, force_add=True)
 
 
 def other_data(config: DictConfig, overrides: Sequence[str]) -> DictConfig:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -140,7 +141,7 @@ def open_bundle(path: Path, folder: Path) -> Manifest:
                 target.write_bytes(content)
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such file") from error
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
         raise ValueError(f"{path}: damaged: {error}") from error
     return manifest
 

@@ -21,11 +21,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gffpn.files.arrays import UNREADABLE
 from gffpn.files.writing import whole_file
 from gffpn.metrics.evaluated import Evaluated
 from gffpn.metrics.matching import Boxes, Ints
@@ -63,7 +63,7 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
             return {split: _read(arrays, split) for split in SPLITS}
     except FileNotFoundError as error:
         raise ValueError(f"{path}: missing; repeat the run's command with metrics.json removed") from error
-    except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
+    except UNREADABLE as error:
         raise ValueError(f"{path}: damaged: {error}") from error
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gffpn.files.arrays import UNREADABLE
 from gffpn.files.content import content_digest
 from gffpn.files.writing import whole_file
 from gffpn.metrics.matching import Floats, Ints
@@ -101,7 +101,7 @@ def kept_analysis(folder: RunFolder, record: Record) -> Analysis:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if str(arrays["made_of"]) == made_of:
                 return _read(arrays)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except UNREADABLE:
         pass  # none yet, or a damaged one
     arrays = _arrays(analysis(read_predictions(folder.predictions), record))
     try:

@@ -42,5 +42,5 @@ def image_df(influence: Floats, replicates: int) -> float:
     excess = float((squares**2).mean() / squares.mean() ** 2) - 3
     true = excess * (1 + groups / replicates) ** 2
     # Var(s^2) = s^4 (kurtosis - 1 + 2 / (G - 1)) / G; a sample of G values has a kurtosis of at most G
-    kurtosis = 3 + min(max(true, 0.0), groups - 3.0)
+    kurtosis = 3 + min(max(true, 0.0), max(groups - 3.0, 0.0))
     return 2 * groups / (kurtosis - 1 + 2 / (groups - 1))

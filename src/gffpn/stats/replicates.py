@@ -5,11 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gffpn.files.arrays import UNREADABLE
 from gffpn.files.content import content_digest
 from gffpn.files.writing import whole_file
 from gffpn.metrics.evaluated import MAX_DETECTIONS
@@ -176,5 +176,5 @@ def _read(path: Path, made_of: str) -> Replicates | None:
                 arrays["influence"].astype(np.float64),
                 str(arrays["truth"]),
             )
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except UNREADABLE:
         return None

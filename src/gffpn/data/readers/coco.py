@@ -32,7 +32,7 @@ from gffpn.data.readers.parents import without_parents
 from gffpn.data.readers.places import Place, held, places
 from gffpn.data.readers.reader import Reader
 from gffpn.data.readers.root import Root
-from gffpn.data.readers.shapes import Shapes, accept, rotated_box, segmentation_box
+from gffpn.data.readers.shapes import Shapes, accept, finite, rotated_box, segmentation_box
 from gffpn.data.readers.unlisted import unlisted
 
 
@@ -205,6 +205,10 @@ def _box(where: str, item: Item, shapes: Shapes, faults: Faults) -> Box | None:
         what = f"{where}: bbox is {shown}, expected [x, y, width, height] in pixels"
         faults.add(Kind.UNREADABLE_ANNOTATION, what)
     elif rotation and type(rotation) in (int, float):  # CVAT gives the bbox before its rotation
+        if not finite([rotation]):
+            what = f"{where}: rotation is {str(rotation)[:40]}, expected degrees"
+            faults.add(Kind.UNREADABLE_ANNOTATION, what)
+            return None
         turned = accept(shapes, where, f"a box rotated by {rotation:g} degrees", faults)
         return rotated_box(box, rotation) if turned else None
     return box

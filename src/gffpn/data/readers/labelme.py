@@ -17,7 +17,7 @@ from gffpn.data.readers.formats import check_text
 from gffpn.data.readers.pairs import Unlabelled, pair_up, read_annotations
 from gffpn.data.readers.places import Place, held, places
 from gffpn.data.readers.reader import Reader
-from gffpn.data.readers.shapes import Shapes, accept, polygon_box
+from gffpn.data.readers.shapes import Shapes, accept, finite, polygon_box
 
 
 @dataclass(kw_only=True)
@@ -82,11 +82,12 @@ def _size(content: Mapping[str, Any]) -> tuple[int, int] | None:
 
 def _box(kind: str, points: Sequence[tuple[float, float]]) -> Box:
     """Return the box around a shape; a point, for instance, has one without area."""
-    if kind == "circle" and len(points) == 2:
+    numbers = [value for point in points for value in point]
+    if kind == "circle" and len(points) == 2 and finite(numbers):
         (x, y), edge = points
         radius = math.dist((x, y), edge)
         return x - radius, y - radius, x + radius, y + radius
-    return polygon_box([value for point in points for value in point])
+    return polygon_box(numbers)
 
 
 def _points(value: object) -> Sequence[tuple[float, float]]:

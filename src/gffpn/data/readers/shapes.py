@@ -1,7 +1,7 @@
 """Upright boxes around other shapes: polygons, rotated boxes, and masks in COCO's run-length encoding."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Any, Literal
 
@@ -20,9 +20,17 @@ def accept(shapes: Shapes, where: str, found: str, faults: Faults) -> bool:
     return False
 
 
+def finite(numbers: Iterable[float]) -> bool:
+    """Return whether all numbers are finite as floats; an integer of JSON may be too large for one."""
+    try:
+        return all(map(math.isfinite, numbers))
+    except OverflowError:
+        return False
+
+
 def polygon_box(points: Sequence[float]) -> Box:
     """Return the box around `points` (x, y, x, y, ...); its corners are nan if a number is not finite."""
-    if not all(map(math.isfinite, points)):
+    if not finite(points):
         return (math.nan,) * 4
     return min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])
 
