@@ -22,6 +22,7 @@ from gffpn.guide.explanation import explanation
 from gffpn.guide.settings_page import settings_page
 from gffpn.guide.signatures import argument_types
 from gffpn.guide.train_help import EXAMPLES, MOST_USED
+from gffpn.suite.train import multirun_first
 
 CATALOGUE = Catalogue()
 FILES = sorted(path for folder in (CONF, CONF / "experiments") for path in folder.rglob("*.yaml"))
@@ -201,6 +202,12 @@ def test_a_typo_gives_the_nearest_names(asked: str, message: str, capsys: pytest
         main(["explain", asked])
     assert leaving.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_sweep_may_be_asked_for_between_overrides() -> None:
+    assert multirun_first(["seed=0", "-m", "neck=fpn,panet"]) == ["-m", "seed=0", "neck=fpn,panet"]
+    assert multirun_first(["seed=0", "--multirun"]) == ["--multirun", "seed=0"]
+    assert multirun_first(["seed=0", "name=a-m"]) == ["seed=0", "name=a-m"]
 
 
 def test_the_help_of_training_needs_no_torch() -> None:

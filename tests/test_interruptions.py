@@ -370,7 +370,7 @@ def test_a_signal_ends_a_sweep_with_its_workers_and_says_how_to_continue(
             if line.startswith("epoch 2/"):
                 process.send_signal(number)
     assert process.returncode == 130
-    assert "Interrupted. Repeat the command to continue from the last finished epoch.\n" in printed
+    assert "Interrupted. Repeat the command to continue; finished epochs are kept.\n" in printed
     assert printed[-1] == "2 of 2 runs are not finished. Repeat the command to run only what is missing.\n"
     assert list((tmp_path / "sweeps").glob("*/results.md"))
 
@@ -387,7 +387,7 @@ def test_sigterm_before_the_first_step_prints_one_line(
             patch.setattr(step, terminated)
             code, output = train(*plain)
         assert code == 130
-        assert output == "Interrupted. Repeat the command to continue from the last finished epoch.\n"
+        assert output == "Interrupted. Repeat the command to continue; finished epochs are kept.\n"
     assert signal.getsignal(signal.SIGTERM) is handler
 
 
@@ -403,7 +403,7 @@ def test_sigterm_interrupts_training_within_the_step(
     monkeypatch.setattr(FiniteLoss, "on_train_batch_end", terminated)
     code, output = train(*plain)
     assert code == 130
-    assert output.endswith("Interrupted. Repeat the command to continue from the last finished epoch.\n")
+    assert output.endswith("Interrupted. Repeat the command to continue; finished epochs are kept.\n")
     # not Lightning's, which first waits for the other processes of the run
     assert handlers == [signal.default_int_handler]
     (folder,) = tmp_path.glob("runs/fpn_*")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 INTERRUPTED = 130
 """Exit code of a process that is ended by Ctrl-C or SIGTERM."""
-HOW_TO_CONTINUE = "Interrupted. Repeat the command to continue from the last finished epoch."
+HOW_TO_CONTINUE = "Interrupted. Repeat the command to continue; finished epochs are kept."
 
 
 def interrupt_on_sigterm() -> None:

@@ -72,7 +72,8 @@ def fit_and_test(
     data = build_data(config, index)
     tiny = data.count_thinner(TINY_SIDE)
     if any(tiny.values()) and is_lead():
-        print(f"Boxes with a side shorter than {TINY_SIDE:g} px at this image size: {tiny}", flush=True)
+        found = ", ".join(f"{count:,} in {split}" for split, count in tiny.items() if count)
+        print(f"Boxes with a side shorter than {TINY_SIDE:g} px at this image size: {found}", flush=True)
     # an earlier run of the sweep may have left another number
     torch.set_num_threads(config.trainer.threads or AT_START)
     last = folder.last_checkpoint if resumes else None

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 
 import hydra
 from omegaconf import DictConfig
@@ -30,7 +31,14 @@ def train() -> None:
         return
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
+    sys.argv[1:] = multirun_first(sys.argv[1:])
     start(main)
+
+
+def multirun_first(words: Sequence[str]) -> list[str]:
+    """Return the words of a command with -m in front, because Hydra's parser knows it only there."""
+    flags = [word for word in words if word in ("-m", "--multirun")]
+    return [*flags, *(word for word in words if word not in flags)]
 
 
 if __name__ == "__main__":

@@ -81,6 +81,13 @@ def act(arguments: argparse.Namespace) -> None:
         allowed=arguments.allow,
     )
     print(f"Scores from {detector.threshold:.3g} ({detector.threshold_origin})", file=sys.stderr)
+    side, input_side = detector.slicing and detector.slicing.side, min(detector.network.image_size)
+    if side and 2 * side < input_side:
+        print(
+            f"--slice {side}: each slice is enlarged to the network's {input_side} px, and there are many; "
+            "choose slices in which objects have the size of training",
+            file=sys.stderr,
+        )
     summary = predict(
         detector,
         found,
