@@ -147,6 +147,21 @@ def test_a_faulty_data_set_is_refused_once_for_a_whole_sweep(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_device_that_the_machine_lacks_is_refused_before_there_is_a_folder(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    from gffpn.suite import train
+
+    runs = tmp_path / "none_yet"
+    words = [*tiny, "trainer.accelerator=abacus", f"paths.runs={runs}"]
+    monkeypatch.setattr(sys, "argv", ["train.py", *words])
+    with pytest.raises(SystemExit) as leaving:
+        start(train.main)
+    assert leaving.value.code == 2
+    assert "trainer.accelerator: got 'abacus', this machine has ['auto'," in capsys.readouterr().err
+    assert not list(runs.glob("*"))
+
+
 def test_verbs_report_wrong_overrides_alike(capsys: pytest.CaptureFixture) -> None:
     for arguments, code, message in [
         (["cost", "neck=fnp"], 2, "ERROR: neck: got 'fnp', expected one of"),

@@ -20,6 +20,7 @@ from gffpn.config.remembered import edited_files
 from gffpn.config.resolve import starts_processes
 from gffpn.data.index import DataError
 from gffpn.files.writing import UNWRITABLE, check_writable, write_atomically
+from gffpn.machine.devices import device
 from gffpn.machine.processes import is_lead
 from gffpn.machine.signals import HOW_TO_CONTINUE, INTERRUPTED, interrupted_by_sigterm
 from gffpn.report.table import print_table, row_of
@@ -97,7 +98,7 @@ class Single:
         check_start(self.config)
         name = None if self.config.name is None else str(self.config.name)
         plan = Plan.of(self.config, group=name, name=name, command=self.command)
-        check_index(self.config, plan.index)
+        _check(plan, self.config)
         self.plan = plan
         execute(plan)
 
@@ -152,7 +153,7 @@ class Job(Single):
         check(self.config)
         check_writable(Path(self.config.paths.runs), setting="paths.runs=FOLDER")
         plan = Plan.of(self.config, group=self.sweep.name, command=self.command)
-        check_index(self.config, plan.index)
+        _check(plan, self.config)
         self.plan = plan
         self._record()
         check_start(self.config)  # here, so that a failure is recorded in the run's folder
@@ -181,6 +182,13 @@ class Job(Single):
         if is_lead():
             run = self.folder.path if self.folder else None
             record_job(self.sweep, self.number, overrides=self.overrides, run=run, fault=fault)
+
+
+def _check(plan: Plan, config: DictConfig) -> None:
+    """Raise an error for data or a device with which the run cannot start, before its folder is made."""
+    check_index(config, plan.index)
+    if not plan.is_done:
+        device(config.trainer.accelerator)
 
 
 def _disk_is_full(error: BaseException) -> bool:
