@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +62,8 @@ class Evaluation:
         if self.slices:
             side = self.slices.side or "auto"
             views = f"_slice{side}-{self.slices.overlap:g}-{self.slices.merge}"
-        return f"{self.data}_{self.fingerprint}_{self.split}{views}"
+        data = re.sub(r"\W", "-", self.data)[:60]  # of a run that may come from elsewhere: no path
+        return f"{data}_{self.fingerprint}_{self.split}{views}"
 
 
 def write_evaluation(run: Path, evaluation: Evaluation) -> Path:

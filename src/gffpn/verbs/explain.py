@@ -1,9 +1,8 @@
 """`explain`: what a key, a group or a choice means."""
 
 import argparse
-from pathlib import Path
 
-from gffpn.verbs.words import Verbs
+from gffpn.verbs.words import Verbs, add_config_dir
 
 
 def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
@@ -17,14 +16,7 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
         epilog="example: gffpn explain neck.lpam.mix",
     )
     verb.add_argument("name", nargs="?", metavar="KEY", help="a key, a group, a choice or a word")
-    verb.add_argument(
-        "--config-dir",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="folder of your own configuration files",
-    )
+    add_config_dir(verb)
     verb.add_argument("--markdown", action="store_true", help="print docs/settings.md, with all settings")
     verb.set_defaults(act=act)
 

@@ -16,6 +16,11 @@ def add_overrides(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "overrides", nargs="*", metavar="KEY=VALUE", help="as for train.py: neck=panet data=voc ..."
     )
+    add_config_dir(verb)
+
+
+def add_config_dir(verb: argparse.ArgumentParser) -> None:
+    """Add --config-dir, which may be given several times."""
     verb.add_argument(
         "--config-dir",
         type=Path,
