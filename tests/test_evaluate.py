@@ -1,6 +1,7 @@
 """Does `gffpn evaluate` give a run's own figures on its own data, and match classes by name on other data?"""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from gffpn.config.stored import stored_config
 from gffpn.data.index import DataError, DataIndex, ImageRecord
 from gffpn.deploy.evaluate import evaluate, known_to
 from gffpn.deploy.slices import Slicing
-from gffpn.runs.evaluation import read_evaluation
+from gffpn.runs.evaluation import read_evaluation, write_evaluation
 from gffpn.runs.folder import RunFolder
 
 
@@ -57,6 +58,8 @@ def test_newer_settings_come_from_the_own_configuration_alone(run: RunFolder, tm
         config.choice.data = name
         OmegaConf.save(config, tmp_path / "config.yaml")
         assert "unlabelled" not in stored_config(tmp_path / "config.yaml", []).data
+    found = replace(evaluate(run.path, [], on="cpu"), data=str(tmp_path / "other"))
+    assert write_evaluation(tmp_path / "run", found).parent == tmp_path / "run" / "evaluations"
 
 
 def test_classes_of_another_set_are_matched_by_name(
