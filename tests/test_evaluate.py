@@ -126,8 +126,6 @@ def test_labels_by_hand(tmp_path: Path) -> None:
 
 def test_a_damaged_image_is_named(run: RunFolder, squares: Path, tmp_path: Path) -> None:
     """An image of another set that was damaged after it had been checked."""
-    import shutil
-
     from gffpn.deploy import evaluate as module
 
     root = shutil.copytree(squares, tmp_path / "copy")
