@@ -109,7 +109,8 @@ def training_speed(overrides: Sequence[str], *, epochs: int) -> TrainingSpeed:
     """
     # a fixed number, since a run that chooses it would be timed with two
     fixed = f"trainer.threads={torch.get_num_threads()}"
-    config = compose_checked([fixed, *overrides, f"trainer.max_epochs={epochs + 1}", "logger.wandb=off"])
+    own = ["trainer.minutes=null", f"trainer.max_epochs={epochs + 1}", "logger.wandb=off"]
+    config = compose_checked([fixed, *overrides, *own])
     plain = resolved(config)
     if plain["trainer"]["threads"] is not None:
         torch.set_num_threads(plain["trainer"]["threads"])

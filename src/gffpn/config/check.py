@@ -37,13 +37,13 @@ PARTS = ("size", "backbone", "neck", "head", "data", "augment", "optim", "traine
 # minimum of each setting, which must be a whole number
 LEAST = {
     "batch_size": 1,
-    "trainer.max_epochs": 1,
-    "trainer.check_val_every_n_epoch": 1,
     "trainer.accumulate_grad_batches": 1,
     "trainer.num_nodes": 1,
     "seed": 0,
     "logger.pictures": 0,
 }
+EPOCHS = ("trainer.max_epochs", "trainer.check_val_every_n_epoch")
+"""Numbers that follow from the budget of a run that has one."""
 LEAST_OR_NULL = {
     "trainer.threads": 1,
     "trainer.patience": 1,
@@ -106,7 +106,9 @@ def _check_present(config: DictConfig, parts: Sequence[str]) -> None:
 
 
 def _check_numbers(config: DictConfig) -> None:
-    for key, least in LEAST.items():
+    _check_budget(config)
+    counted = dict.fromkeys(EPOCHS, 1) if config.trainer.minutes is None else {}
+    for key, least in (counted | LEAST).items():
         value = OmegaConf.select(config, key, throw_on_missing=True)
         if type(value) is not int or value < least:
             raise ValueError(f"{key}: got {value!r}, expected a whole number, {least} or more")
@@ -115,6 +117,22 @@ def _check_numbers(config: DictConfig) -> None:
         raise ValueError(f"trainer.fps_seconds: got {seconds!r}, expected a number of seconds, 0 or more")
     check_least_or_null(config)
     image_size(config)
+
+
+def _check_budget(config: DictConfig) -> None:
+    """Raise ValueError for a budget that is no time, or beside numbers that would follow from it."""
+    minutes = config.trainer.minutes
+    if minutes is None:
+        return
+    if not fits(minutes, float) or not 0 < minutes < float("inf"):
+        raise ValueError(f"trainer.minutes: got {minutes!r}, expected null or a number of minutes above 0")
+    for key in EPOCHS:
+        value = OmegaConf.select(config, key)
+        if value is not None:
+            raise ValueError(
+                f"{key}: got {value!r} and trainer.minutes={minutes:g}, but the epochs follow from the "
+                f"minutes; set {key}=null, or trainer.minutes=null"
+            )
 
 
 def _check_trainer(config: DictConfig) -> None:
@@ -153,8 +171,8 @@ def _check_name(name: object) -> None:
 
 
 def _check_schedule(config: DictConfig) -> None:
-    epochs, interval = config.trainer.max_epochs, config.trainer.check_val_every_n_epoch
-    if epochs % interval:
+    epochs, interval = (OmegaConf.select(config, key) for key in EPOCHS)
+    if config.trainer.minutes is None and epochs % interval:
         raise ValueError(
             f"trainer.check_val_every_n_epoch: got {interval}, expected a divisor of trainer.max_epochs "
             f"({epochs}), so that the last epoch is validated"

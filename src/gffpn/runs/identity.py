@@ -33,6 +33,7 @@ NOT_DETERMINING = (
     "trainer.strategy",
     "trainer.threads",
     "trainer.fps_seconds",
+    "trainer.minutes",  # the epochs that follow from it count
     "trainer.save_every_n_epochs",
 )
 

@@ -114,7 +114,8 @@ def of_other_epochs(run: Path, config: Mapping[str, Any], data_fingerprint: str)
 
 def _without_epochs(config: Mapping[str, Any]) -> dict[str, Any]:
     kept = determining(config)
-    kept["trainer"].pop("max_epochs")
+    for key in ("max_epochs", "check_val_every_n_epoch"):
+        kept["trainer"].pop(key)
     return kept
 
 

@@ -35,6 +35,7 @@ from gffpn.suite.agreement import (
     leading,
     started_by_lead,
 )
+from gffpn.suite.budget import explicit_epochs, within_budget
 from gffpn.suite.fit import fit_and_test
 from gffpn.suite.tracking import report_skipped
 
@@ -73,9 +74,10 @@ class Plan:
         code = code_of(targets(plain), Path(plain["paths"]["cache"]))
         origin = replace(provenance(), code=code)
         index = build_index(config)
+        plain = within_budget(plain, index)
         hashed = identity.run_name(plain, index.fingerprint, processes=processes_of(plain))
         given = f"{name}_{identity.digest_of(hashed)}" if name else hashed
-        return cls(plain, index, given, group, origin, tuple(command))
+        return cls(plain, index, given, group, origin, tuple(explicit_epochs(command, plain)))
 
     @property
     def folder(self) -> RunFolder:

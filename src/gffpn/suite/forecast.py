@@ -97,11 +97,13 @@ def _run(plan: Plan, overrides: Sequence[str]) -> Run:
 
 
 def _minutes(plan: Plan, known: Sequence[Record]) -> float | None:
-    """Return the minutes that a run will take by those most like it, or None without any.
+    """Return the minutes that a run will take: its budget, or those of the runs most like it, if any.
 
     Alike are runs on as many images of the same size, first those of the same neck, then those of any.
     """
     config, images = plan.config, len(plan.index.splits["train"])
+    if config["trainer"]["minutes"] is not None:
+        return float(config["trainer"]["minutes"])
     epochs = config["trainer"]["max_epochs"]
     size = config["image_size"]
     alike = [

@@ -18,6 +18,7 @@ from gffpn.config.remembered import remember
 from gffpn.runs.code import code_of
 from gffpn.runs.provenance import provenance
 from gffpn.stats.question import check_class, question
+from gffpn.suite.budget import measure_paces
 from gffpn.suite.door import check_objects
 
 
@@ -56,6 +57,7 @@ def check_jobs(config: DictConfig) -> list[list[str]]:
     sets = {OmegaConf.to_yaml(job.data, resolve=True): job for job in jobs if "root" in job.data}
     for job in sets.values():
         _read(job)
+    measure_paces(jobs)
     return planned
 
 

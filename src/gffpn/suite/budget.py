@@ -1,0 +1,207 @@
+"""The epochs of a run that has a budget of minutes, by its speed, which is measured once per machine."""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import lightning as L
+import torch
+from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch.callbacks import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from gffpn.build.detector import build_data, build_task
+from gffpn.build.index import build_index
+from gffpn.build.trainer import build_tester, build_trainer
+from gffpn.config.check import EPOCHS
+from gffpn.config.resolve import processes_of, resolved
+from gffpn.data.index import DataIndex
+from gffpn.files.typed_json import from_json
+from gffpn.files.writing import alone, write_atomically
+from gffpn.machine.devices import device, device_name, synchronizer
+from gffpn.machine.thread_choice import AT_START
+from gffpn.runs.folder import RunFolder
+from gffpn.runs.identity import determining
+from gffpn.suite.fit import hush
+
+WARM_UP = 3
+"""Training steps that are not timed: they prepare kernels and memory."""
+LEAST_STEPS, MEASURED_S = 5, 8.0
+"""Training steps and seconds that are timed at least."""
+TESTED_IMAGES = 64
+"""Number of images of val on which the speed of an evaluation is measured, rounded up to whole batches."""
+VALIDATIONS = 40
+"""Largest number of validations in a run."""
+NO_END = 1_000_000
+"""Number of epochs of a training that is stopped when it has been timed."""
+WITHOUT_COST = ("seed", "optim", "init", "objective", "rerun")
+"""Settings that do not change the time of an epoch: runs that differ in nothing else get equal epochs."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Time that a run takes on this machine, in seconds."""
+
+    step: float
+    """A training step."""
+    image: float
+    """Evaluation of an image, in fp32."""
+    steps: int
+    """Training steps per epoch."""
+    batch: int
+    """Training images per step."""
+    val: int
+    """Images of val that are evaluated."""
+    test: int
+    """Images of test that are evaluated."""
+
+    def schedule(self, minutes: float, *, fps_seconds: float) -> tuple[int, int]:
+        """Return the number of epochs that fit into a time, and the number from one validation to the next.
+
+        The time includes the validations, the test and the measurement of FPS. The first number is a multiple
+        of the second. Raises ValueError if less than one epoch fits.
+        """
+        left = 60 * minutes - (self.val + self.test) * self.image - fps_seconds
+        epoch, validation = self.steps * self.step, self.val * self.image
+        if left < epoch + validation:
+            need = (60 * minutes - left + epoch + validation) / 60
+            raise ValueError(
+                f"trainer.minutes: got {minutes:g}, expected {need:.1f} or more for one epoch and the test; "
+                "a smaller image_size or size is faster"
+            )
+        interval = 1
+        while left / (epoch + validation / interval) / interval > VALIDATIONS:
+            interval += 1
+        return round(left / (epoch + validation / interval) / interval) * interval, interval
+
+
+def within_budget(plain: Mapping[str, Any], index: DataIndex) -> dict[str, Any]:
+    """Return a resolved configuration with the epochs that its budget allows; unchanged without one.
+
+    The speed is measured by training for some seconds, unless it is remembered below `paths.cache`. Raises
+    ValueError for a budget of less than one epoch, and for a run of several processes.
+    """
+    trainer = plain["trainer"]
+    if trainer["minutes"] is None or trainer["max_epochs"] is not None:
+        return dict(plain)
+    if processes_of(plain) > 1:
+        raise ValueError("trainer.minutes: a run of several processes has none; set trainer.max_epochs=N")
+    pace = _remembered(plain, index)
+    epochs, interval = pace.schedule(trainer["minutes"], fps_seconds=trainer["fps_seconds"])
+    validated = f", one in {interval} validated" if interval > 1 else ""
+    rate = f"{pace.batch / pace.step:.1f} images/s"
+    print(f"Budget of {trainer['minutes']:g} minutes at {rate}: {epochs} epochs{validated}", flush=True)
+    return {**plain, "trainer": {**trainer, "max_epochs": epochs, "check_val_every_n_epoch": interval}}
+
+
+def measure_paces(jobs: Sequence[DictConfig]) -> None:
+    """Measure the pace of each job of a sweep that has a budget, while no other job runs.
+
+    Raises ValueError for a budget of less than one epoch.
+    """
+    sweep = HydraConfig.instance().cfg
+    try:
+        for job in jobs:
+            if job.trainer.minutes is not None:
+                HydraConfig.instance().set_config(job)
+                within_budget(resolved(job), build_index(job))
+    finally:
+        HydraConfig.instance().cfg = sweep
+
+
+def explicit_epochs(command: Sequence[str], plain: Mapping[str, Any]) -> Sequence[str]:
+    """Return a command with a run's epochs instead of its budget, since another machine has another speed."""
+    trainer = plain["trainer"]
+    if trainer["minutes"] is None or not command:
+        return command
+    fixed = {"trainer.minutes": "null"} | {key: str(trainer[key.partition(".")[2]]) for key in EPOCHS}
+    words = [word for word in command if word.partition("=")[0] not in fixed]
+    return [*words, *(f"{key}={value}" for key, value in fixed.items())]
+
+
+def _remembered(plain: Mapping[str, Any], index: DataIndex) -> Pace:
+    """Return the pace of a run as it was measured on this machine, or measure it."""
+    folder = Path(plain["paths"]["cache"]) / "pace"
+    file = folder / f"{_digest(plain, index)}.json"
+    with alone(folder / ".lock", waits_for="another measurement of the speed"):
+        try:
+            return from_json(Pace, json.loads(file.read_text()))
+        except (OSError, ValueError):  # missing or damaged
+            print("Measuring the training speed, from which the epochs follow", flush=True)
+        pace = _measure(OmegaConf.create(dict(plain)), index)
+        write_atomically(file, json.dumps(asdict(pace)))
+    return pace
+
+
+def _digest(plain: Mapping[str, Any], index: DataIndex) -> str:
+    """Return a digest of all that determines the pace of a run, this machine included."""
+    costly = {key: value for key, value in determining(plain).items() if key not in WITHOUT_COST}
+    where = device(plain["trainer"]["accelerator"])
+    machine = [device_name(where), str(where), _threads(plain), torch.__version__]
+    text = json.dumps([costly, plain["trainer"]["accelerator"], index.fingerprint, machine], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _threads(plain: Mapping[str, Any]) -> int:
+    return int(plain["trainer"]["threads"] or AT_START)
+
+
+def _measure(config: DictConfig, index: DataIndex) -> Pace:
+    """Train and evaluate for some seconds, and return how long it takes."""
+    used = torch.get_num_threads()
+    config.trainer.max_epochs = config.trainer.check_val_every_n_epoch = NO_END
+    data = build_data(config, index)
+    task = build_task(config, data)
+    watch = _StopWatch(device(config.trainer.accelerator))
+    hush()
+    torch.set_num_threads(_threads(config))
+    try:
+        with TemporaryDirectory() as folder:
+            trainer = build_trainer(config, RunFolder(Path(folder)), [])
+            trainer.callbacks.append(watch)  # type: ignore[attr-defined]
+            trainer.fit(task, data)
+        data.setup()
+        val, test = (len(loader.sampler) for loader in (data.val_dataloader(), data.test_dataloader()))
+        data.limit_eval_batches = math.ceil(min(val, TESTED_IMAGES) / config.batch_size)
+        tester = build_tester(config, None, [])
+        start = time.perf_counter()
+        tester.validate(task, data, verbose=False)
+        seconds = time.perf_counter() - start
+        evaluated = len(data.val_dataloader().sampler)
+    except SystemExit:  # Lightning turns Ctrl-C into SystemExit
+        raise KeyboardInterrupt from None
+    finally:
+        torch.set_num_threads(used)
+    steps = int(trainer.num_training_batches)
+    images = min(config.batch_size, len(index.splits["train"]))
+    return Pace(watch.step, seconds / evaluated, steps, images, val, test)
+
+
+class _StopWatch(Callback):
+    """Callback that times training steps and ends the training when it has timed enough of them."""
+
+    def __init__(self, where: torch.device) -> None:
+        self._wait = synchronizer(where)
+        self._start = 0.0
+        self._steps = -WARM_UP
+        self.step = math.nan
+        """Seconds per step."""
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._steps += 1
+        if self._steps < LEAST_STEPS and self._steps:
+            return
+        self._wait()
+        if not self._steps:
+            self._start = time.perf_counter()
+            return
+        self.step = (time.perf_counter() - self._start) / self._steps
+        trainer.should_stop = self.step * self._steps > MEASURED_S

@@ -1,0 +1,121 @@
+"""Does a run with a budget of minutes get the epochs that fit, and is it then a run like any other?"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from commands import Train
+from gffpn.suite import budget
+from gffpn.suite.budget import Pace, explicit_epochs
+
+# 10 steps of 2 s per epoch; 5 + 10 images of 1 s
+SLOW = Pace(step=2.0, image=1.0, steps=10, batch=4, val=5, test=10)
+
+
+def pace_of(seconds: float) -> Pace:
+    return Pace(step=seconds, image=0.0, steps=2, batch=4, val=4, test=4)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "epochs", "interval"),
+    [
+        (0.8, 1, 1),  # 48 s: 15 for val and test, 33 are 1.3 epochs of 20 + 5
+        (5.0, 11, 1),  # 300 s: 285 / 25 = 11.4
+        (17.0, 44, 2),  # 1020 s: 1005 / 25 = 40.2 are more than 40 validations; 1005 / 22.5 = 44.7, in twos
+        (60.0, 170, 5),  # 3600 s: every 5 epochs, 3585 / 21 = 170.7 epochs
+    ],
+)
+def test_epochs_that_fit(minutes: float, epochs: int, interval: int) -> None:
+    assert SLOW.schedule(minutes, fps_seconds=0.0) == (epochs, interval)
+
+
+def test_seconds_for_fps_count() -> None:
+    assert SLOW.schedule(5.0, fps_seconds=30.0) == (10, 1)  # 255 / 25 = 10.2
+
+
+def test_less_than_an_epoch_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"trainer.minutes: got 0.5, expected 0.7 or more for one epoch"):
+        SLOW.schedule(0.5, fps_seconds=0.0)
+
+
+def budget_words(tiny: list[str], minutes: float = 0.5) -> list[str]:
+    """Return the overrides of a tiny run with a budget, and no time for FPS."""
+    kept = [word for word in tiny if not word.startswith("trainer.max_epochs")]
+    return [*kept, "logger.wandb=off", "neck=fpn", "budget=5min", f"trainer.minutes={minutes}"]
+
+
+def test_a_budget_gives_epochs_and_is_no_part_of_the_name(
+    tiny: list[str], tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(budget, "_measure", lambda *_: asked.append(1) or pace_of(5.0))
+    code, printed = train(*budget_words(tiny))
+    assert code == 0
+    assert "Budget of 0.5 minutes at 0.8 images/s: 3 epochs\n" in printed
+    (folder,) = (tmp_path / "runs").glob("fpn_*")
+    record = json.loads((folder / "metrics.json").read_text())
+    assert record["settings"]["epochs"] == record["training"]["trained_epochs"] == 3
+    command = json.loads((folder / "command.json").read_text())
+    assert command[-3:] == [
+        "trainer.minutes=null",
+        "trainer.max_epochs=3",
+        "trainer.check_val_every_n_epoch=1",
+    ]
+    code, printed = train(*command[2:])
+    assert (code, len(asked)) == (0, 1)
+    assert [*(tmp_path / "runs").glob("fpn_*")] == [folder]
+
+
+def test_a_sweep_measures_before_its_jobs_and_once_for_equal_networks(
+    tiny: list[str], tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(budget, "_measure", lambda config, _: asked.append(config.seed) or pace_of(15.0))
+    code, printed = train("-m", *budget_words(tiny), "seed=0,1", "optim.lr=0.001,0.002")
+    assert (code, asked) == (0, [0])
+    assert printed.index("Measuring") < printed.index("Running")
+    (damaged,) = (tmp_path / "cache" / "pace").glob("*.json")
+    damaged.write_text("{")
+    train(*budget_words(tiny), "seed=2")
+    assert asked == [0, 2]
+
+
+def test_the_speed_is_measured_by_training(
+    tiny: list[str], tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "MEASURED_S", 0.0)
+    assert train(*budget_words(tiny, 0.1))[0] == 0
+    (file,) = (tmp_path / "cache" / "pace").glob("*.json")
+    pace = Pace(**json.loads(file.read_text()))
+    assert 0.001 < pace.step < 10
+    assert 0.0001 < pace.image < 10
+    assert (pace.steps, pace.batch, pace.val, pace.test) == (2, 4, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["budget=5min", "trainer.max_epochs=3"], "trainer.max_epochs: got 3 and trainer.minutes=5"),
+        (
+            ["budget=5min", "trainer.minutes=0"],
+            "trainer.minutes: got 0, expected null or a number of minutes",
+        ),
+        (["budget=5min", "trainer.minutes=null"], "trainer.max_epochs: got None, expected a whole number"),
+        (
+            ["budget=5min", "trainer.accelerator=cpu", "trainer.devices=2"],
+            "a run of several processes has none",
+        ),
+    ],
+)
+def test_a_budget_that_contradicts_is_refused(
+    tiny: list[str], train: Train, words: list[str], message: str
+) -> None:
+    kept = [word for word in tiny if not word.startswith("trainer.max_epochs")]
+    code, printed = train(*kept, "neck=fpn", *words)
+    assert code == 2
+    assert message in printed
+
+
+def test_a_command_without_a_budget_is_unchanged() -> None:
+    assert explicit_epochs(["a"], {"trainer": {"minutes": None}}) == ["a"]
