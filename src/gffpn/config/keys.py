@@ -101,7 +101,7 @@ def _known() -> dict[str, Any]:
     parts = dict.fromkeys(CONSTRUCTED)
     head = dict.fromkeys(("network", "loss", "decode"))
     known = {**top, **groups, **parts, "head": head}
-    known["trainer"]["extra"] = None
+    known["trainer"]["extra"] = known["experiment"]["arms"] = None
     return known
 
 

@@ -41,11 +41,23 @@ class Arms:
         """Position of each run's arm."""
         first = chosen[0] if chosen else {}
         alone = first.get("neck") or next(iter(first.values()), "the run")
+        short = [self._name(point) or alone for point in self._points]
         self.names = [
-            " ".join(_word(axis, value) for axis, value in zip(self.axes, point, strict=True)) or alone
-            for point in self._points
+            self._name(point, keys=True) if short.count(name) > 1 else name
+            for point, name in zip(self._points, short, strict=True)
         ]
         """Name of each arm: its values, with the key where a value alone says nothing."""
+
+    def _name(self, point: Sequence[str | None], *, keys: bool = False) -> str:
+        """Return the values of an arm in words, each with its key or only where it says nothing alone.
+
+        Of several axes, only those are named that the arm sets.
+        """
+        set_ones = [(axis, value) for axis, value in zip(self.axes, point, strict=True) if value is not None]
+        words = set_ones if len(self.axes) > 1 else [*zip(self.axes, point, strict=True)]
+        if keys:
+            return " ".join(f"{axis.rpartition('.')[2]}={value}" for axis, value in words)
+        return " ".join(_word(axis, value) for axis, value in words) or ("default" if self.axes else "")
 
     @property
     def one_run_each(self) -> bool:

@@ -6,7 +6,6 @@ from pathlib import Path
 from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,13 +17,14 @@ from gffpn.config.remembered import remember
 from gffpn.runs.code import code_of
 from gffpn.runs.provenance import provenance
 from gffpn.stats.question import check_class, question
+from gffpn.suite.arms import SWEEPER, jobs_of
 from gffpn.suite.budget import measure_paces
 from gffpn.suite.door import check_objects
 
 
 def chooses_in_advance(hydra: HydraConf) -> bool:
     """Return whether the sweeper names all jobs at the start; others choose them by the results so far."""
-    return str(hydra.sweeper._target_).endswith("BasicSweeper")
+    return str(hydra.sweeper._target_).endswith(("BasicSweeper", SWEEPER))
 
 
 def check_jobs(config: DictConfig) -> list[list[str]]:
@@ -44,7 +44,7 @@ def check_jobs(config: DictConfig) -> list[list[str]]:
     try:
         parser = OverridesParser.create(config_loader=loader)
         overrides = parser.parse_overrides([*params, *map(str, config.hydra.overrides.task)])
-        planned = _jobs(overrides)
+        planned = jobs_of(overrides, config.experiment.arms)
         jobs = [loader.load_sweep_config(config, job) for job in planned]
     except WRONG_OVERRIDE as error:
         raise ValueError(explain(error)) from error
@@ -65,7 +65,8 @@ def declared_jobs(config: DictConfig) -> list[list[str]]:
     """Return the overrides of each job that a sweep's file asks for, whatever the command line varies."""
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    return _jobs(parser.parse_overrides(params)) if params else []
+    arms = config.experiment.arms
+    return jobs_of(parser.parse_overrides(params), arms) if params or arms else []
 
 
 def _without_hydra(job: DictConfig) -> object:
@@ -84,11 +85,3 @@ def _read(job: DictConfig) -> None:
         pass  # the constructor fails again in its own job
     finally:
         logging.disable(logging.NOTSET)
-
-
-def _jobs(overrides: list[Override]) -> list[list[str]]:
-    """Return the overrides of each job, as Hydra's basic sweeper makes them."""
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-
-    (jobs,) = BasicSweeper.split_arguments(overrides, None)
-    return [list(job) for job in jobs]

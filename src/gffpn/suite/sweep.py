@@ -95,6 +95,7 @@ class SweepCallback(Callback):
     def _open(self, config: DictConfig) -> None:
         with first_imports():
             from gffpn.machine.processes import siblings
+            from gffpn.suite.arms import use_arms
             from gffpn.suite.jobs import check_jobs, declared_jobs
 
         _check_directories(config)
@@ -107,6 +108,7 @@ class SweepCallback(Callback):
         sweeps = Path(config.paths.runs) / "sweeps"
         check_writable(sweeps, setting="paths.runs=FOLDER")
         self._planned = check_jobs(config)
+        use_arms(config)
         if self._planned:  # unknown for a sweeper that chooses its jobs by their results
             check_contrasts(asked, self._planned, declared_jobs(config))
         drop_wandb_run_id()

@@ -1,0 +1,52 @@
+"""Does an experiment with named arms run each of them, with what the command line varies beside them?"""
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from commands import Train
+from gffpn.stats.arms import Arms
+from gffpn.suite.arms import jobs_of
+
+ARMS = {"base": [], "slow": ["optim.lr=0.001"], "wide": ["size=s", "batch_size=8"]}
+
+
+def parsed(*words: str) -> list:
+    return OverridesParser.create().parse_overrides(list(words))
+
+
+def test_each_arm_gets_each_seed() -> None:
+    jobs = jobs_of(parsed("seed=0,1", "name=x"), ARMS)
+    assert jobs[:3] == [["seed=0", "name=x"], ["seed=1", "name=x"], ["optim.lr=0.001", "seed=0", "name=x"]]
+    assert len(jobs) == 6
+    assert jobs_of(parsed("seed=0,1"), {}) == [["seed=0"], ["seed=1"]]
+
+
+def test_arms_are_named_by_what_they_set() -> None:
+    assert Arms(jobs_of(parsed("seed=0,1"), ARMS)).names == ["default", "lr=0.001", "s batch_size=8"]
+    assert Arms([["head.loss.overlap=nwd"], ["head.loss.box_loss=nwd"]]).names == [
+        "overlap=nwd",
+        "box_loss=nwd",
+    ]
+
+
+def test_what_an_arm_sets_is_not_set_beside_it() -> None:
+    with pytest.raises(ValueError, match="batch_size: the arm wide of this experiment sets it; leave it out"):
+        jobs_of(parsed("batch_size=4"), ARMS)
+    with pytest.raises(ValueError, match=r"experiment.arms.base: got 'size=s', expected a list of KEY=VALUE"):
+        jobs_of([], {"base": "size=s"})
+
+
+def test_the_search_for_the_recipe_refuses_what_its_arms_set(tiny: list[str], train: Train) -> None:
+    code, printed = train("experiments=recipe", *tiny, "optim.lr=0.1")
+    assert code == 2
+    assert "optim.lr: the arm half_lr of this experiment sets it" in printed
+
+
+@pytest.mark.slow
+def test_a_sweep_runs_its_arms(tiny: list[str], train: Train) -> None:
+    arms = "+experiment.arms={base: [], slow: ['optim.lr=0.001'], many: ['batch_size=8', 'optim.lr=0.004']}"
+    kept = [word for word in tiny if not word.startswith("batch_size")]
+    code, printed = train("-m", *kept, "neck=fpn", "logger.wandb=off", "trainer.max_epochs=1", arms)
+    assert code == 0, printed
+    assert "│ 0.001    │ 16         │" in printed
+    assert "│ 0.004    │ 8          │" in printed
