@@ -10,6 +10,8 @@ from gffpn.guide.comments import Commented, Entry, read_commented
 
 LAUNCHER = "hydra/launcher"
 LAUNCHERS = "where the runs of a sweep are executed; joblib, submitit_local and submitit_slurm are plugins"
+SWEPT = ("hydra.", "experiment.arms.")
+"""Prefixes of keys in the file of an experiment that say what it varies."""
 WORDS_OF_HYDRA = ("_target_", "_partial_")
 
 
@@ -99,8 +101,8 @@ class Catalogue:
         is_global = self.file(f"{group.name}/{option}").is_global
         for where, setting in self._flat(group.name, option, {}):
             key = where if is_global else f"{group.package}.{where}"
-            if is_global and (setting.value is None or key.startswith("hydra.")):
-                continue  # a mapping of a group's keys, and the sweep of an experiment
+            if is_global and (setting.value is None or key.startswith(SWEPT)):
+                continue  # a mapping of a group's keys, and what an experiment varies
             comment = setting.comment or (found[key].comment if key in found else "")
             found[key] = setting._replace(key=key, comment=comment, option=f"{group.name}={option}")
         return {key: one._replace(target=_target(key, found)) for key, one in found.items()}
