@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from gffpn.data.canvas import NONE_LOST, Source
 from gffpn.data.index import ImageRecord
 from gffpn.data.letterbox import Letterbox
-from gffpn.data.mosaic import NONE_LOST, Source
 from gffpn.data.transforms import Augment
 from gffpn.metrics.matching import Ints
 from gffpn.streams import numpy_stream

@@ -1,8 +1,4 @@
-"""Zoomed and cropped images on a canvas: a single image, or four images around a point (mosaic).
-
-The four-image mosaic comes from YOLOv4 (arXiv:2004.10934, section 3.4).
-Deviations: each tile is resized directly to its final pixels, instead of warping a canvas of twice the size
-afterwards; each tile shows a random part of its image, not always a corner.
+"""Images on a canvas, with their boxes.
 
 Each paste maps whole source pixels to whole canvas pixels, so boxes are transformed exactly.
 """
@@ -20,8 +16,8 @@ from gffpn.data.letterbox import GREY
 from gffpn.metrics.matching import SIZE_EDGES, Ints, size_bin
 
 LOST_BY = ("mosaic", "crop", "filter")
-"""Causes of lost boxes: out of view in a tile of a mosaic; out of view after zoom and shift; dropped by
-`BoxRule`, because too little of them is in view."""
+"""Causes of lost boxes: out of view in a tile of a mosaic; out of view after zoom and shift, or outside the
+window that a crop shows; dropped by `BoxRule`, because too little of them is in view."""
 NONE_LOST: Ints = np.zeros((len(LOST_BY), len(SIZE_EDGES) + 1), np.int64)
 """Counts (causes, bins) of no box."""
 
@@ -99,6 +95,14 @@ def span(length: int, scale: float, offset: float, window: tuple[int, int]) -> S
     return Span(start, stop, to_start, to_stop)
 
 
+class Place(NamedTuple):
+    """Image and the part of it that is shown on a part of a canvas; None shows nothing of it."""
+
+    source: Source
+    rows: Span | None
+    columns: Span | None
+
+
 def lost(boxes: NDArray[np.float32], *, by: str) -> Ints:
     """Count boxes (M, 4) lost by one cause of `LOST_BY`; return the counts (causes, bins) of `network_bins`.
 
@@ -136,34 +140,10 @@ def paste(
     return Sample(canvas, clipped[kept], source.labels[kept], gone)
 
 
-def blank(size: tuple[int, int]) -> Tensor:
-    """Return a grey canvas, uint8 (3, H, W)."""
-    return torch.full((3, *size), GREY, dtype=torch.uint8)
-
-
-def four_around(
-    sources: Sequence[Source],
-    size: tuple[int, int],
-    scale: tuple[float, float],
-    rule: BoxRule,
-    rng: np.random.Generator,
-) -> Sample:
-    """Paste four images around a random point in the middle half of a new canvas.
-
-    Each image has its own random scale, from the range `scale`, and shows a random part.
-    """
+def drawn(places: Sequence[Place], size: tuple[int, int], rule: BoxRule, *, by: str) -> Sample:
+    """Draw all `places` onto a new canvas (H, W); see `paste`."""
     canvas = blank(size)
-    middle_y, middle_x = (round(side * rng.uniform(0.25, 0.75)) for side in size)
-    parts = []
-    for number, source in enumerate(sources):
-        top_bottom = (0, middle_y) if number < 2 else (middle_y, size[0])
-        left_right = (0, middle_x) if number % 2 == 0 else (middle_x, size[1])
-        zoom = rng.uniform(*scale)
-        rows, columns = (
-            _anywhere(length, zoom, window, rng.uniform())
-            for length, window in zip(source.pixels.shape[1:], (top_bottom, left_right), strict=True)
-        )
-        parts.append(paste(canvas, source, rows, columns, rule, by="mosaic"))
+    parts = [paste(canvas, *place, rule, by=by) for place in places]
     return Sample(
         canvas,
         np.concatenate([part.boxes for part in parts]),
@@ -172,10 +152,6 @@ def four_around(
     )
 
 
-def _anywhere(length: int, scale: float, window: tuple[int, int], position: float) -> Span | None:
-    """Return the span at a relative `position` in 0..1.
-
-    An image larger than the window fills it with one of its parts; a smaller one lies somewhere inside it.
-    """
-    slack = window[1] - window[0] - length * scale
-    return span(length, scale, window[0] + position * slack, window)
+def blank(size: tuple[int, int]) -> Tensor:
+    """Return a grey canvas, uint8 (3, H, W)."""
+    return torch.full((3, *size), GREY, dtype=torch.uint8)
