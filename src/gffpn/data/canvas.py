@@ -20,6 +20,7 @@ LOST_BY = ("mosaic", "crop", "filter")
 window that a crop shows; dropped by `BoxRule`, because too little of them is in view."""
 NONE_LOST: Ints = np.zeros((len(LOST_BY), len(SIZE_EDGES) + 1), np.int64)
 """Counts (causes, bins) of no box."""
+NO_BOXES = np.zeros((0, 4), np.float32)
 
 
 class Source(NamedTuple):
@@ -30,6 +31,8 @@ class Source(NamedTuple):
     boxes: NDArray[np.float32]
     """(M, 4) xyxy, in the pixels of this image."""
     labels: NDArray[np.int64]
+    crowd: NDArray[np.float32] = NO_BOXES
+    """(K, 4) crowd regions, which are in no sample's boxes, and onto which no object is pasted."""
 
 
 class Sample(NamedTuple):
@@ -130,14 +133,19 @@ def paste(
         crop = functional.resize(crop, list(size), antialias=True)
     canvas[:, rows.to_start : rows.to_stop, columns.to_start : columns.to_stop] = crop
 
-    ratio = np.array([columns.ratio, rows.ratio] * 2)
-    moved = (source.boxes - [columns.start, rows.start] * 2) * ratio + [columns.to_start, rows.to_start] * 2
+    moved = to_canvas(source.boxes, rows, columns)
     low, high = [columns.to_start, rows.to_start] * 2, [columns.to_stop, rows.to_stop] * 2
-    moved = moved.astype(np.float32)
     clipped = np.clip(moved, low, high).astype(np.float32)
     kept, seen = rule.keeps(moved, clipped), (clipped[:, 2:] > clipped[:, :2]).all(1)
     gone = lost(moved[~seen], by=by) + lost(moved[seen & ~kept], by="filter")
     return Sample(canvas, clipped[kept], source.labels[kept], gone)
+
+
+def to_canvas(boxes: NDArray[np.float32], rows: Span, columns: Span) -> NDArray[np.float32]:
+    """Convert boxes (M, 4) from source to canvas pixels, without clipping them to the view."""
+    ratio = np.array([columns.ratio, rows.ratio] * 2)
+    moved = (boxes - [columns.start, rows.start] * 2) * ratio + [columns.to_start, rows.to_start] * 2
+    return moved.astype(np.float32)
 
 
 def drawn(places: Sequence[Place], size: tuple[int, int], rule: BoxRule, *, by: str) -> Sample:

@@ -1,5 +1,6 @@
 """Train-time augmentation."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gffpn.data.canvas import BoxRule, Place, Sample, Source, drawn
+from gffpn.data.copy_paste import CopyPaste
 from gffpn.data.placing import cropped, four_around, zoomed
 
 CROP_MULTIPLE = 32
@@ -24,6 +26,8 @@ class Augment:
     sample shows four images; in the last `mosaic_off_epochs` epochs, no sample does. `scale` is the range of
     the zoom. `translate` is the largest shift, as a share of the image size; it applies neither to crops nor
     to mosaic tiles, which can be anywhere. `hflip` and `vflip` are probabilities.
+    `copy_paste` is the mean number of objects that are pasted onto a sample, of those whose longer side is
+    less than `copy_paste_side` pixels, see `CopyPaste`.
     `brightness`, `contrast` and `saturation` of x give a random factor from 1 - x to 1 + x. For `min_box_px`
     and `min_visible`, see `BoxRule`; the boxes that it drops are counted.
 
@@ -37,6 +41,8 @@ class Augment:
         crop_on_object: float = 0.5,
         mosaic: float = 0.0,
         mosaic_off_epochs: int = 0,
+        copy_paste: float = 0.0,
+        copy_paste_side: float = 32.0,
         scale: tuple[float, float] = (1.0, 1.0),
         translate: float = 0.0,
         hflip: float = 0.0,
@@ -61,10 +67,15 @@ class Augment:
         for name, value in shares.items():
             if not 0 <= value <= 1:
                 raise ValueError(f"augment.{name}: got {value}, expected a number from 0 to 1")
-        if mosaic_off_epochs < 0 or min_box_px < 0:
-            raise ValueError(
-                f"augment: got mosaic_off_epochs={mosaic_off_epochs}, min_box_px={min_box_px}, expected >= 0"
-            )
+        amounts = {
+            "mosaic_off_epochs": mosaic_off_epochs,
+            "copy_paste": copy_paste,
+            "copy_paste_side": copy_paste_side,
+            "min_box_px": min_box_px,
+        }
+        for name, value in amounts.items():
+            if not 0 <= value < math.inf:
+                raise ValueError(f"augment.{name}: got {value}, expected 0 or more")
         if len(scale) != 2 or not 0 < scale[0] <= scale[1]:
             raise ValueError(f"augment.scale: got {list(scale)}, expected [low, high] with 0 < low <= high")
         if crop is not None and (crop < CROP_MULTIPLE or crop % CROP_MULTIPLE):
@@ -80,6 +91,7 @@ class Augment:
         self.translate = translate
         self.flips = ((hflip, 2), (vflip, 1))
         self.colour = (brightness, contrast, saturation)
+        self.copy_paste = CopyPaste(copy_paste, copy_paste_side, self.flips) if copy_paste else None
         self.rule = BoxRule(min_box_px, min_visible)
 
     def sample_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
@@ -118,7 +130,11 @@ class Augment:
             places = four_around([sources[k] for k in order], size, self.scale, self.on_object, rng)
             sample = drawn(places, size, self.rule, by="mosaic")
         else:
-            sample = drawn([self._single(read(index), size, rng)], size, self.rule, by="crop")
+            places = [self._single(read(index), size, rng)]
+            sample = drawn(places, size, self.rule, by="crop")
+        if self.copy_paste:
+            donors = [*(place.source for place in places), read(int(rng.integers(count)))]
+            sample = self.copy_paste(sample, places, donors, rng)
         for probability, axis in self.flips:
             if rng.uniform() < probability:
                 sample = flipped(sample, axis)
