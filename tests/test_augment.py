@@ -1,4 +1,4 @@
-"""Do crops and pasted objects have the boxes of what they show, and do they change nothing where they are off?"""
+"""Do crops and pasted objects have the boxes of what they show, and does nothing change without them?"""
 
 from types import SimpleNamespace
 from typing import Any, cast

@@ -174,7 +174,7 @@ def _best_place(
 
 @cache
 def _edge(high: int, wide: int, width: int) -> Ints:
-    """Return the outermost pixels of a patch (top, bottom, left, right) as positions in a flattened canvas."""
+    """Return the top, bottom, left and right edge of a patch as positions in a flattened canvas."""
     row, column = np.arange(wide), np.arange(high) * width
     return np.concatenate([row, row + (high - 1) * width, column, column + wide - 1])
 
