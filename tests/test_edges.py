@@ -7,10 +7,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from gffpn.data.canvas import BoxRule, Source, blank, paste, span
 from gffpn.data.dataset import DetectionDataset, Target
 from gffpn.data.index import ImageRecord
 from gffpn.data.letterbox import Letterbox, letterboxed
-from gffpn.data.mosaic import BoxRule, Source, blank, paste, span
 from gffpn.metrics.detection import DetectionMetric
 
 Size = tuple[int, int]

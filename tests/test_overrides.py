@@ -219,7 +219,9 @@ def test_an_image_size_that_a_neck_cannot_take_is_refused_before_data_is_read(
         "ERROR: image_size: got 320 x 96 (H x W), neck=none needs multiples of 96: "
         "the nearest are 288 or 384 x 96\n"
     )
-    rehearse(compose_config([*overrides, "image_size=192"]))
+    rehearse(compose_config([*overrides, "image_size=192", "augment.crop=96"]))
+    with pytest.raises(ValueError, match=r"augment.crop: got 64 x 64 .*the nearest are 96 x 96$"):
+        rehearse(compose_config([*overrides, "image_size=192", "augment.crop=64"]))
 
 
 def test_the_nearest_sizes_are_positive() -> None:

@@ -19,11 +19,11 @@ from PIL import Image
 from gffpn.callbacks.pictures import Pictures
 from gffpn.data import cache as cache_file
 from gffpn.data.cache import ImageCache
+from gffpn.data.canvas import NONE_LOST, BoxRule, Sample, Source, Span, blank, lost, paste, span
 from gffpn.data.datamodule import DetectionData
 from gffpn.data.dataset import DetectionDataset, Targets, collate
 from gffpn.data.index import DataError, DataIndex, ImageRecord
 from gffpn.data.letterbox import Letterbox
-from gffpn.data.mosaic import NONE_LOST, BoxRule, Sample, Source, Span, blank, lost, paste, span
 from gffpn.data.readers.images import read_image
 from gffpn.data.sampler import EpochSampler, random_positions
 from gffpn.data.transforms import Augment, flipped, recoloured

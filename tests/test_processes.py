@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from gffpn.build.detector import build_loss_and_decode
 from gffpn.callbacks.size_counts import SizeCounts
 from gffpn.config.compose import compose_config
-from gffpn.data.mosaic import lost
+from gffpn.data.canvas import lost
 from gffpn.heads.yolov5 import YOLOv5Head, YOLOv5Loss
 from gffpn.pyramid import Assignments, Level
 from gffpn.task import DetectionTask

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gffpn.callbacks.size_counts import SizeCounts, assignment_counts
-from gffpn.data.mosaic import LOST_BY, NONE_LOST, BoxRule, Source, Span, blank, lost, paste
+from gffpn.data.canvas import LOST_BY, NONE_LOST, BoxRule, Source, Span, blank, lost, paste
 from gffpn.heads.tal import TALHead, TALLoss
 from gffpn.heads.yolov5 import YOLOv5Head, YOLOv5Loss
 from gffpn.metrics.matching import SIZE_EDGES, network_bins, size_bin

@@ -170,12 +170,17 @@ def positions_read(levels: Iterable[Level], neck: Neck) -> tuple[int, ...]:
     return tuple(given.index(level) for level in wanted)
 
 
-def check_image_size(image_size: tuple[int, int], multiple: int, *, neck: str) -> None:
-    """Raise ValueError, naming the nearest sizes that fit, unless both sides are multiples of `multiple`."""
+def check_image_size(
+    image_size: tuple[int, int], multiple: int, *, neck: str, setting: str = "image_size"
+) -> None:
+    """Raise ValueError, naming the nearest sizes that fit, unless both sides are multiples of `multiple`.
+
+    `setting` is the one that determines the size.
+    """
     if any(side % multiple for side in image_size):
         around = [(side // multiple * multiple, -(-side // multiple) * multiple) for side in image_size]
         allowed = " x ".join(" or ".join(str(side) for side in sorted({*sides} - {0})) for sides in around)
         raise ValueError(
-            f"image_size: got {image_size[0]} x {image_size[1]} (H x W), neck={neck} needs multiples of "
+            f"{setting}: got {image_size[0]} x {image_size[1]} (H x W), neck={neck} needs multiples of "
             f"{multiple}: the nearest are {allowed}"
         )

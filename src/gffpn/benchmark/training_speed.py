@@ -11,13 +11,12 @@ from torch.utils.data import DataLoader
 
 from gffpn.benchmark.limits import Limits, Roofline, measure_limits
 from gffpn.benchmark.plan import AUTOCAST
-from gffpn.build.detector import build_data, build_task
+from gffpn.build.detector import build_data, build_task, train_size
 from gffpn.build.index import build_index
 from gffpn.build.trainer import build_trainer
 from gffpn.callbacks.part_clock import PartClock
 from gffpn.choice import choose
 from gffpn.config.check import compose_checked
-from gffpn.config.compose import image_size
 from gffpn.config.resolve import resolved
 from gffpn.cost import cost
 from gffpn.data.dataset import Item
@@ -37,6 +36,7 @@ class TrainingSpeed:
     seconds: float
     """Time from the call of `fit` to the end of validation in the last epoch without the timing of parts."""
     gflops_forward: float
+    """Of one training image, or of one crop."""
     limits: Limits
     """Peaks of the device of one process."""
     processes: int
@@ -81,8 +81,9 @@ class TrainingSpeed:
         """Return the figures as text for a terminal."""
         s, whole = self.setting, sum(self.parts.values())
         peak = self.peak_gflops
+        pixels = f"{s['image_size']} px" + (f" in crops of {s['crop']} px" if s["crop"] else "")
         lines = [
-            f"{s['neck']}, size {s['size']}, {s['image_size']} px, batch {s['batch_size']}, {s['precision']}",
+            f"{s['neck']}, size {s['size']}, {pixels}, batch {s['batch_size']}, {s['precision']}",
             f"  on {s['device']}, {s['threads']} CPU threads",
             f"  {self.images_per_second:8.1f} images/s, validation and checkpoints of every epoch included",
             f"  {self.gflops_per_second:8.1f} GFLOP/s trained (3 x {self.gflops_forward:.3f} per image)",
@@ -137,6 +138,7 @@ def training_speed(overrides: Sequence[str], *, epochs: int) -> TrainingSpeed:
             **{key: plain["choice"][key] for key in ("neck", "backbone", "head", "data")},
             "size": plain["size"]["name"],
             "image_size": plain["image_size"],
+            "crop": plain["augment"].get("crop"),
             "batch_size": plain["batch_size"],
             "precision": plain["trainer"]["precision"],
             "device": device_name(where),
@@ -145,7 +147,7 @@ def training_speed(overrides: Sequence[str], *, epochs: int) -> TrainingSpeed:
         },
         images=epochs * min(steps * plain["batch_size"], len(data.index.splits["train"])),
         seconds=clock.began - start,
-        gflops_forward=cost(task.detector, image_size(config)).gflops,
+        gflops_forward=cost(task.detector, train_size(config)).gflops,
         limits=limits,
         processes=trainer.world_size,
         parts=dict(clock.seconds),

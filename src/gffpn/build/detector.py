@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from gffpn.config.compose import frozen_parts, image_size
 from gffpn.data.datamodule import DetectionData
 from gffpn.data.index import DataIndex
+from gffpn.data.transforms import Augment
 from gffpn.detector import Detector
 from gffpn.machine.cores import usable_cores
 from gffpn.machine.devices import device
@@ -42,6 +43,15 @@ def build_data(config: DictConfig, index: DataIndex) -> DetectionData:
         cache_dir=Path(config.paths.cache),
         limit_eval_batches=config.trainer.limit_eval_batches,
     )
+
+
+def train_size(config: DictConfig) -> tuple[int, int]:
+    """Return the size (H, W) of the training samples in pixels, that of the crops if there are any.
+
+    Raises ValueError for a crop that is larger than the images.
+    """
+    augment: Augment = instantiate(config.augment, _convert_="all")
+    return augment.sample_size(image_size(config))
 
 
 def loader_workers(config: DictConfig) -> int:
@@ -94,13 +104,14 @@ def rehearse(config: DictConfig) -> Detector:
 
     Returns the detector, for one class and without pretrained weights.
 
-    Raises ValueError for a wrong value, and for an image size that is not a multiple of the neck's
+    Raises ValueError for a wrong value, and for an image size or a crop that is not a multiple of the neck's
     `size_multiple`.
     """
     detector = build_detector(config, num_classes=1)
-    check_image_size(image_size(config), size_multiple(detector.neck), neck=config.choice.neck)
+    multiple = size_multiple(detector.neck)
+    check_image_size(image_size(config), multiple, neck=config.choice.neck)
+    check_image_size(train_size(config), multiple, neck=config.choice.neck, setting="augment.crop")
     build_loss_and_decode(config, detector.head)
-    instantiate(config.augment, _convert_="all")
     build_recipe(config)
     return detector
 

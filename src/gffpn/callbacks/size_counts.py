@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from gffpn.boxes import sides
-from gffpn.data.mosaic import LOST_BY, NONE_LOST
+from gffpn.data.canvas import LOST_BY, NONE_LOST
 from gffpn.machine.processes import sum_over_processes
 from gffpn.metrics.matching import SIDE_DECIMALS, SIZE_EDGES, SizeRange, network_bins
 from gffpn.pyramid import Assignments, Head, ShowsAssignments, Watch

@@ -31,8 +31,9 @@ STAGE_SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)
 class DetectionData(L.LightningDataModule):
     """Train, val and test batches (see `Batch`), which are the same for every network with the same seed.
 
-    `image_size` is (H, W). `batch_size` is the number of images per step, over all devices. `workers` is the
-    number of processes per loader; it does not affect the batches. `max_epochs` determines which epochs are
+    `image_size` is (H, W), of whole images; if `augment` crops them, training samples are smaller.
+    `batch_size` is the number of images per step, over all devices. `workers` is the number of processes per
+    loader; it does not affect the batches. `max_epochs` determines which epochs are
     the last ones, in which `augment` turns mosaic off. For `cache`, see `ImageCache`.
 
     `limit_eval_batches` limits the images of val and test to a number of batches or to a share of them (a
@@ -43,8 +44,8 @@ class DetectionData(L.LightningDataModule):
 
     The sampler itself shards over devices, so the Trainer needs `use_distributed_sampler=False`.
 
-    Raises ValueError for sizes below 1, negative `workers`, an unknown cache mode, a `batch_size` that is not
-    a multiple of the number of devices, or fewer images than devices.
+    Raises ValueError for sizes below 1, negative `workers`, an unknown cache mode, a crop larger than the
+    images, a `batch_size` that is not a multiple of the number of devices, or fewer images than devices.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class DetectionData(L.LightningDataModule):
                 f"expected sizes of at least 1 and workers >= 0"
             )
         one_of("cache", cache, CacheMode)
+        augment.sample_size(image_size)  # refuses a crop that is too large
         self.index = index
         self.fingerprint = index.fingerprint
         self.image_size = image_size

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from gffpn.data.canvas import NONE_LOST, Source
 from gffpn.data.index import ImageRecord
 from gffpn.data.letterbox import Letterbox
-from gffpn.data.mosaic import NONE_LOST, Source
 from gffpn.data.transforms import Augment
 from gffpn.metrics.matching import Ints
 from gffpn.streams import numpy_stream
@@ -89,13 +89,13 @@ class DetectionDataset(Dataset[Item]):
         return Letterbox.fit((record.height, record.width), self.image_size)
 
     def source(self, position: int) -> Source:
-        """Return the image at `position` without padding, with its objects in network pixels.
-
-        Crowd regions are left out.
-        """
-        fit, objects = self.letterbox(position), self.records[position].objects
-        pixels = fit.covered(self.images[position])
-        return Source(pixels, fit.to_network(objects.boxes), objects.labels)
+        """Return the image at `position` without padding, with its objects in network pixels."""
+        fit, record = self.letterbox(position), self.records[position]
+        objects = record.objects
+        source = Source(fit.covered(self.images[position]), fit.to_network(objects.boxes), objects.labels)
+        return (
+            source._replace(crowd=fit.to_network(record.boxes[record.crowd])) if record.has_crowd else source
+        )
 
     def __getitem__(self, key: tuple[int, int]) -> Item:
         epoch, position = key

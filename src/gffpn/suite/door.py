@@ -3,8 +3,7 @@
 import torch
 from omegaconf import DictConfig
 
-from gffpn.build.detector import rehearse
-from gffpn.config.compose import image_size
+from gffpn.build.detector import rehearse, train_size
 from gffpn.config.resolve import processes_of, resolved
 from gffpn.data.index import DataError, DataIndex
 from gffpn.detector import Detector
@@ -46,7 +45,7 @@ def _check_single_image(config: DictConfig, detector: Detector) -> None:
     """
     if resolved(config)["trainer"]["sync_batchnorm"]:
         return  # the norms see the images of all processes
-    height, width = image_size(config)
+    height, width = train_size(config)
     try:
         with torch_stream(config.seed, "rehearsal"), torch.no_grad():
             detector.train()(torch.zeros(1, 3, height, width))

@@ -1,10 +1,11 @@
 """What a sweep would run, before it runs: what is finished, the minutes left, and what it can detect."""
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -13,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from gffpn.config.overrides import CONF, WRONG_OVERRIDE, explain
+from gffpn.runs.folder import RunFolder
 from gffpn.runs.reading import finished_runs
 from gffpn.runs.record import Record
 from gffpn.stats.planning import Parts
@@ -58,7 +60,8 @@ def forecast(overrides: Sequence[str]) -> Forecast:
     plans = [plan for plan, _ in unique.values()]
     runs = [_run(plan, job) for plan, job in unique.values()]
     found = study("plan", runs, asked)
-    known = [row.record for row in finished_runs(Path(config.paths.runs))]
+    folder = Path(config.paths.runs)
+    known = [(row.record, _crop(RunFolder(folder / row.run).read_config())) for row in finished_runs(folder)]
     left = [plan for plan in plans if not plan.is_done]
     guesses = [_minutes(plan, known) for plan in left]
     seeds = min((len(arm.runs) for arm in found.arms), default=0)
@@ -96,10 +99,11 @@ def _run(plan: Plan, overrides: Sequence[str]) -> Run:
     return Run(tuple(overrides), status, folder.path, record)
 
 
-def _minutes(plan: Plan, known: Sequence[Record]) -> float | None:
+def _minutes(plan: Plan, known: Sequence[tuple[Record, object]]) -> float | None:
     """Return the minutes that a run will take: its budget, or those of the runs most like it, if any.
 
-    Alike are runs on as many images of the same size, first those of the same neck, then those of any.
+    `known` are finished runs with the side of their crops. Alike are runs on as many images and crops of the
+    same size, first those of the same neck, then those of any.
     """
     config, images = plan.config, len(plan.index.splits["train"])
     if config["trainer"]["minutes"] is not None:
@@ -108,14 +112,20 @@ def _minutes(plan: Plan, known: Sequence[Record]) -> float | None:
     size = config["image_size"]
     alike = [
         record
-        for record in known
+        for record, crop in known
         if record.size == config["size"]["name"]
         and record.data.images["train"] == images
+        and crop == _crop(config)
         and (record.image_size == (size, size) if isinstance(size, int) else record.image_size == tuple(size))
     ]
     same = [record for record in alike if record.choice.neck == config["choice"]["neck"]]
     rates = [record.training.minutes / record.training.trained_epochs for record in same or alike]
     return statistics.median(rates) * epochs if rates else None
+
+
+def _crop(config: Mapping[str, Any]) -> object:
+    """Return the side of the crops of a resolved configuration; None for whole images."""
+    return config.get("augment", {}).get("crop")
 
 
 def _detectable(found: Study, seeds: int) -> float | None:

@@ -1,8 +1,4 @@
-"""Zoomed and cropped images on a canvas: a single image, or four images around a point (mosaic).
-
-The four-image mosaic comes from YOLOv4 (arXiv:2004.10934, section 3.4).
-Deviations: each tile is resized directly to its final pixels, instead of warping a canvas of twice the size
-afterwards; each tile shows a random part of its image, not always a corner.
+"""Images on a canvas, with their boxes.
 
 Each paste maps whole source pixels to whole canvas pixels, so boxes are transformed exactly.
 """
@@ -20,10 +16,11 @@ from gffpn.data.letterbox import GREY
 from gffpn.metrics.matching import SIZE_EDGES, Ints, size_bin
 
 LOST_BY = ("mosaic", "crop", "filter")
-"""Causes of lost boxes: out of view in a tile of a mosaic; out of view after zoom and shift; dropped by
-`BoxRule`, because too little of them is in view."""
+"""Causes of lost boxes: out of view in a tile of a mosaic; out of view after zoom and shift, or outside the
+window that a crop shows; dropped by `BoxRule`, because too little of them is in view."""
 NONE_LOST: Ints = np.zeros((len(LOST_BY), len(SIZE_EDGES) + 1), np.int64)
 """Counts (causes, bins) of no box."""
+NO_BOXES = np.zeros((0, 4), np.float32)
 
 
 class Source(NamedTuple):
@@ -34,6 +31,8 @@ class Source(NamedTuple):
     boxes: NDArray[np.float32]
     """(M, 4) xyxy, in the pixels of this image."""
     labels: NDArray[np.int64]
+    crowd: NDArray[np.float32] = NO_BOXES
+    """(K, 4) crowd regions, which are in no sample's boxes, and onto which no object is pasted."""
 
 
 class Sample(NamedTuple):
@@ -99,6 +98,14 @@ def span(length: int, scale: float, offset: float, window: tuple[int, int]) -> S
     return Span(start, stop, to_start, to_stop)
 
 
+class Place(NamedTuple):
+    """Image and the part of it that is shown on a part of a canvas; None shows nothing of it."""
+
+    source: Source
+    rows: Span | None
+    columns: Span | None
+
+
 def lost(boxes: NDArray[np.float32], *, by: str) -> Ints:
     """Count boxes (M, 4) lost by one cause of `LOST_BY`; return the counts (causes, bins) of `network_bins`.
 
@@ -126,44 +133,25 @@ def paste(
         crop = functional.resize(crop, list(size), antialias=True)
     canvas[:, rows.to_start : rows.to_stop, columns.to_start : columns.to_stop] = crop
 
-    ratio = np.array([columns.ratio, rows.ratio] * 2)
-    moved = (source.boxes - [columns.start, rows.start] * 2) * ratio + [columns.to_start, rows.to_start] * 2
+    moved = to_canvas(source.boxes, rows, columns)
     low, high = [columns.to_start, rows.to_start] * 2, [columns.to_stop, rows.to_stop] * 2
-    moved = moved.astype(np.float32)
     clipped = np.clip(moved, low, high).astype(np.float32)
     kept, seen = rule.keeps(moved, clipped), (clipped[:, 2:] > clipped[:, :2]).all(1)
     gone = lost(moved[~seen], by=by) + lost(moved[seen & ~kept], by="filter")
     return Sample(canvas, clipped[kept], source.labels[kept], gone)
 
 
-def blank(size: tuple[int, int]) -> Tensor:
-    """Return a grey canvas, uint8 (3, H, W)."""
-    return torch.full((3, *size), GREY, dtype=torch.uint8)
+def to_canvas(boxes: NDArray[np.float32], rows: Span, columns: Span) -> NDArray[np.float32]:
+    """Convert boxes (M, 4) from source to canvas pixels, without clipping them to the view."""
+    ratio = np.array([columns.ratio, rows.ratio] * 2)
+    moved = (boxes - [columns.start, rows.start] * 2) * ratio + [columns.to_start, rows.to_start] * 2
+    return moved.astype(np.float32)
 
 
-def four_around(
-    sources: Sequence[Source],
-    size: tuple[int, int],
-    scale: tuple[float, float],
-    rule: BoxRule,
-    rng: np.random.Generator,
-) -> Sample:
-    """Paste four images around a random point in the middle half of a new canvas.
-
-    Each image has its own random scale, from the range `scale`, and shows a random part.
-    """
+def drawn(places: Sequence[Place], size: tuple[int, int], rule: BoxRule, *, by: str) -> Sample:
+    """Draw all `places` onto a new canvas (H, W); see `paste`."""
     canvas = blank(size)
-    middle_y, middle_x = (round(side * rng.uniform(0.25, 0.75)) for side in size)
-    parts = []
-    for number, source in enumerate(sources):
-        top_bottom = (0, middle_y) if number < 2 else (middle_y, size[0])
-        left_right = (0, middle_x) if number % 2 == 0 else (middle_x, size[1])
-        zoom = rng.uniform(*scale)
-        rows, columns = (
-            _anywhere(length, zoom, window, rng.uniform())
-            for length, window in zip(source.pixels.shape[1:], (top_bottom, left_right), strict=True)
-        )
-        parts.append(paste(canvas, source, rows, columns, rule, by="mosaic"))
+    parts = [paste(canvas, *place, rule, by=by) for place in places]
     return Sample(
         canvas,
         np.concatenate([part.boxes for part in parts]),
@@ -172,10 +160,6 @@ def four_around(
     )
 
 
-def _anywhere(length: int, scale: float, window: tuple[int, int], position: float) -> Span | None:
-    """Return the span at a relative `position` in 0..1.
-
-    An image larger than the window fills it with one of its parts; a smaller one lies somewhere inside it.
-    """
-    slack = window[1] - window[0] - length * scale
-    return span(length, scale, window[0] + position * slack, window)
+def blank(size: tuple[int, int]) -> Tensor:
+    """Return a grey canvas, uint8 (3, H, W)."""
+    return torch.full((3, *size), GREY, dtype=torch.uint8)
