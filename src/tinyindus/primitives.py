@@ -43,7 +43,7 @@ def _dig(fields: Fields, depth: Array) -> None:
 
 
 def _steep(strength: float) -> float:
-    """Return the slope of a mark's flanks, which grows more slowly than its strength: no flank is vertical."""
+    """Return the slope of a mark's flanks, which grows more slowly than the strength of the mark."""
     return 1.15 * strength / (1.0 + 0.25 * strength)
 
 
@@ -101,7 +101,7 @@ def stain(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
     wave = 10.0 / mark.side
     fleck = np.sin(x * (wave * (1 + mark.shape[11])) + 6 * float(mark.shape[12]) + 1.7 * np.sin(y * wave))
     fleck *= np.sin(y * (wave * (1 + mark.shape[13])) + 6 * float(mark.shape[14]) + 1.3 * np.sin(x * wave))
-    fields.density += (mark.strength * 0.18) * film * (1.0 + 0.30 * fleck)
+    fields.density += (mark.strength * 0.18) * film * (1.0 + 0.20 * fleck)
     fields.density += (mark.strength * 0.07) * rim * (1.0 + fleck)
 
 

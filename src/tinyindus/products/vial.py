@@ -104,21 +104,12 @@ def glass(window: Window, pose: Pose, vial: Vial) -> Fields:
     z = np.sqrt(np.maximum(outer * outer - xx, 0.0))
     hollow = shapes.half_chord(inner * inner - xx, 1 / pose.unit)
     top = -(y + vial.tilt * np.sqrt(np.maximum(vial.lip**2 - xx, 0.0)))
-    base, depth = vial.height - HEEL, vial.tilt + HEEL
-    bottom = y - base - depth * z
+    bottom = y - (vial.height - HEEL) - (vial.tilt + HEEL) * z
     edge = shapes.rounding(np.maximum(top, bottom), 0.10)
     foot = near(window, pose, vial.height, vial.tilt + 0.4).slices(window)
     seen = shapes.soft((y[foot] - vial.height + 0.16) / (vial.tilt * hollow[foot] + 0.04), 1.0)
     hollow[foot] *= 1.0 - FLOOR + FLOOR * seen
-    thickness = 2.0 * (z - hollow) * edge
-    outline = np.abs(x) - outer
-    for at_end, centre, radius, rise in (
-        (near(window, pose, 0.0, vial.tilt + 0.3).slices(window), 0.0, vial.lip, vial.tilt * vial.lip),
-        (foot, base, 1.0, depth),
-    ):
-        beyond = y[at_end] - centre
-        cap = shapes.ellipse(x[at_end], beyond, radius, rise)
-        outline[at_end] = np.where(beyond * (1.0 if centre else -1.0) > 0.0, cap, outline[at_end])
+    thickness = 2.0 * np.maximum(z - hollow, 0.0) * edge
     for centre, radius, depth, width in (
         (0.0, vial.lip * 0.97, 0.055, 0.030),
         (0.0, vial.neck - vial.wall, 0.050, 0.026),
@@ -129,8 +120,22 @@ def glass(window: Window, pose: Pose, vial: Vial) -> Fields:
         around = near(window, pose, centre, radius * vial.tilt + 3 * width).slices(window)
         ring = shapes.ellipse(x[around], y[around] - centre, radius, radius * vial.tilt)
         thickness[around] += depth * shapes.ridge(ring, width)
-    cover = shapes.coverage(outline, 1 / pose.unit)
+    cover = shapes.coverage(_outline(window, pose, vial, x, y, outer), 1 / pose.unit)
     return Fields(cover, thickness, z * edge, np.zeros_like(z), np.zeros_like(z))
+
+
+def _outline(window: Window, pose: Pose, vial: Vial, x: Array, y: Array, outer: Array) -> Array:
+    """Return the distance to the silhouette: the profile, closed by half an ellipse at each end."""
+    sdf = np.abs(x) - outer
+    for centre, way, radius, rise, reach in (
+        (0.0, -1.0, vial.lip, vial.lip * vial.tilt, vial.tilt + 0.3),
+        (vial.height - HEEL, 1.0, 1.0, vial.tilt + HEEL, vial.tilt + 0.5),
+    ):
+        end = near(window, pose, centre, reach).slices(window)
+        beyond = y[end] - centre
+        cap = shapes.ellipse(x[end], beyond, radius, rise)
+        sdf[end] = np.where(beyond * way > 0.0, cap, sdf[end])
+    return sdf
 
 
 def near(window: Window, pose: Pose, centre: float, reach: float) -> Window:
