@@ -91,7 +91,7 @@ def _rise(a: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64
 def _rounded(a: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
     """Return a step from 0 at `low` to 1 at `high` with a small fillet below and a wide bend above."""
     t = np.clip((a - low) / (high - low), 0.0, 1.0)
-    step: NDArray[np.float64] = gaussian_filter1d(np.sin(0.5 * np.pi * t), 0.04 / TABLE_STEP)
+    step: NDArray[np.float64] = gaussian_filter1d(np.sin(0.5 * np.pi * t), 0.055 / TABLE_STEP)
     return step
 
 
