@@ -111,6 +111,9 @@ PRESETS = {
         defects_per_image=(4, 8),
         class_shares="equal",
     ),
+    # for comparisons on a laptop, at an image size of 320: like the default, but with more defects, of
+    # 8 to 32 pixels at this size for every class
+    "laptop": Dials(side_range=(16.0, 64.0), empty_share=0.2, defects_per_image=(2, 6)),
     # small, faint defects among many look-alikes that only their surroundings distinguish from defects
     "hard": Dials(side_scale=0.75, contrast=0.75, lookalike_density=1.6, match=0.9),
 }

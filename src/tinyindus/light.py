@@ -15,8 +15,12 @@ from tinyindus.fields import Fields, Window
 from tinyindus.shapes import Array
 from tinyindus.texture import clouds
 
-STRAY = 0.14
+STRAY = 0.17
 """Share of the backlight that reaches the camera from outside the aperture, via the surroundings."""
+PENUMBRA = 0.5
+"""Softness of the aperture's edge: strongly deflected light fades with the slope, not at once."""
+SURROUNDINGS = 0.40
+"""Radiance that glass mirrors at grazing angles, relative to the level: the pale rim of a silhouette."""
 
 
 @dataclass(frozen=True)
@@ -95,15 +99,18 @@ def draw_light(rng: Generator, dials: Dials) -> Light:
 
 
 def _mirrored(light: Light, nx: Array, ny: Array) -> Array:
-    """Return the radiance of the lamps mirrored in a surface with normals nx, ny: a soft rectangle each."""
+    """Return the radiance of the lamps mirrored in a surface with normals nx, ny: a soft, bent bar each."""
     total = np.zeros(nx.shape, np.float32)
     for lamp in light.lamps:
         norm = float(np.hypot(lamp.x, lamp.y))
         ux, uy = lamp.x / norm, lamp.y / norm
-        radial = (nx * ux + ny * uy - norm) * (1.0 / lamp.radial)
-        across = (ny * ux - nx * uy) * (1.0 / lamp.tangential)
-        radial *= radial
+        across = ny * ux - nx * uy
+        radial = nx * ux + ny * uy - norm
         across *= across
+        radial += across * (0.3 / norm)  # on a ball, the lamp's image is bent like the outline
+        radial *= 1.0 / lamp.radial
+        radial *= radial
+        across *= 1.0 / lamp.tangential**2
         across *= across
         total += lamp.power / ((1.0 + radial * radial) * (1.0 + across * across))
     return total
@@ -149,19 +156,22 @@ def shade_part(fields: Fields, unit: float, material: Material, light: Light, be
     bx *= light.skew * light.x
     by *= light.skew * light.y
     bx += by
-    through = (1.0 + bx / (1.0 + bend)) * (STRAY + (1.0 - STRAY) / (1.0 + bend * bend))
+    through = 1.0 + bx / (1.0 + bend)
+    through *= STRAY + (1.0 - STRAY) / (1.0 + bend * bend / (1.0 + PENUMBRA * bend))
     zx, zy = _slopes(fields.height, unit)
     facing = 1.0 / np.sqrt(1.0 + zx * zx + zy * zy)
     grazing = 1.0 - facing
     fresnel = 0.04 + 0.96 * grazing * grazing * grazing * grazing
     zx *= -facing
     zy *= -facing
-    through *= (1.0 - fresnel) * np.exp(-fields.density) * material.clear
-    front = _mirrored(light, zx, zy) * material.gloss + (0.10 * light.level) * fresnel
+    clean = np.exp(-fields.density)
+    through *= (1.0 - fresnel) * clean * material.clear
+    front = (_mirrored(light, zx, zy) + (SURROUNDINGS * light.level) * fresnel) * material.gloss
+    front *= clean * clean  # dirt and rough fractures mirror less
     lit = np.maximum(zx * (0.8 * light.x) + zy * (0.8 * light.y) + 0.6 * facing, 0.0)
     lit *= 1.0 - light.ambient
     lit += light.ambient
-    diffuse = fields.albedo * lit * np.exp(-fields.density) * (1.45 * light.level)
+    diffuse = fields.albedo * lit * clean * (1.45 * light.level)
     out = np.empty_like(behind)
     for c in range(3):
         out[c] = behind[c] * through

@@ -10,6 +10,9 @@ from tinyindus.fields import Fields, Window
 from tinyindus.marks import Mark
 from tinyindus.shapes import Array
 
+FINEST = 1.8
+"""Smallest width of a groove, pixels."""
+
 
 def _line(mark: Mark, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rotate and scale points along +x, from -0.5 to 0.5, so that their bounding box has the mark's side.
@@ -25,22 +28,35 @@ def _line(mark: Mark, points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _groove(fields: Fields, distance: Array, width: float, slope: float, unit: float) -> None:
-    """Remove glass along a line; flanks have the given slope, `width` pixels away from the line."""
-    depth = shapes.ridge(distance, width) * (slope * width / unit)
+    """Remove glass along a line; flanks have the given slope, `width` pixels away from the line.
+
+    A groove that is narrower than `FINEST` would look like a string of beads on the pixel grid.
+    """
+    width = max(width, FINEST)
+    _dig(fields, shapes.ridge(distance, width) * (slope * width / unit))
+
+
+def _dig(fields: Fields, depth: Array) -> None:
+    """Remove glass. The surface sinks less than the glass thins: rough flanks mirror no lamps."""
     fields.thickness -= depth
-    fields.height -= depth
+    fields.height -= 0.3 * depth
+
+
+def _steep(strength: float) -> float:
+    """Return the slope of a mark's flanks, which grows more slowly than the strength of the mark."""
+    return 1.15 * strength / (1.0 + 0.25 * strength)
 
 
 def crack(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
-    """Draw a crack: a jagged dark line, thinning towards one end, with a bright flank."""
-    along = np.linspace(-0.5, 0.5, 6)
-    across = (mark.shape[:6] - 0.5) * np.array([0.10, 0.26, 0.26, 0.26, 0.26, 0.10])
+    """Draw a crack: a bowed and slightly jagged dark line, thinning towards one end, with a bright flank."""
+    along = np.linspace(-0.5, 0.5, 9)
+    across = (mark.shape[:9] - 0.5) * 0.10 + (mark.shape[9] - 0.5) * 0.55 * (1.0 - 4.0 * along**2)
     distance, place = shapes.polyline(x, y, _line(mark, np.stack([along, across], axis=1)))
-    width = max(0.9, 0.055 * mark.side)
+    width = max(0.9, 0.040 * mark.side)
     core = shapes.coverage(distance - 0.5 * width * (1.15 - 0.9 * place), 1.0)
     fields.density += (0.85 * mark.strength) * core
     fields.albedo += (0.30 * mark.strength) * core
-    _groove(fields, distance, 1.3 * width, 0.8 * mark.strength, unit)
+    _groove(fields, distance, 1.3 * width, 0.8 * _steep(mark.strength), unit)
 
 
 def scratch(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
@@ -59,33 +75,34 @@ def scratch(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None
         core = shapes.coverage(distance - 0.5 * width, 1.0) * fade
         fields.density += (0.50 * mark.strength) * core
         fields.albedo += (0.10 * mark.strength) * core
-        _groove(fields, distance, 1.3 * width, 0.5 * mark.strength * share, unit)
+        _groove(fields, distance, 1.3 * width, 0.5 * _steep(mark.strength) * share, unit)
 
 
 def bubble(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
-    """Draw an air bubble, elongated with the glass: a dark ring around a bright centre."""
+    """Draw an air bubble, elongated with the glass: a bright centre that darkens towards the outline."""
     stretch = 1.0 + 1.4 * mark.shape[0]
     c, s = np.cos(mark.turn), np.sin(mark.turn)
     half = 0.5 * mark.side / np.sqrt(stretch)
     u, v = x * float(c) + y * float(s), y * float(c) - x * float(s)
-    depth = shapes.rounding(shapes.ellipse(u, v, half * stretch, half), 0.9 * half)
-    fields.thickness -= (0.7 * mark.strength * half / unit) * depth
-    fields.density += (0.25 * mark.strength) * shapes.coverage(
-        shapes.ellipse(u, v, half * stretch, half), 2.0
-    )
+    u, v = u * float(1.0 / (half * stretch)), v * float(1.0 / half)
+    square = u * u + v * v
+    inside = np.maximum(1.0 - square, 0.0)
+    fields.thickness -= (1.0 * _steep(mark.strength) * half / unit) * inside * np.sqrt(inside)
+    fields.density += (1.2 * mark.strength) * square * square * inside
 
 
 def stain(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
-    """Draw a stain: a faint film of dirt with a ragged outline, a darker dried edge and flecks."""
+    """Draw a stain: a faint film of dirt with a ragged outline, an uneven dried edge and flecks."""
     lobes = np.stack([0.16 * mark.shape[:5], 2 * np.pi * mark.shape[5:10]], axis=1)
     stretch = 0.75 + 0.5 * mark.shape[10]
     sdf = shapes.blob(x * float(stretch), y * float(1 / stretch), 0.46 * mark.side, lobes)
-    film = shapes.soft(sdf, 0.10 * mark.side)
-    rim = shapes.ridge(sdf + 0.04 * mark.side, 0.06 * mark.side)
-    wave = 9.0 / mark.side
+    film = shapes.soft(sdf, 0.13 * mark.side)
+    rim = shapes.ridge(sdf + 0.05 * mark.side, 0.05 * mark.side)
+    wave = 10.0 / mark.side
     fleck = np.sin(x * (wave * (1 + mark.shape[11])) + 6 * float(mark.shape[12]) + 1.7 * np.sin(y * wave))
     fleck *= np.sin(y * (wave * (1 + mark.shape[13])) + 6 * float(mark.shape[14]) + 1.3 * np.sin(x * wave))
-    fields.density += (mark.strength * 0.17) * film * (1.0 + 0.55 * fleck) + (mark.strength * 0.11) * rim
+    fields.density += (mark.strength * 0.18) * film * (1.0 + 0.20 * fleck)
+    fields.density += (mark.strength * 0.07) * rim * (1.0 + fleck)
 
 
 def pit(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
@@ -93,11 +110,9 @@ def pit(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
     lobes = np.stack([0.14 * mark.shape[:3], 2 * np.pi * mark.shape[3:6]], axis=1)
     radius = 0.42 * mark.side
     sdf = shapes.blob(x, y, radius, lobes)
-    bowl = shapes.soft(sdf, 0.35 * radius)
-    depth = bowl * (0.75 * mark.strength * radius / unit)
-    fields.thickness -= depth
-    fields.height -= depth
-    fields.density += (0.30 * mark.strength) * shapes.coverage(sdf + 0.35 * radius, max(1.0, 0.5 * radius))
+    bowl = shapes.soft(sdf + 0.35 * radius, 0.50 * radius)
+    _dig(fields, bowl * (0.90 * _steep(mark.strength) * radius / unit))
+    fields.density += (0.22 * mark.strength) * shapes.coverage(sdf + 0.25 * radius, max(1.0, 0.8 * radius))
 
 
 def notch(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
@@ -106,11 +121,12 @@ def notch(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
     sdf = shapes.blob(x, y, 0.42 * mark.side, lobes)
     gone = shapes.coverage(sdf, 1.0)
     fields.cover *= 1.0 - np.minimum(0.9 * mark.strength, 1.0) * gone
-    shell = shapes.ridge(sdf - 0.06 * mark.side, max(0.8, 0.12 * mark.side))
-    fields.density += (0.9 * mark.strength) * shell
-    depth = shapes.soft(sdf, 0.25 * mark.side) * (0.9 * mark.strength * 0.5 * mark.side / unit)
-    fields.thickness -= depth
-    fields.height -= depth
+    shell = shapes.ridge(sdf - 0.06 * mark.side, max(0.8, 0.09 * mark.side))
+    way = 2 * np.pi * float(mark.shape[8])
+    shade = 0.5 + (x * float(np.cos(way)) + y * float(np.sin(way))) * (0.7 / mark.side)
+    fields.density += (1.1 * mark.strength) * shell * shade
+    fields.albedo += (0.30 * mark.strength) * shell * (1.0 - shade)
+    _dig(fields, shapes.soft(sdf, 0.30 * mark.side) * (0.4 * _steep(mark.strength) * mark.side / unit))
 
 
 def hole(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
@@ -133,13 +149,13 @@ def _open(fields: Fields, sdf: Array, mark: Mark, unit: float) -> None:
     gap = shapes.coverage(sdf, 1.2)
     fields.cover *= 1.0 - np.minimum(0.85 * mark.strength, 1.0) * gap
     roll = max(1.0, 0.07 * mark.side)
-    fields.height += shapes.ridge(sdf - roll, roll) * (0.7 * mark.strength * roll / unit)
+    fields.height += shapes.ridge(sdf - roll, roll) * (0.7 * min(mark.strength, 1.2) * roll / unit)
 
 
 def thin(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
     """Draw a thin spot in a skin, which reflects less light and shows some of the tray."""
     lobes = np.stack([0.15 * mark.shape[:5], 2 * np.pi * mark.shape[5:10]], axis=1)
-    spot = shapes.soft(shapes.blob(x, y, 0.42 * mark.side, lobes), 0.08 * mark.side)
+    spot = shapes.soft(shapes.blob(x, y, 0.42 * mark.side, lobes), 0.14 * mark.side)
     fields.albedo *= 1.0 - np.minimum(0.22 * mark.strength, 1.0) * spot
     fields.cover *= 1.0 - np.minimum(0.18 * mark.strength, 1.0) * spot
 

@@ -35,6 +35,16 @@ def rounding(sdf: Array, radius: float) -> Array:
     return np.sqrt(1.0 - q * q)
 
 
+def half_chord(square: Array, width: float) -> Array:
+    """Return the root of a squared half chord of a circle, which fades out over `width` where it ends.
+
+    `square` is r^2 - x^2, in units of r. The plain root has an infinite slope on the circle, which a grid of
+    pixels samples as a dashed line.
+    """
+    fade = 2.0 * width
+    return np.sqrt(0.5 * (square + np.sqrt(square * square + fade * fade)))
+
+
 def box(x: Array, y: Array, half_x: float | Array, half_y: float, corner: float = 0.0) -> Array:
     """Return the distance to a rounded rectangle at the origin; `half_x` may vary slowly over the plane."""
     dx = np.abs(x) - (half_x - corner)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinyindus.dials import Dials
+from tinyindus.dials import Dials, preset
 from validity.classifier import Classifier, Patches
 from validity.crops import square
 from validity.finding import Finding, Ints, auc, balanced, interval
-from validity.scenes import Retouch, Trial, noise_of, sticker, trial
+from validity.scenes import BOUNDED, Retouch, Trial, noise_of, sticker, trial
 
 PATCH = 24
 """Side of a patch, pixels."""
@@ -79,21 +79,31 @@ def noise_finding(
 
 
 def measure(*, train: int = 600, test: int = 1200, side: int = 320, epochs: int = 12) -> list[Finding]:
-    """Run test 1 at the default dials."""
-    dials = Dials()
-    fitted = [trial(i, "train", dials, (side, side)) for i in range(train)]
-    asked = [trial(i, "test", dials, (side, side)) for i in range(test)]
+    """Run test 1 at the default dials, and on half as many scenes of preset laptop."""
     found = []
+    for name, share in zip(BOUNDED, (1, 2), strict=True):
+        fitted, asked = (
+            [trial(i, split, preset(name), (side, side)) for i in range(count // share)]
+            for split, count in (("train", train), ("test", test))
+        )
+        found += findings(fitted, asked, name, epochs=epochs)
+    return found
+
+
+def findings(fitted: Sequence[Trial], asked: Sequence[Trial], name: str, *, epochs: int) -> list[Finding]:
+    """Return the findings of one preset; the comparisons are only made for the default one."""
+    found, where = [], "" if name == "default" else f", preset {name}"
     leak = sticker(4.0)
     for contrast, retouch, what in (
         (False, None, "AUC of a patch classifier at contrast 0"),
         (False, leak, "the same, the planned boxes made 4 grey levels brighter after the lens"),
         (True, None, "the same at contrast 1"),
     ):
-        places = [Places(trials, contrast=contrast, retouch=retouch) for trials in (fitted, asked)]
         bounded = not contrast and retouch is None
-        found.append(patch_finding(*places, what, epochs=epochs, bounded=bounded))
-    for contrast, what in ((False, "at contrast 0"), (True, "at contrast 1")):
-        what = f"noise variance inside over outside the boxes, {what}"
-        found.append(noise_finding(asked, what, dials=dials, contrast=contrast))
+        if bounded or name == "default":
+            places = [Places(trials, contrast=contrast, retouch=retouch) for trials in (fitted, asked)]
+            found.append(patch_finding(*places, what + where, epochs=epochs, bounded=bounded))
+    for contrast, at in ((False, "at contrast 0"), (True, "at contrast 1")):
+        what = f"noise variance inside over outside the boxes, {at}{where}"
+        found.append(noise_finding(asked, what, dials=preset(name), contrast=contrast))
     return found

@@ -14,6 +14,8 @@ from validity.finding import Floats
 
 SEED = 11
 """Seed of the checks; data sets for training have others."""
+BOUNDED = ("default", "laptop")
+"""The presets for comparisons, for which the bounds must hold; the others are easier or harder on purpose."""
 
 Retouch = Callable[[Pixels, tuple[Truth, ...]], Pixels]
 """Function that changes a picture after the lens, given its defects, as a leaky simulator would."""

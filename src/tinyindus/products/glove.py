@@ -91,8 +91,8 @@ class Glove:
             ends = (rx, ry), (rx + reach * float(np.sin(way)), ry - reach * float(np.cos(way)))
             distance, place = shapes.segment(x, y, *ends)
             finger = distance - (root + (tip - root) * place)
-            sdf = shapes.melt(sdf, finger, 0.10)
-            hollow = shapes.melt(hollow, -0.80 * shapes.rounding(finger, 0.25), 0.22)
+            sdf = shapes.melt(sdf, finger, 0.16)
+            hollow = shapes.melt(hollow, -0.80 * shapes.rounding(finger, 0.25), 0.32)
         return sdf, -hollow
 
     def _cuff(self, fields: Fields, y: Array) -> None:

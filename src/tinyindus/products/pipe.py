@@ -38,12 +38,12 @@ def glass(window: Window, pose: Pose, pipe: Pipe) -> Fields:
     x, y = pose.local(window)
     px = 1 / pose.unit
     xx = x * x
-    z = np.sqrt(np.maximum(1.0 - xx, 0.0))
+    z = shapes.half_chord(1.0 - xx, 0.5 * px)
     inner = 1.0 - wall
-    hollow = np.sqrt(np.maximum(inner * inner - xx, 0.0))
+    hollow = shapes.half_chord(inner * inner - xx, px)
     ends = np.maximum(-(y + tilt * z), y - length - tilt * z)
     edge = shapes.rounding(ends, 0.09)
-    thickness = 2.0 * (z - hollow) * edge
+    thickness = 2.0 * np.maximum(z - hollow, 0.0) * edge
     for centre, radius, depth, width in (
         (0.0, 0.985, 0.07, 0.035),
         (0.0, inner, 0.07, 0.035),

@@ -12,6 +12,10 @@ from tinyindus.shapes import Array
 
 TABLE_STEP = 1 / 512
 ABOVE = 0.5
+HEEL = 0.12
+"""Height of the rounded edge between the body and the bottom."""
+FLOOR = 0.5
+"""Share of the cavity's depth that is lost where the line of sight meets the floor."""
 
 
 class Vial:
@@ -29,18 +33,9 @@ class Vial:
         self.shoulder_to = self.neck_to + float(rng.uniform(0.35, 0.60))
         self.wall = float(rng.uniform(0.07, 0.11))
         a = np.arange(-ABOVE, self.height + ABOVE, TABLE_STEP)
-        knots = [0.0, 0.27, 0.30, self.neck_to, 0.5 * (self.neck_to + self.shoulder_to), self.shoulder_to]
-        radii = [self.lip, self.lip, self.neck, self.neck, 0.5 * (self.neck + 1.0) + 0.12, 1.0]
-        heel = self.height - 0.10
-        outer = np.interp(a, [*knots, heel, self.height], [*radii, 1.0, 0.93])
-        inner = np.where(a < 0.27, self.neck, outer) - self.wall
-        floor = self.height - 0.16
-        inner = np.where(a > floor, inner * np.sqrt(np.clip(1 - ((a - floor) / 0.10) ** 2, 0.0, 1.0)), inner)
-        self.outer = self._smooth(outer)
-        self.inner = self._smooth(inner)
-
-    def _smooth(self, radius: NDArray[np.float64]) -> Array:
-        return gaussian_filter1d(radius, 0.022 / TABLE_STEP).astype(np.float32)
+        bore = self.neck + (1.0 - self.neck) * _rounded(a, self.neck_to, self.shoulder_to + 0.08)
+        self.outer = (bore + (self.lip - self.neck) * (1.0 - _rise(a, 0.21, 0.35))).astype(np.float32)
+        self.inner = (bore - self.wall).astype(np.float32)
 
     def at(self, y: Array) -> tuple[NDArray[np.int32], Array]:
         """Return the rows of the radius tables at axial places y, and the weights of the next rows."""
@@ -87,6 +82,19 @@ class Vial:
         return Site(k, *pose.image(x, y), pose.turn + turn)
 
 
+def _rise(a: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+    """Return a step from 0 at `low` to 1 at `high` without a kink."""
+    t = np.clip((a - low) / (high - low), 0.0, 1.0)
+    return t * t * (3.0 - 2.0 * t)
+
+
+def _rounded(a: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+    """Return a step from 0 at `low` to 1 at `high` with a small fillet below and a wide bend above."""
+    t = np.clip((a - low) / (high - low), 0.0, 1.0)
+    step: NDArray[np.float64] = gaussian_filter1d(np.sin(0.5 * np.pi * t), 0.055 / TABLE_STEP)
+    return step
+
+
 def glass(window: Window, pose: Pose, vial: Vial) -> Fields:
     """Return the fields of an unmarked bottle: cover, thickness and height."""
     x, y = pose.local(window)
@@ -94,25 +102,40 @@ def glass(window: Window, pose: Pose, vial: Vial) -> Fields:
     outer, inner = vial.radii(vial.outer, at), vial.radii(vial.inner, at)
     xx = x * x
     z = np.sqrt(np.maximum(outer * outer - xx, 0.0))
-    hollow = np.sqrt(np.maximum(inner * inner - xx, 0.0))
+    hollow = shapes.half_chord(inner * inner - xx, 1 / pose.unit)
     top = -(y + vial.tilt * np.sqrt(np.maximum(vial.lip**2 - xx, 0.0)))
-    bottom = y - vial.height - vial.tilt * np.sqrt(np.maximum(0.93**2 - xx, 0.0))
-    ends = np.maximum(top, bottom)
-    side = np.abs(x) - outer
-    edge = shapes.rounding(ends, 0.07)
-    thickness = 2.0 * (z - hollow) * edge
+    bottom = y - (vial.height - HEEL) - (vial.tilt + HEEL) * z
+    edge = shapes.rounding(np.maximum(top, bottom), 0.10)
+    foot = near(window, pose, vial.height, vial.tilt + 0.4).slices(window)
+    seen = shapes.soft((y[foot] - vial.height + 0.16) / (vial.tilt * hollow[foot] + 0.04), 1.0)
+    hollow[foot] *= 1.0 - FLOOR + FLOOR * seen
+    thickness = 2.0 * np.maximum(z - hollow, 0.0) * edge
     for centre, radius, depth, width in (
         (0.0, vial.lip * 0.97, 0.055, 0.030),
         (0.0, vial.neck - vial.wall, 0.050, 0.026),
         (0.27, vial.lip * 0.97, 0.040, 0.030),
-        (vial.height - 0.13, 0.90, 0.030, 0.045),
+        (vial.height - 0.13, 0.90, 0.020, 0.045),
         (vial.height, 0.80, 0.035, 0.045),
     ):
         around = near(window, pose, centre, radius * vial.tilt + 3 * width).slices(window)
         ring = shapes.ellipse(x[around], y[around] - centre, radius, radius * vial.tilt)
         thickness[around] += depth * shapes.ridge(ring, width)
-    cover = shapes.coverage(np.maximum(side, ends), 1 / pose.unit)
+    cover = shapes.coverage(_outline(window, pose, vial, x, y, outer), 1 / pose.unit)
     return Fields(cover, thickness, z * edge, np.zeros_like(z), np.zeros_like(z))
+
+
+def _outline(window: Window, pose: Pose, vial: Vial, x: Array, y: Array, outer: Array) -> Array:
+    """Return the distance to the silhouette: the profile, closed by half an ellipse at each end."""
+    sdf = np.abs(x) - outer
+    for centre, way, radius, rise, reach in (
+        (0.0, -1.0, vial.lip, vial.lip * vial.tilt, vial.tilt + 0.3),
+        (vial.height - HEEL, 1.0, 1.0, vial.tilt + HEEL, vial.tilt + 0.5),
+    ):
+        end = near(window, pose, centre, reach).slices(window)
+        beyond = y[end] - centre
+        cap = shapes.ellipse(x[end], beyond, radius, rise)
+        sdf[end] = np.where(beyond * way > 0.0, cap, sdf[end])
+    return sdf
 
 
 def near(window: Window, pose: Pose, centre: float, reach: float) -> Window:
