@@ -18,6 +18,7 @@ from gffpn.data.readers import index_memo, intake
 from gffpn.data.readers.auto import Auto
 from gffpn.data.readers.index_memo import read_index
 from gffpn.files.folder_stamp import folder_stamp
+from gffpn.files.sources import Modules, code_digest
 
 IMAGES = 20
 ARGUMENTS = {
@@ -174,6 +175,21 @@ def test_other_arguments_and_other_code_read_again(read: Reading, monkeypatch: p
     monkeypatch.setattr(index_memo, "code_digest", lambda _: "other")
     read("yolo")
     assert read.times == 3
+
+
+def test_the_code_of_a_reader_is_that_of_rooms_without_torch(
+    read: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def noted(modules: Modules) -> str:
+        seen.extend(modules)
+        return code_digest(modules)
+
+    monkeypatch.setattr(index_memo, "code_digest", noted)
+    read("yolo")
+    assert {f"gffpn.data.readers.{name}" for name in ("yolo", "auto", "index_memo")} < set(seen)
+    assert {name.split(".")[1] for name in seen} <= {"choice", "data", "files", "machine"}
 
 
 def test_lists_outside_the_root_belong_to_the_set(read: Reading) -> None:
