@@ -7,12 +7,15 @@ from omegaconf import DictConfig
 
 from gffpn.config.compose import image_size
 from gffpn.data.index import DataIndex
+from gffpn.data.readers.index_memo import read_index
 from gffpn.machine.garbage import collection_paused
 
 
 def build_index(config: DictConfig) -> DataIndex:
-    """Read the data set, or generate it if it is simulated, and return its index."""
+    """Read the data set, or generate it if it is simulated, and return its index.
+
+    The index of a large set is remembered until the set changes.
+    """
     source = instantiate(config.data, Path(config.paths.cache), image_size(config), _convert_="all")
     with collection_paused():
-        index: DataIndex = source.index()
-    return index
+        return read_index(source)
