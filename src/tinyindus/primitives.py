@@ -111,8 +111,8 @@ def pit(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
     radius = 0.42 * mark.side
     sdf = shapes.blob(x, y, radius, lobes)
     bowl = shapes.soft(sdf + 0.35 * radius, 0.50 * radius)
-    _dig(fields, bowl * (0.90 * _steep(mark.strength) * radius / unit))
-    fields.density += (0.22 * mark.strength) * shapes.coverage(sdf + 0.25 * radius, max(1.0, 0.8 * radius))
+    _dig(fields, bowl * (1.20 * _steep(mark.strength) * radius / unit))
+    fields.density += (0.15 * mark.strength) * shapes.coverage(sdf + 0.25 * radius, max(1.0, 0.8 * radius))
 
 
 def notch(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
@@ -120,11 +120,11 @@ def notch(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
     lobes = np.stack([0.20 * mark.shape[:4], 2 * np.pi * mark.shape[4:8]], axis=1)
     sdf = shapes.blob(x, y, 0.42 * mark.side, lobes)
     gone = shapes.coverage(sdf, 1.0)
-    fields.cover *= 1.0 - np.minimum(0.9 * mark.strength, 1.0) * gone
-    shell = shapes.ridge(sdf - 0.06 * mark.side, max(0.8, 0.09 * mark.side))
+    fields.cover *= 1.0 - np.minimum(1.3 * mark.strength, 1.0) * gone
+    shell = shapes.ridge(sdf - 0.06 * mark.side, max(0.8, 0.08 * mark.side))
     way = 2 * np.pi * float(mark.shape[8])
     shade = 0.5 + (x * float(np.cos(way)) + y * float(np.sin(way))) * (0.7 / mark.side)
-    fields.density += (1.1 * mark.strength) * shell * shade
+    fields.density += _steep(mark.strength) * shell * shade
     fields.albedo += (0.30 * mark.strength) * shell * (1.0 - shade)
     _dig(fields, shapes.soft(sdf, 0.30 * mark.side) * (0.4 * _steep(mark.strength) * mark.side / unit))
 
