@@ -1,6 +1,6 @@
 """Checks of a sweep's jobs before the first of them starts."""
 
-import logging
+from contextlib import suppress
 from pathlib import Path
 
 from hydra.conf import HydraConf
@@ -19,6 +19,7 @@ from gffpn.runs.code import code_of
 from gffpn.runs.provenance import provenance
 from gffpn.stats.question import check_class, question
 from gffpn.suite.door import check_objects
+from gffpn.suite.output import without_log
 
 
 def chooses_in_advance(hydra: HydraConf) -> bool:
@@ -73,15 +74,10 @@ def _without_hydra(job: DictConfig) -> object:
 
 
 def _read(job: DictConfig) -> None:
-    logging.disable(logging.WARNING)  # each job logs the same again when it reads its data
-    try:
+    with without_log(), suppress(InstantiationException):  # the constructor fails again in its own job
         index = build_index(job)
         check_objects(index)
         check_class(question(job.experiment), index.classes)
-    except InstantiationException:
-        pass  # the constructor fails again in its own job
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def _jobs(overrides: list[Override]) -> list[list[str]]:

@@ -73,6 +73,16 @@ def _redirect(streams: Mapping[Any, Any]) -> None:
             handler.setStream(streams[handler.stream])
 
 
+@contextmanager
+def without_log() -> Iterator[None]:
+    """Leave out what is logged inside the block, up to warnings, because each run logs the same."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 def label_of(plan: SweepPlan | None, overrides: Sequence[str], number: int) -> str:
     """Return the short name of a sweep's job: what varies, such as `neck=fpn seed=1`, or else its number."""
     chosen = settings(overrides)

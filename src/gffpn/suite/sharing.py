@@ -5,13 +5,17 @@ run use one. So runs side by side, with few threads each, finish earlier than on
 """
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from joblib import cpu_count
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import Tensor, nn
 
@@ -24,11 +28,37 @@ from gffpn.machine.thread_choice import AT_START
 from gffpn.stats.arms import SEED, settings
 
 LAUNCHER = "hydra/launcher"
-PROCESS_BYTES = 900e6
+PROCESS_BYTES = 700e6
 """Memory of a process with torch, Lightning and an image of the data set's index."""
-STEP_FACTOR = 2.5
+STEP_FACTOR = 1.5
 """Memory of a training step, as a multiple of the activations that the backward pass needs."""
 SHARE_OF_MEMORY = 0.8
+
+_launch = JoblibLauncher.launch
+
+
+def adapt_joblib() -> None:
+    """Make a sweep outlast the kill of one of its processes, for which joblib ends all others."""
+    JoblibLauncher.launch = _launch_again
+
+
+def _launch_again(launcher: JoblibLauncher, jobs: Sequence[Sequence[str]], initial_job_idx: int) -> Any:
+    """Start jobs, and those that are not finished again with fewer processes if one was killed.
+
+    With a single process, that of the command executes the jobs.
+    """
+    while True:
+        try:
+            return _launch(launcher, jobs, initial_job_idx)
+        except TerminatedWorkerError:
+            left = max(1, cpu_count() if launcher.joblib["n_jobs"] < 0 else launcher.joblib["n_jobs"] - 1)
+            launcher.joblib["n_jobs"] = left
+            words = f"{left} runs at a time" if left > 1 else "one run at a time"
+            print(
+                f"A process of this sweep was killed, perhaps for lack of memory. Continuing with {words}",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def share_machine(config: DictConfig, planned: Sequence[Sequence[str]]) -> int:
@@ -41,7 +71,7 @@ def share_machine(config: DictConfig, planned: Sequence[Sequence[str]]) -> int:
     if runs > 1:
         with open_dict(config):
             config.hydra.launcher = {
-                "_target_": "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",
+                "_target_": f"{JoblibLauncher.__module__}.{JoblibLauncher.__qualname__}",
                 "n_jobs": runs,
                 "batch_size": 1,  # joblib would send several short jobs, such as skipped runs, to one process
             }

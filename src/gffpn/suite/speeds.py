@@ -20,6 +20,7 @@ from gffpn.runs.folder import RunFolder
 from gffpn.runs.identity import determining
 from gffpn.runs.record import VERSION, Record, write_record
 from gffpn.suite.fit import measure_speed
+from gffpn.suite.output import without_log
 from gffpn.weights import load_torch
 
 
@@ -77,7 +78,7 @@ def _time(arm: _Arm, indices: dict[str, DataIndex]) -> None:
     config = arm.compose()
     data_key = OmegaConf.to_yaml(config.data, resolve=True)
     if data_key not in indices:
-        with quiet():  # each run has logged the same
+        with without_log():
             indices[data_key] = build_index(config)
     first = arm.runs[0]
     taken = replace(_measured(config, indices[data_key], first), timed_run=first.path.name)

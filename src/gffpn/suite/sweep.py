@@ -134,13 +134,14 @@ class SweepCallback(Callback):
             config.hydra.sweep.dir = str(folder)
             # every launcher composes its jobs from these overrides
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
-        self._runs = 1
-        if launcher == "basic":
-            from gffpn.suite.sharing import share_machine, threads_each, threads_of_processes
+        if launcher in ("basic", "joblib"):
+            from gffpn.suite.sharing import adapt_joblib, share_machine, threads_each, threads_of_processes
 
-            self._runs = share_machine(config, self._planned)
-            if self._runs > 1:
-                self._held.enter_context(threads_of_processes(threads_each(self._runs)))
+            adapt_joblib()
+
+            runs = share_machine(config, self._planned)
+            if runs > 1:
+                self._held.enter_context(threads_of_processes(threads_each(runs)))
         # after Ctrl-C, or if a launcher's process is killed, Hydra does not call on_multirun_end
         atexit.register(self._report_at_exit, config)
         self._held.callback(atexit.unregister, self._report_at_exit)
