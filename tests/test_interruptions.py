@@ -360,7 +360,11 @@ def test_a_signal_ends_a_sweep_with_its_workers_and_says_how_to_continue(
     launcher: str | None, number: signal.Signals, two_runs: list[str], tmp_path: Path
 ) -> None:
     chosen = [f"hydra/launcher={launcher}"] if launcher else ["runs_at_a_time=2"]
-    words = [*(word for word in two_runs if "runs_at_a_time" not in word), "trainer.max_epochs=500", *chosen]
+    words = [
+        *(word for word in two_runs if not word.startswith("runs_at_a_time")),
+        "trainer.max_epochs=500",
+        *chosen,
+    ]
     command = [sys.executable, "train.py", "-m", *words]
     printed = []
     with subprocess.Popen(
