@@ -1,12 +1,12 @@
-"""Runs per hour of a sweep: one run after another with all cores, and as many at a time as the machine carries.
+"""Runs per hour of a sweep: one run after another with all cores, and as many at a time as cores carry.
 
     python -m benchmarks.sweep_speed --epochs 10 data=coco data.root=/path/nuclei data.splits=splits \\
         image_size=256 augment=light neck=fpn,gffpn seed='range(6)'
 
-Each round executes the same sweep both ways, in turns. The time is that of the whole command: imports, checks,
-training, tests, the measurement of FPS and the table. The first command, which is not counted, trains one run
-for one epoch, to read the data and to fill the image cache. Runs are discarded. Because the start counts, few
-epochs show less than the gain of a sweep of usual length.
+Each round executes the same sweep both ways, in turns. The time is that of the whole command: imports,
+checks, training, tests, the measurement of FPS and the table. The first command, which is not counted, trains
+one step, to read the data and to fill the image cache. Runs are discarded. Imports count, so that a few epochs
+show less than the gain of a sweep of usual length.
 """
 
 import argparse

@@ -56,7 +56,7 @@ def labelled(label: str) -> Iterator[None]:
     before = sys.stdout, sys.stderr
     streams = [Labelled(stream, label) for stream in before]
     _redirect(dict(zip(before, streams, strict=True)))
-    sys.stdout, sys.stderr = streams  # type: ignore[assignment]
+    sys.stdout, sys.stderr = streams
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ COSTS: dict[str, tuple[str, str, Callable[[Record], float | None]]] = {
     "fps": (
         "speed",
         "images per second, forward alone",
-        lambda record: record.speed and record.speed.fps_forward,
+        lambda record: record.speed.fps_forward if record.speed else None,
     ),
 }
 

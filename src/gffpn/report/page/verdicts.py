@@ -74,7 +74,7 @@ _PRICES: tuple[tuple[str, Callable[[Record], float | None]], ...] = (
 )
 _RATE: tuple[str, Callable[[Record], float | None]] = (
     "images per second",
-    lambda record: record.speed and record.speed.fps_forward,
+    lambda record: record.speed.fps_forward if record.speed else None,
 )
 
 
