@@ -9,7 +9,7 @@ BACKEND := $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint check fix ablations table5 table6 report settings golden simulator-card gallery clean
 .PHONY: benchmark benchmark-train benchmark-evaluation benchmark-startup benchmark-busy benchmark-predict
-.PHONY: benchmark-large-set benchmark-replicates verdict-errors
+.PHONY: benchmark-sweep benchmark-large-set benchmark-replicates verdict-errors
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ benchmark-evaluation: $(STAMP) ## time the mAP of 10,000 images against pycocoto
 
 benchmark-startup: $(STAMP) ## time a short command and each further run of a sweep (5 minutes)
 	$(RUN) -m benchmarks.startup
+
+benchmark-sweep: $(STAMP) ## time a sweep with one run and with several at a time (DATA="data=coco data.root=...")
+	$(RUN) -m benchmarks.sweep_speed $(or $(DATA),$(error DATA=overrides of a data set)) neck=fpn,gffpn 'seed=range(6)'
 
 benchmark-busy: $(STAMP) ## time training beside 0, 1 and 2 busy processes (10 minutes)
 	$(RUN) -m benchmarks.busy image_size=224

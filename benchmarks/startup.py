@@ -19,7 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-TOY = ("trainer.max_epochs=1", "trainer.limit_train_batches=4", "trainer.limit_eval_batches=2")
+TOY = (
+    "trainer.max_epochs=1",
+    "trainer.limit_train_batches=4",
+    "trainer.limit_eval_batches=2",
+    "runs_at_a_time=1",
+)
 SEEDS = ("0", "1", "2")
 
 

@@ -16,7 +16,7 @@ Train = Callable[..., tuple[int, str]]
 ROOT = Path(__file__).parents[1]
 SIDE = 64
 # prefixes of the metrics that differ between two runs of the same configuration
-TIMES = ("minutes", "fps", "latency_", "rounds")
+TIMES = ("minutes", "fps", "latency_", "rounds", "timed_run")
 
 
 def tiny_overrides(squares: Path, folder: Path) -> list[str]:
@@ -31,6 +31,7 @@ def tiny_overrides(squares: Path, folder: Path) -> list[str]:
         "trainer.max_epochs=2",
         "trainer.fps_seconds=0",
         "loader.workers=0",
+        "runs_at_a_time=1",  # in this process, without another import of torch
         "logger.pictures=4",
         f"paths.runs={folder}/runs",
         f"paths.cache={folder}/cache",

@@ -32,6 +32,7 @@ DEFAULTS = [
     "trainer.accelerator=cpu",
     "trainer.precision=32-true",
     "loader.workers=2",
+    "runs_at_a_time=1",  # "in its second run" is then a moment
     "logger.wandb=off",
 ]
 SIMULATED = ["data.preset=demo", "data.train_images=48", "data.val_images=16", "data.test_images=16"]

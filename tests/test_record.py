@@ -83,8 +83,28 @@ def test_a_damaged_record_is_refused_in_one_line(
 def test_a_record_of_another_version_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "metrics.json"
     path.write_text(content)
-    with pytest.raises(OtherVersionError, match=r"expected 1; an? (older|newer) gffpn wrote it"):
+    with pytest.raises(OtherVersionError, match=r"expected 2; an? (older|newer) gffpn wrote it"):
         read_record(path)
+
+
+def test_a_record_from_before_speed_could_be_measured_later_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    write_record(path, record())
+    content = json.loads(path.read_text())
+    del content["speed"]["timed_run"]
+    path.write_text(json.dumps({**content, "version": 1}))
+    assert read_record(path) == replace(record(), version=1)
+
+
+def test_a_record_without_speed_has_its_cost_alone(tmp_path: Path) -> None:
+    waiting = replace(record(), speed=None)
+    write_record(tmp_path / "metrics.json", waiting)
+    assert read_record(tmp_path / "metrics.json") == waiting
+    assert waiting.columns().keys() < record().columns().keys()
+    shown = row_of({"overrides": ["neck=fpn"], "status": "finished", "run": "r"}, waiting)
+    headers, ((*line,),) = cells([shown])
+    figures = dict(zip(headers, line, strict=True))
+    assert (figures["FPS net"], figures["FPS all"], figures["params M"]) == ("n/a", "n/a", "1.30")
 
 
 def test_the_code_of_a_row_is_one_digest() -> None:

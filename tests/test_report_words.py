@@ -1,7 +1,7 @@
 """Do the words of a report follow from the verdicts alone, with units, and name the data and what is few?"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from gffpn.report.page.operating import gains_table, rates_table
 from gffpn.report.page.tables import contrasts_table, costs_table, exploratory_table
 from gffpn.report.scale import scale_words
 from gffpn.report.table import row_of
+from gffpn.report.timing import doubt_of_timing
 from gffpn.report.which import not_compared, which
 from gffpn.report.write import markdown
 from gffpn.runs.folder import RunFolder
@@ -263,7 +264,7 @@ def test_detection_of_one_seed_is_about_its_weights(tmp_path: Path) -> None:
     assert [name for name, _ in table.headers] == ["a50", "a90", "a90/95", "floor", "ceiling"]
 
 
-def test_minutes_are_left_out_where_speed_is(clear: Study) -> None:
+def test_minutes_are_left_out_where_they_do_not_compare(clear: Study) -> None:
     table = costs_table(clear)
     assert table.lines[0].cells[-1].text == "12.5"
     assert table.notes == ("FPS and minutes: medians over the seeds.",)
@@ -279,8 +280,32 @@ def test_minutes_are_left_out_where_speed_is(clear: Study) -> None:
         for one in clear.arms
     ]
     table = costs_table(replace(clear, arms=tuple(arms)))
-    assert [cell.text for cell in table.lines[0].cells[-3:]] == ["n/a"] * 3
+    assert [cell.text for cell in table.lines[0].cells[-3:]] == ["n/a", "n/a", "12.5"]  # all shared it alike
     assert table.notes[0].endswith("Left out (n/a): timed while other runs may have used the same machine.")
+    table = costs_table(replace(clear, arms=(arms[0], *clear.arms[1:])))
+    assert [cell.text for cell in table.lines[0].cells[-3:]] == ["n/a"] * 3
+
+
+@pytest.mark.parametrize(
+    ("timed", "doubt"),
+    [
+        (lambda seed: None, "not timed yet; repeating the sweep's command does it"),
+        (lambda seed: "gffpn_s0", "one timing of an arm; timings vary"),
+        (lambda seed: f"gffpn_s{seed}", ""),
+    ],
+)
+def test_one_timing_for_all_seeds_counts_once(
+    clear: Study, timed: Callable[[int], str | None], doubt: str
+) -> None:
+    def with_speed(run: Run) -> Run:
+        assert run.record
+        assert run.record.speed
+        name = timed(run.record.seed)
+        speed = replace(run.record.speed, timed_run=name) if name else None
+        return replace(run, record=replace(run.record, speed=speed))
+
+    a, b = (replace(arm, runs=tuple(map(with_speed, arm.runs))) for arm in clear.arms[:2])
+    assert doubt_of_timing(a, b) == doubt
 
 
 def test_single_intervals_are_called_so(clear: Study) -> None:

@@ -239,7 +239,12 @@ def test_a_caption_refers_to_the_columns_of_what_was_varied() -> None:
         (
             "choice",
             {"launcher": "joblib"},
-            "FPS and minutes were measured while other runs may have used the same machine: neck",
+            "FPS were measured while other runs may have used the same machine: neck=panet.",
+        ),
+        (
+            "choice",
+            {"launcher": "joblib"},
+            "minutes were measured while other runs used the same machine: neck=panet.",
         ),
     ],
 )

@@ -130,6 +130,11 @@ class Speed:
     tf32: bool
     """True if convolutions on the GPU round float32 to TF32, PyTorch's default."""
     channels_last: bool
+    timed_run: str | None = None
+    """Name of the run whose network was timed after its sweep, alone: this run, or another one of its arm.
+
+    None: this run's, when its training ended.
+    """
 
     @property
     def fps_forward(self) -> float:

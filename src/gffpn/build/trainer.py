@@ -1,6 +1,6 @@
 """Lightning trainers, built from a configuration."""
 
-import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -104,7 +104,7 @@ def _engine(config: DictConfig) -> dict[str, Any]:
 
 
 def _watched() -> bool:
-    return os.isatty(1)
+    return sys.stdout.isatty()  # false where runs share a terminal
 
 
 def _reporters(config: DictConfig, folder: RunFolder) -> list[Callback]:

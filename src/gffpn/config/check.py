@@ -49,6 +49,7 @@ LEAST_OR_NULL = {
     "trainer.patience": 1,
     "trainer.save_every_n_epochs": 1,
     "loader.workers": 0,
+    "runs_at_a_time": 1,
 }
 
 

@@ -10,15 +10,20 @@ T = TypeVar("T")
 def from_json(kind: type[T], value: Any, where: str = "") -> T:
     """Return the dataclass `kind` whose `dataclasses.asdict` was written as JSON; lists become tuples.
 
-    Raises ValueError with one line that names the first field that is missing, unknown or of another type.
+    A missing field takes its default if it has one, because the file may be older than the field. Raises
+    ValueError with one line that names the first field that is missing, unknown or of another type.
     """
     if not isinstance(value, dict):
         raise ValueError(f"{where or kind.__name__}: got {value!r:.60}, expected an object")
     hints = get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    for name in [*(name for name in names if name not in value), *(key for key in value if key not in names)]:
+    required = {
+        field.name: field.default is dataclasses.MISSING
+        for field in dataclasses.fields(kind)  # type: ignore[arg-type]
+    }
+    missing = [name for name, needed in required.items() if needed and name not in value]
+    for name in [*missing, *(key for key in value if key not in required)]:
         raise ValueError(f"{_inside(where, name)}: {'unknown' if name in value else 'missing'}")
-    return kind(**{name: _read(hints[name], value[name], _inside(where, name)) for name in names})
+    return kind(**{name: _read(hints[name], one, _inside(where, name)) for name, one in value.items()})
 
 
 def _inside(where: str, name: object) -> str:

@@ -16,7 +16,7 @@ One run:
   {train} neck=panet seed=1
 A sweep (-m): every combination; with several seeds, it ends with verdicts
   {train} -m neck=fpn,panet,gffpn seed=0,1,2
-  {train} -m neck=fpn,gffpn hydra/launcher=joblib       two runs at a time
+  {train} -m neck=fpn,gffpn runs_at_a_time=1            one after another, each with all cores
   {train} experiments=demo                              a prepared sweep
 Before and after:
   gffpn plan neck=fpn,panet,gffpn seed=0,1,2        what a sweep will run, and what it can detect

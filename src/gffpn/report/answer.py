@@ -156,9 +156,9 @@ def _arm_line(study: Study, arm: Arm, endpoints: Sequence[str]) -> list[str]:
     if papers := _papers(study):
         line.append(percent(papers.get(arm.name)))
     cost = arm.records[0].cost
-    rate = statistics.median(record.speed.fps_forward for record in arm.records)
     # a speed that other runs slowed down would be taken for the arm's
-    shown = f"{rate:.1f}" if speeds_compare(study) else "n/a"
+    rates = [one.speed.fps_forward for one in arm.records if one.speed and speeds_compare(study)]
+    shown = f"{statistics.median(rates):.1f}" if rates else "n/a"
     return [*line, f"{cost.params_m:.2f}", f"{cost.gflops:.2f}", shown]
 
 

@@ -10,9 +10,8 @@ from gffpn.stats.arms import differing, settings
 Row = Mapping[str, Any]
 STILL_IMPROVING = "\N{UPWARDS ARROW}"
 """Mark of a run whose val mAP50 was still rising when its training ended."""
-# launchers that run several jobs of a sweep on one machine at once
-SHARING_LAUNCHERS = ("joblib", "submitit_local")
 ALONE = " (neck M, neck G: the neck alone)"
+NOT_TIMED = "not measured yet"
 PHASES = "; net = forward alone, all = with decoding and NMS"
 NAMED = 3
 """Largest number of rows that a caption names in one place."""
@@ -42,7 +41,7 @@ def caption(rows: Sequence[Row], *, unit: str = "run") -> list[str]:
         f"{said.data()}, test split, percent, one row per {unit}; "
         f"AP by side in pixels of the network input ({size}).",
         f"GFLOPs: 2 x MAC{ALONE if unit == 'run' else ''}. FPS: batch 1 on {said('', _machine)}, "
-        f"medians over {said('', lambda record: f'{record.speed.images} test images')}"
+        f"medians over {said('', _timed_images)}"
         f"{PHASES if unit == 'run' else ', forward alone'}.",
         f"Settings: {', '.join(_settings(said))}.",
     ]
@@ -109,8 +108,19 @@ def _root(row: Row) -> str:
 
 
 def _machine(record: Record) -> str:
+    if record.speed is None:
+        return NOT_TIMED
     threads = record.speed.threads
     return f"{record.speed.device}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _timed_images(record: Record) -> str:
+    return NOT_TIMED if record.speed is None else f"{record.speed.images} test images"
+
+
+def timed_beside_others(record: Record) -> bool:
+    """Return whether other runs may have used the machine while a run's speed was measured."""
+    return record.choice.shares_machine and record.speed is not None and record.speed.timed_run is None
 
 
 def _origin(record: Record) -> str:
@@ -186,9 +196,14 @@ def _notes(finished: Sequence[Row], said: _Facts) -> list[str]:
 DOUBTS: tuple[tuple[str, Callable[[Record], Any]], ...] = (
     ("only a part of the test split was tested", lambda record: record.partial),
     ("training stopped early", lambda record: record.training.trained_epochs < record.settings.epochs),
+    ("FPS were measured while other runs may have used the same machine", timed_beside_others),
     (
-        "FPS and minutes were measured while other runs may have used the same machine",
-        lambda record: record.choice.launcher in SHARING_LAUNCHERS,
+        "minutes were measured while other runs used the same machine",
+        lambda record: record.choice.shares_machine,
+    ),
+    (
+        "FPS are not measured yet, because other runs used the machine; repeating the command does it",
+        lambda record: record.speed is None,
     ),
     ("the code had uncommitted changes", lambda record: record.provenance.dirty),
 )

@@ -38,8 +38,9 @@ def _arm_row(arm: Arm) -> dict[str, Any]:
     for name in ("params", "params_neck", "gflops", "gflops_neck"):
         row[name] = costs[0][name]
     for name in ("fps_forward", "fps_end_to_end"):
-        row[name] = statistics.median(one[name] for one in costs)
-    return {**row, "device": costs[0]["device"]}
+        rates = [one[name] for one in costs if name in one]
+        row[name] = statistics.median(rates) if rates else None
+    return {**row, "device": costs[0].get("device")}
 
 
 def contrast_rows(studies: Sequence[Study]) -> Rows:

@@ -1,13 +1,22 @@
 """Do the speeds of two arms compare?"""
 
-from gffpn.report.caption import SHARING_LAUNCHERS
+from gffpn.report.caption import timed_beside_others
+from gffpn.runs.record import Record
 from gffpn.stats.study import Arm, Study
 
 
 def doubt_of_timing(a: Arm, b: Arm) -> str:
     """Return why the speeds of two arms do not compare, or an empty string."""
-    single = "one timing of an arm; timings vary" if min(len(a.records), len(b.records)) < 2 else ""
-    return doubt_of_machine(a, b) or single
+    if doubt := doubt_of_machine(a, b):
+        return doubt
+    # after a sweep whose runs shared the machine, one timing is that of all seeds
+    timings = [len({_timing(at, one) for at, one in enumerate(arm.records)}) for arm in (a, b)]
+    return "one timing of an arm; timings vary" if min(timings) < 2 else ""
+
+
+def _timing(position: int, record: Record) -> str | int:
+    """Return what is equal for records with one and the same timing."""
+    return (record.speed and record.speed.timed_run) or position
 
 
 def speeds_compare(study: Study) -> bool:
@@ -21,11 +30,19 @@ def doubt_in_study(study: Study) -> str:
     return next(filter(None, doubts), "")
 
 
+def minutes_compare(study: Study) -> bool:
+    """Return whether other runs shared the machine with all of a study's runs, or with none."""
+    return len({one.choice.shares_machine for arm in study.arms for one in arm.records}) == 1
+
+
 def doubt_of_machine(a: Arm, b: Arm) -> str:
     """Return why the machine of two arms makes their speeds incomparable, or an empty string."""
     records = [*a.records, *b.records]
-    if len({(one.speed.device, one.speed.threads) for one in records}) > 1:
+    speeds = [one.speed for one in records if one.speed]
+    if len(speeds) < len(records):
+        return "not timed yet; repeating the sweep's command does it"
+    if len({(one.device, one.threads) for one in speeds}) > 1:
         return "timed on different devices"
-    if any(one.choice.launcher in SHARING_LAUNCHERS for one in records):
+    if any(timed_beside_others(one) for one in records):
         return "timed while other runs may have used the same machine"
     return ""

@@ -17,6 +17,7 @@ NOT_DETERMINING = (
     "name",
     "experiment",
     "rerun",
+    "runs_at_a_time",
     "objective",
     "logger",
     "loader",

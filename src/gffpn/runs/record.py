@@ -12,8 +12,12 @@ from gffpn.files.typed_json import from_json
 from gffpn.files.writing import write_atomically
 from gffpn.runs.provenance import Provenance
 
-VERSION = 1
+VERSION = 2
 """Version of metrics.json; files without one are from before its fields were typed."""
+READABLE = (1, 2)
+"""Versions that this one reads: in the first, the speed of every run is that at the end of its training."""
+SHARING_LAUNCHERS = ("joblib", "submitit_local")
+"""Launchers that run several jobs of a sweep on one machine at the same time."""
 TEST_PRECISION = "32-true"
 """The precision of every final test, whatever the precision of the training."""
 
@@ -41,6 +45,11 @@ class Choice:
     data: str
     ablation: str | None
     launcher: str
+
+    @property
+    def shares_machine(self) -> bool:
+        """True if other runs may have used the machine at the same time."""
+        return self.launcher in SHARING_LAUNCHERS
 
 
 @dataclass(frozen=True)
@@ -127,8 +136,8 @@ class Record:
     """Strides of the levels that the neck reads."""
     gives: tuple[tuple[int, int], ...]
     """(stride, channels) of the levels that the neck returns."""
-    speed: Speed
-    """Of the inference form, with norms folded."""
+    speed: Speed | None
+    """Of the inference form, with norms folded. None until it is measured: other runs share the machine."""
     test_precision: str = TEST_PRECISION
     version: int = VERSION
 
@@ -166,10 +175,12 @@ class Record:
         }
 
     def model_columns(self) -> dict[str, Any]:
-        """Return cost and speed under the names of their columns."""
+        """Return cost and, once it is measured, speed under the names of their columns."""
+        cost = {name: value for name, value in dataclasses.asdict(self.cost).items() if name != "image_size"}
+        if self.speed is None:
+            return cost
         speed = dataclasses.asdict(self.speed)
         timed = {f"timed_{name}": speed.pop(name) for name in ("images", "dtype")}
-        cost = {name: value for name, value in dataclasses.asdict(self.cost).items() if name != "image_size"}
         rates = {"fps_forward": self.speed.fps_forward, "fps_end_to_end": self.speed.fps_end_to_end}
         return {**cost, **rates, **speed, **timed}
 
@@ -196,7 +207,7 @@ def read_record(path: Path) -> Record:
     except ValueError as error:
         raise ValueError(f"{path}: damaged: {error}") from error
     version = content.get("version") if isinstance(content, dict) else None
-    if version != VERSION:
+    if version not in READABLE:
         raise OtherVersionError(path, version)
     try:
         return from_json(Record, content)

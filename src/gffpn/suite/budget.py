@@ -24,6 +24,7 @@ from gffpn.config.resolve import processes_of, resolved
 from gffpn.data.index import DataIndex
 from gffpn.files.typed_json import from_json
 from gffpn.files.writing import alone, write_atomically
+from gffpn.machine.cores import usable_cores
 from gffpn.machine.devices import device, device_name, synchronizer
 from gffpn.machine.thread_choice import AT_START
 from gffpn.runs.folder import RunFolder
@@ -143,13 +144,11 @@ def _digest(plain: Mapping[str, Any], index: DataIndex) -> str:
     """Return a digest of all that determines the pace of a run, this machine included."""
     costly = {key: value for key, value in determining(plain).items() if key not in WITHOUT_COST}
     where = device(plain["trainer"]["accelerator"])
-    machine = [device_name(where), str(where), _threads(plain), torch.__version__]
+    # not torch's own number: a process of a sweep that trains several runs at a time has fewer threads
+    threads = plain["trainer"]["threads"] or usable_cores()
+    machine = [device_name(where), str(where), threads, torch.__version__]
     text = json.dumps([costly, plain["trainer"]["accelerator"], index.fingerprint, machine], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _threads(plain: Mapping[str, Any]) -> int:
-    return int(plain["trainer"]["threads"] or AT_START)
 
 
 def _measure(config: DictConfig, index: DataIndex) -> Pace:
@@ -160,7 +159,7 @@ def _measure(config: DictConfig, index: DataIndex) -> Pace:
     task = build_task(config, data)
     watch = _StopWatch(device(config.trainer.accelerator))
     hush()
-    torch.set_num_threads(_threads(config))
+    torch.set_num_threads(config.trainer.threads or AT_START)
     try:
         with TemporaryDirectory() as folder:
             trainer = build_trainer(config, RunFolder(Path(folder)), [])

@@ -26,7 +26,7 @@ def headline(record: Record) -> dict[str, float]:
         "mAP50_95": record.test.mAP50_95,
         "params_m": record.cost.params_m,
         "gflops": record.cost.gflops,
-        "fps": record.speed.fps_end_to_end,
+        "fps": record.speed.fps_end_to_end if record.speed else None,
     }
     return {name: value for name, value in figures.items() if value is not None}
 

@@ -21,6 +21,7 @@ from gffpn.config.resolve import resolved
 from gffpn.cost import cost, speed
 from gffpn.data.datamodule import DetectionData
 from gffpn.data.index import DataIndex
+from gffpn.figures import Speed
 from gffpn.fold import inference_form
 from gffpn.machine.processes import is_lead
 from gffpn.machine.thread_choice import AT_START
@@ -30,7 +31,7 @@ from gffpn.runs.folder import RunFolder
 from gffpn.runs.predictions import Predictions, write_predictions
 from gffpn.runs.provenance import Provenance
 from gffpn.runs.reading import curves, still_improving
-from gffpn.runs.record import Choice, DataFacts, Record, Settings, Training
+from gffpn.runs.record import SHARING_LAUNCHERS, Choice, DataFacts, Record, Settings, Training
 from gffpn.runs.verify import results
 from gffpn.suite import tracking
 from gffpn.suite.evaluate import evaluate
@@ -97,10 +98,13 @@ def fit_and_test(
             still_improving=still_improving([value for _, value in curves(folder.path)["val/mAP50"]]),
         )
         torch.set_num_threads(threads.at_start)  # FPS must not depend on what else is running
+        # beside other runs, it would be theirs as well: suite/speeds.py measures it when they have ended
+        alone = config.choice.launcher not in SHARING_LAUNCHERS
         record = Record(
             **asked(config),
             **computed(splits),
-            **measure(config, task, data, trainer.strategy.root_device),
+            **costs(config, task),
+            speed=measure_speed(config, task, data, trainer.strategy.root_device) if alone else None,
             data=data_facts(index, tiny),
             provenance=origin,
             training=training,
@@ -164,31 +168,37 @@ def hush() -> None:
         warnings.filterwarnings("ignore", message)
 
 
-def measure(
-    config: DictConfig, task: DetectionTask, data: DetectionData, device: torch.device
-) -> dict[str, Any]:
-    """Return the record's fields of cost and speed, and the levels that the neck reads and returns.
+def costs(config: DictConfig, task: DetectionTask) -> dict[str, Any]:
+    """Return the record's fields of cost, and the levels that the neck reads and returns.
 
-    Parameters and GFLOPs are those of the detector as trained. The speed is that of its inference form, with
-    norms folded, on test images: the same function, as it would be deployed.
+    Parameters and GFLOPs are those of the detector as trained.
+    """
+    neck = task.detector.neck
+    return {
+        "cost": cost(task.detector, image_size(config)),
+        "reads": tuple(neck.in_strides),
+        "gives": tuple((level.stride, level.channels) for level in neck.out_levels),
+    }
+
+
+def measure_speed(
+    config: DictConfig, task: DetectionTask, data: DetectionData, device: torch.device
+) -> Speed:
+    """Return the speed of the detector's inference form, with norms folded, on images of the test split.
+
+    It is the same function as the detector, as it would be deployed. The test split must be open.
     """
     size = image_size(config)
     # Lightning moves the detector to the CPU after the test, and decoding may use the head
     task.detector.to(device)
-    neck = task.detector.neck
-    return {
-        "cost": cost(task.detector, size),
-        "reads": tuple(neck.in_strides),
-        "gives": tuple((level.stride, level.channels) for level in neck.out_levels),
-        "speed": speed(
-            inference_form(task.detector),
-            lambda raw: task.decode(raw, size),
-            data.sample("test"),
-            device=device,
-            channels_last=config.trainer.channels_last,
-            budget_s=config.trainer.fps_seconds,
-        ),
-    }
+    return speed(
+        inference_form(task.detector),
+        lambda raw: task.decode(raw, size),
+        data.sample("test"),
+        device=device,
+        channels_last=config.trainer.channels_last,
+        budget_s=config.trainer.fps_seconds,
+    )
 
 
 def log_results(loggers: Sequence[Logger], record: Record, test: Predictions) -> None:

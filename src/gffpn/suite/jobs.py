@@ -1,6 +1,6 @@
 """Checks of a sweep's jobs before the first of them starts."""
 
-import logging
+from contextlib import suppress
 from pathlib import Path
 
 from hydra.conf import HydraConf
@@ -20,6 +20,7 @@ from gffpn.stats.question import check_class, question
 from gffpn.suite.arms import SWEEPER, jobs_of
 from gffpn.suite.budget import measure_paces
 from gffpn.suite.door import check_objects
+from gffpn.suite.output import without_log
 
 
 def chooses_in_advance(hydra: HydraConf) -> bool:
@@ -76,12 +77,7 @@ def _without_hydra(job: DictConfig) -> object:
 
 
 def _read(job: DictConfig) -> None:
-    logging.disable(logging.WARNING)  # each job logs the same again when it reads its data
-    try:
+    with without_log(), suppress(InstantiationException):  # the constructor fails again in its own job
         index = build_index(job)
         check_objects(index)
         check_class(question(job.experiment), index.classes)
-    except InstantiationException:
-        pass  # the constructor fails again in its own job
-    finally:
-        logging.disable(logging.NOTSET)

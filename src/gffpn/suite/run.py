@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from joblib import cpu_count
 from omegaconf import DictConfig
 
 from gffpn.callbacks.finite import LossNotFiniteError
@@ -27,11 +28,13 @@ from gffpn.report.table import print_table, row_of
 from gffpn.runs.commands import run_command
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.provenance import changes_since
-from gffpn.runs.sweeps import record_job
+from gffpn.runs.sweeps import read_plan, record_job
 from gffpn.suite.agreement import AgreementError, composed_by_lead
 from gffpn.suite.door import check_index, check_start
 from gffpn.suite.execution import Plan, execute, execute_apart, say
 from gffpn.suite.jobs import chooses_in_advance
+from gffpn.suite.output import label_of, labelled, print_progress
+from gffpn.suite.speeds import time_runs
 from gffpn.suite.sweep import config_dirs
 from gffpn.weights import WeightsError
 
@@ -50,7 +53,13 @@ def run(config: DictConfig) -> str | float:
     command = run_command(overrides, config_dirs(hydra))
     if hydra.mode == RunMode.MULTIRUN:
         job = Job(config, overrides, command, sweep=Path(hydra.sweep.dir), number=hydra.job.num)
-        status = attempt(job)
+        together = int(
+            hydra.launcher.get("n_jobs", 1)
+        )  # joblib; the output of others is in files of their own
+        with labelled(job.label if together != 1 else ""):
+            status = attempt(job)
+        if is_lead() and not config.choice.launcher.startswith(("slurm", "submitit")):
+            print_progress(job.sweep, at_a_time=together if together > 0 else cpu_count())
         return status if chooses_in_advance(hydra) else job.objective()
     # the processes that Lightning starts use the configuration of the first one
     shared = composed_by_lead()
@@ -101,6 +110,8 @@ class Single:
         _check(plan, self.config)
         self.plan = plan
         execute(plan)
+        if is_lead():  # the run may be one of a sweep that was interrupted before its end
+            time_runs([(plan.folder, lambda: self.config)])
 
     def fail(self, error: Exception) -> None:
         """Record and print a failure; exit with the error's code, or raise the error if it has none."""
@@ -161,6 +172,11 @@ class Job(Single):
             execute_apart(plan)
         else:
             execute(plan)
+
+    @property
+    def label(self) -> str:
+        """Short name of the job among those of its sweep."""
+        return label_of(read_plan(self.sweep), self.overrides, self.number)
 
     def fail(self, error: Exception) -> None:
         """Record and print a failure."""

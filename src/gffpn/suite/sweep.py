@@ -9,10 +9,13 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hydra.conf import HydraConf
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -36,6 +39,7 @@ NOT_IN_A_NAME = (
     "loader.",
     "logger.",
     "rerun=",
+    "runs_at_a_time=",
     "hydra.run",
     "hydra.job",
     "hydra.mode",
@@ -132,6 +136,14 @@ class SweepCallback(Callback):
             config.hydra.sweep.dir = str(folder)
             # every launcher composes its jobs from these overrides
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
+        if launcher in ("basic", "joblib"):
+            from gffpn.suite.sharing import adapt_joblib, share_machine, threads_each, threads_of_processes
+
+            adapt_joblib()
+
+            runs = share_machine(config, self._planned)
+            if runs > 1:
+                self._held.enter_context(threads_of_processes(threads_each(runs)))
         # after Ctrl-C, or if a launcher's process is killed, Hydra does not call on_multirun_end
         atexit.register(self._report_at_exit, config)
         self._held.callback(atexit.unregister, self._report_at_exit)
@@ -151,9 +163,33 @@ class SweepCallback(Callback):
         write_plan(folder, plan)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        self._time_runs(config)  # if this is interrupted, the table is written at exit
         with self._held:
             if not self._report(config):
                 raise SystemExit(1)
+
+    def _time_runs(self, config: DictConfig) -> None:
+        """Measure the speed of the runs that shared the machine."""
+        from gffpn.suite.speeds import time_runs
+
+        loader = GlobalHydra.instance().config_loader()
+
+        def compose(overrides: list[str]) -> DictConfig:
+            composed = loader.load_sweep_config(config, overrides)
+            HydraConfig.instance().set_config(composed)
+            return composed
+
+        try:
+            jobs = read_jobs(Path(config.hydra.sweep.dir))
+            time_runs(
+                [
+                    (RunFolder(Path(job["run"])), partial(compose, job["overrides"]))
+                    for job in jobs
+                    if job["run"]
+                ]
+            )
+        except Exception:  # Hydra would turn it into a warning and leave out the table
+            traceback.print_exc()
 
     def _report_at_exit(self, config: DictConfig) -> None:
         ignore_signals()  # impatient users press Ctrl-C twice

@@ -10,10 +10,14 @@ from gffpn.report.timing import speeds_compare
 from gffpn.runs.record import Record
 from gffpn.stats.study import Study
 
-COSTS: dict[str, tuple[str, str, Callable[[Record], float]]] = {
+COSTS: dict[str, tuple[str, str, Callable[[Record], float | None]]] = {
     "params": ("parameters", "parameters, millions", lambda record: record.cost.params_m),
     "gflops": ("GFLOPs", "GFLOPs (2 x MAC)", lambda record: record.cost.gflops),
-    "fps": ("speed", "images per second, forward alone", lambda record: record.speed.fps_forward),
+    "fps": (
+        "speed",
+        "images per second, forward alone",
+        lambda record: record.speed.fps_forward if record.speed else None,
+    ),
 }
 
 
@@ -30,9 +34,9 @@ def cost(study: Study, kind: str) -> Drawing | None:
     with axes(2.7) as (figure, plot):
         for at, arm in enumerate(study.arms):
             pairs = [
-                (value(record), 100 * share)
-                for record, share in zip(arm.records, arm.figures(endpoint), strict=True)
-                if share is not None
+                (price, 100 * share)
+                for price, share in zip(map(value, arm.records), arm.figures(endpoint), strict=True)
+                if price is not None and share is not None
             ]
             if not pairs:
                 continue
@@ -47,7 +51,7 @@ def cost(study: Study, kind: str) -> Drawing | None:
         legend(plot)
     if not said:
         return None
-    speeds = [one.speed for arm in study.arms for one in arm.records]
+    speeds = [one.speed for arm in study.arms for one in arm.records if one.speed]
     devices = sorted({f"{one.device}, {one.threads} thread{'s' * (one.threads > 1)}" for one in speeds})
     where = f" Batch 1 on {'; '.join(devices)}; median over seeds." if kind == "fps" else ""
     return Drawing(

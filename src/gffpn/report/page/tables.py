@@ -10,7 +10,7 @@ from gffpn.report.answer import contrast_cells, interval, points, spread_words
 from gffpn.report.figures.sizes import bins, size_word
 from gffpn.report.paper import paper_classes, paper_row
 from gffpn.report.table import decimals
-from gffpn.report.timing import doubt_in_study, speeds_compare
+from gffpn.report.timing import doubt_in_study, minutes_compare, speeds_compare
 from gffpn.report.which import difference_name
 from gffpn.runs.record import Record
 from gffpn.stats.study import Arm, Study
@@ -71,7 +71,7 @@ def arms_table(study: Study) -> Table:
     for at, arm in enumerate(study.arms):
         done, asked = len(arm.records), len(arm.runs)
         seeds = Cell(str(done) if done == asked else f"{done} of {asked}", done)
-        costs = [_costs(arm.records, fps)[name] for name in ("params", "GFLOPs", "FPS network")]
+        costs = [_costs(arm.records, fps=fps)[name] for name in ("params", "GFLOPs", "FPS network")]
         cells = (seeds, *(_figure(arm.figures(name)) for name in shown), *costs)
         beside = papers[arm.name]
         row = ("1", *(points(beside[name]) if name in beside else "" for name in shown)) if beside else ()
@@ -92,8 +92,12 @@ def _figure(values: Sequence[Figure]) -> Cell:
 
 def costs_table(study: Study) -> Table:
     """Return what each arm costs, and its share in the neck."""
-    fps = speeds_compare(study)
-    rows = [(at, arm.name, _costs(arm.records, fps)) for at, arm in enumerate(study.arms) if arm.records]
+    fps, minutes = speeds_compare(study), minutes_compare(study)
+    rows = [
+        (at, arm.name, _costs(arm.records, fps=fps, minutes=minutes))
+        for at, arm in enumerate(study.arms)
+        if arm.records
+    ]
     lines = tuple(Line((at,), name, tuple(costs.values())) for at, name, costs in rows)
     headers = (
         ("params", "M"),
@@ -108,10 +112,10 @@ def costs_table(study: Study) -> Table:
     return Table("Cost by arm", "arm", headers, lines, (f"FPS and minutes: medians over the seeds.{doubt}",))
 
 
-def _costs(records: Sequence[Record], fps: bool) -> dict[str, Cell]:
+def _costs(records: Sequence[Record], *, fps: bool, minutes: bool = False) -> dict[str, Cell]:
     """Return the costs of an arm: those of its first run, and medians of what was timed.
 
-    Without `fps`, what was timed is left out, because it does not compare.
+    Without `fps` or `minutes`, these are left out, because they do not compare.
     """
     if not records:
         return dict.fromkeys(("params", "GFLOPs", "FPS network"), Cell(""))
@@ -123,13 +127,14 @@ def _costs(records: Sequence[Record], fps: bool) -> dict[str, Cell]:
         "neck GFLOPs": cost.gflops_neck,
     }
     timed = {
-        "FPS network": statistics.median(one.speed.fps_forward for one in records),
-        "FPS with decoding": statistics.median(one.speed.fps_end_to_end for one in records),
-        "minutes": statistics.median(one.training.minutes for one in records),
+        "FPS network": [one.speed.fps_forward for one in records if one.speed and fps],
+        "FPS with decoding": [one.speed.fps_end_to_end for one in records if one.speed and fps],
+        "minutes": [one.training.minutes for one in records if minutes],
     }
     cells = {name: Cell(decimals(2)(value), value) for name, value in exact.items()}
-    for name, value in timed.items():
-        cells[name] = Cell(decimals(1)(value), value) if fps else Cell("n/a")
+    for name, values in timed.items():
+        median = statistics.median(values) if values else None
+        cells[name] = Cell(decimals(1)(median), median)
     return cells
 
 

@@ -68,13 +68,13 @@ def _sizes(study: Study, analyses: Analyses, at: int) -> str:
     return f"AP by size: {', '.join(parts)}{'' if len(parts) == len(found) else '; not certain elsewhere'}."
 
 
-_PRICES: tuple[tuple[str, Callable[[Record], float]], ...] = (
+_PRICES: tuple[tuple[str, Callable[[Record], float | None]], ...] = (
     ("M parameters", lambda record: record.cost.params_m),
     ("GFLOPs", lambda record: record.cost.gflops),
 )
-_RATE: tuple[str, Callable[[Record], float]] = (
+_RATE: tuple[str, Callable[[Record], float | None]] = (
     "images per second",
-    lambda record: record.speed.fps_forward,
+    lambda record: record.speed.fps_forward if record.speed else None,
 )
 
 
@@ -85,7 +85,8 @@ def _cost(a: Arm, b: Arm) -> str:
     parts = []
     doubt = doubt_of_timing(a, b)
     for unit, value in _PRICES if doubt else (*_PRICES, _RATE):
-        one, other = (statistics.median(map(value, arm.records)) for arm in (a, b))
+        known = [[price for one in arm.records if (price := value(one)) is not None] for arm in (a, b)]
+        one, other = map(statistics.median, known)
         change = round(100 * (one / other - 1)) if other else 0
         words = f" ({change:+d} %)".replace("-", "\N{MINUS SIGN}") if change else ""
         parts.append(f"{one:.3g} against {other:.3g} {unit}{words}")

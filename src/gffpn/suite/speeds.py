@@ -1,0 +1,101 @@
+"""Speed of finished runs that had to share the machine, measured when no other run of the sweep is left."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from gffpn.build.detector import build_data, build_task
+from gffpn.build.index import build_index
+from gffpn.data.datamodule import DetectionData
+from gffpn.data.index import DataError, DataIndex
+from gffpn.figures import Speed
+from gffpn.machine.devices import device
+from gffpn.machine.thread_choice import AT_START
+from gffpn.runs.folder import RunFolder
+from gffpn.runs.identity import determining
+from gffpn.runs.record import VERSION, Record, write_record
+from gffpn.suite.fit import measure_speed
+from gffpn.suite.output import without_log
+from gffpn.weights import load_torch
+
+
+@dataclass
+class _Arm:
+    """Runs that differ only in their seed, and the function that composes the configuration of the first."""
+
+    compose: Callable[[], DictConfig]
+    runs: list[RunFolder] = field(default_factory=list)
+
+
+def time_runs(runs: Sequence[tuple[RunFolder, Callable[[], DictConfig]]]) -> None:
+    """Measure and record the speed of each finished run that has none, one network after another.
+
+    Each run comes with the function that composes its configuration. Runs that differ only in their seed have
+    equal networks: the first of them is timed, and its speed is recorded for all of them, with its name. If a
+    speed cannot be measured, a line says why, and the record remains without it.
+    """
+    waiting = [(run, compose) for run, compose in runs if (record := run.read()) and record.speed is None]
+    arms: dict[str, _Arm] = {}
+    for run, compose in waiting:
+        arms.setdefault(_arm_of(run), _Arm(compose)).runs.append(run)
+    if not arms:
+        return
+    networks = f"{len(arms)} network{'s' if len(arms) > 1 else ''}"
+    print(f"Measuring the FPS of {networks} while no other run uses the machine", flush=True)
+    indices: dict[str, DataIndex] = {}
+    before = torch.get_num_threads()
+    try:
+        for arm in arms.values():
+            try:
+                _time(arm, indices)
+            except (ValueError, OSError, RuntimeError) as error:
+                print(f"WARNING: no FPS of {arm.runs[0].path}: {error}", file=sys.stderr, flush=True)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _arm_of(run: RunFolder) -> str:
+    """Return what runs with equal networks, data and way of timing have in common."""
+    config, start = run.read_config(), run.read_start()
+    return json.dumps(
+        [_arm_settings(config), config["trainer"]["threads"], start and start.data], sort_keys=True
+    )
+
+
+def _arm_settings(config: dict[str, Any]) -> dict[str, Any]:
+    kept = determining(config)
+    kept.pop("seed")
+    return kept
+
+
+def _time(arm: _Arm, indices: dict[str, DataIndex]) -> None:
+    """Time the first run of an arm, and write the speed into the records of all."""
+    config = arm.compose()
+    data_key = OmegaConf.to_yaml(config.data, resolve=True)
+    if data_key not in indices:
+        with without_log():
+            indices[data_key] = build_index(config)
+    first = arm.runs[0]
+    taken = replace(_measured(config, indices[data_key], first), timed_run=first.path.name)
+    for run in arm.runs:
+        if record := run.read():
+            write_record(run.metrics, replace(record, speed=taken, version=VERSION))
+
+
+def _measured(config: DictConfig, index: DataIndex, run: RunFolder) -> Speed:
+    """Return the speed of a run's tested network, with the threads of a run that is alone."""
+    record = run.read()
+    assert isinstance(record, Record)
+    if index.fingerprint != record.data.fingerprint:
+        raise DataError("the data changed since this run was trained")
+    torch.set_num_threads(config.trainer.threads or AT_START)
+    data: DetectionData = build_data(config, index)
+    data.setup("test")
+    task = build_task(config, data)
+    task.load_state_dict(load_torch(run.checkpoints / "best.ckpt")["state_dict"])
+    return measure_speed(config, task, data, device(config.trainer.accelerator))
