@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from gffpn.__main__ import main
-from gffpn.data.card.card import card, class_conflicts, same_labels
+from gffpn.data.card.card import card, class_conflicts, same_labels, suggested_image_size
 from gffpn.data.card.duplicates import close_pairs, near_duplicates
 from gffpn.data.index import DataError, DataIndex, ImageRecord
 from gffpn.data.letterbox import Letterbox
@@ -200,6 +200,9 @@ def test_a_card_by_hand(index: DataIndex) -> None:
         "native_16_32": 1,
     }
     assert report["bins"]["32_96"]["val"] == report["bins"]["native_32_96"]["val"] == 1
+    # 8 and 4.74 in the network, on average 6.37: 26 px would enlarge the files by more than twice their size
+    assert report["sides"] == {"10 %": 5.1, "median": 6.4, "90 %": 7.7}
+    assert report["suggested_image_size"] == [128, 128]
     assert report["thin"]["crack"] == {"train": 1, "val": 0, "test": 0}  # 3 native pixels, 1.5 in the network
     assert report["thin"]["dent"] == {"train": 0, "val": 0, "test": 0}
     assert report["image_sizes"] == {"64 x 64": {"train": 2, "val": 1, "test": 1}}
@@ -207,6 +210,13 @@ def test_a_card_by_hand(index: DataIndex) -> None:
     assert report["near_duplicates"] == report["label_conflicts"] == [pair]
     assert report["class_conflicts"] == []
     assert report["mended"] == {"mended": 3}
+
+
+def test_a_larger_image_is_suggested_for_small_objects(index: DataIndex) -> None:
+    records = index.splits["train"][:1]  # median 12.74 in native pixels
+    assert suggested_image_size(records, (64, 64)) == [128, 128]  # 26 / 12.74 x 64 = 130.6
+    assert suggested_image_size(records, (128, 128)) is None
+    assert suggested_image_size(index.splits["train"][1:], (64, 64)) is None
 
 
 def test_a_card_counts_bins_as_the_metrics_do(index: DataIndex) -> None:

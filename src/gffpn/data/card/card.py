@@ -22,6 +22,12 @@ SAME_PLACE = 0.9
 SAME_OBJECT = 0.5
 """Lowest IoU at which boxes in two near-duplicates count as the same object, annotated twice."""
 
+SMALL_PX, GOOD_PX = 20.0, 26.0
+"""Median side in network pixels below which a larger image pays, and the one that it should have."""
+LARGEST_ZOOM = 2.0
+"""Factor on the size of the image files beyond which a larger network input shows nothing more."""
+STRIDE = 32
+
 Table = dict[str, dict[str, int]]
 
 
@@ -46,6 +52,8 @@ def card(index: DataIndex, image_size: tuple[int, int], bins: Sequence[Bin]) -> 
         "bins": _by_split(
             index, lambda r: _bins_of(r, image_size, bins), [name for name, *_ in bins if name != "all"]
         ),
+        "sides": _sides(index.splits["train"], image_size),
+        "suggested_image_size": suggested_image_size(index.splits["train"], image_size),
         "image_sizes": _by_split(index, lambda r: [f"{r.height} x {r.width}"], ()),
         "thin": _by_split(index, lambda r: _thin(r, image_size, index.classes), index.classes),
         "near_duplicates": [_listed(pair, records, split_of) for pair in pairs],
@@ -121,6 +129,31 @@ def _by_split(index: DataIndex, keys: Callable[[ImageRecord], Sequence[str]], or
 def _network_wh(record: ImageRecord, image_size: tuple[int, int]) -> NDArray[np.float32]:
     boxes = Letterbox.fit((record.height, record.width), image_size).to_network(record.boxes)
     return np.asarray(boxes[:, 2:] - boxes[:, :2])
+
+
+def _network_sides(records: Sequence[ImageRecord], image_size: tuple[int, int]) -> NDArray[np.float64]:
+    return np.concatenate([np.zeros(0), *(_side(_network_wh(record, image_size)) for record in records)])
+
+
+def _sides(records: Sequence[ImageRecord], image_size: tuple[int, int]) -> dict[str, float]:
+    """Return quantiles of the sides of boxes in network pixels; empty without boxes."""
+    sides = _network_sides(records, image_size)
+    shares = {"10 %": 0.1, "median": 0.5, "90 %": 0.9} if len(sides) else {}
+    return {name: round(float(np.quantile(sides, share)), 1) for name, share in shares.items()}
+
+
+def suggested_image_size(records: Sequence[ImageRecord], image_size: tuple[int, int]) -> list[int] | None:
+    """Return a larger (height, width) for small objects, multiples of 32; None if this size will do.
+
+    The median side becomes `GOOD_PX`, as far as the images are not enlarged by more than `LARGEST_ZOOM`.
+    """
+    sides = _network_sides(records, image_size)
+    if not len(sides) or not 0 < (median := float(np.median(sides))) < SMALL_PX:
+        return None
+    zooms = [max(Letterbox.fit((one.height, one.width), image_size).scale) for one in records]
+    factor = min(GOOD_PX / median, LARGEST_ZOOM / float(np.median(zooms)))
+    larger = [STRIDE * round(factor * length / STRIDE) for length in image_size]
+    return larger if larger > list(image_size) else None
 
 
 def _bins_of(record: ImageRecord, image_size: tuple[int, int], bins: Sequence[Bin]) -> list[str]:

@@ -33,6 +33,13 @@ def print_card(card: Mapping[str, Any], console: Console) -> None:
         _print_table(console, "Crowd regions by class", crowd)
     _print_table(console, "Boxes by side in network pixels", network)
     _print_table(console, "Boxes by side in native pixels", native)
+    if card["sides"]:
+        sides = ", ".join(f"{name} {side:g}" for name, side in card["sides"].items())
+        console.print(f"Sides of training boxes in network pixels: {sides}", markup=False)
+    if card["suggested_image_size"]:
+        height, width = card["suggested_image_size"]
+        larger = height if height == width else f"[{height},{width}]"
+        console.print(f"These objects are small: image_size={larger} shows more of them (docs/recipe.md)")
     _print_table(console, f"Images by height x width (sizes in all: {len(card['image_sizes'])})", sizes)
     _print_table(console, f"Boxes with a side under {THIN_PX:g} network pixels", thin)
     for what, number in card["mended"].items():
