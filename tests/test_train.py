@@ -432,7 +432,15 @@ def test_a_sweep_continues_after_a_failure_and_repeats_only_unfinished_runs(
 
 
 # avoids training what other experiments train: `necks` has every neck, and a seed changes no code path
-LESS = {"controls": ["neck=fpn,fpn_c2"], "neu_det": ["seed=0"]}
+LESS = {
+    "controls": ["neck=fpn,fpn_c2"],
+    "neu_det": ["seed=0"],
+    "nuclei": ["seed=0"],
+    "deeppcb": ["seed=0", "augment.crop=32"],
+    "recipe": [
+        f"~experiment.arms.{name}" for name in ("half_lr", "twice_lr", "linear", "no_zoom", "few_points")
+    ],
+}
 
 
 @pytest.mark.slow
@@ -440,6 +448,7 @@ LESS = {"controls": ["neck=fpn,fpn_c2"], "neu_det": ["seed=0"]}
 def test_every_experiment_runs_at_toy_scale(experiment: str, tmp_path: Path, train: Train) -> None:
     toy = ["image_size=64", "batch_size=4", "trainer.max_epochs=1", "loader.workers=0", "logger.wandb=off"]
     toy += ["trainer.fps_seconds=0", "logger.pictures=0"]
+    toy += ["trainer.minutes=null", "trainer.check_val_every_n_epoch=1"]
     toy += ["data=tinyindus_sim"]  # simulated, so that nothing is downloaded
     # in bf16, PyTorch 2.15 returns NaN gradients for a strided convolution of a single cell (CFPT's P7 here)
     toy += ["data.train_images=4", "data.val_images=4", "data.test_images=4", "trainer.precision=32-true"]
