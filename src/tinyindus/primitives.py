@@ -44,7 +44,7 @@ def _dig(fields: Fields, depth: Array) -> None:
 
 def _steep(strength: float) -> float:
     """Return the slope of a mark's flanks, which grows more slowly than the strength of the mark."""
-    return 1.15 * strength / (1.0 + 0.25 * strength)
+    return 1.25 * strength / (1.0 + 0.40 * strength)
 
 
 def crack(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
@@ -111,7 +111,7 @@ def pit(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
     radius = 0.42 * mark.side
     sdf = shapes.blob(x, y, radius, lobes)
     bowl = shapes.soft(sdf + 0.25 * radius, 0.50 * radius)
-    _dig(fields, bowl * (1.35 * _steep(mark.strength) * radius / unit))
+    _dig(fields, bowl * (1.15 * _steep(mark.strength) * radius / unit))
     fields.density += (0.20 * mark.strength) * shapes.coverage(sdf + 0.25 * radius, max(1.0, 0.8 * radius))
 
 
