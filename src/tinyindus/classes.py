@@ -46,7 +46,7 @@ class DefectClass:
 
 
 CLASSES = (
-    DefectClass("xjf", "bottle", 20, 4.8, 134, (Form("crack"),)),
+    DefectClass("xjf", "bottle", 20, 7.0, 134, (Form("crack"),)),
     DefectClass(
         "xsf",
         "bottle",
@@ -56,11 +56,11 @@ CLASSES = (
         (Form("scratch", 0.5), Form("bubble", 0.3, 0.5, 0.1), Form("crack", 0.2)),
     ),
     DefectClass("xsd", "bottle", 28, 0.0, 172, (Form("stain"),)),
-    DefectClass("xdf", "bottle", 14, -5.0, 76, (Form("crack", spread=0.25),)),
-    DefectClass("gsf", "tube", 24, 2.0, 175, (Form("scratch"),)),
+    DefectClass("xdf", "bottle", 14, -2.5, 76, (Form("crack", spread=0.25),)),
+    DefectClass("gsf", "tube", 24, 5.0, 175, (Form("scratch"),)),
     DefectClass("gkf", "tube", 8, 1.3, 254, (Form("notch"),)),
-    DefectClass("gsp", "tube", 11, 0.8, 228, (Form("pit"),)),
-    DefectClass("qp", "ball", 9, 0.8, 362, (Form("pit"),)),
+    DefectClass("gsp", "tube", 11, -0.2, 228, (Form("pit"),)),
+    DefectClass("qp", "ball", 9, -1.0, 362, (Form("pit"),)),
     DefectClass("stf", "glove", 22, 2.5, 166, (Form("hole", 0.4), Form("tear", 0.35), Form("thin", 0.25))),
 )
 CLASS_NAMES = tuple(c.name for c in CLASSES)

@@ -10,7 +10,7 @@ from tinyindus.fields import Fields, Window
 from tinyindus.marks import Mark
 from tinyindus.shapes import Array
 
-FINEST = 1.8
+FINEST = 1.5
 """Smallest width of a groove, pixels."""
 
 
@@ -44,7 +44,7 @@ def _dig(fields: Fields, depth: Array) -> None:
 
 def _steep(strength: float) -> float:
     """Return the slope of a mark's flanks, which grows more slowly than the strength of the mark."""
-    return 1.15 * strength / (1.0 + 0.25 * strength)
+    return 1.25 * strength / (1.0 + 0.40 * strength)
 
 
 def crack(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
@@ -110,9 +110,9 @@ def pit(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
     lobes = np.stack([0.14 * mark.shape[:3], 2 * np.pi * mark.shape[3:6]], axis=1)
     radius = 0.42 * mark.side
     sdf = shapes.blob(x, y, radius, lobes)
-    bowl = shapes.soft(sdf + 0.35 * radius, 0.50 * radius)
-    _dig(fields, bowl * (1.20 * _steep(mark.strength) * radius / unit))
-    fields.density += (0.15 * mark.strength) * shapes.coverage(sdf + 0.25 * radius, max(1.0, 0.8 * radius))
+    bowl = shapes.soft(sdf + 0.25 * radius, 0.50 * radius)
+    _dig(fields, bowl * (1.15 * _steep(mark.strength) * radius / unit))
+    fields.density += (0.20 * mark.strength) * shapes.coverage(sdf + 0.25 * radius, max(1.0, 0.8 * radius))
 
 
 def notch(fields: Fields, x: Array, y: Array, mark: Mark, unit: float) -> None:
