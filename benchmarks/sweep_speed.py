@@ -5,7 +5,7 @@
 
 Each round executes the same sweep both ways, in turns. The time is that of the whole command: imports,
 checks, training, tests, the measurement of FPS and the table. The first command, which is not counted, trains
-one step, to read the data and to fill the image cache. Runs are discarded. Imports count, so that a few epochs
+one step, to read the data and to fill the image cache. Runs are discarded. Imports count, so that few epochs
 show less than the gain of a sweep of usual length.
 """
 
