@@ -4,9 +4,9 @@
         image_size=256 augment=light neck=fpn,gffpn seed='range(6)'
 
 Each round executes the same sweep both ways, in turns. The time is that of the whole command: imports,
-checks, training, tests, the measurement of FPS and the table. The first command, which is not counted,
-trains one step, to read the data and to fill the image cache. Runs are discarded. As imports count, a few
-epochs show less than the gain of a sweep of usual length.
+checks, training, tests, the measurement of FPS and the table. The first command, which is not counted, trains
+one step, to read the data and to fill the image cache. Runs are discarded. Imports count, so that few epochs
+show less than the gain of a sweep of usual length.
 """
 
 import argparse
