@@ -138,7 +138,7 @@ class DetectionData(L.LightningDataModule):
         trainer = self.trainer
         world_size = trainer.world_size if trainer else 1
         sampler = EpochSampler(
-            range(len(dataset)) if split == "train" else self._evaluated(split),
+            range(len(dataset)) if split == "train" else self.evaluated(split),
             seed=self.seed,
             shuffle=split == "train",
             rank=trainer.global_rank if trainer else 0,
@@ -177,8 +177,8 @@ class DetectionData(L.LightningDataModule):
             generator=torch.Generator().manual_seed(derive_seed(self.seed, "loader", split)),
         )
 
-    def _evaluated(self, split: str) -> list[int]:
-        """Return the positions of the images that are evaluated, the same ones for every run."""
+    def evaluated(self, split: str) -> list[int]:
+        """Return the positions of a split's images that are evaluated, the same ones for every run."""
         total, limit = len(self.datasets[split]), self.limit_eval_batches
         if limit is None:
             return [*range(total)]

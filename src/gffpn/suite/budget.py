@@ -166,20 +166,19 @@ def _measure(config: DictConfig, index: DataIndex) -> Pace:
             trainer.callbacks.append(watch)  # type: ignore[attr-defined]
             trainer.fit(task, data)
         data.setup()
-        val, test = (len(loader.sampler) for loader in (data.val_dataloader(), data.test_dataloader()))
+        val, test = len(data.evaluated("val")), len(data.evaluated("test"))
         data.limit_eval_batches = math.ceil(min(val, TESTED_IMAGES) / config.batch_size)
         tester = build_tester(config, None, [])
         start = time.perf_counter()
         tester.validate(task, data, verbose=False)
         seconds = time.perf_counter() - start
-        evaluated = len(data.val_dataloader().sampler)
     except SystemExit:  # Lightning turns Ctrl-C into SystemExit
         raise KeyboardInterrupt from None
     finally:
         torch.set_num_threads(used)
     steps = int(trainer.num_training_batches)
     images = min(config.batch_size, len(index.splits["train"]))
-    return Pace(watch.step, seconds / evaluated, steps, images, val, test)
+    return Pace(watch.step, seconds / len(data.evaluated("val")), steps, images, val, test)
 
 
 class _StopWatch(Callback):
