@@ -14,7 +14,7 @@ from benchmarks import large_set
 from gffpn.build.index import build_index
 from gffpn.config.compose import compose_config
 from gffpn.data.index import DataError, DataIndex, ImageRecord
-from gffpn.data.readers import index_memo, intake
+from gffpn.data.readers import annotation, index_memo, inspection, intake
 from gffpn.data.readers.auto import Auto
 from gffpn.data.readers.index_memo import read_index
 from gffpn.files.folder_stamp import folder_stamp
@@ -63,7 +63,7 @@ class Reading:
 def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Reading:
     """Draw a set that counts as large, and as unchanged for long."""
     large_set.draw(tmp_path, IMAGES)
-    reading, inspect = Reading(tmp_path, caplog), intake.inspect
+    reading, inspect = Reading(tmp_path, caplog), inspection.inspect
 
     def counted(*arguments: object) -> object:
         reading.times += 1
@@ -121,6 +121,11 @@ def rename(folder: Path) -> None:
         os.rename(folder / "yolo" / name.format("000003"), folder / "yolo" / name.format("x"))
 
 
+def remove(folder: Path) -> None:
+    for name in ("images/000003.jpg", "labels/000003.txt"):
+        (folder / "yolo" / name).unlink()
+
+
 def replace_by_link(folder: Path) -> None:
     os.rename(folder / LABEL, folder / "moved.txt")
     (folder / LABEL).symlink_to(folder / "moved.txt")
@@ -140,7 +145,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "renamed image": rename,
     "label moved behind a link": replace_by_link,
     "other class name": rename_class,
-    "image less": lambda folder: [(folder / "yolo" / n).unlink() for n in ("images/000003.jpg", LABEL[5:])],
+    "image less": remove,
     "hidden file": lambda folder: (folder / "yolo/.x").touch(),
     "split lists": write_lists,
 }
@@ -246,7 +251,7 @@ def test_a_set_that_may_have_changed_meanwhile_is_not_remembered(
     read: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(index_memo, "SETTLED_NS", 0)
-    annotate = intake.clear_boxes
+    annotate = annotation.clear_boxes
 
     def edited(*arguments: object) -> object:
         edit(read.folder)
