@@ -257,6 +257,15 @@ def test_a_caption_names_the_rows_that_differ_in_what_nobody_varied(
     assert "NOTE" not in "\n".join(caption([row("fpn"), row("panet")]))
 
 
+def test_a_caption_says_which_runs_are_not_timed_yet() -> None:
+    waiting = replace(record(), speed=None)
+    text = "\n".join(caption([row("fpn"), row("panet", waiting)]))
+    assert "FPS: batch 1 on a processor, 2 threads, medians over 4 test images" in text
+    assert "different devices" not in text
+    assert "NOTE: FPS are not measured yet, because other runs used the machine; " in text
+    assert "FPS: not measured yet." in "\n".join(caption([row("panet", waiting)]))
+
+
 def test_a_caption_names_modules_whose_code_differs() -> None:
     """Rows of different necks have different modules; only a module of both can differ."""
     one = with_field(record(), "provenance", code={"layers.conv": "a", "necks.fpn": "b"})

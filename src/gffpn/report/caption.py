@@ -11,7 +11,6 @@ Row = Mapping[str, Any]
 STILL_IMPROVING = "\N{UPWARDS ARROW}"
 """Mark of a run whose val mAP50 was still rising when its training ended."""
 ALONE = " (neck M, neck G: the neck alone)"
-NOT_TIMED = "not measured yet"
 PHASES = "; net = forward alone, all = with decoding and NMS"
 NAMED = 3
 """Largest number of rows that a caption names in one place."""
@@ -40,14 +39,24 @@ def caption(rows: Sequence[Row], *, unit: str = "run") -> list[str]:
     lines = [
         f"{said.data()}, test split, percent, one row per {unit}; "
         f"AP by side in pixels of the network input ({size}).",
-        f"GFLOPs: 2 x MAC{ALONE if unit == 'run' else ''}. FPS: batch 1 on {said('', _machine)}, "
-        f"medians over {said('', _timed_images)}"
-        f"{PHASES if unit == 'run' else ', forward alone'}.",
+        f"GFLOPs: 2 x MAC{ALONE if unit == 'run' else ''}. {_speeds(finished, said, unit)}",
         f"Settings: {', '.join(_settings(said))}.",
     ]
     if any(row["record"].data.origin for row in finished):
         lines.append(f"Data: {said('', _origin, column='data')}.")
     return [*lines, *_marks(finished), *_notes(finished, said)]
+
+
+def _speeds(finished: Sequence[Row], said: "_Facts", unit: str) -> str:
+    """Return the sentence about FPS, which concerns the rows that have been timed."""
+    timed = _Facts([row for row in finished if row["record"].speed], said.varied)
+    if not timed.rows:
+        return "FPS: not measured yet."
+    return (
+        f"FPS: batch 1 on {timed('', _machine)}, "
+        f"medians over {timed('', _timed_images)}"
+        f"{PHASES if unit == 'run' else ', forward alone'}."
+    )
 
 
 class _Facts:
@@ -109,13 +118,13 @@ def _root(row: Row) -> str:
 
 def _machine(record: Record) -> str:
     if record.speed is None:
-        return NOT_TIMED
+        return ""
     threads = record.speed.threads
     return f"{record.speed.device}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _timed_images(record: Record) -> str:
-    return NOT_TIMED if record.speed is None else f"{record.speed.images} test images"
+    return f"{record.speed.images} test images" if record.speed else ""
 
 
 def timed_beside_others(record: Record) -> bool:
@@ -168,7 +177,7 @@ def _notes(finished: Sequence[Row], said: _Facts) -> list[str]:
     found = [
         f"the rows come from different {name}: {said('', fact)}."
         for name, fact, column in DIFFERENCES
-        if len(said.groups(fact)) > 1 and column not in said.varied
+        if len(said.groups(fact).keys() - {""}) > 1 and column not in said.varied
     ]
     records: list[Record] = [row["record"] for row in finished]
     for library in dict.fromkeys(name for record in records for name in record.provenance.libraries):
