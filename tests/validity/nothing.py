@@ -102,8 +102,8 @@ def findings(fitted: Sequence[Trial], asked: Sequence[Trial], name: str, *, epoc
     ):
         bounded = not contrast and retouch is None
         if bounded or name == "default":
-            places = [Places(trials, contrast=contrast, retouch=retouch) for trials in (fitted, asked)]
-            found.append(patch_finding(*places, what + where, epochs=epochs, bounded=bounded))
+            train, test = (Places(trials, contrast=contrast, retouch=retouch) for trials in (fitted, asked))
+            found.append(patch_finding(train, test, what + where, epochs=epochs, bounded=bounded))
     for contrast, at in ((False, "at contrast 0"), (True, "at contrast 1")):
         what = f"noise variance inside over outside the boxes, {at}{where}"
         found.append(noise_finding(asked, what, dials=preset(name), contrast=contrast))
