@@ -80,7 +80,7 @@ def noise_finding(
 
 def measure(*, train: int = 600, test: int = 1200, side: int = 320, epochs: int = 12) -> list[Finding]:
     """Run test 1 at the default dials, and on half as many scenes of preset laptop."""
-    found = []
+    found: list[Finding] = []
     for name, share in zip(BOUNDED, (1, 2), strict=True):
         fitted, asked = (
             [trial(i, split, preset(name), (side, side)) for i in range(count // share)]
@@ -92,7 +92,8 @@ def measure(*, train: int = 600, test: int = 1200, side: int = 320, epochs: int 
 
 def findings(fitted: Sequence[Trial], asked: Sequence[Trial], name: str, *, epochs: int) -> list[Finding]:
     """Return the findings of one preset; the comparisons are only made for the default one."""
-    found, where = [], "" if name == "default" else f", preset {name}"
+    found: list[Finding] = []
+    where = "" if name == "default" else f", preset {name}"
     leak = sticker(4.0)
     for contrast, retouch, what in (
         (False, None, "AUC of a patch classifier at contrast 0"),
@@ -101,8 +102,8 @@ def findings(fitted: Sequence[Trial], asked: Sequence[Trial], name: str, *, epoc
     ):
         bounded = not contrast and retouch is None
         if bounded or name == "default":
-            places = [Places(trials, contrast=contrast, retouch=retouch) for trials in (fitted, asked)]
-            found.append(patch_finding(*places, what + where, epochs=epochs, bounded=bounded))
+            train, test = (Places(trials, contrast=contrast, retouch=retouch) for trials in (fitted, asked))
+            found.append(patch_finding(train, test, what + where, epochs=epochs, bounded=bounded))
     for contrast, at in ((False, "at contrast 0"), (True, "at contrast 1")):
         what = f"noise variance inside over outside the boxes, {at}{where}"
         found.append(noise_finding(asked, what, dials=preset(name), contrast=contrast))
