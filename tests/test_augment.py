@@ -190,7 +190,7 @@ def test_the_time_of_a_run_is_guessed_from_runs_on_crops_of_the_same_size() -> N
     config = {
         "size": {"name": "n"},
         "image_size": 64,
-        "trainer": {"max_epochs": 10},
+        "trainer": {"max_epochs": 10, "minutes": None},
         "choice": {"neck": "fpn"},
         "augment": {"crop": 32},
     }

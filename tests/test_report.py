@@ -270,7 +270,7 @@ def test_runs_of_other_versions_are_named(tmp_path: Path) -> None:
     run = RunFolder(predicted_run(tmp_path, "fpn", skill=0.5))
     run.metrics.write_text(json.dumps({"version": 99}))
     assert unfinished(run)[0] == "other version"
-    with pytest.raises(ValueError, match="got version 99, expected 1; a newer gffpn wrote it"):
+    with pytest.raises(ValueError, match="got version 99, expected 2; a newer gffpn wrote it"):
         collect([tmp_path])
     predicted_run(tmp_path, "panet", skill=0.5)
     (source,) = collect([tmp_path])
