@@ -17,6 +17,7 @@ from torchvision.ops import box_iou
 from gffpn.detector import Detector
 from gffpn.heads.anchors import COCO_ANCHORS, AnchorRule, best_possible_recall, fitness
 from gffpn.heads.tal import OverlapMeasure, TALDecode, TALHead, TALLoss
+from gffpn.heads.targets import pad_targets
 from gffpn.heads.yolov5 import YOLOv5Decode, YOLOv5Head, YOLOv5Loss
 from gffpn.layers.conv import ConvBNAct
 from gffpn.losses import BoxLoss
@@ -221,6 +222,26 @@ def test_tal_loss_by_hand() -> None:
     aspect = 4 / math.pi**2 * (math.atan(15.5 / 16) - math.atan(1)) ** 2
     ciou = overlap - 0.25**2 / (16**2 + 16**2) - aspect**2 / (1 - overlap + aspect)
     assert found["box"].item() == pytest.approx(7.5 * overlap * (1 - ciou), rel=1e-4)
+
+
+def test_tal_assigns_images_one_by_one_as_it_does_all_at_once() -> None:
+    head = TALHead(TINY, 3)
+    loss = TALLoss(head)
+    draw = torch.Generator().manual_seed(0)
+    points = torch.rand(40, 2, generator=draw) * 64
+    corners = torch.rand(3, 40, 2, generator=draw) * 60
+    predicted = torch.cat((corners, corners + 1 + torch.rand(3, 40, 2, generator=draw) * 8), -1)
+    logits = torch.randn(3, 40, 3, generator=draw)
+    counts = (12, 0, 5)
+    targets = [
+        target(predicted[at, :count].tolist(), [k % 3 for k in range(count)])
+        for at, count in enumerate(counts)
+    ]
+    padded = pad_targets(targets, torch.device("cpu"))
+    one_by_one = loss._assign(predicted, logits, points, padded, [max(1, count) for count in counts])
+    at_once = loss._assign_padded(predicted, logits, points, padded)
+    assert at_once.positive.sum() > 10
+    assert all(torch.equal(one, other) for one, other in zip(one_by_one, at_once, strict=True))
 
 
 def choices(literal: object) -> str:

@@ -24,7 +24,7 @@ from gffpn.heads.normalisers import over_the_batch
 from gffpn.heads.points import boxes_from_distances, distances_from_boxes, grid_points
 from gffpn.heads.postprocess import Decode
 from gffpn.heads.prediction import logits_of_mean, prediction_conv
-from gffpn.heads.targets import pad_targets
+from gffpn.heads.targets import PaddedTargets, pad_targets
 from gffpn.layers.cat import cat_channels
 from gffpn.layers.conv import ConvBNAct
 from gffpn.layers.start import start_as_built
@@ -209,12 +209,13 @@ class TALLoss:
 
         `targets` holds `boxes` (M, 4) in xyxy pixels and `labels` (M,) for each image; M may be 0.
         """
-        boxes, labels, valid = pad_targets(targets, raw[0].device)
+        padded = boxes, labels, valid = pad_targets(targets, raw[0].device)
         points, strides = grid_points(_grids(raw), self.head.strides, raw[0].device)
         box_logits, class_logits = _flatten(raw, self.head)
         class_logits = class_logits.float()
-        candidates = candidate_points(points, boxes, valid, min_side=self.min_side)
-        assigned = self._assign(box_logits, class_logits, points, strides, boxes, labels, candidates)
+        predicted = boxes_from_distances(points, self.head.distances(box_logits.detach()) * strides)
+        counts = [max(1, len(target["boxes"])) for target in targets]
+        assigned = self._assign(predicted, class_logits.detach(), points, padded, counts)
         if self.watch is not None:
             self.watch(Assignments(boxes, valid, _per_level(assigned, boxes.shape[1], raw)))
 
@@ -225,8 +226,10 @@ class TALLoss:
         share = processes / weights.clamp_min(1)
         classes = F.binary_cross_entropy_with_logits(class_logits, goal, reduction="sum")
 
-        # the most points that ground truths can own, a bound known without a device sync
+        # the most points that an image's ground truths own; on a GPU a bound, which is known without a sync
         count = min(len(points), self.topk * boxes.shape[1])
+        if weights.device.type == "cpu":
+            count = max(1, int(assigned.positive.sum(1).max()))
         weight, chosen = assigned.weight.topk(count, dim=1, sorted=False)
         image = torch.arange(len(boxes), device=chosen.device)[:, None]
         true_boxes = boxes[image, assigned.target[image, chosen]]
@@ -242,15 +245,32 @@ class TALLoss:
     @torch.no_grad()
     def _assign(
         self,
-        box_logits: Tensor,
+        predicted: Tensor,
         class_logits: Tensor,
         points: Tensor,
-        strides: Tensor,
-        boxes: Tensor,
-        labels: Tensor,
-        candidates: Tensor,
+        targets: PaddedTargets,
+        counts: list[int],
     ) -> TaskAlignment:
-        predicted = boxes_from_distances(points, self.head.distances(box_logits) * strides)
+        """Assign the points of each image to its ground truths, of which `counts` are no padding."""
+        if predicted.device.type != "cpu":  # one shape for all images needs no sync
+            return self._assign_padded(predicted, class_logits, points, targets)
+        # on a CPU, the padding to the fullest image of the batch would cost more than this loop
+        alone = [
+            self._assign_padded(
+                predicted[at : at + 1],
+                class_logits[at : at + 1],
+                points,
+                PaddedTargets(*(one[at : at + 1, :count] for one in targets)),
+            )
+            for at, count in enumerate(counts)
+        ]
+        return TaskAlignment(*(torch.cat(parts) for parts in zip(*alone, strict=True)))
+
+    def _assign_padded(
+        self, predicted: Tensor, class_logits: Tensor, points: Tensor, targets: PaddedTargets
+    ) -> TaskAlignment:
+        boxes, labels, valid = targets
+        candidates = candidate_points(points, boxes, valid, min_side=self.min_side)
         of_label = labels[..., None].expand_as(candidates)
         scores = class_logits.sigmoid().transpose(1, 2).gather(1, of_label)
         overlaps = pairwise(self.overlap, boxes, predicted)
