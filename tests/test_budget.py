@@ -9,12 +9,12 @@ from commands import Train
 from gffpn.suite import budget
 from gffpn.suite.budget import Pace, explicit_epochs
 
-# 10 steps of 2 s per epoch; 5 + 10 images of 1 s
-SLOW = Pace(step=2.0, image=1.0, steps=10, batch=4, val=5, test=10)
+# 10 steps of 2 s per epoch, validations of 5 s; 5 + 10 images of 1 s at the end
+SLOW = Pace(step=2.0, validation=5.0, image=1.0, steps=10, batch=4, val=5, test=10)
 
 
 def pace_of(seconds: float) -> Pace:
-    return Pace(step=seconds, image=0.0, steps=2, batch=4, val=4, test=4)
+    return Pace(step=seconds, validation=0.0, image=0.0, steps=2, batch=4, val=4, test=4)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,7 @@ def test_the_speed_is_measured_by_training(
     (file,) = (tmp_path / "cache" / "pace").glob("*.json")
     pace = Pace(**json.loads(file.read_text()))
     assert 0.001 < pace.step < 10
+    assert 0.001 < pace.validation < 10
     assert 0.0001 < pace.image < 10
     assert (pace.steps, pace.batch, pace.val, pace.test) == (2, 4, 4, 4)
 

@@ -1,10 +1,12 @@
 """The epochs of a run that has a budget of minutes, by its speed, which is measured once per machine."""
 
 import hashlib
+import io
 import json
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,13 +32,14 @@ from gffpn.machine.thread_choice import AT_START
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.identity import determining
 from gffpn.suite.fit import hush
+from gffpn.suite.output import without_log
 
 WARM_UP = 3
 """Training steps that are not timed: they prepare kernels and memory."""
 LEAST_STEPS, MEASURED_S = 5, 8.0
 """Training steps and seconds that are timed at least."""
 TESTED_IMAGES = 64
-"""Number of images of val on which the speed of an evaluation is measured, rounded up to whole batches."""
+"""Number of images of val on which evaluations are timed, rounded up to whole batches."""
 VALIDATIONS = 40
 """Largest number of validations in a run."""
 NO_END = 1_000_000
@@ -51,8 +54,10 @@ class Pace:
 
     step: float
     """A training step."""
+    validation: float
+    """A validation while training, with its checkpoints."""
     image: float
-    """Evaluation of an image, in fp32."""
+    """Evaluation of an image at the end, in fp32."""
     steps: int
     """Training steps per epoch."""
     batch: int
@@ -69,7 +74,7 @@ class Pace:
         of the second. Raises ValueError if less than one epoch fits.
         """
         left = 60 * minutes - (self.val + self.test) * self.image - fps_seconds
-        epoch, validation = self.steps * self.step, self.val * self.image
+        epoch, validation = self.steps * self.step, self.validation
         if left < epoch + validation:
             need = (60 * minutes - left + epoch + validation) / 60
             raise ValueError(
@@ -91,13 +96,8 @@ def within_budget(plain: Mapping[str, Any], index: DataIndex) -> dict[str, Any]:
     trainer = plain["trainer"]
     if trainer["minutes"] is None or trainer["max_epochs"] is not None:
         return dict(plain)
-    if processes_of(plain) > 1:
-        raise ValueError("trainer.minutes: a run of several processes has none; set trainer.max_epochs=N")
-    pace = _remembered(plain, index)
-    epochs, interval = pace.schedule(trainer["minutes"], fps_seconds=trainer["fps_seconds"])
-    validated = f", one in {interval} validated" if interval > 1 else ""
-    rate = f"{pace.batch / pace.step:.1f} images/s"
-    print(f"Budget of {trainer['minutes']:g} minutes at {rate}: {epochs} epochs{validated}", flush=True)
+    epochs, interval, words = _schedule(plain, index)
+    print(words, flush=True)
     return {**plain, "trainer": {**trainer, "max_epochs": epochs, "check_val_every_n_epoch": interval}}
 
 
@@ -111,9 +111,22 @@ def measure_paces(jobs: Sequence[DictConfig]) -> None:
         for job in jobs:
             if job.trainer.minutes is not None:
                 HydraConfig.instance().set_config(job)
-                within_budget(resolved(job), build_index(job))
+                with without_log():
+                    index = build_index(job)
+                _schedule(resolved(job), index)
     finally:
         HydraConfig.instance().cfg = sweep
+
+
+def _schedule(plain: Mapping[str, Any], index: DataIndex) -> tuple[int, int, str]:
+    """Return a run's number of epochs, the number from one validation to the next, and both in words."""
+    if processes_of(plain) > 1:
+        raise ValueError("trainer.minutes: a run of several processes has none; set trainer.max_epochs=N")
+    trainer, pace = plain["trainer"], _remembered(plain, index)
+    epochs, interval = pace.schedule(trainer["minutes"], fps_seconds=trainer["fps_seconds"])
+    validated = f", one in {interval} validated" if interval > 1 else ""
+    rate = f"{pace.batch / pace.step:.1f} images/s"
+    return epochs, interval, f"Budget of {trainer['minutes']:g} minutes at {rate}: {epochs} epochs{validated}"
 
 
 def explicit_epochs(command: Sequence[str], plain: Mapping[str, Any]) -> Sequence[str]:
@@ -154,52 +167,67 @@ def _digest(plain: Mapping[str, Any], index: DataIndex) -> str:
 def _measure(config: DictConfig, index: DataIndex) -> Pace:
     """Train and evaluate for some seconds, and return how long it takes."""
     used = torch.get_num_threads()
-    config.trainer.max_epochs = config.trainer.check_val_every_n_epoch = NO_END
+    config.trainer.max_epochs, config.trainer.check_val_every_n_epoch = NO_END, 1
     data = build_data(config, index)
     task = build_task(config, data)
     watch = _StopWatch(device(config.trainer.accelerator))
     hush()
     torch.set_num_threads(config.trainer.threads or AT_START)
     try:
-        with TemporaryDirectory() as folder:
-            trainer = build_trainer(config, RunFolder(Path(folder)), [])
-            trainer.callbacks.append(watch)  # type: ignore[attr-defined]
-            trainer.fit(task, data)
+        data.prepare_data()
         data.setup()
         val, test = len(data.evaluated("val")), len(data.evaluated("test"))
         data.limit_eval_batches = math.ceil(min(val, TESTED_IMAGES) / config.batch_size)
+        timed = len(data.evaluated("val"))
+        with TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
+            trainer = build_trainer(config, RunFolder(Path(folder)), [])
+            trainer.callbacks.append(watch)  # type: ignore[attr-defined]
+            trainer.fit(task, data)
         tester = build_tester(config, None, [])
         start = time.perf_counter()
         tester.validate(task, data, verbose=False)
-        seconds = time.perf_counter() - start
+        image = (time.perf_counter() - start) / timed
     except SystemExit:  # Lightning turns Ctrl-C into SystemExit
         raise KeyboardInterrupt from None
     finally:
         torch.set_num_threads(used)
     steps = int(trainer.num_training_batches)
     images = min(config.batch_size, len(index.splits["train"]))
-    return Pace(watch.step, seconds / len(data.evaluated("val")), steps, images, val, test)
+    return Pace(watch.step, watch.validation * val / timed, image, steps, images, val, test)
 
 
 class _StopWatch(Callback):
-    """Callback that times training steps and ends the training when it has timed enough of them."""
+    """Callback that times training steps and a validation, and ends the training after enough of them."""
 
     def __init__(self, where: torch.device) -> None:
         self._wait = synchronizer(where)
-        self._start = 0.0
+        self._last = 0.0
         self._steps = -WARM_UP
-        self.step = math.nan
+        self._seconds = 0.0
+        self.validation = math.nan
+        """Seconds of the last validation, with the checkpoints that follow it."""
+
+    @property
+    def step(self) -> float:
         """Seconds per step."""
+        return self._seconds / self._steps
+
+    def _lap(self) -> float:
+        """Return the seconds since the last call."""
+        self._wait()
+        before, self._last = self._last, time.perf_counter()
+        return self._last - before
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._lap()
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        seconds = self._lap()
         self._steps += 1
-        if self._steps < LEAST_STEPS and self._steps:
-            return
-        self._wait()
-        if not self._steps:
-            self._start = time.perf_counter()
-            return
-        self.step = (time.perf_counter() - self._start) / self._steps
-        trainer.should_stop = self.step * self._steps > MEASURED_S
+        self._seconds += seconds if self._steps > 0 else 0.0
+        trainer.should_stop = self._steps >= LEAST_STEPS and self._seconds > MEASURED_S
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.validation = self._lap()
