@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from commands import Train
+from gffpn.machine.thread_choice import AT_START
 from gffpn.suite import budget
-from gffpn.suite.budget import Pace, explicit_epochs
+from gffpn.suite.budget import Pace
+from gffpn.suite.execution import repeatable
 
 # 10 steps of 2 s per epoch, validations of 5 s; 5 + 10 images of 1 s at the end
 SLOW = Pace(step=2.0, validation=5.0, image=1.0, steps=10, batch=4, val=5, test=10)
@@ -118,5 +120,15 @@ def test_a_budget_that_contradicts_is_refused(
     assert message in printed
 
 
-def test_a_command_without_a_budget_is_unchanged() -> None:
-    assert explicit_epochs(["a"], {"trainer": {"minutes": None}}) == ["a"]
+def test_the_command_that_repeats_a_run_names_epochs_and_threads() -> None:
+    trainer = {"minutes": None, "threads": None, "max_epochs": 6, "check_val_every_n_epoch": 2}
+    plain = {"choice": {"launcher": "basic"}, "trainer": trainer}
+    assert repeatable(["train.py", "seed=1"], plain) == ["train.py", "seed=1"]
+    trainer["minutes"] = 5
+    words = ["trainer.minutes=null", "trainer.max_epochs=6", "trainer.check_val_every_n_epoch=2"]
+    assert repeatable(["train.py", "trainer.minutes=5"], plain) == ["train.py", *words]
+    plain["choice"]["launcher"] = "joblib"
+    assert repeatable(["train.py"], plain) == ["train.py", *words, f"trainer.threads={AT_START}"]
+    trainer |= {"minutes": None, "threads": 2}
+    assert repeatable(["train.py", "trainer.threads=2"], plain) == ["train.py", "trainer.threads=2"]
+    assert repeatable([], plain) == []

@@ -21,7 +21,6 @@ from omegaconf import DictConfig, OmegaConf
 from gffpn.build.detector import build_data, build_task
 from gffpn.build.index import build_index
 from gffpn.build.trainer import build_tester, build_trainer
-from gffpn.config.check import EPOCHS
 from gffpn.config.resolve import processes_of, resolved
 from gffpn.data.index import DataIndex
 from gffpn.files.typed_json import from_json
@@ -127,16 +126,6 @@ def _schedule(plain: Mapping[str, Any], index: DataIndex) -> tuple[int, int, str
     validated = f", one in {interval} validated" if interval > 1 else ""
     rate = f"{pace.batch / pace.step:.1f} images/s"
     return epochs, interval, f"Budget of {trainer['minutes']:g} minutes at {rate}: {epochs} epochs{validated}"
-
-
-def explicit_epochs(command: Sequence[str], plain: Mapping[str, Any]) -> Sequence[str]:
-    """Return a command with a run's epochs instead of its budget, since another machine has another speed."""
-    trainer = plain["trainer"]
-    if trainer["minutes"] is None or not command:
-        return command
-    fixed = {"trainer.minutes": "null"} | {key: str(trainer[key.partition(".")[2]]) for key in EPOCHS}
-    words = [word for word in command if word.partition("=")[0] not in fixed]
-    return [*words, *(f"{key}={value}" for key, value in fixed.items())]
 
 
 def _remembered(plain: Mapping[str, Any], index: DataIndex) -> Pace:
