@@ -29,11 +29,22 @@ def test_arms_are_named_by_what_they_set() -> None:
     ]
 
 
+def test_contrasts_name_arms_as_the_table_does() -> None:
+    arms = Arms(jobs_of([], {"base": [], "slow": ["optim.lr=0.001"], "mosaic": ["augment.mosaic=1.0"]}))
+    assert arms.names == ["default", "lr=0.001", "mosaic=1.0"]
+    assert arms.contrasts([("lr=0.001", "default"), ("mosaic=1.0", "lr=0.001")]) == [(1, 0), (2, 1)]
+    with pytest.raises(ValueError, match="an empty side names no arm; the arms are default"):
+        arms.contrasts([("", "default")])
+
+
 def test_what_an_arm_sets_is_not_set_beside_it() -> None:
     with pytest.raises(ValueError, match="batch_size: the arm wide of this experiment sets it; leave it out"):
         jobs_of(parsed("batch_size=4"), ARMS)
     with pytest.raises(ValueError, match=r"experiment.arms.base: got 'size=s', expected a list of KEY=VALUE"):
         jobs_of([], {"base": "size=s"})
+    with pytest.raises(ValueError, match=r"trainer.extra.x: the arm base of this experiment sets it"):
+        jobs_of(parsed("+trainer.extra.x=2"), {"base": ["+trainer.extra.x=1"]})
+    assert jobs_of(parsed("seed=0"), None) == [["seed=0"]]
 
 
 def test_the_search_for_the_recipe_refuses_what_its_arms_set(tiny: list[str], train: Train) -> None:

@@ -22,6 +22,7 @@ def pace_of(seconds: float) -> Pace:
 @pytest.mark.parametrize(
     ("minutes", "epochs", "interval"),
     [
+        (1.0, 1, 1),  # 60 s: 45 / 25 = 1.8, of few epochs rounded down
         (0.8, 1, 1),  # 48 s: 15 for val and test, 33 are 1.3 epochs of 20 + 5
         (5.0, 11, 1),  # 300 s: 285 / 25 = 11.4
         (17.0, 44, 2),  # 1020 s: 1005 / 25 = 40.2 are more than 40 validations; 1005 / 22.5 = 44.7, in twos
@@ -83,6 +84,19 @@ def test_a_sweep_measures_before_its_jobs_and_once_for_equal_networks(
     assert asked == [0, 2]
 
 
+def test_an_earlier_run_is_found_after_the_cache_was_deleted(
+    tiny: list[str], tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "_measure", lambda *_: pace_of(5.0))
+    assert train(*budget_words(tiny))[0] == 0
+    (file,) = (tmp_path / "cache" / "pace").glob("*.json")
+    file.unlink()
+    code, printed = train(*budget_words(tiny))
+    assert (code, file.exists()) == (0, False)
+    assert "Measuring" not in printed
+    assert len([*(tmp_path / "runs").glob("fpn_*")]) == 1
+
+
 def test_the_speed_is_measured_by_training(
     tiny: list[str], tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +118,7 @@ def test_the_speed_is_measured_by_training(
             ["budget=5min", "trainer.minutes=0"],
             "trainer.minutes: got 0, expected null or a number of minutes",
         ),
+        (["budget=5min", "trainer.max_epochs=3"], "leave out trainer.max_epochs, or set budget=null"),
         (["budget=5min", "trainer.minutes=null"], "trainer.max_epochs: got None, expected a whole number"),
         (
             ["budget=5min", "trainer.accelerator=cpu", "trainer.devices=2"],

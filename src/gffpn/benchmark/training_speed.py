@@ -110,7 +110,12 @@ def training_speed(overrides: Sequence[str], *, epochs: int) -> TrainingSpeed:
     """
     # a fixed number, since a run that chooses it would be timed with two
     fixed = f"trainer.threads={torch.get_num_threads()}"
-    own = ["trainer.minutes=null", f"trainer.max_epochs={epochs + 1}", "logger.wandb=off"]
+    own = [
+        "trainer.minutes=null",
+        "trainer.check_val_every_n_epoch=1",
+        f"trainer.max_epochs={epochs + 1}",
+        "logger.wandb=off",
+    ]
     config = compose_checked([fixed, *overrides, *own])
     plain = resolved(config)
     if plain["trainer"]["threads"] is not None:

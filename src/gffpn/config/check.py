@@ -132,7 +132,8 @@ def _check_budget(config: DictConfig) -> None:
         if value is not None:
             raise ValueError(
                 f"{key}: got {value!r} and trainer.minutes={minutes:g}, but the epochs follow from the "
-                f"minutes; set {key}=null, or trainer.minutes=null"
+                f"minutes; leave out {key}, or set budget=null (or trainer.minutes=null with all of "
+                f"{', '.join(EPOCHS)})"
             )
 
 

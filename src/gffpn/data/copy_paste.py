@@ -10,7 +10,7 @@ objects are mirrored, but neither scaled nor rotated, so that their boxes are ex
 """
 
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from math import ceil, floor
 from typing import NamedTuple
 
@@ -103,8 +103,9 @@ class CopyPaste:
 
 
 def _small(boxes: Boxes, side: float) -> list[int]:
-    """Return the positions of the boxes whose longer side is less than `side`."""
-    positions: list[int] = np.flatnonzero((boxes[:, 2:] - boxes[:, :2]).max(1, initial=0) < side).tolist()
+    """Return the positions of the boxes with an area whose longer side is less than `side`."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    positions: list[int] = np.flatnonzero((sides.max(1, initial=0) < side) & (sides > 0).all(1)).tolist()
     return positions
 
 
@@ -172,7 +173,7 @@ def _best_place(
     return (int(x[best]), int(y[best])) if seams[best] <= MAX_SEAM else None
 
 
-@cache
+@lru_cache(1024)
 def _edge(high: int, wide: int, width: int) -> Ints:
     """Return the top, bottom, left and right edge of a patch as positions in a flattened canvas."""
     row, column = np.arange(wide), np.arange(high) * width

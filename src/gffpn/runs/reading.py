@@ -101,18 +101,19 @@ def of_other_epochs(run: Path, config: Mapping[str, Any], data_fingerprint: str)
 
     Only folders are looked at whose name differs from that of `run` in its hash alone.
     """
-    asked = _without_epochs(config)
+    asked = without_epochs(config)
     found: list[tuple[int, Path]] = []
     for path in run.parent.glob(f"{run.name.rpartition('_')[0]}_*/metrics.json"):
         start = RunFolder(path.parent).read_start()
         if start is not None and start.data == data_fingerprint:
             other = RunFolder(path.parent).read_config()
-            if _without_epochs(other) == asked:
+            if without_epochs(other) == asked:
                 found.append((other["trainer"]["max_epochs"], path.parent))
     return sorted(found)
 
 
-def _without_epochs(config: Mapping[str, Any]) -> dict[str, Any]:
+def without_epochs(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what determines the result of a configuration, without its numbers of epochs."""
     kept = determining(config)
     for key in ("max_epochs", "check_val_every_n_epoch"):
         kept["trainer"].pop(key)

@@ -94,16 +94,29 @@ class Arms:
         said = f"experiment.contrasts: [{', '.join(map(str, contrast))}]"
         if len(contrast) != 2:
             raise ValueError(f"{said}: expected two arms")
-        one, other = (self._named(str(side), said) for side in contrast)
+        one, other = (self._side(str(side), said) for side in contrast)
         free = [at for at in range(len(self.axes)) if at not in one and at not in other]
         found = [
             (a, b)
             for a, b in product(self._matching(one), self._matching(other))
             if a != b and all(self._points[a][at] == self._points[b][at] for at in free)
         ]
+        if not found and contrast[0] != contrast[1] and set(contrast) <= set(self.names):
+            found = [(self.names.index(contrast[0]), self.names.index(contrast[1]))]
         if not found:
             raise ValueError(f"{said}: no two arms differ in this alone; the arms are {self._listed()}")
         return found
+
+    def _side(self, side: str, said: str) -> dict[int, str | None]:
+        """Return the values that one side of a contrast names, or all values of the arm of this name."""
+        if not side.strip():
+            raise ValueError(f"{said}: an empty side names no arm; the arms are {self._listed()}")
+        try:
+            return {**self._named(side, said)}
+        except ValueError:
+            if side not in self.names:
+                raise
+            return dict(enumerate(self._points[self.names.index(side)]))
 
     def _named(self, side: str, said: str) -> dict[int, str]:
         """Return the values that one side of a contrast names, by the position of their axis."""
@@ -124,7 +137,7 @@ class Arms:
             named[places[0][0]] = places[0][1]
         return named
 
-    def _matching(self, named: Mapping[int, str]) -> list[int]:
+    def _matching(self, named: Mapping[int, str | None]) -> list[int]:
         return [
             at
             for at, point in enumerate(self._points)

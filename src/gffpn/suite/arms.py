@@ -8,7 +8,7 @@ from omegaconf import DictConfig, ListConfig
 SWEEPER = "hydra_plugins.gffpn_arms.ArmSweeper"
 
 
-def jobs_of(overrides: list[Override], arms: Mapping[str, Sequence[str]]) -> list[list[str]]:
+def jobs_of(overrides: list[Override], arms: Mapping[str, Sequence[str]] | None) -> list[list[str]]:
     """Return the overrides of each job: those of an arm, if there are any, and one value of each axis.
 
     The names of arms are for the reader of the file; results are named by what the arms set.
@@ -17,13 +17,14 @@ def jobs_of(overrides: list[Override], arms: Mapping[str, Sequence[str]]) -> lis
     """
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
+    arms = arms or {}
     (jobs,) = BasicSweeper.split_arguments(overrides, None)
     set_beside = {override.get_key_element().lstrip("+~") for override in overrides}
     for name, words in arms.items():
         if not isinstance(words, list | tuple | ListConfig) or not all("=" in str(word) for word in words):
             raise ValueError(f"experiment.arms.{name}: got {words!r}, expected a list of KEY=VALUE")
         for word in words:
-            if (key := str(word).partition("=")[0]) in set_beside:
+            if (key := str(word).partition("=")[0].lstrip("+~")) in set_beside:
                 raise ValueError(f"{key}: the arm {name} of this experiment sets it; leave it out")
     if not arms:
         return [list(job) for job in jobs]

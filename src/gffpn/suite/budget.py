@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ from typing import Any
 import lightning as L
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig, OmegaConf
 
@@ -27,9 +28,9 @@ from gffpn.files.typed_json import from_json
 from gffpn.files.writing import alone, write_atomically
 from gffpn.machine.cores import usable_cores
 from gffpn.machine.devices import device, device_name, synchronizer
-from gffpn.machine.thread_choice import AT_START
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.identity import determining
+from gffpn.runs.reading import without_epochs
 from gffpn.suite.fit import hush
 from gffpn.suite.output import without_log
 
@@ -37,6 +38,8 @@ WARM_UP = 3
 """Training steps that are not timed: they prepare kernels and memory."""
 LEAST_STEPS, MEASURED_S = 5, 8.0
 """Training steps and seconds that are timed at least."""
+LONGEST_S = 30.0
+"""Seconds after which fewer suffice, as validations between the steps of a small set also take time."""
 TESTED_IMAGES = 64
 """Number of images of val on which evaluations are timed, rounded up to whole batches."""
 VALIDATIONS = 40
@@ -83,7 +86,8 @@ class Pace:
         interval = 1
         while left / (epoch + validation / interval) / interval > VALIDATIONS:
             interval += 1
-        return round(left / (epoch + validation / interval) / interval) * interval, interval
+        rounds = left / (epoch + validation / interval) / interval
+        return (round(rounds) if rounds > 10 else int(rounds)) * interval, interval
 
 
 def within_budget(plain: Mapping[str, Any], index: DataIndex) -> dict[str, Any]:
@@ -95,9 +99,31 @@ def within_budget(plain: Mapping[str, Any], index: DataIndex) -> dict[str, Any]:
     trainer = plain["trainer"]
     if trainer["minutes"] is None or trainer["max_epochs"] is not None:
         return dict(plain)
+    if (earlier := _of_earlier(plain, index)) is not None:
+        return {**plain, "trainer": {**trainer, **earlier}}
     epochs, interval, words = _schedule(plain, index)
     print(words, flush=True)
     return {**plain, "trainer": {**trainer, "max_epochs": epochs, "check_val_every_n_epoch": interval}}
+
+
+def _of_earlier(plain: Mapping[str, Any], index: DataIndex) -> dict[str, int] | None:
+    """Return the epochs of an earlier run with the same budget if its pace is forgotten, else None.
+
+    So an interrupted run continues, a finished one is found, and further seeds get as many epochs, after the
+    cache was deleted.
+    """
+    if _file(plain, index).exists():
+        return None
+    asked = _costly(without_epochs(plain))
+    for path in Path(plain["paths"]["runs"]).glob("*/start.json"):
+        folder = RunFolder(path.parent)
+        start, config = folder.read_start(), folder.read_config()
+        known = config.get("trainer", {})
+        if known.get("minutes") != plain["trainer"]["minutes"] or start is None:
+            continue
+        if start.data == index.fingerprint and _costly(without_epochs(config)) == asked:
+            return {key: known[key] for key in ("max_epochs", "check_val_every_n_epoch")}
+    return None
 
 
 def measure_paces(jobs: Sequence[DictConfig]) -> None:
@@ -110,9 +136,9 @@ def measure_paces(jobs: Sequence[DictConfig]) -> None:
         for job in jobs:
             if job.trainer.minutes is not None:
                 HydraConfig.instance().set_config(job)
-                with without_log():
-                    index = build_index(job)
-                _schedule(resolved(job), index)
+                # what only a constructor refuses fails its own job
+                with without_log(), suppress(InstantiationException):
+                    _schedule(resolved(job), build_index(job))
     finally:
         HydraConfig.instance().cfg = sweep
 
@@ -120,7 +146,9 @@ def measure_paces(jobs: Sequence[DictConfig]) -> None:
 def _schedule(plain: Mapping[str, Any], index: DataIndex) -> tuple[int, int, str]:
     """Return a run's number of epochs, the number from one validation to the next, and both in words."""
     if processes_of(plain) > 1:
-        raise ValueError("trainer.minutes: a run of several processes has none; set trainer.max_epochs=N")
+        raise ValueError(
+            "trainer.minutes: a run of several processes has none; set budget=null and trainer.max_epochs=N"
+        )
     trainer, pace = plain["trainer"], _remembered(plain, index)
     epochs, interval = pace.schedule(trainer["minutes"], fps_seconds=trainer["fps_seconds"])
     validated = f", one in {interval} validated" if interval > 1 else ""
@@ -130,9 +158,8 @@ def _schedule(plain: Mapping[str, Any], index: DataIndex) -> tuple[int, int, str
 
 def _remembered(plain: Mapping[str, Any], index: DataIndex) -> Pace:
     """Return the pace of a run as it was measured on this machine, or measure it."""
-    folder = Path(plain["paths"]["cache"]) / "pace"
-    file = folder / f"{_digest(plain, index)}.json"
-    with alone(folder / ".lock", waits_for="another measurement of the speed"):
+    file = _file(plain, index)
+    with alone(file.parent / ".lock", waits_for="another measurement of the speed"):
         try:
             return from_json(Pace, json.loads(file.read_text()))
         except (OSError, ValueError):  # missing or damaged
@@ -142,15 +169,29 @@ def _remembered(plain: Mapping[str, Any], index: DataIndex) -> Pace:
     return pace
 
 
+def _file(plain: Mapping[str, Any], index: DataIndex) -> Path:
+    return Path(plain["paths"]["cache"]) / "pace" / f"{_digest(plain, index)}.json"
+
+
 def _digest(plain: Mapping[str, Any], index: DataIndex) -> str:
     """Return a digest of all that determines the pace of a run, this machine included."""
-    costly = {key: value for key, value in determining(plain).items() if key not in WITHOUT_COST}
+    costly = _costly(determining(plain))
     where = device(plain["trainer"]["accelerator"])
-    # not torch's own number: a process of a sweep that trains several runs at a time has fewer threads
-    threads = plain["trainer"]["threads"] or usable_cores()
-    machine = [device_name(where), str(where), threads, torch.__version__]
-    text = json.dumps([costly, plain["trainer"]["accelerator"], index.fingerprint, machine], sort_keys=True)
+    machine = [device_name(where), str(where), _threads(plain), torch.__version__]
+    text = json.dumps([costly, plain["loader"], index.fingerprint, machine], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _costly(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in WITHOUT_COST}
+
+
+def _threads(plain: Mapping[str, Any]) -> int:
+    """Return the number of threads of a run that has the machine to itself.
+
+    Not torch's own number: a process of a sweep that trains several runs at a time has fewer.
+    """
+    return int(plain["trainer"]["threads"] or usable_cores())
 
 
 def _measure(config: DictConfig, index: DataIndex) -> Pace:
@@ -161,7 +202,7 @@ def _measure(config: DictConfig, index: DataIndex) -> Pace:
     task = build_task(config, data)
     watch = _StopWatch(device(config.trainer.accelerator))
     hush()
-    torch.set_num_threads(config.trainer.threads or AT_START)
+    torch.set_num_threads(_threads(config))
     try:
         data.prepare_data()
         data.setup()
@@ -190,6 +231,7 @@ class _StopWatch(Callback):
 
     def __init__(self, where: torch.device) -> None:
         self._wait = synchronizer(where)
+        self._began = time.perf_counter()
         self._last = 0.0
         self._steps = -WARM_UP
         self._seconds = 0.0
@@ -216,7 +258,8 @@ class _StopWatch(Callback):
         seconds = self._lap()
         self._steps += 1
         self._seconds += seconds if self._steps > 0 else 0.0
-        trainer.should_stop = self._steps >= LEAST_STEPS and self._seconds > MEASURED_S
+        enough = self._seconds > MEASURED_S or time.perf_counter() - self._began > LONGEST_S
+        trainer.should_stop = self._steps >= LEAST_STEPS and enough
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.validation = self._lap()

@@ -22,6 +22,9 @@ from gffpn.suite.budget import measure_paces
 from gffpn.suite.door import check_objects
 from gffpn.suite.output import without_log
 
+LOCAL_LAUNCHERS = ("basic", "joblib", "submitit_local")
+"""Launchers whose runs use this machine, so that it shows how fast they will be."""
+
 
 def chooses_in_advance(hydra: HydraConf) -> bool:
     """Return whether the sweeper names all jobs at the start; others choose them by the results so far."""
@@ -58,7 +61,8 @@ def check_jobs(config: DictConfig) -> list[list[str]]:
     sets = {OmegaConf.to_yaml(job.data, resolve=True): job for job in jobs if "root" in job.data}
     for job in sets.values():
         _read(job)
-    measure_paces(jobs)
+    if str(config.hydra.runtime.choices["hydra/launcher"]) in LOCAL_LAUNCHERS:
+        measure_paces(jobs)
     return planned
 
 

@@ -19,8 +19,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import Tensor, nn
 
-from gffpn.build.detector import rehearse
-from gffpn.config.compose import image_size
+from gffpn.build.detector import rehearse, train_size
 from gffpn.config.resolve import starts_processes
 from gffpn.machine.devices import device
 from gffpn.machine.memory import available_memory
@@ -154,7 +153,7 @@ def run_bytes(config: DictConfig) -> float:
     images = 2  # batch norm needs more than one value per channel
     try:
         detector = rehearse(config)
-        activations = saved_bytes(detector, torch.zeros(images, 3, *image_size(config)))
+        activations = saved_bytes(detector, torch.zeros(images, 3, *train_size(config)))
     except Exception:  # the run itself will report it
         return PROCESS_BYTES
     weights = sum(parameter.nbytes for parameter in detector.parameters())

@@ -42,7 +42,10 @@ def time_runs(runs: Sequence[tuple[RunFolder, Callable[[], DictConfig]]]) -> Non
     waiting = [(run, compose) for run, compose in runs if (record := run.read()) and record.speed is None]
     arms: dict[str, _Arm] = {}
     for run, compose in waiting:
-        arms.setdefault(_arm_of(run), _Arm(compose)).runs.append(run)
+        try:
+            arms.setdefault(_arm_of(run), _Arm(compose)).runs.append(run)
+        except (ValueError, KeyError, OSError) as error:
+            print(f"WARNING: no FPS of {run.path}: {error}", file=sys.stderr, flush=True)
     if not arms:
         return
     networks = f"{len(arms)} network{'s' if len(arms) > 1 else ''}"
