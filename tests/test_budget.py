@@ -1,15 +1,15 @@
 """Does a run with a budget of minutes get the epochs that fit, and is it then a run like any other?"""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from commands import Train
-from gffpn.machine.thread_choice import AT_START
+from gffpn.runs.commands import repeatable
 from gffpn.suite import budget
 from gffpn.suite.budget import Pace
-from gffpn.suite.execution import repeatable
 
 # 10 steps of 2 s per epoch, validations of 5 s; 5 + 10 images of 1 s at the end
 SLOW = Pace(step=2.0, validation=5.0, image=1.0, steps=10, batch=4, val=5, test=10)
@@ -91,6 +91,11 @@ def test_an_earlier_run_is_found_after_the_cache_was_deleted(
     assert train(*budget_words(tiny))[0] == 0
     (file,) = (tmp_path / "cache" / "pace").glob("*.json")
     file.unlink()
+    (folder,) = (tmp_path / "runs").glob("fpn_*")
+    damaged = tmp_path / "runs" / "another"
+    damaged.mkdir()
+    shutil.copy(folder / "start.json", damaged)
+    (damaged / "config.yaml").write_text("{")
     code, printed = train(*budget_words(tiny))
     assert (code, file.exists()) == (0, False)
     assert "Measuring" not in printed
@@ -138,12 +143,15 @@ def test_a_budget_that_contradicts_is_refused(
 def test_the_command_that_repeats_a_run_names_epochs_and_threads() -> None:
     trainer = {"minutes": None, "threads": None, "max_epochs": 6, "check_val_every_n_epoch": 2}
     plain = {"choice": {"launcher": "basic"}, "trainer": trainer}
-    assert repeatable(["train.py", "seed=1"], plain) == ["train.py", "seed=1"]
+    assert repeatable(["train.py", "seed=1"], plain, threads=1) == ["train.py", "seed=1"]
     trainer["minutes"] = 5
     words = ["trainer.minutes=null", "trainer.max_epochs=6", "trainer.check_val_every_n_epoch=2"]
-    assert repeatable(["train.py", "trainer.minutes=5"], plain) == ["train.py", *words]
+    assert repeatable(["train.py", "trainer.minutes=5"], plain, threads=1) == ["train.py", *words]
     plain["choice"]["launcher"] = "joblib"
-    assert repeatable(["train.py"], plain) == ["train.py", *words, f"trainer.threads={AT_START}"]
+    assert repeatable(["train.py"], plain, threads=1) == ["train.py", *words, "trainer.threads=1"]
     trainer |= {"minutes": None, "threads": 2}
-    assert repeatable(["train.py", "trainer.threads=2"], plain) == ["train.py", "trainer.threads=2"]
-    assert repeatable([], plain) == []
+    assert repeatable(["train.py", "trainer.threads=2"], plain, threads=1) == [
+        "train.py",
+        "trainer.threads=2",
+    ]
+    assert repeatable([], plain, threads=1) == []

@@ -18,7 +18,7 @@ from gffpn.config.yaml_types import fits, words
 from gffpn.data.cache import CacheMode
 from gffpn.machine.trainer_arguments import trainer_arguments
 from gffpn.runs.folder import weights_in
-from gffpn.runs.identity import WEIGHT_FILES
+from gffpn.runs.identity import EPOCHS, WEIGHT_FILES
 
 LoggingMode = Literal["auto", "online", "offline", "off"]
 Rerun = Literal["never", "changed", "all"]
@@ -42,8 +42,6 @@ LEAST = {
     "seed": 0,
     "logger.pictures": 0,
 }
-EPOCHS = ("trainer.max_epochs", "trainer.check_val_every_n_epoch")
-"""Numbers that follow from the budget of a run that has one."""
 LEAST_OR_NULL = {
     "trainer.threads": 1,
     "trainer.patience": 1,

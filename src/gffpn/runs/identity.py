@@ -38,6 +38,9 @@ NOT_DETERMINING = (
     "trainer.save_every_n_epochs",
 )
 
+EPOCHS = ("trainer.max_epochs", "trainer.check_val_every_n_epoch")
+"""Numbers that follow from the budget of a run that has one."""
+
 # Paths of files whose content determines the result, wherever they are.
 WEIGHT_FILES = ("backbone.file", "init")
 

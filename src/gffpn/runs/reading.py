@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gffpn.runs.folder import RunFolder
-from gffpn.runs.identity import determining
+from gffpn.runs.identity import EPOCHS, determining
 from gffpn.runs.record import Record
 
 Curves = dict[str, list[tuple[int, float]]]
@@ -115,8 +115,8 @@ def of_other_epochs(run: Path, config: Mapping[str, Any], data_fingerprint: str)
 def without_epochs(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what determines the result of a configuration, without its numbers of epochs."""
     kept = determining(config)
-    for key in ("max_epochs", "check_val_every_n_epoch"):
-        kept["trainer"].pop(key)
+    for key in EPOCHS:
+        kept["trainer"].pop(key.partition(".")[2])
     return kept
 
 

@@ -117,7 +117,10 @@ def _of_earlier(plain: Mapping[str, Any], index: DataIndex) -> dict[str, int] | 
     asked = _costly(without_epochs(plain))
     for path in Path(plain["paths"]["runs"]).glob("*/start.json"):
         folder = RunFolder(path.parent)
-        start, config = folder.read_start(), folder.read_config()
+        try:
+            start, config = folder.read_start(), folder.read_config()
+        except ValueError:  # another run's file is damaged, which is no concern of this one
+            continue
         known = config.get("trainer", {})
         if known.get("minutes") != plain["trainer"]["minutes"] or start is None:
             continue

@@ -14,7 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from gffpn.build.index import build_index
 from gffpn.callbacks.finite import LossNotFiniteError
-from gffpn.config.check import EPOCHS
 from gffpn.config.compose import targets
 from gffpn.config.resolve import processes_of, resolved
 from gffpn.data.index import DataError, DataIndex
@@ -26,10 +25,10 @@ from gffpn.report.caption import shortened
 from gffpn.report.state import unfinished
 from gffpn.runs import identity
 from gffpn.runs.code import code_of
+from gffpn.runs.commands import repeatable
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.provenance import Provenance, Start, changes, provenance
 from gffpn.runs.reading import of_other_epochs
-from gffpn.runs.record import SHARING_LAUNCHERS
 from gffpn.suite.agreement import (
     AgreementError,
     Answers,
@@ -80,7 +79,7 @@ class Plan:
         plain = within_budget(plain, index)
         hashed = identity.run_name(plain, index.fingerprint, processes=processes_of(plain))
         given = f"{name}_{identity.digest_of(hashed)}" if name else hashed
-        return cls(plain, index, given, group, origin, tuple(repeatable(command, plain)))
+        return cls(plain, index, given, group, origin, tuple(repeatable(command, plain, threads=AT_START)))
 
     @property
     def folder(self) -> RunFolder:
@@ -131,21 +130,6 @@ def execute(plan: Plan) -> None:
                 folder.finish(record)
         except SystemExit:  # Lightning exits on Ctrl-C and SIGTERM
             raise KeyboardInterrupt from None
-
-
-def repeatable(command: Sequence[str], plain: Mapping[str, Any]) -> list[str]:
-    """Return the words of a command that gives a run's result again, also alone and on another machine.
-
-    They name the epochs instead of a budget of minutes, and the number of CPU threads of a run that shared
-    its machine with others.
-    """
-    trainer, fixed = plain["trainer"], dict[str, object]()
-    if trainer["minutes"] is not None:
-        fixed |= {"trainer.minutes": "null"} | {key: trainer[key.partition(".")[2]] for key in EPOCHS}
-    if plain["choice"]["launcher"] in SHARING_LAUNCHERS and trainer["threads"] is None:
-        fixed["trainer.threads"] = AT_START
-    words = [word for word in command if word.partition("=")[0] not in fixed]
-    return [*words, *(f"{key}={value}" for key, value in fixed.items())] if command else []
 
 
 @contextmanager

@@ -140,7 +140,6 @@ class SweepCallback(Callback):
             from gffpn.suite.sharing import adapt_joblib, share_machine, threads_each, threads_of_processes
 
             adapt_joblib()
-
             runs = share_machine(config, self._planned)
             if runs > 1:
                 self._held.enter_context(threads_of_processes(threads_each(runs)))
