@@ -67,7 +67,7 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCapt
 
     def counted(*arguments: object) -> object:
         reading.times += 1
-        return inspect(*arguments)  # type: ignore[arg-type]
+        return inspect(*arguments)
 
     monkeypatch.setattr(intake, "inspect", counted)
     monkeypatch.setattr(index_memo, "FEWEST", IMAGES)
@@ -255,7 +255,7 @@ def test_a_set_that_may_have_changed_meanwhile_is_not_remembered(
 
     def edited(*arguments: object) -> object:
         edit(read.folder)
-        return annotate(*arguments)  # type: ignore[arg-type]
+        return annotate(*arguments)
 
     monkeypatch.setattr(intake, "clear_boxes", edited)
     read("yolo")

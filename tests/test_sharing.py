@@ -114,7 +114,7 @@ def test_a_sweep_outlasts_the_kill_of_a_process(
         return "all"
 
     monkeypatch.setattr(sharing, "_launch", launch)
-    assert sharing._launch_again(SimpleNamespace(joblib={"n_jobs": 3}), SIX, 5) == "all"  # type: ignore[arg-type]
+    assert sharing._launch_again(SimpleNamespace(joblib={"n_jobs": 3}), SIX, 5) == "all"
     assert started == [(3, SIX, 5), (2, SIX, 5), (1, SIX, 5)]
     first, second = capsys.readouterr().err.splitlines()
     assert first.endswith("perhaps for lack of memory. Continuing with 2 runs at a time")
