@@ -26,7 +26,7 @@ from gffpn.data.index import DataError, DataIndex, ImageRecord
 from gffpn.data.letterbox import Letterbox
 from gffpn.data.readers.images import read_image
 from gffpn.data.sampler import EpochSampler, random_positions
-from gffpn.data.transforms import Augment, flipped, recoloured
+from gffpn.data.transforms import Augment, flipped, recoloured, transposed
 from gffpn.files.content import content_digest
 from gffpn.streams import derive_seed, numpy_stream, torch_stream
 
@@ -190,6 +190,8 @@ class TestGeometry:
         assert flipped(sample, 2).image[0, 0].tolist() == [3, 2, 1, 0]
         assert flipped(sample, 1).boxes.tolist() == [[0, 0, 1, 2]]
         assert flipped(sample, 1).image[0, :, 0].tolist() == [8, 4, 0]
+        assert transposed(sample).boxes.tolist() == [[1, 0, 3, 1]]
+        assert transposed(sample).image[0].tolist() == [[0, 4, 8], [1, 5, 9], [2, 6, 10], [3, 7, 11]]
 
     def test_colour_by_hand(self) -> None:
         grey = torch.tensor([50, 150], dtype=torch.uint8).expand(3, 1, 2)
@@ -202,19 +204,21 @@ class TestGeometry:
 
 
 class TestAugmentation:
-    @pytest.mark.parametrize("mosaic", [0.0, 1.0])
-    def test_boxes_move_with_the_pixels(self, records: tuple[ImageRecord, ...], mosaic: float) -> None:
-        images = ImageCache(records, Path("unused"), image_size=(96, 128), mode="ram")
-        augment = Augment(mosaic=mosaic, **BUSY)
-        dataset = DetectionDataset(records, images, image_size=(96, 128), augment=augment, max_epochs=99)
+    @pytest.mark.parametrize(("mosaic", "size"), [(0.0, (96, 128)), (1.0, (96, 128)), (0.5, (96, 96))])
+    def test_boxes_move_with_the_pixels(
+        self, records: tuple[ImageRecord, ...], mosaic: float, size: tuple[int, int]
+    ) -> None:
+        images = ImageCache(records, Path("unused"), image_size=size, mode="ram")
+        augment = Augment(mosaic=mosaic, transpose=0.5 if size[0] == size[1] else 0.0, **BUSY)
+        dataset = DetectionDataset(records, images, image_size=size, augment=augment, max_epochs=99)
         seen = 0
         for epoch in range(20):
             image, target = dataset[epoch, epoch % len(records)]
             white = image[0] > 127
             inside, around = torch.zeros_like(white), torch.zeros_like(white)
             for x1, y1, x2, y2 in target["boxes"].tolist():
-                assert 0 <= x1 < x2 <= 128
-                assert 0 <= y1 < y2 <= 96
+                assert 0 <= x1 < x2 <= size[1]
+                assert 0 <= y1 < y2 <= size[0]
                 inside[round(y1) + 2 : max(round(y2) - 2, 0), round(x1) + 2 : max(round(x2) - 2, 0)] = True
                 top, left = max(round(y1) - 2, 0), max(round(x1) - 2, 0)
                 around[top : round(y2) + 2, left : round(x2) + 2] = True
@@ -222,8 +226,19 @@ class TestAugmentation:
             assert white[inside].all()
             assert not white[~around].any()
             assert len(target["boxes"]) == len(target["labels"])
-            assert len(target["boxes"]) + target["lost_boxes"].sum() == (4 if mosaic else 1)
+            assert len(target["boxes"]) + target["lost_boxes"].sum() in {0: [1], 1: [4], 0.5: [1, 4]}[mosaic]
         assert seen >= 15
+
+    def test_eight_views(self, records: tuple[ImageRecord, ...]) -> None:
+        images = ImageCache(records, Path("unused"), image_size=SIZE, mode="ram")
+        augment = Augment(hflip=0.5, vflip=0.5, transpose=0.5)
+        dataset = DetectionDataset(records, images, image_size=SIZE, augment=augment)
+        assert len({dataset[epoch, 0][0].numpy().tobytes() for epoch in range(60)}) == 8
+
+    def test_only_square_samples_are_transposed(self) -> None:
+        assert Augment(transpose=0.5, crop=64).sample_size((96, 128)) == (64, 64)
+        with pytest.raises(ValueError, match=r"augment.transpose: got 0.5, expected 0 .* 96 x 128"):
+            Augment(transpose=0.5).sample_size((96, 128))
 
     def test_default_augmentation_changes_nothing(self, records: tuple[ImageRecord, ...]) -> None:
         images = ImageCache(records, Path("unused"), image_size=SIZE, mode="ram")
@@ -247,6 +262,7 @@ class TestAugmentation:
         [
             {"mosaic": 1.5},
             {"hflip": -0.1},
+            {"transpose": 2.0},
             {"scale": (0.0, 1.0)},
             {"scale": (1.2, 1.0)},
             {"scale": (1.0,)},

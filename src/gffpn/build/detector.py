@@ -48,7 +48,7 @@ def build_data(config: DictConfig, index: DataIndex) -> DetectionData:
 def train_size(config: DictConfig) -> tuple[int, int]:
     """Return the size (H, W) of the training samples in pixels, that of the crops if there are any.
 
-    Raises ValueError for a crop that is larger than the images.
+    Raises ValueError for a crop or a transposition that does not fit the images.
     """
     augment: Augment = instantiate(config.augment, _convert_="all")
     return augment.sample_size(image_size(config))

@@ -69,7 +69,7 @@ class DetectionData(L.LightningDataModule):
                 f"expected sizes of at least 1 and workers >= 0"
             )
         one_of("cache", cache, CacheMode)
-        augment.sample_size(image_size)  # refuses a crop that is too large
+        augment.sample_size(image_size)  # refuses a crop or a transposition that does not fit
         self.index = index
         self.fingerprint = index.fingerprint
         self.image_size = image_size

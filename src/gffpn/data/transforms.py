@@ -18,14 +18,18 @@ GREY_SHARES = torch.tensor([0.299, 0.587, 0.114])
 
 
 class Augment:
-    """Random crop, zoom, shift, mosaic, flips and colour jitter; no rotation or shear, as boxes stay tight.
+    """Random crop, zoom, shift, mosaic, flips, right-angle turns and colour jitter.
+
+    There is no other rotation and no shear, so boxes stay tight.
 
     `crop` is the side in pixels of the training samples, which show a random window of the image at the scale
     of evaluation; None shows whole images. `crop_on_object` is the probability that a window (with mosaic,
     each of the four) contains the centre of a random object of its image. `mosaic` is the probability that a
     sample shows four images; in the last `mosaic_off_epochs` epochs, no sample does. `scale` is the range of
     the zoom. `translate` is the largest shift, as a share of the image size; it applies neither to crops nor
-    to mosaic tiles, which can be anywhere. `hflip` and `vflip` are probabilities.
+    to mosaic tiles, which can be anywhere. `hflip`, `vflip` and
+    `transpose` are the probabilities of mirroring left to right, upside down and along the diagonal from top
+    left to bottom right; with 0.5 each, all eight turned and mirrored views of a square are equally likely.
     `copy_paste` is the mean number of objects that are pasted onto a sample, of those whose longer side is
     less than `copy_paste_side` pixels, see `CopyPaste`.
     `brightness`, `contrast` and `saturation` of x give a random factor from 1 - x to 1 + x. For `min_box_px`
@@ -47,6 +51,7 @@ class Augment:
         translate: float = 0.0,
         hflip: float = 0.0,
         vflip: float = 0.0,
+        transpose: float = 0.0,
         brightness: float = 0.0,
         contrast: float = 0.0,
         saturation: float = 0.0,
@@ -59,6 +64,7 @@ class Augment:
             "translate": translate,
             "hflip": hflip,
             "vflip": vflip,
+            "transpose": transpose,
             "brightness": brightness,
             "contrast": contrast,
             "saturation": saturation,
@@ -90,6 +96,7 @@ class Augment:
         self.scale = (scale[0], scale[1])
         self.translate = translate
         self.flips = ((hflip, 2), (vflip, 1))
+        self.transpose = transpose
         self.colour = (brightness, contrast, saturation)
         self.copy_paste = CopyPaste(copy_paste, copy_paste_side, self.flips) if copy_paste else None
         self.rule = BoxRule(min_box_px, min_visible)
@@ -97,9 +104,15 @@ class Augment:
     def sample_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
         """Return the size (H, W) of the training samples of images of `image_size`.
 
-        Raises ValueError for a crop that is larger than the images.
+        Raises ValueError for a crop that is larger than the images, and for transposed samples that are not
+        square.
         """
         if self.crop is None:
+            if self.transpose and image_size[0] != image_size[1]:
+                raise ValueError(
+                    f"augment.transpose: got {self.transpose}, expected 0 for images that are not square: "
+                    f"image_size is {image_size[0]} x {image_size[1]} (H x W)"
+                )
             return image_size
         if self.crop > min(image_size):
             raise ValueError(
@@ -138,6 +151,8 @@ class Augment:
         for probability, axis in self.flips:
             if rng.uniform() < probability:
                 sample = flipped(sample, axis)
+        if self.transpose and rng.uniform() < self.transpose:
+            sample = transposed(sample)
         factors = [rng.uniform(1 - spread, 1 + spread) for spread in self.colour]
         return sample._replace(image=recoloured(sample.image, *factors)) if any(self.colour) else sample
 
@@ -154,6 +169,12 @@ def flipped(sample: Sample, axis: int) -> Sample:
     boxes = sample.boxes.copy()
     boxes[:, near], boxes[:, far] = side - sample.boxes[:, far], side - sample.boxes[:, near]
     return sample._replace(image=sample.image.flip(axis), boxes=boxes)
+
+
+def transposed(sample: Sample) -> Sample:
+    """Exchange the rows and columns of a sample's image."""
+    image = sample.image.transpose(1, 2).contiguous()
+    return sample._replace(image=image, boxes=sample.boxes[:, [1, 0, 3, 2]])
 
 
 def recoloured(image: Tensor, brightness: float, contrast: float, saturation: float) -> Tensor:
