@@ -21,12 +21,35 @@ def test_each_arm_gets_each_seed() -> None:
     assert jobs_of(parsed("seed=0,1"), {}) == [["seed=0"], ["seed=1"]]
 
 
-def test_arms_are_named_by_what_they_set() -> None:
+def test_arms_without_a_file_are_named_by_what_they_set() -> None:
     assert Arms(jobs_of(parsed("seed=0,1"), ARMS)).names == ["default", "lr=0.001", "s batch_size=8"]
     assert Arms([["head.loss.overlap=nwd"], ["head.loss.box_loss=nwd"]]).names == [
         "overlap=nwd",
         "box_loss=nwd",
     ]
+
+
+def test_arms_have_the_names_that_the_file_gives_them() -> None:
+    jobs = jobs_of(parsed("data=coco,voc", "seed=0,1"), ARMS)
+    arms = Arms(jobs, ARMS)
+    assert arms.names == [f"{name} {data}" for name in ARMS for data in ("coco", "voc")]
+    assert arms.contrasts([("wide", "base")]) == [(4, 0), (5, 1)]  # on each data set
+    assert arms.contrasts([("wide coco", "slow coco")]) == [(4, 2)]
+    assert arms.contrasts([("s", "base")]) == [(4, 0), (5, 1)]  # a value still names its arm
+    assert Arms(jobs[:2], ARMS).names == ["base"]
+
+
+def test_a_run_beside_the_arms_of_the_file_is_named_by_its_values() -> None:
+    arms = Arms([["optim.lr=0.001"], ["size=s"], ["size=s", "batch_size=8"]], ARMS)
+    assert arms.names == ["slow", "s", "wide"]
+    assert arms.contrasts([("wide", "slow"), ("slow", "wide")]) == [(2, 0), (0, 2)]
+
+
+def test_an_arm_may_have_the_name_of_a_value() -> None:
+    named = {"fpn": ["neck=fpn"], "wide": ["neck=fpn", "neck.widen=1.3"], "own": ["neck=gffpn"]}
+    arms = Arms(jobs_of([], named), named)
+    assert arms.names == ["fpn", "wide", "own"]
+    assert arms.contrasts([("own", "fpn"), ("own", "wide"), ("wide", "fpn")]) == [(2, 0), (2, 1), (1, 0)]
 
 
 def test_contrasts_name_arms_as_the_table_does() -> None:

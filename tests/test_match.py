@@ -3,13 +3,14 @@
 import json
 
 import pytest
+import yaml
 
 from gffpn.__main__ import main
 from gffpn.benchmark.match import MEASURES, match
 from gffpn.build.detector import build_detector
 from gffpn.config.compose import compose_config
 from gffpn.cost import cost
-from golden import NECKS, load
+from golden import CONF, NECKS, load
 
 SMALL = ["image_size=64"]
 
@@ -90,3 +91,17 @@ def test_no_width_comes_close_enough(capsys: pytest.CaptureFixture[str]) -> None
         main(["match", "neck=hsfpn", "to=none", *SMALL])
     assert left.value.code == 1
     assert "comes nearest to neck=none" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", ["ladder", "league"])
+def test_the_controls_of_an_experiment_cost_what_their_necks_cost(experiment: str) -> None:
+    arms = yaml.safe_load((CONF / "experiments" / f"{experiment}.yaml").read_text())["experiment"]["arms"]
+    controls = {name.removeprefix("fpn as "): words for name, words in arms.items() if " as " in name}
+    assert controls
+    for neck, words in controls.items():
+        wanted, found = (
+            cost(build_detector(compose_config([*of, "size=n"]), 9), (256, 256)).gflops_neck
+            for of in ([f"neck={neck}"], words)
+        )
+        assert found == pytest.approx(wanted, rel=0.02), neck

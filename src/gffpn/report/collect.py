@@ -156,7 +156,7 @@ def _experiment(runs: Sequence[Run], notes: list[str]) -> Mapping[str, Any] | No
 
 def _nameable(asked: Question, runs: Sequence[Run], notes: list[str]) -> Question:
     """Return a question without the contrasts that name no arm of the runs; a note says which."""
-    arms, kept = Arms([run.overrides for run in runs]), []
+    arms, kept = Arms([run.overrides for run in runs], asked.arms), []
     for pair in asked.contrasts:
         try:
             arms.contrasts([pair])

@@ -30,8 +30,13 @@ def differing(chosen: Sequence[Settings]) -> list[str]:
 class Arms:
     """The arms of an experiment: what its runs have in common that differ only in their seed."""
 
-    def __init__(self, runs: Sequence[Sequence[str]]) -> None:
-        """Read the overrides of each run, in the order of the sweep."""
+    def __init__(
+        self, runs: Sequence[Sequence[str]], declared: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
+        """Read the overrides of each run, in the order of the sweep.
+
+        `declared` are the overrides of the arms that the experiment's file names.
+        """
         chosen = [{key: value for key, value in settings(one).items() if key != SEED} for one in runs]
         self.axes = differing(chosen)
         """Keys by which the arms differ."""
@@ -39,25 +44,36 @@ class Arms:
         self._points = list(dict.fromkeys(points))
         self.of_run = [self._points.index(point) for point in points]
         """Position of each run's arm."""
+        named = {name: settings(overrides) for name, overrides in (declared or {}).items()}
+        keys = {key for arm in named.values() for key in arm}
+        self._of_file = [at for at, axis in enumerate(self.axes) if axis in keys]
+        self._declared = [_declared(chosen[self.of_run.index(at)], named) for at in range(len(self._points))]
         first = chosen[0] if chosen else {}
         alone = first.get("neck") or next(iter(first.values()), "the run")
-        short = [self._name(point) or alone for point in self._points]
+        short = [self._name(at) or alone for at in range(len(self._points))]
         self.names = [
-            self._name(point, keys=True) if short.count(name) > 1 else name
-            for point, name in zip(self._points, short, strict=True)
+            self._name(at, keys=True) if short.count(name) > 1 else name for at, name in enumerate(short)
         ]
-        """Name of each arm: its values, with the key where a value alone says nothing."""
+        """Name of each arm: that in the file, or its values, with the key where one says nothing alone."""
 
-    def _name(self, point: Sequence[str | None], *, keys: bool = False) -> str:
-        """Return the values of an arm in words, each with its key or only where it says nothing alone.
+    def _name(self, at: int, *, keys: bool = False) -> str:
+        """Return an arm in words: its name in the file, and the values that it does not stand for.
 
-        Of several axes, only those are named that the arm sets.
+        A value has its key with it, always or only where it says nothing alone. Of several axes, only those
+        are named that the arm sets.
         """
-        set_ones = [(axis, value) for axis, value in zip(self.axes, point, strict=True) if value is not None]
-        words = set_ones if len(self.axes) > 1 else [*zip(self.axes, point, strict=True)]
-        if keys:
-            return " ".join(f"{axis.rpartition('.')[2]}={value}" for axis, value in words)
-        return " ".join(_word(axis, value) for axis, value in words) or ("default" if self.axes else "")
+        declared = self._declared[at]
+        values = [*zip(self.axes, self._points[at], strict=True)]
+        if declared is not None:
+            values = [value for place, value in enumerate(values) if place not in self._of_file]
+        if declared is not None or len(values) > 1:
+            values = [(axis, value) for axis, value in values if value is not None]
+        words = [
+            f"{axis.rpartition('.')[2]}={value}" if keys else _word(axis, value) for axis, value in values
+        ]
+        if declared is not None:
+            return " ".join([declared, *words])
+        return " ".join(words) or ("default" if self.axes else "")
 
     @property
     def one_run_each(self) -> bool:
@@ -67,9 +83,9 @@ class Arms:
     def contrasts(self, declared: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
         """Return the declared contrasts as pairs of arms; without any, all arms against the first.
 
-        Each side of a contrast names an arm by one or several of its values, or as `key=value`. If it leaves
-        out some of the axes, the arms are compared at each of their settings. Raises ValueError for a side
-        that names no arm.
+        Each side of a contrast names an arm by its name in the file, by one or several of its values, or as
+        `key=value`. If it leaves out some of the axes, the arms are compared at each of their settings.
+        Raises ValueError for a side that names no arm.
         """
         if not declared:
             return [(at, 0) for at in range(1, len(self.names))]
@@ -111,6 +127,9 @@ class Arms:
         """Return the values that one side of a contrast names, or all values of the arm of this name."""
         if not side.strip():
             raise ValueError(f"{said}: an empty side names no arm; the arms are {self._listed()}")
+        if side in self._declared:
+            point = self._points[self._declared.index(side)]
+            return {at: point[at] for at in self._of_file}
         try:
             return {**self._named(side, said)}
         except ValueError:
@@ -151,6 +170,13 @@ class Arms:
 
     def _listed(self) -> str:
         return ", ".join(self.names) or "none"
+
+
+def _declared(chosen: Settings, named: Mapping[str, Settings]) -> str | None:
+    """Return the arm of the file that a run belongs to: of all that arms set, it sets what this one does."""
+    keys = {key for arm in named.values() for key in arm}
+    own = {key: value for key, value in chosen.items() if key in keys}
+    return next((name for name, arm in named.items() if arm == own), None)
 
 
 def _word(axis: str, value: str | None) -> str:

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gffpn.metrics.matching import SIZE_EDGES, SizeRange, size_ranges
@@ -22,6 +22,8 @@ class Question:
 
     claim: str | None = None
     primary_endpoint: str = "mAP50"
+    arms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Overrides of the arms that it names."""
     contrasts: tuple[tuple[str, str], ...] = ()
     margin: float = MARGIN
     looks: tuple[int, ...] = ()
@@ -45,6 +47,7 @@ def question(experiment: Mapping[str, Any]) -> Question:
     return Question(
         claim=experiment.get("claim"),
         primary_endpoint=_endpoint(experiment["primary_endpoint"]),
+        arms={str(name): tuple(map(str, words)) for name, words in (experiment.get("arms") or {}).items()},
         contrasts=_contrasts(experiment.get("contrasts") or ()),
         margin=_margin(experiment.get("margin", MARGIN)),
         looks=tuple(looks),
@@ -101,7 +104,7 @@ def check_contrasts(asked: Question, *sweeps: Sequence[Sequence[str]]) -> None:
 
     Each is given by the overrides of its runs: that of the experiment's file, and that of the command.
     """
-    known = [Arms(runs) for runs in sweeps if runs]
+    known = [Arms(runs, asked.arms) for runs in sweeps if runs]
     for contrast in asked.contrasts:
         faults = [fault for arms in known if (fault := arms.fault(contrast))]
         if len(faults) == len(known):

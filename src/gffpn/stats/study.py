@@ -115,7 +115,7 @@ def study(name: str, runs: Sequence[Run], asked: Question) -> Study:
     Reads the predictions of each finished run once and keeps its replicates. A declared contrast that names
     none of these runs is left out, with a note; `check_contrasts` refuses one that could name none.
     """
-    found = Arms([run.overrides for run in runs])
+    found = Arms([run.overrides for run in runs], asked.arms)
     declared, notes = found.applicable(asked.contrasts)
     arms = tuple(
         _arm(arm_name, [run for run, at in zip(runs, found.of_run, strict=True) if at == position], notes)

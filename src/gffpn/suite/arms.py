@@ -11,8 +11,6 @@ SWEEPER = "hydra_plugins.gffpn_arms.ArmSweeper"
 def jobs_of(overrides: list[Override], arms: Mapping[str, Sequence[str]] | None) -> list[list[str]]:
     """Return the overrides of each job: those of an arm, if there are any, and one value of each axis.
 
-    The names of arms are for the reader of the file; results are named by what the arms set.
-
     Raises ValueError for an arm that is no list of overrides, and for a setting that is also set beside it.
     """
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
