@@ -2,12 +2,13 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks import rival
+from benchmarks import rival, rival_accuracy
 from gffpn.__main__ import main as verbs
 from gffpn.benchmark.limits import Limits, Roofline, measure_limits
 from gffpn.build.index import build_index
@@ -107,6 +108,40 @@ def test_the_figures_of_the_rival_are_read(
     gflops = 3 * 8.0 * (image_size(config)[0] / 640) ** 2 * rate
     assert f"{rate:.1f} images/s" in lines[-2]
     assert f"{6.0 / gflops:.2f} x YOLOv8n" in lines[-1]
+
+
+PERFECT_YOLO = """#!{python}
+import json, pathlib, sys
+from PIL import Image
+words = dict(word.split("=", 1) for word in sys.argv[3:])
+folder = pathlib.Path(words["project"]) / words["name"]
+folder.mkdir()
+if sys.argv[2] == "train":
+    (folder / "results.csv").write_text("epoch,time\\n1,20.0\\n2,90.0\\n")
+found = []
+root = pathlib.Path(words["data"]).parent
+for image in (root / "images" / "test").iterdir():
+    width, height = Image.open(image).size
+    for line in (root / "labels" / "test" / (image.stem + ".txt")).read_text().splitlines():
+        label, x, y, w, h = map(float, line.split())
+        box = [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height]
+        found.append(dict(image_id=image.stem, category_id=int(label), bbox=box, score=0.9))
+(folder / "predictions.json").write_text(json.dumps(found))
+"""
+
+
+def test_the_accuracy_of_the_rival_is_that_of_its_detections(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "yolo"
+    program.write_text(PERFECT_YOLO.format(python=sys.executable))
+    program.chmod(0o755)
+    rival_accuracy.main(["--yolo", str(program), "--minutes=1.5", *tiny])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == [
+        "2 epochs in 1.5 minutes",
+        "YOLOv8n on test: mAP50 100.0 %, mAP50_95 100.0 %",
+    ]
 
 
 def test_a_missing_rival_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
