@@ -88,11 +88,10 @@ def test_a_wrong_image_size_is_refused(written: str) -> None:
 
 def rows_of(experiment: Path) -> list[list[str]]:
     asked = OmegaConf.load(experiment)
-    if arms := asked.experiment.get("arms"):
-        return [list(words) for words in arms.values()]
-    params = asked.hydra.sweeper.params
+    params = (asked.hydra.get("sweeper") or {}).get("params", {})
     axes = [[f"{key}={value}" for value in swept_values(key, str(values))] for key, values in params.items()]
-    return [list(row) for row in itertools.product(*axes)]
+    arms = (asked.experiment.get("arms") or {"": []}).values()
+    return [[*words, *row] for words in arms for row in itertools.product(*axes)]
 
 
 def swept_values(key: str, values: str) -> list[str]:

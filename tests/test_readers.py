@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from gffpn.data.index import SPLITS, DataError, ImageRecord
+from gffpn.data.readers.faults import Faults
 from gffpn.data.readers.images import look, read_image
-from gffpn.data.readers.splits import draw
+from gffpn.data.readers.splits import Partition, draw
 from tiny_sets import CLASSES, IMAGES, SPLIT_OF, coco, coco_content, voc, write_sets, xml, yolo
 
 LISTS = Path(__file__).parents[1] / "conf" / "data" / "splits" / "neu_det"
@@ -101,6 +102,23 @@ def test_a_split_without_a_list_is_drawn_from_train(root: Path) -> None:
     index = voc(root, fractions=[0.5, 0.4, 0.1]).index()
     assert {split: len(records) for split, records in index.splits.items()} == dict.fromkeys(SPLITS, 1)
     assert index.splits["test"][0].name == "images/c.png"
+
+
+def test_fewer_training_images_are_some_of_the_same(root: Path) -> None:
+    faults = Faults(root, "raise")
+    records = [record(f"{number:03d}.png", [0]) for number in range(40)]
+    names = {}
+    for wanted in (10, 20, 40, None):
+        parts = {"train": records, "val": [record("v.png", [0])], "test": [record("t.png", [0])]}
+        found = Partition(None, [0.8, 0.1, 0.1], 0, ["train", "val", "test"], wanted).complete(parts, faults)
+        names[wanted] = [one.name for one in found["train"]]
+        assert len(names[wanted]) == (wanted or 40)
+        assert names[wanted] == sorted(names[wanted])
+    assert set(names[10]) < set(names[20]) < set(names[40]) == set(names[None])
+    with pytest.raises(ValueError, match="train_images: got 2, expected null or at most 1, the images of tr"):
+        voc(root, train_images=2).index()
+    with pytest.raises(ValueError, match="train_images: got 0, expected null or 1 or more"):
+        voc(root, train_images=0)
 
 
 def test_yolo_background_images_and_a_class_list_among_the_labels(root: Path) -> None:

@@ -15,13 +15,13 @@ class Reader:
     """Base class of the readers.
 
     `root` is the data set's folder. Without `classes`, the class names come from the data set itself. For
-    `splits`, `fractions` and `split_seed`, see `Partition`. `group_pattern` is a regular expression, whose
-    first group, matched in a file's stem, names the image's group. `outside` determines
+    `splits`, `fractions`, `split_seed` and `train_images`, see `Partition`. `group_pattern` is a regular
+    expression, whose first group, matched in a file's stem, names the image's group. `outside` determines
     whether a box that leaves its image by more than a pixel is a fault ("refuse") or is cut at the border
-    ("clip"). `unusual_images` determines whether an
-    image that `read_image` converts with a loss is a fault ("refuse") or is converted ("convert"). With
-    `on_error` "raise", all faults are raised together. With "skip", each is logged; a faulty box is dropped
-    alone, an image with any other fault as a whole. The results of inspection are stored below `cache_dir`.
+    ("clip"). `unusual_images` determines whether an image that `read_image` converts with a loss is a fault
+    ("refuse") or is converted ("convert"). With `on_error` "raise", all faults are raised together. With
+    "skip", each is logged; a faulty box is dropped alone, an image with any other fault as a whole. The
+    results of inspection are stored below `cache_dir`.
     """
 
     cache_dir: Path
@@ -32,6 +32,7 @@ class Reader:
     splits: Lists
     fractions: Sequence[float]
     split_seed: int
+    train_images: int | None = None
     group_pattern: str | None
     outside: Outside
     unusual_images: str
@@ -42,7 +43,7 @@ class Reader:
         return Intake(
             root=self.root,
             classes=self.classes,
-            partition=Partition(self.splits, self.fractions, self.split_seed, places),
+            partition=Partition(self.splits, self.fractions, self.split_seed, places, self.train_images),
             group_pattern=self.group_pattern,
             outside=self.outside,
             unusual_images=self.unusual_images,

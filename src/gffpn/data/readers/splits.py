@@ -30,13 +30,21 @@ class Partition:
     a mapping from split to one list or several. Each line of a list is an image's path relative to the root,
     the end of that path, the file's stem, or a longer path that ends with the one relative to the root. A
     missing list is drawn from train. `fractions` are the shares of train, val and test. `places` are the
-    splits that the data set already keeps apart.
+    splits that the data set already keeps apart. `train_images` is the number of training images, the first
+    ones in a random order, so that a smaller number means some of the same.
 
     Raises ValueError if `splits` is given for several `places`, or unless `fractions` are three positive
     numbers that sum to 1.
     """
 
-    def __init__(self, splits: Lists, fractions: Sequence[float], seed: int, places: Collection[str]) -> None:
+    def __init__(
+        self,
+        splits: Lists,
+        fractions: Sequence[float],
+        seed: int,
+        places: Collection[str],
+        train_images: int | None = None,
+    ) -> None:
         if isinstance(splits, Mapping):
             splits = {ALIASES.get(split, split): name for split, name in splits.items()}
             if "train" not in splits or not set(splits) <= set(SPLITS):
@@ -52,7 +60,10 @@ class Partition:
             )
         self._lists = splits
         self._fractions = dict(zip(SPLITS, fractions, strict=True))
+        if train_images is not None and train_images < 1:
+            raise ValueError(f"train_images: got {train_images}, expected null or 1 or more")
         self._seed = seed
+        self._train_images = train_images
 
     @property
     def has_lists(self) -> bool:
@@ -90,7 +101,10 @@ class Partition:
     def complete(
         self, parts: Mapping[str, Sequence[ImageRecord]], faults: Faults
     ) -> dict[str, tuple[ImageRecord, ...]]:
-        """Return all three splits, disjoint and sorted by name; draw from train those missing in `parts`."""
+        """Return all three splits, disjoint and sorted by name; draw from train those missing in `parts`.
+
+        Raises ValueError if train has fewer images than asked for.
+        """
         parts = _disjoint(parts, faults)
         missing = [split for split in SPLITS if split not in parts]
         if missing:
@@ -98,8 +112,21 @@ class Partition:
             parts = {**parts, **draw(parts["train"], shares, self._seed)}
             logger.info("%s: drew %s from train, seed %d", faults.root, " and ".join(missing), self._seed)
         if not faults.refuses:  # otherwise, the faults may have emptied the split
+            parts = {**parts, "train": self._first(parts["train"])}
             self._refuse_empty(parts, missing, faults)
         return {split: tuple(sorted(parts[split], key=lambda record: record.name)) for split in SPLITS}
+
+    def _first(self, records: Sequence[ImageRecord]) -> Sequence[ImageRecord]:
+        """Return the training images that are used."""
+        if self._train_images is None:
+            return records
+        if self._train_images > len(records):
+            raise ValueError(
+                f"train_images: got {self._train_images}, expected null or at most {len(records)}, "
+                "the images of train"
+            )
+        order = sorted(records, key=lambda record: _rank(self._seed, record.name))
+        return order[: self._train_images]
 
     def _refuse_empty(
         self, parts: Mapping[str, Sequence[ImageRecord]], drawn: Sequence[str], faults: Faults
@@ -191,9 +218,14 @@ def _units(records: Sequence[ImageRecord], seed: int) -> list[list[ImageRecord]]
 
     def rank(key: tuple[bool, str]) -> tuple[int, bytes]:
         # large groups first, while the splits have room for them
-        return -len(groups[key]), hashlib.sha256(f"{seed}\n{key[1]}".encode()).digest()
+        return -len(groups[key]), _rank(seed, key[1])
 
     return [groups[key] for key in sorted(groups, key=rank)]
+
+
+def _rank(seed: int, name: str) -> bytes:
+    """Return the place of an image or a group in a random order, the same on every machine."""
+    return hashlib.sha256(f"{seed}\n{name}".encode()).digest()
 
 
 def _disjoint(parts: Mapping[str, Sequence[ImageRecord]], faults: Faults) -> dict[str, Sequence[ImageRecord]]:
