@@ -54,6 +54,10 @@ class Sample(NamedTuple):
         """Number of independent groups of test images."""
         return self.influence.shape[1]
 
+    def minus(self, other: "Sample") -> "Sample":
+        """Return the difference to another figure of the same runs, run by run."""
+        return Sample(*(one - two for one, two in zip(self, other, strict=True)))
+
 
 class Spread(NamedTuple):
     """Variance between seeds."""
@@ -191,6 +195,19 @@ class Family:
             groups=a.groups,
             image_df=image_df(a.influence.mean(axis=0) - b.influence.mean(axis=0), len(difference)),
             superiority=_superiority(a.values, b.values),
+        )
+
+    def mean(self, a: Sample) -> Estimate:
+        """Return the mean of one of the arms, as its difference to zero."""
+        own = spread([a]) if self._unequal and len(a.points) > 1 else self._shared
+        return Estimate(
+            delta=float(a.points.mean()),
+            image_variance=_variance(a.values.mean(axis=0), a.groups),
+            spreads=(own, Spread(0.0, 0.0, own.df)),
+            seeds=(len(a.points), len(a.points)),
+            groups=a.groups,
+            image_df=image_df(a.influence.mean(axis=0), a.values.shape[1]),
+            superiority=float(np.mean(a.values > 0)),
         )
 
 

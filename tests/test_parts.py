@@ -1,0 +1,148 @@
+"""Does `gffpn parts` compute figures on parts of the test images, and their differences, with intervals?"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fake_sweeps import fake_sweep
+from gffpn.__main__ import main
+from gffpn.stats.draws import draws
+from gffpn.stats.estimate import Family, Sample
+from gffpn.stats.parts import compared, part_figures, parts_by_name
+from gffpn.stats.replicates import replicates
+from hand_predictions import erring_detector
+
+
+def test_parts_are_found_by_name() -> None:
+    masks = parts_by_name(["a-0.png", "a-1.png", "b-0.png", "c.png"], {"first": r"-0\.png$", "second": "-1"})
+    assert masks["first"].tolist() == [True, False, True, False]
+    assert masks["second"].tolist() == [False, True, False, False]
+    for patterns, fault in (
+        ({"x": "("}, "--part x: '\\(' is no regular expression"),
+        ({"x": "z"}, "--part x: 'z' is in no image's name, such as a.png"),
+        ({"x": "a", "y": "png"}, "--part: a.png belongs to two parts"),
+    ):
+        with pytest.raises(ValueError, match=fault):
+            parts_by_name(["a.png", "b.png"], patterns)
+
+
+def test_a_part_of_all_images_has_the_figures_of_the_whole() -> None:
+    found = erring_detector(2, images=30)
+    whole = replicates(found, count=300, only=["mAP50"])["mAP50"]
+    every = {"all": np.ones(30, bool)}
+    part = part_figures(found, every, draws(found.groups, 300), max_detections=100)["all"]
+    assert part.point == whole.point
+    assert (part.values == whole.values).all()
+    assert (part.influence == whole.influence).all()
+
+
+def test_a_part_ignores_all_other_images() -> None:
+    found = erring_detector(4, images=30)
+    mask = np.arange(30) < 12
+    evaluated = found.evaluated
+    others = ~mask[evaluated.detections.image]
+    spoilt = evaluated._replace(scores=np.where(others, 1.0 - evaluated.scores / 2, evaluated.scores))
+    one, other = (
+        part_figures(each, {"part": mask}, draws(found.groups, 50), max_detections=100)["part"]
+        for each in (found, replace(found, evaluated=spoilt))
+    )
+    assert one.point == other.point
+    assert (one.values == other.values).all()
+
+
+def test_twins_that_are_equal_have_no_gap() -> None:
+    """Both parts show the same objects and detections, and their images are drawn together."""
+    one = erring_detector(6, images=20)
+    found = _twice(one)
+    masks = {"a": np.arange(40) < 20, "b": np.arange(40) >= 20}
+    seed = part_figures(found, masks, draws(found.groups, 200), max_detections=100)
+    parts = compared({"arm": [seed, seed]}, [], {"a": 1, "b": 1})
+    assert parts.arms["arm"]["gap"].delta == 0
+    assert parts.arms["arm"]["gap"].interval() == pytest.approx((0, 0), abs=1e-12)
+    assert parts.arms["arm"]["a"].interval()[0] < parts.arms["arm"]["a"].delta
+
+
+def _twice(one: object) -> object:
+    found = one.evaluated
+    images = len(one.names)
+
+    def both(boxes: object) -> object:
+        return type(boxes)(
+            np.concatenate([boxes.image, boxes.image + images]),
+            np.tile(boxes.label, 2),
+            np.tile(boxes.xyxy, (2, 1)),
+        )
+
+    return replace(
+        one,
+        names=tuple(f"{name}-{twin}" for twin in (0, 1) for name in one.names),
+        groups=one.groups * 2,
+        sizes=np.tile(one.sizes, (2, 1)),
+        evaluated=found._replace(
+            image_index=np.arange(2 * images),
+            scales=np.tile(found.scales, (2, 1)),
+            detections=both(found.detections),
+            scores=np.tile(found.scores, 2),
+            objects=both(found.objects),
+            crowd=np.tile(found.crowd, 2),
+        ),
+    )
+
+
+def test_the_interval_of_a_mean_has_its_nominal_coverage() -> None:
+    """Normal figures with a part from seeds and a part from images, crossed; three seeds and 40 images."""
+    rng, held, repeats = np.random.default_rng(0), 0, 400
+    for _ in range(repeats):
+        seeds, images = rng.normal(0, 1.0, (4, 3)), rng.normal(0, 4.0, 40)
+        counts = draws([str(k) for k in range(40)], 300)
+        mean = counts.T @ images / 40
+        arms = [
+            Sample(
+                one + images.mean(), one[:, None] + mean[None], np.tile((images - images.mean()) / 40, (3, 1))
+            )
+            for one in seeds
+        ]
+        low, high = Family(arms).mean(arms[0]).interval()
+        held += low < 0 < high
+    assert 0.92 < held / repeats < 0.98
+
+
+def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = fake_sweep(tmp_path)
+    main(
+        [
+            "parts",
+            str(sweep),
+            "--part",
+            "early=^00[0-5]",
+            "--part",
+            "late=^(00[6-9]|01)",
+            "--out",
+            str(tmp_path / "o"),
+        ]
+    )
+    printed = capsys.readouterr().out
+    assert "gap" in printed
+    assert "gffpn \N{MINUS SIGN} fpn" in printed
+    page = (tmp_path / "o" / "parts.md").read_text()
+    assert "| arm | early (n=24) | late (n=24) | gap |" in page
+    assert "early" in (tmp_path / "o" / "parts.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["--part", "early"], "--part: got 'early', expected NAME=PATTERN"),
+        (["--part", "a=0", "--part", "a=1"], "--part: got a twice"),
+        (["--part", "a=zebra"], "--part a: 'zebra' is in no image's name"),
+    ],
+)
+def test_wrong_parts_are_refused(
+    words: list[str], fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = fake_sweep(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["parts", str(sweep), *words, "--out", str(tmp_path / "o")])
+    assert fault in capsys.readouterr().err
