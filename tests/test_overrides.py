@@ -54,8 +54,17 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_
     [
         ("neck=fnp", "neck: got 'fnp', expected one of ["),
         ("neck=fnp", "'panet_p2']; did you mean 'fpn'?"),
-        ("experiments=tabel6", "'table6']; did you mean 'table6'?"),
+        ("experiments=tabel6", "'twins']; did you mean 'table6'?"),
         ("neck.fues=add", "neck.fues: no such key, expected one of ['base', 'fusion',"),
+        ("lr=0.1", "did you mean 'optim.lr'?"),
+        ("epochs=3", "did you mean 'trainer.max_epochs'?"),
+        ("batch=4", "did you mean 'batch_size'?"),
+        ("threads=2", "did you mean 'trainer.threads'?"),
+        ("neck.widn=2", "did you mean 'neck.base.widen'?"),
+        (
+            "data.root=/x",
+            "data.root: the simulated set has none; to read a folder: data=auto data.root=FOLDER",
+        ),
         ("neck.fues=add", "did you mean 'neck.fusion'?"),
         ("nek=fpn", "nek: no such key, expected one of ['ablation', 'augment',"),
         ("neck=[", "neck=[: no viable alternative at input '[': expected KEY=VALUE"),

@@ -140,6 +140,13 @@ def test_a_clear_difference_is_a_verdict_in_words(tmp_path: Path) -> None:
     assert float(line["P(A > B)"]) > 0.95
 
 
+def test_a_note_warns_of_networks_that_learned_nothing(tmp_path: Path) -> None:
+    (note,) = made(tmp_path / "bad", {"fpn": 0.0, "gffpn": 0.0}).notes
+    assert note.startswith("no run has a test mAP50 of 5 %: these networks have hardly learned anything")
+    assert not made(tmp_path / "good", {"fpn": 0.0, "gffpn": 0.9}).notes
+    assert not made(tmp_path / "one", {"fpn": 0.0}).notes
+
+
 def test_the_reverse_contrast_is_the_reverse_verdict(tmp_path: Path) -> None:
     there = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9}).contrasts[0]
     back = made(tmp_path, {"gffpn": 0.9, "fpn": 0.3}).contrasts[0]

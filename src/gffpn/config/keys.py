@@ -10,7 +10,7 @@ from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from gffpn.config.overrides import CONF
+from gffpn.config.overrides import CONF, names_of
 from gffpn.config.yaml_types import fits, words
 from gffpn.machine.trainer_arguments import trainer_arguments
 
@@ -127,7 +127,7 @@ def _unknown(node: Mapping[str, Any], known: Mapping[str, Any], where: str) -> I
 
 def _nearest(key: str, plain: Mapping[str, Any]) -> str:
     """Return the suggestion of a real key, found by its last word or by its whole name."""
-    every = list(_names(plain, ""))
+    every = list(names_of(plain))
     inside = [name for name in every if name == key or name.startswith(f"{key}.")]
     # the innermost name of an unknown node: early_stopping.patience
     last = max(inside, key=lambda name: name.count(".")).rpartition(".")[2]
@@ -141,11 +141,3 @@ def _nearest(key: str, plain: Mapping[str, Any]) -> str:
             return f"; did you mean {ends[near[0]]!r}?"
     near = difflib.get_close_matches(key, [name for name in real if not key.startswith(f"{name}.")], n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _names(node: object, where: str) -> Iterator[str]:
-    for key, value in node.items() if isinstance(node, dict) else ():
-        if not str(key).startswith("_"):
-            name = f"{where}.{key}" if where else str(key)
-            yield name
-            yield from _names(value, name)

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hydra.errors import (
@@ -15,7 +15,7 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import OmegaConf
+from omegaconf import Container, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from yaml import YAMLError
 
@@ -101,7 +101,7 @@ def explain(error: Exception) -> str:
         return f"{given}: several values, expected one; use python train.py -m to run them in turn{cure}"
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.parent_node is not None:
-        return _no_such_key(str(cause.full_key), list(map(str, cause.parent_node)))
+        return _no_such_key(str(cause.full_key), cause.parent_node)
     return _flat(str(error))
 
 
@@ -125,15 +125,37 @@ def got(where: str, value: object, choices: Sequence[str]) -> str:
     return f"{where}: got {value!r}, expected one of {list(choices)}{hint}"
 
 
-def _no_such_key(full_key: str, siblings: Sequence[str]) -> str:
+def _no_such_key(full_key: str, parent_node: Container) -> str:
     parent, _, key = full_key.rpartition(".")
+    siblings = list(map(str, parent_node))
     if not siblings and parent:  # a mapping that users fill, such as trainer.extra
         return f"{full_key}: not there yet; to add it, use +{full_key}=VALUE"
     groups = [] if parent else [path.name for path in CONF.iterdir() if path.is_dir()]
     known = sorted({*siblings, *groups} - HIDDEN)
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f"; did you mean {'.'.join(filter(None, [parent, near[0]]))!r}?" if near else ""
+    if full_key == "data.root":  # the default data set is simulated
+        return f"{full_key}: the simulated set has none; to read a folder: data=auto data.root=FOLDER"
+    names = [*names_of(OmegaConf.to_container(parent_node._get_root()))]
+    ends = {one.rpartition(".")[2]: one for one in reversed(names) if one.partition(".")[0] not in HIDDEN}
+    like = difflib.get_close_matches(key, known, n=1)
+    beside = [".".join(filter(None, [parent, one])) for one in like]
+    near = [ends[key]] if key in ends else beside or _like(key, ends)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"{full_key}: no such key, expected one of {known}{hint}"
+
+
+def _like(key: str, ends: Mapping[str, str]) -> list[str]:
+    """Return the name, if any, whose last word, a key of `ends`, is like `key` or contains it."""
+    near = difflib.get_close_matches(key, ends, n=1, cutoff=0.7)
+    return [ends[one] for one in near or [end for end in ends if key in end.split("_")][:1]]
+
+
+def names_of(node: object, where: str = "") -> Iterator[str]:
+    """Yield the keys of nested mappings with dots: `optim`, `optim.lr`; not those that start with `_`."""
+    for key, value in node.items() if isinstance(node, dict) else ():
+        if not str(key).startswith("_"):
+            name = f"{where}.{key}" if where else str(key)
+            yield name
+            yield from names_of(value, name)
 
 
 def _flat(text: str) -> str:

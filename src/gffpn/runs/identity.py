@@ -24,6 +24,7 @@ NOT_DETERMINING = (
     "data.root",
     "data.splits",  # a path; the fingerprint of the data covers the splits themselves
     "data.unlabelled",  # the fingerprint covers which images there are
+    "data.train_images",
     "data.shapes",  # the fingerprint covers which boxes there are
     "data.outside",
     "data.unusual_images",  # a set that both values accept is read identically by both

@@ -18,6 +18,8 @@ from gffpn.stats.verdicts import Verdict, verdicts
 
 FEW_OBJECTS = 20
 """A class or a size of object with fewer test objects gets an interval but no verdict."""
+LEARNED = 0.05
+"""mAP50 below which a detector has hardly learned anything."""
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,21 @@ def study(name: str, runs: Sequence[Run], asked: Question) -> Study:
         for position, arm_name in enumerate(found.names)
     )
     notes += [f"{arm.name}: {arm.diverged}; its mean is that of the others" for arm in arms if arm.diverged]
+    notes += _untrained(arms)
     pairs = [(arms[a], arms[b]) for a, b in found.contrasts(declared)]
     contrasts = compare(arms, pairs, asked.primary_endpoint, asked)
     return Study(name, asked, arms, contrasts, tuple(notes))
+
+
+def _untrained(arms: Sequence[Arm]) -> list[str]:
+    """Return a note if no arm has learned enough for a comparison."""
+    best = [record.test.mAP50 or 0.0 for arm in arms for record in arm.records]
+    if len(arms) < 2 or not best or max(best) >= LEARNED:
+        return []
+    return [
+        f"no run has a test mAP50 of {100 * LEARNED:.0f} %: these networks have hardly learned anything, so "
+        "their differences and verdicts say nothing about necks; train longer (trainer.max_epochs)"
+    ]
 
 
 def _arm(name: str, runs: Sequence[Run], notes: list[str]) -> Arm:
