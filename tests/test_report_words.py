@@ -169,6 +169,8 @@ def test_every_number_of_points_has_its_unit(clear: Study) -> None:
     )
     enough = replace(unknown, need=Need(3, None))
     assert need_words(enough, clear.question) == "enough seeds for 1.0 points: the difference may be smaller"
+    said = "; a difference of 1.0 points would be found with 80 % probability, so it may be smaller."
+    assert any(line.endswith(said) for line in answer_lines(replace(clear, contrasts=(enough,))))
     assert "Margin: 1.0 points." in answer_markdown(clear)
 
 

@@ -28,6 +28,9 @@ CONTRASTS = (
 """What answers the question comes first, because a small screen cuts off the rest."""
 
 
+ENOUGH = "enough seeds"
+
+
 def points(value: float, *, sign: bool = False) -> str:
     """Return a share in percent points, with a minus sign of full width: `-0.012` -> `\u22121.2`."""
     text = f"{100 * value:{'+' if sign else ''}.1f}"
@@ -77,7 +80,7 @@ def need_words(contrast: Contrast, question: Question) -> str:
     if need.seeds is not None:
         more = need.seeds - min(found.seeds)
         if more <= 0:
-            return f"enough seeds for {points(question.margin)} points: the difference may be smaller"
+            return f"{ENOUGH} for {points(question.margin)} points: the difference may be smaller"
         return f"{more} more seed{'s' if more > 1 else ''} per arm"
     images = _images(contrast, need)
     return f"no number of seeds{'' if images is None else f'; about {images:,} test images'}"
@@ -121,6 +124,8 @@ def _verdict_sentence(contrast: Contrast, question: Question) -> str:
     need = need_words(contrast, question)
     margin = points(question.margin)
     aim = f"; to find a difference of {margin} points with 80 % probability: {need}" if need else ""
+    if need.startswith(ENOUGH):
+        aim = f"; a difference of {margin} points would be found with 80 % probability, so it may be smaller"
     return f"{a} against {b}: cannot tell ({facts}){aim}."
 
 
