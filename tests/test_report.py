@@ -477,3 +477,22 @@ def test_the_commands_of_a_report_fill_its_gaps(
     assert facts.command.startswith(f"python train.py --config-dir {own} -m ")
     code, printed = train(*shlex.split(facts.command)[2:])
     assert (code, printed.count("Already finished, skipped")) == (0, 2)
+
+
+def test_text_alone_is_small_and_links_its_figures(tmp_path: Path) -> None:
+    fake_sweep(tmp_path / "runs", "first")
+    fake_sweep(tmp_path / "runs", "second", skills={"fpn": 0.4, "panet": 0.7})
+    out = tmp_path / "text"
+    verbs(["report", str(tmp_path / "runs"), "--text", "--out", str(out)])
+    assert {path.suffix for path in out.iterdir()} == {".md", ".csv", ".svg"}
+    assert sum(path.stat().st_size for path in out.iterdir()) < 300_000
+    text = (out / "report.md").read_text()
+    images = re.findall(r"!\[.+?\]\((.+?)\)", text)
+    assert {path.name for path in out.glob("*.svg")} == set(images)
+    assert "first_forest.svg" in images
+    assert "python train.py -m neck=fpn,panet seed=0,1,2" in text
+    assert "python train.py neck=fpn seed=0" not in text
+    assert {row["command"] for row in rows_of(out / "runs.csv")} >= {"python train.py neck=fpn seed=0"}
+    assert "9 runs, 1.9 hours of training and validation on a processor, summed over the runs." in text
+    assert "not run" not in text  # claims that these studies do not test
+    assert "| reproduced" in text

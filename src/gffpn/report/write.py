@@ -1,6 +1,7 @@
 """The files of a report."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gffpn.files.tables import markdown_table, write_csv
@@ -9,8 +10,12 @@ from gffpn.report.answer import answer_markdown
 from gffpn.report.caption import caption
 from gffpn.report.exports import arm_rows, contrast_rows, run_rows
 from gffpn.report.facts import Claim, Facts, StudyFacts
+from gffpn.report.figures.canvas import save
+from gffpn.report.figures.costs import cost
+from gffpn.report.figures.forest import forest
+from gffpn.report.figures.sizes import by_size
 from gffpn.report.latex import latex
-from gffpn.report.page.document import write_page
+from gffpn.report.page.document import folder_names, write_page
 from gffpn.report.scale import scale_words
 from gffpn.report.study_rows import rows_of
 from gffpn.stats.study import Study
@@ -33,6 +38,42 @@ def write_report(
     return files
 
 
+def write_text(out: Path, studies: Sequence[Study], facts: Facts) -> dict[str, Path]:
+    """Write what a repository can hold of a report, and return the files by name: text, CSV and few figures.
+
+    Each run's command is in runs.csv, and the paper's claims are those that the studies test.
+    """
+    files = {name: out / name for name in ("report.md", "arms.csv", "contrasts.csv", "runs.csv")}
+    out.mkdir(parents=True, exist_ok=True)
+    parts = ["# Report"]
+    for study, known, folder in zip(studies, facts.studies, folder_names(studies), strict=True):
+        drawn = {"forest": forest(study), "sizes": by_size(study), "cost_gflops": cost(study, "gflops")}
+        shown = {name: one for name, one in drawn.items() if one}
+        prefix = f"{folder}_" if len(studies) > 1 else ""
+        for name, one in shown.items():
+            files[f"{prefix}{name}.svg"] = out / f"{prefix}{name}.svg"
+            save(one, files[f"{prefix}{name}.svg"], "svg")
+        images = [f"![{one.title}]({prefix}{name}.svg)" for name, one in shown.items()]
+        runs = replace(known, runs=tuple(replace(run, command="") for run in known.runs))
+        parts += _study(study, runs, figures=[*images, _commands([(known.command, "")]), _effort(study)])
+    tested = [claim for claim in facts.claims if claim.study]
+    parts += _claims(tested, scale_words(studies)) if tested else []
+    write_atomically(files["report.md"], "\n\n".join(part for part in parts if part) + "\n")
+    write_csv(files["arms.csv"], arm_rows(studies))
+    write_csv(files["contrasts.csv"], contrast_rows(studies))
+    write_csv(files["runs.csv"], run_rows(studies, facts.studies))
+    return files
+
+
+def _effort(study: Study) -> str:
+    """Return how long the runs trained, and where."""
+    records = [record for arm in study.arms for record in arm.records]
+    hours = sum(record.training.minutes for record in records) / 60
+    devices = sorted({record.speed.device for record in records if record.speed})
+    where = f" on {', '.join(devices)}" if devices else ""
+    return f"{len(records)} runs, {hours:.1f} hours of training and validation{where}, summed over the runs."
+
+
 def markdown(studies: Sequence[Study], facts: Facts) -> str:
     """Return the report as Markdown."""
     parts = ["# Report", "\n".join(f"{line}  " for line in facts.checks)]
@@ -43,12 +84,13 @@ def markdown(studies: Sequence[Study], facts: Facts) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _study(study: Study, facts: StudyFacts) -> list[str]:
+def _study(study: Study, facts: StudyFacts, *, figures: Sequence[str] = ()) -> list[str]:
     parts = [
         f"## {study.name}",
         f"Claim: {study.question.claim}" if study.question.claim else "",
         answer_markdown(study).strip(),
         "\n".join(f"{line}  " for line in caption(rows_of(study))),
+        *figures,
     ]
     if facts.gaps:
         filling = [(gap.command, f"{gap.arm}, seed {gap.seed}") for gap in facts.gaps]

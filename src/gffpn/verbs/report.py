@@ -37,6 +37,11 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
     )
     verb.add_argument("--no-pictures", action="store_true", help="leave out the pictures of test images")
     verb.add_argument(
+        "--text",
+        action="store_true",
+        help="write only report.md, CSV and three figures as SVG: small enough for a repository",
+    )
+    verb.add_argument(
         "--bundle",
         type=Path,
         metavar="FILE.zip",
@@ -131,7 +136,7 @@ def _read(sources: "list[Source]") -> "tuple[list[Study], Facts]":
 def _write(studies: "list[Study]", facts: "Facts", arguments: argparse.Namespace) -> None:
     from gffpn.report.answer import answer_lines
     from gffpn.report.gaps import counts
-    from gffpn.report.write import write_report
+    from gffpn.report.write import write_report, write_text
 
     for study, known in zip(studies, facts.studies, strict=True):
         finished = sum(run.status == "finished" for run in known.runs)
@@ -139,5 +144,8 @@ def _write(studies: "list[Study]", facts: "Facts", arguments: argparse.Namespace
         print(f"{study.name}: {finished} of {len(known.runs)} runs finished{missing}")
         for line in answer_lines(study):
             print(f"  {line}")
-    files = write_report(arguments.out, studies, facts, pictures=not arguments.no_pictures)
+    if arguments.text:
+        files = write_text(arguments.out, studies, facts)
+    else:
+        files = write_report(arguments.out, studies, facts, pictures=not arguments.no_pictures)
     print(f"Report: {next(iter(files.values()))}, and {', '.join(list(files)[1:])} beside it")

@@ -35,6 +35,12 @@ def write_page(
     write_atomically(path, page(studies, facts=facts, pictures=pictures, figures=figures))
 
 
+def folder_names(studies: Sequence[Study]) -> list[str]:
+    """Return the name of each study without the characters that a file's name cannot have."""
+    words = [re.sub(r"[^\w.-]+", "-", study.name)[:80].strip(".-") or "study" for study in studies]
+    return numbered(words, before="-")
+
+
 def page(
     studies: Sequence[Study],
     *,
@@ -51,11 +57,8 @@ def page(
         lstrip_blocks=True,
     )
     environment.globals |= {"hue": hue, "bright": lambda arm: COLOURS[hue(arm)].dark}
-    own = facts.studies if facts else (None,) * len(studies)
+    own, folders = facts.studies if facts else (None,) * len(studies), folder_names(studies)
     names = ", ".join(study.name for study in studies[:3]) + (", ..." if len(studies) > 3 else "")
-    # names that differ may be equal without the characters that a file's name cannot have
-    words = [re.sub(r"[^\w.-]+", "-", study.name)[:80].strip(".-") or "study" for study in studies]
-    folders = numbered(words, before="-")
     return environment.get_template("report.html.j2").render(
         title=names or "gffpn report",
         studies=[
