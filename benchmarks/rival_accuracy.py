@@ -46,8 +46,8 @@ def truth_of(records: Sequence[ImageRecord], classes: int) -> dict[str, Any]:
     document["categories"] = [{"id": number + 1} for number in range(classes)]
     for number, record in enumerate(records):
         document["images"].append({"id": number, "width": record.width, "height": record.height})
-        for box, label in zip(record.objects.boxes.tolist(), record.objects.labels.tolist(), strict=True):
-            x1, y1, x2, y2 = box
+        boxes, labels, crowd = record.boxes.tolist(), record.labels.tolist(), record.crowd.tolist()
+        for (x1, y1, x2, y2), label, is_crowd in zip(boxes, labels, crowd, strict=True):
             document["annotations"].append(
                 {
                     "id": len(document["annotations"]) + 1,
@@ -55,7 +55,7 @@ def truth_of(records: Sequence[ImageRecord], classes: int) -> dict[str, Any]:
                     "category_id": label + 1,
                     "bbox": [x1, y1, x2 - x1, y2 - y1],
                     "area": (x2 - x1) * (y2 - y1),
-                    "iscrowd": 0,
+                    "iscrowd": int(is_crowd),
                 }
             )
     return document
@@ -117,13 +117,12 @@ def measure(arguments: argparse.Namespace) -> None:
             arguments.yolo, "val", f"model={weights}", "split=test", "save_json=True", "name=test", *common
         )
         found = json.loads((Path(folder) / "test" / "predictions.json").read_text())
-        first = min(one["category_id"] for one in found)  # with so many detections, that of some class 0
+        numbers = {one["category_id"] for one in found}
+        if not numbers & {0, len(index.classes)}:
+            raise ValueError(f"{arguments.yolo}: got the classes {sorted(numbers)}, from 0 or from 1 on?")
+        shift = int(0 in numbers)
         detections = [
-            {
-                **one,
-                "image_id": int(one["image_id"]),
-                "category_id": one["category_id"] - first + 1,
-            }
+            {**one, "image_id": int(one["image_id"]), "category_id": one["category_id"] + shift}
             for one in found
         ]
         print(f"{len(epochs)} epochs in {float(epochs[-1]['time']) / 60:.1f} minutes")

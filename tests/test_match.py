@@ -96,12 +96,21 @@ def test_no_width_comes_close_enough(capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", ["ladder", "league"])
 def test_the_controls_of_an_experiment_cost_what_their_necks_cost(experiment: str) -> None:
-    arms = yaml.safe_load((CONF / "experiments" / f"{experiment}.yaml").read_text())["experiment"]["arms"]
-    controls = {name.removeprefix("fpn as "): words for name, words in arms.items() if " as " in name}
-    assert controls
-    for neck, words in controls.items():
+    asked = yaml.safe_load((CONF / "experiments" / f"{experiment}.yaml").read_text())
+    side, arms = asked["image_size"], asked["experiment"]["arms"]
+    pairs = [pair for pair in asked["experiment"]["contrasts"] if pair[1].startswith("fpn x")]
+    assert len({neck for neck, _ in pairs}) == len(pairs) > 0
+    for pair in pairs:
         wanted, found = (
-            cost(build_detector(compose_config([*of, "size=n"]), 9), (256, 256)).gflops_neck
-            for of in ([f"neck={neck}"], words)
+            cost(build_detector(compose_config([*arms[arm], "size=n"]), 9), (side, side)).gflops
+            for arm in pair
         )
-        assert found == pytest.approx(wanted, rel=0.02), neck
+        assert found == pytest.approx(wanted, rel=0.01), pair
+
+
+def test_the_league_has_every_neck() -> None:
+    asked = yaml.safe_load((CONF / "experiments" / "league.yaml").read_text())["experiment"]
+    plain = [name for name, words in asked["arms"].items() if words == [f"neck={name}"]]
+    assert sorted(plain) == NECKS
+    compared = {neck for neck, control in asked["contrasts"] if control.startswith("fpn x")}
+    assert compared == set(NECKS) - {"fpn"}

@@ -109,6 +109,25 @@ def test_the_interval_of_a_mean_has_its_nominal_coverage() -> None:
     assert 0.92 < held / repeats < 0.98
 
 
+def test_a_run_without_predictions_and_one_without_seeds_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = fake_sweep(tmp_path, skills={"fpn": 0.4, "gffpn": 0.9, "a|b": 0.5})
+    fake_sweep(tmp_path, "alone", skills={"panet": 0.4}, seeds=(0,))
+    (tmp_path / "fpn_plain_tinyindus_sim_s1" / "predictions.npz").unlink()
+    words = [str(tmp_path), "--out", str(tmp_path / "o")]
+    main(["parts", "--part", "early=^00[0-5]", *words])
+    printed = capsys.readouterr().out
+    assert "NOTE: alone: left out, as no arm has two finished runs" in printed
+    assert (
+        f"NOTE: {sweep.name}: {tmp_path / 'fpn_plain_tinyindus_sim_s1' / 'predictions.npz'}: missing"
+        in printed
+    )
+    assert "| a\\|b " in (tmp_path / "o" / "parts.md").read_text()
+    main(["luck", "--objects", "9", "--sets", "20", *words])
+    assert "NOTE: alone: left out, as no arm has two finished runs" in capsys.readouterr().out
+
+
 def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep = fake_sweep(tmp_path)
     main(
@@ -127,7 +146,12 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "gap" in printed
     assert "gffpn \N{MINUS SIGN} fpn" in printed
     page = (tmp_path / "o" / "parts.md").read_text()
-    assert "| arm | early (n=24) | late (n=24) | gap |" in page
+    assert [word.strip() for word in page.splitlines()[4].split("|")[1:-1]] == [
+        "arm",
+        "early (n=24)",
+        "late (n=24)",
+        "gap",
+    ]
     assert "early" in (tmp_path / "o" / "parts.svg").read_text()
 
 
@@ -137,6 +161,11 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--part", "early"], "--part: got 'early', expected NAME=PATTERN"),
         (["--part", "a=0", "--part", "a=1"], "--part: got a twice"),
         (["--part", "a=zebra"], "--part a: 'zebra' is in no image's name"),
+        (["--part", "gap=0"], "--part: got gap, which is the name of the difference"),
+        (
+            ["--part", "a=^00[0-3]"],
+            "--part a: got 16 objects in 4 independent images, expected some objects and",
+        ),
     ],
 )
 def test_wrong_parts_are_refused(

@@ -494,5 +494,6 @@ def test_text_alone_is_small_and_links_its_figures(tmp_path: Path) -> None:
     assert "python train.py neck=fpn seed=0" not in text
     assert {row["command"] for row in rows_of(out / "runs.csv")} >= {"python train.py neck=fpn seed=0"}
     assert "9 runs, 1.9 hours of training and validation on a processor, summed over the runs." in text
+    assert text.count("python train.py -m neck=fpn,panet seed=0,1,2") == 1
     assert "not run" not in text  # claims that these studies do not test
     assert "| reproduced" in text

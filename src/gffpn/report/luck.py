@@ -1,19 +1,22 @@
 """How far runs differ by luck on small test sets: the table and the figure of `gffpn luck`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from gffpn.files.tables import markdown_table
 from gffpn.files.writing import write_atomically
+from gffpn.metrics.matching import Floats
 from gffpn.report.answer import interval, points
 from gffpn.report.figures.canvas import save
 from gffpn.report.figures.luck import histograms
 from gffpn.report.which import difference_name
 from gffpn.runs.folder import RunFolder
-from gffpn.runs.predictions import read_predictions
+from gffpn.runs.predictions import Predictions, read_predictions
 from gffpn.stats.small_tests import Luck, figures_on, luck, small_sets
-from gffpn.stats.study import Study
+from gffpn.stats.study import Arm, Study
 
 
 def luck_of(study: Study, *, objects: int, sets: int) -> list[Luck]:
@@ -23,16 +26,41 @@ def luck_of(study: Study, *, objects: int, sets: int) -> list[Luck]:
     """
     if len({one.truth for arm in study.arms for one in arm.replicates}) > 1:
         raise ValueError(f"{study.name}: the runs were tested on different images")
-    drawn, runs = None, {}
+    drawn = None
+    runs: dict[str, list[tuple[Floats, float]]] = {arm.name: [] for arm in study.arms}
     for arm in study.arms:
-        found = []
-        for run in arm.runs:
-            if run.record and run.path:
-                predictions = read_predictions(RunFolder(run.path).predictions)["test"]
-                drawn = small_sets(predictions, objects, sets) if drawn is None else drawn
-                found.append(figures_on(predictions, drawn, max_detections=run.record.max_detections))
-        runs[arm.name] = found
+        for test, max_detections in tested(arm):
+            drawn = small_sets(test, objects, sets) if drawn is None else drawn
+            runs[arm.name].append(figures_on(test, drawn, max_detections=max_detections))
     return luck(runs, [(one.a.name, one.b.name) for one in study.contrasts])
+
+
+def with_seeds(studies: Sequence[Study]) -> list[Study]:
+    """Return the studies in which an arm has two seeds, after a line on each other one, and their notes.
+
+    Raises ValueError if there is none.
+    """
+    able = []
+    for study in studies:
+        for note in study.notes:
+            print(f"NOTE: {study.name}: {note}")
+        if any(len(arm.replicates) > 1 for arm in study.arms):
+            able.append(study)
+        elif len(studies) > 1:
+            print(f"NOTE: {study.name}: left out, as no arm has two finished runs")
+    if not able:
+        names = ", ".join(study.name for study in studies)
+        raise ValueError(f"{names}: no arm has two finished runs, expected two seeds or more")
+    return able
+
+
+def tested(arm: Arm) -> Iterator[tuple[Predictions, int]]:
+    """Yield the test predictions of each finished run that has them, and its limit of detections."""
+    for run in arm.runs:
+        if run.record and run.path:
+            # a run whose file is missing or damaged is named in the study's notes
+            with suppress(ValueError):
+                yield read_predictions(RunFolder(run.path).predictions)["test"], run.record.max_detections
 
 
 def name_of(one: Luck) -> str:
@@ -65,16 +93,11 @@ def write_luck(
 ) -> list[Path]:
     """Write the table as Markdown and the figure as SVG; return the files."""
     head, rows = luck_cells(found, marks)
-    lines = [
-        f"# {study.name}: how far runs differ by luck on small test sets",
-        "",
-        caption(objects, sets),
-        "",
-    ]
-    lines += [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
+    title = f"# {study.name}: how far runs differ by luck on small test sets"
+    page = "\n\n".join([title, caption(objects, sets), markdown_table(head, rows)])
     files = [folder / "luck.md", folder / "luck.svg"]
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(files[0], "\n".join(lines) + "\n")
+    write_atomically(files[0], page + "\n")
     save(histograms(found, [name_of(one) for one in found], objects, marks), files[1], "svg")
     return files
 
@@ -84,6 +107,7 @@ def caption(objects: int, sets: int) -> str:
     return (
         f"Differences in mAP50, percent points, between two runs on each of {sets} small test sets of about "
         f"{objects} objects, drawn from the test images. All images: the mean difference on the whole test "
-        "set; two seeds of one arm differ by luck alone. Luck: the share of the differences that are so far "
-        "from it."
+        "set; two seeds of one arm, taken in both orders, differ by luck alone. Luck: the share of the "
+        "differences that are so far from it; for two arms, the luck of that mean is not part of it. As the "
+        "sets are drawn from one larger set, they vary a little less than independent ones."
     )

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
+from gffpn.files.tables import markdown_table
 from gffpn.files.writing import write_atomically
 from gffpn.report.answer import interval, points
 from gffpn.report.figures.canvas import save
 from gffpn.report.figures.parts import part_figure
+from gffpn.report.luck import tested
 from gffpn.report.which import difference_name
-from gffpn.runs.folder import RunFolder
-from gffpn.runs.predictions import Predictions, read_predictions
 from gffpn.stats.draws import draws
 from gffpn.stats.estimate import Estimate
-from gffpn.stats.parts import Parts, compared, part_figures, parts_by_name
+from gffpn.stats.parts import FEWEST, Parts, compared, part_figures, parts_by_name
 from gffpn.stats.study import Study
 
 CAPTION = (
@@ -28,30 +28,31 @@ Cells = tuple[list[str], list[list[str]]]
 def parts_of(study: Study, patterns: Mapping[str, str]) -> Parts:
     """Return the figures of a study's arms on each part, which a regular expression in image names gives.
 
-    Raises ValueError for a wrong expression, for fewer than two seeds, and if the runs were tested on
-    different images.
+    Raises ValueError for a wrong expression, for a part without objects or of few images, and if the runs
+    were tested on different images.
     """
     if len({one.truth for arm in study.arms for one in arm.replicates}) > 1:
         raise ValueError(f"{study.name}: the runs were tested on different images")
-    if not any(len(arm.replicates) > 1 for arm in study.arms):
-        raise ValueError(f"{study.name}: no arm has two finished runs, expected two seeds or more")
-    found: dict[str, list[tuple[Predictions, int]]] = {arm.name: [] for arm in study.arms}
-    for arm in study.arms:
-        for run in arm.runs:
-            if run.record and run.path:
-                test = read_predictions(RunFolder(run.path).predictions)["test"]
-                found[arm.name].append((test, run.record.max_detections))
+    found = {arm.name: list(tested(arm)) for arm in study.arms}
     first = next(of_arm[0][0] for of_arm in found.values() if of_arm)
     masks = parts_by_name(first.names, patterns)
     weights = draws(first.groups)
     true = first.evaluated.objects.image[~first.evaluated.crowd]
+    objects = {part: int(np.count_nonzero(mask[true])) for part, mask in masks.items()}
+    for part, mask in masks.items():
+        groups = len({first.groups[number] for number in np.flatnonzero(mask)})
+        if not objects[part] or groups < FEWEST:
+            raise ValueError(
+                f"--part {part}: got {objects[part]} objects in {groups} independent images, expected some "
+                f"objects and at least {FEWEST} images"
+            )
     return compared(
         {
             name: [part_figures(test, masks, weights, max_detections=limit) for test, limit in of_arm]
             for name, of_arm in found.items()
         },
         [(one.a.name, one.b.name) for one in study.contrasts],
-        {part: int(np.count_nonzero(mask[true])) for part, mask in masks.items()},
+        objects,
     )
 
 
@@ -78,11 +79,10 @@ def caption(found: Parts) -> str:
 
 def write_parts(folder: Path, study: Study, found: Parts) -> list[Path]:
     """Write the tables as Markdown and the figure as SVG; return the files."""
-    lines = [f"# {study.name}: parts of the test images", "", caption(found)]
-    for head, rows in part_cells(found):
-        lines += ["", *(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))]
+    tables = [markdown_table(head, rows) for head, rows in part_cells(found)]
+    page = "\n\n".join([f"# {study.name}: parts of the test images", caption(found), *tables])
     files = [folder / "parts.md", folder / "parts.svg"]
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(files[0], "\n".join(lines) + "\n")
+    write_atomically(files[0], page + "\n")
     save(part_figure(found), files[1], "svg")
     return files

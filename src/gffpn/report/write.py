@@ -45,7 +45,7 @@ def write_text(out: Path, studies: Sequence[Study], facts: Facts) -> dict[str, P
     """
     files = {name: out / name for name in ("report.md", "arms.csv", "contrasts.csv", "runs.csv")}
     out.mkdir(parents=True, exist_ok=True)
-    parts = ["# Report"]
+    parts = ["# Report", "\n".join(f"{line}  " for line in facts.checks)]
     for study, known, folder in zip(studies, facts.studies, folder_names(studies), strict=True):
         drawn = {"forest": forest(study), "sizes": by_size(study), "cost_gflops": cost(study, "gflops")}
         shown = {name: one for name, one in drawn.items() if one}
@@ -55,7 +55,8 @@ def write_text(out: Path, studies: Sequence[Study], facts: Facts) -> dict[str, P
             save(one, files[f"{prefix}{name}.svg"], "svg")
         images = [f"![{one.title}]({prefix}{name}.svg)" for name, one in shown.items()]
         runs = replace(known, runs=tuple(replace(run, command="") for run in known.runs))
-        parts += _study(study, runs, figures=[*images, _commands([(known.command, "")]), _effort(study)])
+        repeating = "" if known.gaps else _commands([(known.command, "")])  # named with the gaps
+        parts += _study(study, runs, figures=[*images, repeating, _effort(study)])
     tested = [claim for claim in facts.claims if claim.study]
     parts += _claims(tested, scale_words(studies)) if tested else []
     write_atomically(files["report.md"], "\n\n".join(part for part in parts if part) + "\n")

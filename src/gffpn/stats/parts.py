@@ -14,6 +14,8 @@ from gffpn.stats.estimate import Estimate, Family, Sample, Seed
 from gffpn.stats.influence import influences
 from gffpn.stats.reweighted import mean_precision, reweighted_precision
 
+FEWEST = 5
+"""Independent images of a part below which its variance over images is not known."""
 Masks = Mapping[str, NDArray[np.bool_]]
 """Which of the N test images belong to each part."""
 

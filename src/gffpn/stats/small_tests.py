@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import permutations, product
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from gffpn.runs.predictions import Predictions
 from gffpn.stats.draws import Counts
 from gffpn.stats.reweighted import mean_precision, reweighted_precision
 
-LARGER = 3
+LARGER = 5
 """Least ratio of the objects of the large set to those of a small one, so that small sets differ."""
 
 
@@ -22,7 +22,7 @@ class Luck:
     pair: tuple[str, str]
     """Names of the two arms; equal for two runs of one arm that differ in their seed."""
     differences: Floats
-    """(R,) of mAP50, as shares, over pairs of runs and small sets."""
+    """(R,) of mAP50, as shares, over pairs of runs and small sets; of two runs of one arm in both orders."""
     whole: float
     """Mean difference on the large set."""
 
@@ -35,14 +35,14 @@ def small_sets(predictions: Predictions, objects: int, count: int) -> Counts:
     """Return which images `count` small test sets contain, (N, count), each with about `objects` objects.
 
     A set takes whole groups of images in a random order, without repetition, until it has that many objects
-    or comes nearer to them without the next group. Raises ValueError if the test set is less than `LARGER`
-    times as large.
+    or comes nearer to them without the next group, but at least one group with objects. Raises ValueError if
+    the test set is less than `LARGER` times as large.
     """
     found = predictions.evaluated
     of_image = np.bincount(found.objects.image[~found.crowd], minlength=len(predictions.names))
     if objects < 1 or of_image.sum() < LARGER * objects:
         raise ValueError(
-            f"--objects: got {objects}, expected 1 to a third of the test set's {of_image.sum()} objects"
+            f"--objects: got {objects}, expected 1 to a fifth of the test set's {of_image.sum()} objects"
         )
     _, group = np.unique(np.asarray(predictions.groups, dtype=np.str_), return_inverse=True)
     of_group = np.bincount(group, weights=of_image)
@@ -53,7 +53,8 @@ def small_sets(predictions: Predictions, objects: int, count: int) -> Counts:
         so_far = np.cumsum(of_group[order])
         last = int(np.searchsorted(so_far, objects))
         before = so_far[last - 1] if last else 0
-        taken = last + 1 if so_far[last] - objects <= objects - before else last
+        nearer = so_far[last] - objects <= objects - before
+        taken = last + 1 if nearer or before == 0 else last
         chosen[order[:taken], number] = 1
     return chosen[group]
 
@@ -75,7 +76,7 @@ def luck(runs: Mapping[str, Sequence[tuple[Floats, float]]], pairs: Sequence[tup
     `runs` are the figures of each arm's runs, as `figures_on` returns them for equal sets. An arm with one
     run has no differences within.
     """
-    within = [((name, name), list(combinations(of_arm, 2))) for name, of_arm in runs.items()]
+    within = [((name, name), list(permutations(of_arm, 2))) for name, of_arm in runs.items()]
     between = [((a, b), list(product(runs[a], runs[b]))) for a, b in pairs]
     return [
         Luck(

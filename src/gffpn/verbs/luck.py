@@ -1,6 +1,7 @@
 """`luck`: how far two runs differ by luck on a small test set."""
 
 import argparse
+import math
 from pathlib import Path
 
 from gffpn.verbs.words import Verbs
@@ -43,7 +44,7 @@ def act(arguments: argparse.Namespace) -> None:
     """Print the table of each study, and write it with its figure."""
     from gffpn.files.writing import check_writable
     from gffpn.report.collect import collect
-    from gffpn.report.luck import caption, luck_cells, luck_of, write_luck
+    from gffpn.report.luck import caption, luck_cells, luck_of, with_seeds, write_luck
     from gffpn.report.table import print_cells
 
     marks = _marks(arguments.marks)
@@ -51,10 +52,7 @@ def act(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--sets: got {arguments.sets}, expected 1 or more")
     check_writable(arguments.out, setting="--out FOLDER")
     studies = [source.study() for source in collect(arguments.runs)]
-    able = [study for study in studies if any(len(arm.replicates) > 1 for arm in study.arms)]
-    if not able:
-        names = ", ".join(study.name for study in studies)
-        raise ValueError(f"{names}: no arm has two finished runs, expected two seeds or more")
+    able = with_seeds(studies)
     for study in able:
         found = luck_of(study, objects=arguments.objects, sets=arguments.sets)
         print_cells(*luck_cells(found, marks), title=study.name, left=1)
@@ -67,9 +65,9 @@ def act(arguments: argparse.Namespace) -> None:
 def _marks(text: str) -> list[float]:
     """Return percent points as shares. Raises ValueError for what is no number above 0."""
     try:
-        marks = [float(word) / 100 for word in text.split(",") if word]
+        marks = [float(word) / 100 for word in text.split(",")]
     except ValueError:
         marks = [0.0]
-    if not all(mark > 0 for mark in marks):
+    if not all(0 < mark < math.inf for mark in marks):
         raise ValueError(f"--marks: got {text}, expected percent points above 0, such as 8.1,1.7")
     return marks

@@ -33,12 +33,13 @@ def act(arguments: argparse.Namespace) -> None:
     """Print the tables of each study, and write them with their figure."""
     from gffpn.files.writing import check_writable
     from gffpn.report.collect import collect
+    from gffpn.report.luck import with_seeds
     from gffpn.report.parts import caption, part_cells, parts_of, write_parts
     from gffpn.report.table import print_cells
 
     patterns = _patterns(arguments.part)
     check_writable(arguments.out, setting="--out FOLDER")
-    studies = [source.study() for source in collect(arguments.runs)]
+    studies = with_seeds([source.study() for source in collect(arguments.runs)])
     for study in studies:
         found = parts_of(study, patterns)
         for title, cells in zip(("arms", "contrasts"), part_cells(found), strict=True):
@@ -57,5 +58,7 @@ def _patterns(words: list[str]) -> dict[str, str]:
             raise ValueError(f"--part: got {word!r}, expected NAME=PATTERN")
         if name in found:
             raise ValueError(f"--part: got {name} twice")
+        if name == "gap":
+            raise ValueError("--part: got gap, which is the name of the difference; choose another name")
         found[name] = pattern
     return found
