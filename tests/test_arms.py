@@ -4,8 +4,10 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from commands import Train
+from gffpn.runs.sweeps import SweepPlan
 from gffpn.stats.arms import Arms
 from gffpn.suite.arms import jobs_of
+from gffpn.suite.output import label_of
 
 ARMS = {"base": [], "slow": ["optim.lr=0.001"], "wide": ["size=s", "batch_size=8"]}
 
@@ -58,6 +60,18 @@ def test_contrasts_name_arms_as_the_table_does() -> None:
     assert arms.contrasts([("lr=0.001", "default"), ("mosaic=1.0", "lr=0.001")]) == [(1, 0), (2, 1)]
     with pytest.raises(ValueError, match="an empty side names no arm; the arms are default"):
         arms.contrasts([("", "default")])
+
+
+def test_lines_of_a_run_begin_with_the_name_of_its_arm() -> None:
+    jobs = jobs_of(parsed("seed=0,1"), ARMS)
+    plan = SweepPlan((), {"arms": ARMS}, tuple(map(tuple, jobs)))
+    assert [label_of(plan, job, number) for number, job in enumerate(jobs)][2:5] == [
+        "slow seed=0",
+        "slow seed=1",
+        "wide seed=0",
+    ]
+    alone = SweepPlan((), {"arms": ARMS}, tuple(map(tuple, jobs[::2])))
+    assert label_of(alone, jobs[4], 2) == "wide"
 
 
 def test_what_an_arm_sets_is_not_set_beside_it() -> None:

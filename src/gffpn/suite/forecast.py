@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from gffpn.config.overrides import CONF, WRONG_OVERRIDE, explain
 from gffpn.runs.folder import RunFolder
@@ -22,6 +22,7 @@ from gffpn.stats.question import check_contrasts, question
 from gffpn.stats.study import Run, Study, study
 from gffpn.suite.execution import Plan
 from gffpn.suite.jobs import check_jobs, declared_jobs
+from gffpn.suite.output import without_log
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,15 @@ def forecast(overrides: Sequence[str]) -> Forecast:
         loader = GlobalHydra.instance().config_loader()
         asked = question(config.experiment)
         check_contrasts(asked, planned, declared_jobs(config))
-        plans = []
+        plans, read = [], set[str]()
         for job in planned:
             composed = loader.load_sweep_config(config, job)
             HydraConfig.instance().set_config(composed)
-            plans.append(Plan.of(composed, group=None))
+            data = OmegaConf.to_yaml(composed.data, resolve=True)
+            # what there is to say of a data set is said once
+            with without_log() if data in read else nullcontext():
+                plans.append(Plan.of(composed, group=None))
+            read.add(data)
     # seed=0,0 asks for one run twice
     unique = {plan.name: (plan, job) for plan, job in zip(plans, planned, strict=True)}
     plans = [plan for plan, _ in unique.values()]

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.sweeps import PLAN, SweepPlan, read_jobs, read_plan
-from gffpn.stats.arms import differing, settings
+from gffpn.stats.arms import SEED, Arms, differing, settings
 
 
 class Labelled:
@@ -84,9 +84,16 @@ def without_log() -> Iterator[None]:
 
 
 def label_of(plan: SweepPlan | None, overrides: Sequence[str], number: int) -> str:
-    """Return the short name of a sweep's job: what varies, such as `neck=fpn seed=1`, or else its number."""
+    """Return the short name of a sweep's job: what varies, such as `neck=fpn seed=1`, or else its number.
+
+    An arm that the experiment names has this name: `LSAM seed=1`.
+    """
     chosen = settings(overrides)
     keys = differing([settings(job) for job in plan.jobs]) if plan else []
+    if plan and (named := plan.experiment.get("arms")):
+        seed = [f"{SEED}={chosen[SEED]}"] if SEED in keys else []
+        arms = Arms(plan.jobs, named)
+        return " ".join([arms.names[arms.of_run[number]], *seed])
     return " ".join(f"{key}={chosen[key]}" for key in keys if key in chosen) or f"run {number + 1}"
 
 
