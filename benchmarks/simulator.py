@@ -61,5 +61,5 @@ def main(rounds: int, name: str) -> None:
 
 
 if __name__ == "__main__":
-    arguments = [*sys.argv[1:], *("5", "default")[len(sys.argv) - 1 :]]
+    arguments = [*sys.argv[1:], *("5", "paper")[len(sys.argv) - 1 :]]
     main(int(arguments[0]), arguments[1])

@@ -106,7 +106,7 @@ def test_images_of_a_simulated_set_are_found_in_the_cache(
     index = TinyIndusSim(tmp_path / "cache", (64, 64), train_images=4, val_images=4, test_images=4).index()
     run = tmp_path / "runs" / "one"
     run.mkdir(parents=True)
-    (run / "config.yaml").write_text("paths: {cache: cache}\ndata: {preset: default}\n")
+    (run / "config.yaml").write_text("paths: {cache: cache}\ndata: {preset: paper}\n")
     _, record = tested
     record = replace(record, data=replace(record.data, origin=index.origin))
     files = SplitImages(Run((), "finished", run, record))

@@ -168,11 +168,11 @@ def test_an_untrained_detector_sees_the_pixels_of_simulated_defects() -> None:
 
 
 def test_the_mask_of_a_written_picture_is_that_of_its_scene(tmp_path: Path) -> None:
-    scenes = (render(i, "test", preset("default"), (96, 96), seed=0) for i in count())
+    scenes = (render(i, "test", preset("paper"), (96, 96), seed=0) for i in count())
     number = next(i for i, scene in enumerate(scenes) if len(scene.truths) > 1)
     counts = {"train": 1, "val": 1, "test": number + 1}
     folder = write_dataset(
-        tmp_path, dials=preset("default"), image_size=(96, 96), counts=counts, seed=0, progress=False
+        tmp_path, dials=preset("paper"), image_size=(96, 96), counts=counts, seed=0, progress=False
     )
     picture = folder / "images" / "test" / f"{number:06d}.png"
     assert np.array_equal(simulated_mask(picture), example_scene((96, 96)).mask)

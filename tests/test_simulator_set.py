@@ -63,7 +63,7 @@ def test_the_annotations_are_valid_coco(folder: Path) -> None:
 
 
 def test_the_index_matches_the_rendered_scenes(tmp_path: Path) -> None:
-    source = TinyIndusSim(tmp_path, SIZE, seed=1, train_images=6, val_images=3, test_images=3)
+    source = TinyIndusSim(tmp_path, SIZE, preset="paper", seed=1, train_images=6, val_images=3, test_images=3)
     index = source.index()
     assert index.classes == CLASS_NAMES
     assert {split: len(records) for split, records in index.splits.items()} == {

@@ -23,7 +23,7 @@ from validity.scenes import Retouch, Trial, sticker, trial
 
 SIDE = 128
 """Image size in pixels; the card uses 320 and 640."""
-DEFAULT = preset("default")
+DEFAULT = preset("paper")
 
 
 @pytest.fixture(scope="module")

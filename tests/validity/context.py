@@ -65,7 +65,7 @@ def objects(picture: Picture, forms: Sequence[str], rng: np.random.Generator) ->
     return rows
 
 
-def crops(count: int, split: str, match: float, side: int, name: str = "default") -> Crops:
+def crops(count: int, split: str, match: float, side: int, name: str = "paper") -> Crops:
     """Return crops from the first scenes of a split.
 
     The dials are those of preset `name`, except for `match`, equal shares of the classes, four defects per
@@ -129,8 +129,8 @@ def measure(*, train: int = 1000, test: int = 350, side: int = 640, epochs: int 
     Scenes of preset laptop have half the side, for which it is meant.
     """
     found = []
-    for name, match, share in (("default", 1.0, 1), ("laptop", 1.0, 1), ("default", 0.0, 3)):
-        size, where = (side, "") if name == "default" else (side // 2, f", preset {name}")
+    for name, match, share in (("paper", 1.0, 1), ("laptop", 1.0, 1), ("paper", 0.0, 3)):
+        size, where = (side, "") if name == "paper" else (side // 2, f", preset {name}")
         fitted = crops(train // share, "train", match, size, name)
         asked = crops(test // share, "test", match, size, name)
         bounds = (

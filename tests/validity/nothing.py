@@ -79,7 +79,7 @@ def noise_finding(
 
 
 def measure(*, train: int = 600, test: int = 1200, side: int = 320, epochs: int = 12) -> list[Finding]:
-    """Run test 1 at the default dials, and on half as many scenes of preset laptop."""
+    """Run test 1 at the dials of preset paper, and on half as many scenes of preset laptop."""
     found: list[Finding] = []
     for name, share in zip(BOUNDED, (1, 2), strict=True):
         fitted, asked = (
@@ -91,9 +91,9 @@ def measure(*, train: int = 600, test: int = 1200, side: int = 320, epochs: int 
 
 
 def findings(fitted: Sequence[Trial], asked: Sequence[Trial], name: str, *, epochs: int) -> list[Finding]:
-    """Return the findings of one preset; the comparisons are only made for the default one."""
+    """Return the findings of one preset; the comparisons are only made for preset paper."""
     found: list[Finding] = []
-    where = "" if name == "default" else f", preset {name}"
+    where = "" if name == "paper" else f", preset {name}"
     leak = sticker(4.0)
     for contrast, retouch, what in (
         (False, None, "AUC of a patch classifier at contrast 0"),
@@ -101,7 +101,7 @@ def findings(fitted: Sequence[Trial], asked: Sequence[Trial], name: str, *, epoc
         (True, None, "the same at contrast 1"),
     ):
         bounded = not contrast and retouch is None
-        if bounded or name == "default":
+        if bounded or name == "paper":
             train, test = (Places(trials, contrast=contrast, retouch=retouch) for trials in (fitted, asked))
             found.append(patch_finding(train, test, what + where, epochs=epochs, bounded=bounded))
     for contrast, at in ((False, "at contrast 0"), (True, "at contrast 1")):

@@ -57,7 +57,7 @@ def lone(i: int, dials: Dials, image_size: tuple[int, int]) -> tuple[Picture, Pi
 def measure(*, scenes: int = 500, side: int = 640) -> list[Finding]:
     """Run test 5; scenes of preset laptop have half the side, for which it is meant."""
     return [
-        *findings(scenes, "default", side, ""),
+        *findings(scenes, "paper", side, ""),
         *findings(scenes, "laptop", side // 2, ", preset laptop"),
     ]
 

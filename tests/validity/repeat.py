@@ -56,7 +56,7 @@ def reference_now() -> Pixels:
     """Return one scene per product, side by side, as the present code draws them."""
     size = (REFERENCE_SIDE, REFERENCE_SIDE)
     return np.concatenate(
-        [render(0, "test", preset("default"), size, SEED, product=name).pixels for name in PRODUCTS], axis=1
+        [render(0, "test", preset("paper"), size, SEED, product=name).pixels for name in PRODUCTS], axis=1
     )
 
 
@@ -101,7 +101,7 @@ def worst(one: Pixels, other: Pixels) -> int:
 def _draw(folder: Path, scenes: int, side: int) -> None:
     pixels, facts = [], []
     for i in range(scenes):
-        picture = render(i, "test", preset("default"), (side, side), SEED)
+        picture = render(i, "test", preset("paper"), (side, side), SEED)
         pixels.append(picture.pixels)
         facts.append(annotations(picture))
     np.save(folder / "pixels.npy", np.stack(pixels))

@@ -14,7 +14,7 @@ from validity.finding import Floats
 
 SEED = 11
 """Seed of the checks; data sets for training have others."""
-BOUNDED = ("default", "laptop")
+BOUNDED = ("paper", "laptop")
 """The presets for comparisons, for which the bounds must hold; the others are easier or harder on purpose."""
 
 Retouch = Callable[[Pixels, tuple[Truth, ...]], Pixels]

@@ -59,8 +59,8 @@ def looks(split: str, count: int, dials: Dials, image_size: tuple[int, int], see
 
 
 def measure(*, counts: tuple[int, int, int] = (600, 150, 300), side: int = 320) -> list[Finding]:
-    """Run test 6 on the default data set, with twins as the measure of near-duplicates."""
-    dials, image_size = preset("default"), (side, side)
+    """Run test 6 on a set of preset paper, with twins as the measure of near-duplicates."""
+    dials, image_size = preset("paper"), (side, side)
     groups = [
         {render(i, s, dials, (64, 64), 0).group for i in range(c)}
         for s, c in zip(SPLITS, counts, strict=True)

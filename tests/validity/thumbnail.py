@@ -75,7 +75,7 @@ def thumbnail_finding(
 def measure(*, train: int = 1200, test: int = 1200, side: int = 320, epochs: int = 16) -> list[Finding]:
     """Run test 2; the easy preset is for comparison."""
     found = []
-    for name, share in (("default", 1.0), ("laptop", 0.6), ("demo", 0.4)):
+    for name, share in (("paper", 1.0), ("laptop", 0.6), ("demo", 0.4)):
         counts = {"train": round(share * train), "test": round(share * test)}
         fitted, asked = (both(count, split, preset(name), (side, side)) for split, count in counts.items())
         what = f"AUC of a thumbnail classifier, preset {name}"

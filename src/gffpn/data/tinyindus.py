@@ -36,8 +36,8 @@ class Scene(NamedTuple):
 
 
 def example_scene(image_size: tuple[int, int]) -> Scene:
-    """Return the first test scene of the default setting with two visible defects; nothing is written."""
-    dials = dials_of("default")
+    """Return the first test scene of preset `paper` with two visible defects; nothing is written."""
+    dials = dials_of("paper")
     pictures = (render(i, "test", dials, image_size, seed=0) for i in count())
     picture = next(picture for picture in pictures if len(picture.truths) > 1)
     mask = np.zeros(image_size, np.bool_)
@@ -56,7 +56,7 @@ class TinyIndusSim:
     """Data source for the simulated TinyIndus: four glass and glove products, nine classes of small defects.
 
     The data is simulated; it is not the paper's TinyIndus. `preset` names a setting of all dials, a key of
-    `dials.PRESETS` (None means `default`); a dial that is None keeps the preset's value. `dials.Dials`
+    `dials.PRESETS` (None means `laptop`); a dial that is None keeps the preset's value. `dials.Dials`
     describes the dials. Sides are in pixels at an image size of 640 and scale with the image. `image_size` is
     (height, width). The data set is written once, below `cache_dir`, and again after an edit of the
     simulator's code.
@@ -76,10 +76,10 @@ class TinyIndusSim:
         image_size: tuple[int, int],
         *,
         seed: int = 0,
-        train_images: int = 600,
-        val_images: int = 150,
-        test_images: int = 300,
-        preset: str | None = "default",
+        train_images: int = 800,
+        val_images: int = 120,
+        test_images: int = 400,
+        preset: str | None = "laptop",
         side_scale: float | None = None,
         side_range: tuple[float, float] | None = None,
         size_mode: str | None = None,
@@ -120,7 +120,7 @@ class TinyIndusSim:
         self.image_size = image_size
         self.seed = seed
         self.counts = {"train": train_images, "val": val_images, "test": test_images}
-        self.dials = turn(dials_of(preset or "default"), turned)
+        self.dials = turn(dials_of(preset or "laptop"), turned)
         self.test_overrides = test_dials
         self.test_dials = None
         if test_dials is not None:
