@@ -45,7 +45,7 @@ def test_a_certain_gain_reproduces_a_claim(tmp_path: Path) -> None:
     # the data has no such class
     assert found["tube-mouth", "gffpn - fpn", "AP50/gkf"].outcome == "cannot tell"
     assert found["neu-det-cspdarknet", "gffpn - fpn", "mAP50"].outcome == "not run"
-    assert found["neu-det-cspdarknet", "gffpn - fpn", "mAP50"].command.startswith("python train.py -m")
+    assert found["neu-det-cspdarknet", "gffpn - fpn", "mAP50"].command.startswith("python train.py experiments=table4")
     assert found["pictures", "", ""].outcome == "not testable"
 
 
