@@ -1,7 +1,6 @@
 """How far runs differ by luck on small test sets: the table and the figure of `gffpn luck`."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +11,10 @@ from gffpn.metrics.matching import Floats
 from gffpn.report.answer import interval, points
 from gffpn.report.figures.canvas import save
 from gffpn.report.figures.luck import histograms
+from gffpn.report.seeds import tested
 from gffpn.report.which import difference_name
-from gffpn.runs.folder import RunFolder
-from gffpn.runs.predictions import Predictions, read_predictions
 from gffpn.stats.small_tests import Luck, figures_on, luck, small_sets
-from gffpn.stats.study import Arm, Study
+from gffpn.stats.study import Study
 
 
 def luck_of(study: Study, *, objects: int, sets: int) -> list[Luck]:
@@ -33,34 +31,6 @@ def luck_of(study: Study, *, objects: int, sets: int) -> list[Luck]:
             drawn = small_sets(test, objects, sets) if drawn is None else drawn
             runs[arm.name].append(figures_on(test, drawn, max_detections=max_detections))
     return luck(runs, [(one.a.name, one.b.name) for one in study.contrasts])
-
-
-def with_seeds(studies: Sequence[Study]) -> list[Study]:
-    """Return the studies in which an arm has two seeds, after a line on each other one, and their notes.
-
-    Raises ValueError if there is none.
-    """
-    able = []
-    for study in studies:
-        for note in study.notes:
-            print(f"NOTE: {study.name}: {note}")
-        if any(len(arm.replicates) > 1 for arm in study.arms):
-            able.append(study)
-        elif len(studies) > 1:
-            print(f"NOTE: {study.name}: left out, as no arm has two finished runs")
-    if not able:
-        names = ", ".join(study.name for study in studies)
-        raise ValueError(f"{names}: no arm has two finished runs, expected two seeds or more")
-    return able
-
-
-def tested(arm: Arm) -> Iterator[tuple[Predictions, int]]:
-    """Yield the test predictions of each finished run that has them, and its limit of detections."""
-    for run in arm.runs:
-        if run.record and run.path:
-            # a run whose file is missing or damaged is named in the study's notes
-            with suppress(ValueError):
-                yield read_predictions(RunFolder(run.path).predictions)["test"], run.record.max_detections
 
 
 def name_of(one: Luck) -> str:

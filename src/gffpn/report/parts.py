@@ -10,7 +10,7 @@ from gffpn.files.writing import write_atomically
 from gffpn.report.answer import interval, points
 from gffpn.report.figures.canvas import save
 from gffpn.report.figures.parts import part_figure
-from gffpn.report.luck import tested
+from gffpn.report.seeds import tested
 from gffpn.report.which import difference_name
 from gffpn.stats.draws import draws
 from gffpn.stats.estimate import Estimate

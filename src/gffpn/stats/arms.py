@@ -47,7 +47,9 @@ class Arms:
         named = {name: settings(overrides) for name, overrides in (declared or {}).items()}
         keys = {key for arm in named.values() for key in arm}
         self._of_file = [at for at, axis in enumerate(self.axes) if axis in keys]
-        self._declared = [_declared(chosen[self.of_run.index(at)], named) for at in range(len(self._points))]
+        self._declared = [
+            _declared(chosen[self.of_run.index(at)], named, keys) for at in range(len(self._points))
+        ]
         first = chosen[0] if chosen else {}
         alone = first.get("neck") or next(iter(first.values()), "the run")
         short = [self._name(at) or alone for at in range(len(self._points))]
@@ -172,9 +174,8 @@ class Arms:
         return ", ".join(self.names) or "none"
 
 
-def _declared(chosen: Settings, named: Mapping[str, Settings]) -> str | None:
-    """Return the arm of the file that a run belongs to: of all that arms set, it sets what this one does."""
-    keys = {key for arm in named.values() for key in arm}
+def _declared(chosen: Settings, named: Mapping[str, Settings], keys: set[str]) -> str | None:
+    """Return the arm of the file that a run belongs to: of all `keys` of arms, it sets what this one does."""
     own = {key: value for key, value in chosen.items() if key in keys}
     return next((name for name, arm in named.items() if arm == own), None)
 

@@ -44,7 +44,8 @@ def act(arguments: argparse.Namespace) -> None:
     """Print the table of each study, and write it with its figure."""
     from gffpn.files.writing import check_writable
     from gffpn.report.collect import collect
-    from gffpn.report.luck import caption, luck_cells, luck_of, with_seeds, write_luck
+    from gffpn.report.luck import caption, luck_cells, luck_of, write_luck
+    from gffpn.report.seeds import with_seeds
     from gffpn.report.table import print_cells
 
     marks = _marks(arguments.marks)

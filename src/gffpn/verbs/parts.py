@@ -33,8 +33,8 @@ def act(arguments: argparse.Namespace) -> None:
     """Print the tables of each study, and write them with their figure."""
     from gffpn.files.writing import check_writable
     from gffpn.report.collect import collect
-    from gffpn.report.luck import with_seeds
     from gffpn.report.parts import caption, part_cells, parts_of, write_parts
+    from gffpn.report.seeds import with_seeds
     from gffpn.report.table import print_cells
 
     patterns = _patterns(arguments.part)
