@@ -20,7 +20,7 @@ from kill_and_resume import figures
 from test_machines import table
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("sinfo") is None, reason="no SLURM here")]
-EPOCHS = 12
+EPOCHS = 30  # so many that a job is still training when it is requeued
 ON_SLURM = [
     "hydra/launcher=slurm",
     f"hydra.launcher.partition={os.environ.get('GFFPN_PARTITION', 'cpu')}",
@@ -135,8 +135,9 @@ def test_requeued_jobs_end_equal_to_uninterrupted_ones(
     code, _ = train("-m", *words, "neck=fpn,panet", f"paths.runs={tmp_path}/here", "name=both")
     assert code == 0
     sweep = Sweep([*words, "neck=fpn,panet"], tmp_path / "slurm")
-    first, second = sweep.job(0), sweep.job(1)
+    first = sweep.job(0)
     slurm("scontrol", "requeue", first)
+    second = sweep.job(1)
     slurm("scancel", "--signal=USR2", second)  # as before a time limit
     for job in (first, second):
         start_at_once(job)
