@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 BACKEND := $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check fix ablations table5 table6 report settings golden simulator-card gallery clean
+.PHONY: help setup demo test lint check fix answers ablations table5 table6 report settings golden simulator-card gallery clean
 .PHONY: benchmark benchmark-train benchmark-evaluation benchmark-startup benchmark-busy benchmark-predict
 .PHONY: benchmark-sweep benchmark-large-set benchmark-replicates verdict-errors
 
@@ -40,6 +40,9 @@ check: lint ## check formatting, lint rules and types, and run the fast tests
 fix: $(STAMP) ## format the code and apply the automatic lint fixes
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+
+answers: $(STAMP) ## write the table of answers in README.md and its picture from experiments/results/
+	$(RUN) -m benchmarks.answers
 
 ablations: table6 ## run the paper's Table 6: star and add, each with and without the residual
 

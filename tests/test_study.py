@@ -249,8 +249,10 @@ def test_a_sweep_with_seeds_ends_with_verdicts_and_can_be_planned(
     gffpn(["plan", *words, "seed=0,1,2"])
     planned = capsys.readouterr().out
     assert "2 of 6 runs are left" in planned
-    assert "minutes one after another" in planned
+    assert "minutes, one after another." in planned
     assert "Contrast: panet - fpn on mAP50" in planned
+    gffpn(["plan", *words, "seed=0,1,2", "runs_at_a_time=2"])
+    assert "minutes, 2 at a time." in capsys.readouterr().out
 
 
 def test_a_diverged_run_is_a_result_that_is_named(tmp_path: Path) -> None:

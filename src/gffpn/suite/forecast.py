@@ -23,6 +23,7 @@ from gffpn.stats.study import Run, Study, study
 from gffpn.suite.execution import Plan
 from gffpn.suite.jobs import check_jobs, declared_jobs
 from gffpn.suite.output import without_log
+from gffpn.suite.sharing import runs_at_a_time
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,9 @@ class Forecast:
     """With the runs that are finished already."""
     plans: tuple[Plan, ...]
     minutes: float | None
-    """Minutes of the runs that are left, one after another; None if no finished run is like one of them."""
+    """Minutes until the runs that are left will end; None if no finished run is like one of them."""
+    at_a_time: int
+    """How many of them this machine will train at once."""
     detectable: float | None
     """Smallest true difference that will be found with 80 % probability; None if it is not known yet."""
     seeds: int
@@ -51,6 +54,7 @@ def forecast(overrides: Sequence[str]) -> Forecast:
         loader = GlobalHydra.instance().config_loader()
         asked = question(config.experiment)
         check_contrasts(asked, planned, declared_jobs(config))
+        at_a_time = runs_at_a_time(config, planned)
         plans, read = [], set[str]()
         for job in planned:
             composed = loader.load_sweep_config(config, job)
@@ -68,12 +72,16 @@ def forecast(overrides: Sequence[str]) -> Forecast:
     folder = Path(config.paths.runs)
     known = [(row.record, _crop(RunFolder(folder / row.run).read_config())) for row in finished_runs(folder)]
     left = [plan for plan in plans if not plan.is_done]
+    at_a_time = max(1, min(at_a_time, len(left)))
     guesses = [_minutes(plan, known) for plan in left]
     seeds = min((len(arm.runs) for arm in found.arms), default=0)
     return Forecast(
         found,
         tuple(plans),
-        sum(guess for guess in guesses if guess) if all(guess is not None for guess in guesses) else None,
+        sum(guess for guess in guesses if guess) / at_a_time
+        if all(guess is not None for guess in guesses)
+        else None,
+        at_a_time,
         _detectable(found, seeds),
         seeds,
         len(found.contrasts),

@@ -1,0 +1,218 @@
+"""Writes the answers so far into README.md, docs/answers.svg and experiments/results/README.md.
+
+All of it comes from the verdicts in experiments/results/*/contrasts.csv, which `gffpn report --text` wrote.
+Run: python -m benchmarks.answers   (make answers)
+"""
+
+import csv
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gffpn.files.tables import markdown_table
+from gffpn.files.writing import write_atomically
+from gffpn.report.answer import interval, points
+from gffpn.report.figures.canvas import STYLE, Drawing, save
+from gffpn.report.figures.palette import BAND, INK, QUIET, colour
+from gffpn.report.which import difference_name
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "experiments" / "results"
+BLOCK = re.compile(r"(?<=<!-- answers -->\n).*?(?=<!-- end of answers -->)", re.DOTALL)
+LADDER = {"nuclei": "ladder_nuclei", "DeepPCB": "ladder_deeppcb"}
+LEAGUE = {"nuclei": "league_nuclei", "DeepPCB": "league_deeppcb"}
+QUESTIONS: Sequence[tuple[str, tuple[str, str], Mapping[str, str]]] = (
+    ("Does GF-FPN find more than FPN?", ("gffpn", "fpn"), LADDER),
+    ("... than an FPN of the same cost (wider)?", ("gffpn", "fpn x1.184"), LADDER),
+    ("... than PANet?", ("gffpn", "panet"), LEAGUE),
+    ("... than an FPN that reads C2 too?", ("gffpn", "fpn_c2"), LADDER),
+    ("... than a PANet that reads C2 too?", ("gffpn", "panet_c2"), LADDER),
+    ("Does it help FPN to add a map from C2 to P3?", ("C2 to P3", "fpn"), LADDER),
+    ("... then from P3 to P4 and from P4 to P5?", ("on to P4 and P5", "C2 to P3"), LADDER),
+    ("... then LSAM in place of strided convolutions?", ("LSAM", "on to P4 and P5"), LADDER),
+    ("... then FCCFM, the attention over channels?", ("FCCFM", "LSAM"), LADDER),
+    ("... then the gate (sigmoid)?", ("gate", "FCCFM"), LADDER),
+    ("... then the product (star) in place of the sum?", ("star", "gate"), LADDER),
+    ("... then the residual, which makes it GF-FPN?", ("gffpn", "star"), LADDER),
+)
+"""Each a contrast of two arms, with its study for each data set, a folder of experiments/results/."""
+MARGIN = 1.0
+"""Points below which a difference does not matter, as in the studies."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A line of contrasts.csv, in shares of 1."""
+
+    study: str
+    pair: tuple[str, str]
+    primary: bool
+    endpoint: str
+    delta: float
+    low: float
+    high: float
+    verdict: str
+    detectable: float
+    seeds: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A row of the table."""
+
+    text: str
+    cells: dict[str, Contrast | None]
+    """By data set; None where the study is missing."""
+
+
+def contrasts(folder: Path) -> Iterator[Contrast]:
+    """Yield the contrasts of a study that have an estimate."""
+    with (folder / "contrasts.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["low"]:
+                yield Contrast(
+                    folder.name,
+                    (row["a"], row["b"]),
+                    row["family"] == "primary",
+                    row["endpoint"],
+                    float(row["delta"]),
+                    float(row["low"]),
+                    float(row["high"]),
+                    row["verdict"],
+                    float(row["detectable"]),
+                    (int(row["seeds_a"]), int(row["seeds_b"])),
+                )
+
+
+def studies(results: Path = RESULTS) -> dict[str, list[Contrast]]:
+    """Return the contrasts of each study, by the name of its folder."""
+    return {
+        file.parent.name: list(contrasts(file.parent)) for file in sorted(results.glob("*/contrasts.csv"))
+    }
+
+
+def answered(found: Mapping[str, Sequence[Contrast]]) -> list[Question]:
+    """Return the questions with their answers."""
+    return [
+        Question(text, {data: _primary(found.get(study, []), pair) for data, study in of_sets.items()})
+        for text, pair, of_sets in QUESTIONS
+    ]
+
+
+def _primary(found: Sequence[Contrast], pair: tuple[str, str]) -> Contrast | None:
+    return next((one for one in found if one.primary and one.pair == pair), None)
+
+
+def table(rows: Sequence[Question]) -> str:
+    """Return the questions as a Markdown table, with a last row for what the studies can detect."""
+    sets = _sets(rows)
+    body = [[one.text, *(_cell(one.cells.get(data)) for data in sets)] for one in rows]
+    detectable = [
+        [one.detectable for row in rows if (one := row.cells.get(data)) is not None] for data in sets
+    ]
+    body.append(
+        ["*Smallest true difference that is found*", *(_range(values) for values in detectable)],
+    )
+    return markdown_table(["question", *sets], body)
+
+
+def _sets(rows: Sequence[Question]) -> list[str]:
+    """Return the data sets on which at least one question has an answer."""
+    return list(dict.fromkeys(data for row in rows for data, one in row.cells.items() if one))
+
+
+def _cell(one: Contrast | None) -> str:
+    if one is None:
+        return "not run yet"
+    seeds = f"{min(one.seeds)} seeds"
+    return f"{_word(one)}: {points(one.delta, sign=True)} ({interval(one.low, one.high)}), {seeds}"
+
+
+def _word(one: Contrast) -> str:
+    return one.verdict if one.verdict == "cannot tell" else f"**{one.verdict}**"
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = points(min(values)), points(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def all_contrasts(found: dict[str, list[Contrast]]) -> str:
+    """Return all declared contrasts of all studies as a Markdown table."""
+    body = [
+        [
+            f"[{name}]({name}/report.md)",
+            difference_name(*one.pair),
+            points(one.delta, sign=True),
+            interval(one.low, one.high),
+            one.verdict,
+            str(min(one.seeds)),
+            points(one.detectable),
+        ]
+        for name, of_study in found.items()
+        for one in of_study
+        if one.primary
+    ]
+    return markdown_table(
+        ["study", "contrast", "difference in mAP50", "95 % interval", "verdict", "seeds", "detectable"], body
+    )
+
+
+def picture(rows: Sequence[Question]) -> Drawing:
+    """Return the questions as rows and the data sets as columns, with an interval in each cell."""
+    sets = _sets(rows)
+    with rc_context(STYLE):
+        figure = Figure(figsize=(3.4 + 2.6 * len(sets), 0.9 + 0.3 * len(rows)), layout="constrained")
+        columns = figure.subplots(1, len(sets), sharex=True, sharey=True, squeeze=False)[0]
+        for plot, data in zip(columns, sets, strict=True):
+            _column(plot, [one.cells.get(data) for one in rows])
+            plot.set_title(data)
+            plot.set_xlabel("difference in mAP50, points")
+        columns[0].set_yticks(range(len(rows)), [one.text for one in rows])
+        columns[0].set_ylim(len(rows) - 0.4, -0.6)
+    said = "; ".join(
+        f"{row.text} {data}: {_cell(one).replace('*', '')}" for row in rows for data, one in row.cells.items()
+    )
+    return Drawing(figure, "What each part of GF-FPN adds, with 95 % intervals", said)
+
+
+def _column(plot: Axes, cells: Sequence[Contrast | None]) -> None:
+    plot.axvspan(-MARGIN, MARGIN, color=BAND, zorder=0)
+    plot.axvline(0, color=QUIET, linewidth=0.6, zorder=1)
+    plot.tick_params(axis="y", length=0)
+    for y, one in enumerate(cells):
+        if one is None:
+            continue
+        known = one.verdict != "cannot tell"
+        shade = {"better": colour(0), "worse": colour(1), "same": INK}.get(one.verdict, QUIET)
+        plot.plot([100 * one.low, 100 * one.high], [y, y], color=shade, linewidth=2.2, solid_capstyle="butt")
+        plot.plot(
+            [100 * one.delta],
+            [y],
+            "D",
+            color=shade,
+            markersize=5.5,
+            markerfacecolor=shade if known else "white",
+        )
+
+
+def main() -> None:
+    """Write the table into README.md, the picture, and the table of all studies."""
+    found = studies()
+    rows = answered(found)
+    readme = ROOT / "README.md"
+    write_atomically(readme, BLOCK.sub(lambda _: table(rows) + "\n", readme.read_text()))
+    write_atomically(
+        RESULTS / "README.md",
+        f"# All declared contrasts\n\nWritten by `make answers`.\n\n{all_contrasts(found)}\n",
+    )
+    save(picture(rows), ROOT / "docs" / "answers.svg", "svg")
+
+
+if __name__ == "__main__":
+    main()
