@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -237,19 +238,18 @@ def test_a_video_needs_its_library_and_a_broken_one_is_named(
 
     (photos / "clip.MP4").write_bytes(b"")
 
-    def missing() -> None:
-        raise video.ExtraMissingError("install the extra `video`")
-
-    monkeypatch.setattr(video, "library", missing)
+    monkeypatch.setitem(sys.modules, "av", None)
     assert predict(photos, "--out", tmp_path / "out") == 2
-    assert "install the extra `video`" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert f"{photos / 'clip.MP4'}: videos" in printed
+    assert "install the extra `video`" in printed
 
     def frames(source: str) -> object:
         yield painted(64, 64, DENT)
         yield painted(64, 64)
         raise DataError(f"{source}: not readable as a video: truncated")
 
-    monkeypatch.setattr(video, "library", lambda: None)
+    monkeypatch.setattr(video, "library", lambda _: None)
     monkeypatch.setattr(video, "frames", frames)
     assert predict(photos / "clip.MP4", photos / "0.png", "--out", tmp_path / "out") == 1
     printed = capsys.readouterr()

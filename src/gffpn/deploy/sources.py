@@ -102,8 +102,8 @@ def images(sources: Sequence[str], *, without: Path | None = None) -> Images:
     for path in found:
         unique.setdefault((os.path.realpath(path.parent), path.name), Path(os.path.abspath(path)))
     files = tuple(unique.values())
-    if cameras or any(map(video.is_video, files)):
-        video.library()
+    for source in [*cameras, *(str(file) for file in files if video.is_video(file))][:1]:
+        video.library(source)
     return Images(files, cameras)
 
 

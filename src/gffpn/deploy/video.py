@@ -18,14 +18,19 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def library() -> Any:
-    """Import PyAV and return it. Raises ExtraMissingError if it is not installed."""
+def library(source: str | int) -> Any:
+    """Import PyAV, with which `source` is read. Raises ExtraMissingError, naming it, if it is not installed."""
     try:
         return __import__("av")
     except ModuleNotFoundError:
         raise ExtraMissingError(
-            "videos and cameras need PyAV; install the extra `video`: pip install -e '.[video]'"
+            f"{_name(source)}: videos and cameras need PyAV; install the extra `video`: "
+            "pip install -e '.[video]'"
         ) from None
+
+
+def _name(source: str | int) -> str:
+    return source if isinstance(source, str) else f"/dev/video{source}"
 
 
 def frames(source: str | int) -> Iterator[NDArray[np.uint8]]:
@@ -33,8 +38,7 @@ def frames(source: str | int) -> Iterator[NDArray[np.uint8]]:
 
     Raises DataError, naming the source, if it cannot be decoded.
     """
-    av = library()
-    name = source if isinstance(source, str) else f"/dev/video{source}"
+    av, name = library(source), _name(source)
     try:
         with av.open(name, format=None if isinstance(source, str) else "v4l2") as container:
             if not container.streams.video:
