@@ -102,8 +102,9 @@ def images(sources: Sequence[str], *, without: Path | None = None) -> Images:
     for path in found:
         unique.setdefault((os.path.realpath(path.parent), path.name), Path(os.path.abspath(path)))
     files = tuple(unique.values())
-    for source in [*cameras, *(str(file) for file in files if video.is_video(file))][:1]:
-        video.library(source)
+    videos: list[str | int] = [*cameras, *(str(file) for file in files if video.is_video(file))]
+    if videos:
+        video.library(videos[0])
     return Images(files, cameras)
 
 
