@@ -19,7 +19,7 @@ def is_video(path: Path) -> bool:
 
 
 def library(source: str | int) -> Any:
-    """Import PyAV, with which `source` is read. Raises ExtraMissingError, naming it, if it is not installed."""
+    """Import PyAV, which reads `source`. Raises ExtraMissingError, naming it, if it is not installed."""
     try:
         return __import__("av")
     except ModuleNotFoundError:
