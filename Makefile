@@ -91,7 +91,7 @@ golden: $(STAMP) ## regenerate the recorded counts and simulated scenes; review 
 	$(RUN) tests/golden.py
 	PYTHONPATH=tests $(RUN) -m validity.repeat record
 
-simulator-card: $(STAMP) ## measure whether a detector can cheat on the simulated data (25 minutes on two CPU cores)
+simulator-card: $(STAMP) ## measure whether a detector can cheat on the simulated data (an hour on two CPU cores)
 	$(RUN) tests/simulator_card.py
 
 gallery: $(STAMP) ## draw pictures of the simulated data (output in runs/gallery/index.html)

@@ -206,7 +206,10 @@ def main() -> None:
     found = studies()
     rows = answered(found)
     readme = ROOT / "README.md"
-    write_atomically(readme, BLOCK.sub(lambda _: table(rows) + "\n", readme.read_text()))
+    page, count = BLOCK.subn(lambda _: table(rows) + "\n", readme.read_text())
+    if count != 1:
+        raise ValueError(f"{readme}: expected <!-- answers --> and <!-- end of answers --> once")
+    write_atomically(readme, page)
     write_atomically(
         RESULTS / "README.md",
         f"# All declared contrasts\n\nWritten by `make answers`.\n\n{all_contrasts(found)}\n",

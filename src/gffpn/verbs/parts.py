@@ -14,7 +14,7 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
         description="Computes mAP50 on parts of the test images of finished runs, which their names give: "
         "the images of a camera, or the twins of a simulated scene. Prints each arm and each contrast with "
         "intervals, and with two parts the gap between them. Nothing is trained; the predictions suffice.",
-        epilog="example: gffpn parts runs/sweeps/NAME --part 'left=^cam1_' --part 'right=^cam2_'",
+        epilog="example: gffpn parts runs/sweeps/NAME --part 'left=/cam1_' --part 'right=/cam2_'",
     )
     verb.add_argument("runs", type=Path, nargs="+", help="folders of sweeps, of runs, or of single runs")
     verb.add_argument(

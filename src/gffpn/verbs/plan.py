@@ -11,7 +11,8 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
         "plan",
         help="list the runs of a sweep, what is finished, minutes left, and what it can detect",
         description="Lists what a sweep will run and what is finished. The minutes left and the smallest "
-        "difference that it can detect follow from finished runs. Nothing is trained.",
+        "difference that it can detect follow from finished runs. Nothing is trained, but for a budget, the "
+        "speed is measured for some seconds, once.",
         epilog="example: gffpn plan experiments=table6 seed=0,1,2",
     )
     verb.add_argument("-m", "--multirun", action="store_true", help="as for train.py; not needed here")
