@@ -120,6 +120,15 @@ def test_all_processes_do_what_the_first_decides(
     assert sorted(calls) == ([] if resumes is None else [("0", resumes), ("1", resumes)])
 
 
+def test_rerun_all_keeps_what_its_own_sweep_has_finished(plan: Plan) -> None:
+    """A job that is requeued, or started again because another process was killed, is not repeated."""
+    finished(plan)
+    again = replace(plan, config={**plan.config, "rerun": "all"})
+    assert not again.is_done
+    assert replace(again, since=time.time() - 60).is_done
+    assert not replace(again, since=time.time() + 60).is_done
+
+
 def test_what_a_killed_command_has_left_is_not_read(plan: Plan, calls: Calls) -> None:
     folder = Path(plan.config["paths"]["runs"]) / ".locks" / f"command-{processes.command_digest()}"
     for name, text in {"a.question": "", "a.answer": "skip x", "b.answer": "resume x", SIGN: "1"}.items():

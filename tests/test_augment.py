@@ -184,7 +184,7 @@ def test_the_time_of_a_run_is_guessed_from_runs_on_crops_of_the_same_size() -> N
         size="n",
         data=SimpleNamespace(images={"train": 5}),
         image_size=(64, 64),
-        choice=SimpleNamespace(neck="fpn"),
+        choice=SimpleNamespace(neck="fpn", shares_machine=False),
         training=SimpleNamespace(minutes=4.0, trained_epochs=2),
     )
     config = {
@@ -197,6 +197,12 @@ def test_the_time_of_a_run_is_guessed_from_runs_on_crops_of_the_same_size() -> N
     plan = SimpleNamespace(config=config, index=SimpleNamespace(splits={"train": [None] * 5}))
     assert _minutes(cast(Any, plan), [(cast(Any, record), None)]) is None
     assert _minutes(cast(Any, plan), [(cast(Any, record), 32)]) == 20.0
+    # what had the machine for itself gets slower beside others
+    assert _minutes(cast(Any, plan), [(cast(Any, record), 32)], at_a_time=2) == 20.0
+    record.choice.shares_machine = True
+    assert _minutes(cast(Any, plan), [(cast(Any, record), 32)], at_a_time=2) == 10.0
+    config["trainer"] = {"max_epochs": 10, "minutes": 7.0}
+    assert _minutes(cast(Any, plan), [(cast(Any, record), 32)], at_a_time=2) == 7.0
 
 
 def test_a_patch_fades_out_in_its_margin() -> None:

@@ -59,6 +59,12 @@ def test_every_choice_composes_resolves_and_is_valid(choice: str) -> None:
     assert run_name(plain, "data")
 
 
+def test_an_option_in_a_subfolder_names_no_folder() -> None:
+    plain = resolved(compose_config(["neck=fpn"]))
+    plain["choice"]["neck"] = "lab/mine"
+    assert run_name(plain, "data").startswith("lab-mine_")
+
+
 def test_a_wrong_name_or_key_is_an_error() -> None:
     with pytest.raises(ValueError, match="fnp"):
         compose_config(["neck=fnp"])

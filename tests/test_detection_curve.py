@@ -185,7 +185,7 @@ def test_an_arm_whose_ceiling_is_low_has_no_side_of_90_percent() -> None:
         curve = DetectionCurve(0.0, ceiling, 12.0, 4.0)
         made.append(RunCurve(curve, curve(sides), np.stack([curve(sides) * x for x in (0.99, 1.01)])))
     arm = arm_curve(made, sides, images=100)
-    assert arm.ceiling == pytest.approx(0.75)
+    assert arm.ceiling == pytest.approx(0.75, abs=1e-3)
     assert (arm.a90, arm.a90_95) == (None, None)
     # 0.75 s = 0.5: log odds of 2 / 3 over a slope of 4
     assert arm.a50 == pytest.approx(12 * np.exp(np.log(2) / 4), rel=1e-3)
@@ -193,6 +193,14 @@ def test_an_arm_whose_ceiling_is_low_has_no_side_of_90_percent() -> None:
     # 0.75 and over 10 standard errors of 0.05, from little more than one degree of freedom, is above 1
     assert arm.band.upper.max() == 1.0
     assert not arm_curve(made[:1], sides, images=100).band.seeds
+
+
+def test_the_ceiling_of_a_flat_curve_is_what_is_found() -> None:
+    """At a slope of 0, the curve is half-way between its floor and the ceiling of the fit."""
+    sides = np.geomspace(4, 64, 40)
+    curve = DetectionCurve(0.0, 0.6, 12.0, 0.0)
+    run = RunCurve(curve, curve(sides), np.stack([curve(sides)] * 2))
+    assert arm_curve([run], sides, images=100).ceiling == pytest.approx(0.3)
 
 
 def noise(seed: int, *shape: int) -> Floats:

@@ -21,6 +21,7 @@ from PIL import Image
 
 import gffpn.report.page.document
 from fake_runs import finished_run, predicted_run, predictions, write_log
+from gffpn.metrics.matching import Boxes
 from gffpn.report.facts import Claim, Facts, Gap, RunFacts, StudyFacts
 from gffpn.report.figures.canvas import Drawing, inline_svg
 from gffpn.report.figures.drawn import drawings, write_figures
@@ -29,7 +30,7 @@ from gffpn.report.figures.series import fitted, versus, width_of
 from gffpn.report.page.document import page, write_page
 from gffpn.report.page.verdicts import Said, split
 from gffpn.runs.folder import RunFolder
-from gffpn.runs.predictions import write_predictions
+from gffpn.runs.predictions import read_predictions, write_predictions
 from gffpn.runs.record import write_record
 from gffpn.stats.question import Question
 from gffpn.stats.study import Run, Study, study
@@ -346,6 +347,56 @@ def test_pictures_show_the_same_images_for_every_arm(tmp_path: Path) -> None:
     assert "Found by gffpn, missed by fpn" in text
     assert re.search(r"fpn, seed 0: \d+ found, \d+ missed, \d+ false", text)
     assert Tree(text).open == []
+
+
+def test_the_share_of_runs_that_find_an_object_counts_runs_not_arms(tmp_path: Path) -> None:
+    found = with_images(tmp_path / "runs", tmp_path / "images")
+    runs = [run for arm in found.arms for run in arm.runs][:4]  # three of one arm and one of the other
+    shares = re.findall(r"(\d+) % of runs find it", page([study("uneven", runs, found.question)]))
+    assert shares
+    assert set(shares) <= {"0", "25"}
+
+
+def test_images_of_one_name_with_other_pixels_are_not_shown(tmp_path: Path) -> None:
+    found = with_images(tmp_path / "runs", tmp_path / "images")
+    other = tmp_path / "other"
+    shutil.copytree(tmp_path / "images", other)
+    runs = []
+    for run in (run for arm in found.arms for run in arm.runs):
+        assert run.path
+        assert run.record
+        if "neck=fpn" in run.overrides:
+            config = RunFolder(run.path).config
+            config.write_text(config.read_text().replace(str(tmp_path / "images"), str(other)))
+            data = replace(run.record.data, fingerprint="of other data")
+            run = replace(run, record=replace(run.record, data=data))
+        runs.append(run)
+    assert "data:image/jpeg" in page([study("equal pixels", runs, found.question)])
+    for file in other.iterdir():
+        Image.new("RGB", (320, 320)).save(file)
+    text = page([study("other pixels", runs, found.question)])
+    assert "No pictures: the test images of the runs differ in their pixels" in text
+
+
+def test_a_crowd_region_is_no_object_and_what_lies_in_it_is_not_false(tmp_path: Path) -> None:
+    found = with_images(tmp_path / "runs", tmp_path / "images")
+    for run in (run for arm in found.arms for run in arm.runs):
+        assert run.path
+        file = RunFolder(run.path).predictions
+        splits = read_predictions(file)
+        one = splits["test"].evaluated
+        image = np.arange(12)
+        whole = np.tile([0.0, 0.0, 320.0, 320.0], (24, 1))
+        regions = Boxes(np.repeat(image, 2), np.tile([0, 1], 12), whole)
+        order = np.argsort(np.concatenate([one.objects.image, regions.image]), kind="stable")
+        joined = [np.concatenate(pair)[order] for pair in zip(one.objects, regions, strict=True)]
+        crowd = np.concatenate([one.crowd, np.ones(24, bool)])[order]
+        splits["test"] = replace(splits["test"], evaluated=one._replace(objects=Boxes(*joined), crowd=crowd))
+        write_predictions(file, splits)
+    text = page([found])
+    assert "truth: 4 objects" in text
+    assert re.search(r"fpn, seed 0: \d+ found, \d+ missed, 0 false", text)
+    assert not re.search(r"fpn, seed 0: \d+ found, \d+ missed, [1-9]\d* false", text)
 
 
 def test_missing_images_are_named(html: str) -> None:

@@ -109,7 +109,7 @@ def test_a_sweep_outlasts_the_kill_of_a_process(
 
     def launch(launcher: SimpleNamespace, jobs: list[list[str]], number: int) -> str:
         started.append((launcher.joblib["n_jobs"], jobs, number))
-        if launcher.joblib["n_jobs"] > 1:
+        if launcher.joblib["n_jobs"] != 1:
             raise TerminatedWorkerError("killed")
         return "all"
 
@@ -119,6 +119,10 @@ def test_a_sweep_outlasts_the_kill_of_a_process(
     first, second = capsys.readouterr().err.splitlines()
     assert first.endswith("perhaps for lack of memory. Continuing with 2 runs at a time")
     assert second.endswith("Continuing with one run at a time")
+    started.clear()
+    monkeypatch.setattr(sharing, "cpu_count", lambda: 4)
+    sharing._launch_again(SimpleNamespace(joblib={"n_jobs": -2}), SIX, 5)  # joblib: all cores but one
+    assert [asked for asked, *_ in started] == [-2, 2, 1]
 
 
 def test_the_number_of_threads_is_set_for_new_processes_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,8 +288,10 @@ def test_a_run_that_shared_the_machine_is_timed_afterwards(
 
 @pytest.mark.slow
 def test_two_runs_at_a_time_end_with_one_table(tiny: list[str], tmp_path: Path, train: Train) -> None:
+    runs_in = tmp_path / "o'brien's runs"  # a name that needs quotes
     words = [
-        *(word for word in tiny if not word.startswith("runs_at_a_time")),
+        *(word for word in tiny if not word.startswith(("runs_at_a_time", "paths.runs"))),
+        f'paths.runs="{runs_in}"',
         "logger.wandb=off",
         "neck=fpn",
     ]
@@ -295,7 +301,7 @@ def test_two_runs_at_a_time_end_with_one_table(tiny: list[str], tmp_path: Path, 
         assert f"[seed={seed}] epoch 2/2" in printed
     assert "2 of 2 runs finished\n" in printed
     assert "Measuring the FPS of 1 network" in printed
-    runs = [RunFolder(path.parent) for path in sorted(tmp_path.glob("runs/fpn_*/metrics.json"))]
+    runs = [RunFolder(path.parent) for path in sorted(runs_in.glob("fpn_*/metrics.json"))]
     made = [record_of(run) for run in runs]
     assert {one.speed.timed_run for one in made if one.speed} == {runs[0].path.name}
     assert {(one.choice.launcher, one.training.threads) for one in made} == {("joblib", (1,))}

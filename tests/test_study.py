@@ -1,15 +1,17 @@
 """Tests of arms, contrasts, and the verdicts that a sweep ends with."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from commands import Train
-from fake_runs import predicted_run
+from fake_runs import predicted_run, predictions
 from gffpn.__main__ import main as gffpn
 from gffpn.report.answer import answer_markdown, arm_cells, contrast_cells, need_words, sentence
 from gffpn.runs.folder import RunFolder
+from gffpn.runs.predictions import write_predictions
 from gffpn.stats.arms import Arms
 from gffpn.stats.question import Question, check_class, check_contrasts, question
 from gffpn.stats.study import Arm, Run, Study, compare, study
@@ -249,7 +251,7 @@ def test_a_sweep_with_seeds_ends_with_verdicts_and_can_be_planned(
     gffpn(["plan", *words, "seed=0,1,2"])
     planned = capsys.readouterr().out
     assert "2 of 6 runs are left" in planned
-    assert "minutes, one after another." in planned
+    assert " minutes." in planned
     assert "Contrast: panet - fpn on mAP50" in planned
     gffpn(["plan", *words, "seed=0,1,2", "runs_at_a_time=2"])
     assert "minutes, 2 at a time." in capsys.readouterr().out
@@ -266,6 +268,50 @@ def test_a_diverged_run_is_a_result_that_is_named(tmp_path: Path) -> None:
     assert arm_cells(answer)[1][1][1] == "2 of 3, 1 diverged"
     assert sentence(answer.contrasts[0], answer.question).endswith(" gffpn: 1 of 3 diverged.")
     assert answer.notes == ("gffpn: 1 of 3 diverged; its mean is that of the others",)
+
+
+def test_a_diverged_run_counts_as_a_look(tmp_path: Path) -> None:
+    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9}, seeds=3, asked=Question(looks=(3, 6)))
+    runs = [run for arm in answer.arms for run in arm.runs]
+    runs[-1] = Run(("neck=gffpn", "seed=2"), "diverged", None, None, "the loss is nan")
+    assert study("invented", runs, answer.question).contrasts[0].verdict is not None
+    assert (
+        study("invented", runs[:-1], answer.question).contrasts[0].reason.startswith("not at a declared look")
+    )
+
+
+def test_seeds_of_one_arm_on_other_images_are_not_compared(tmp_path: Path) -> None:
+    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
+    last = answer.arms[1].runs[-1]
+    assert last.path
+    more = predictions(0.9, images=14, classes=("pock", "flaw"))
+    write_predictions(RunFolder(last.path).predictions, {"val": more, "test": more})
+    runs = [run for arm in answer.arms for run in arm.runs]
+    for endpoint in ("mAP50", "AP_32_96"):
+        (one,) = study("invented", runs, Question()).explore(endpoint)
+        assert (one.reason, one.estimate) == ("tested on different images", None)
+
+
+def test_the_number_of_objects_stands_in_the_head_only_where_all_runs_agree(tmp_path: Path) -> None:
+    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
+    first = next(head for head in arm_cells(answer)[0] if head.startswith("AP 16-32"))
+    assert re.fullmatch(r"AP 16-32 \(n=\d+\)", first)
+    last = answer.arms[1].runs[-1]
+    assert last.record
+    test = last.record.test
+    bins = tuple(replace(one, objects=one.objects + 1) for one in test.bins)
+    other = replace(last, record=replace(last.record, test=replace(test, bins=bins)))
+    arm = replace(answer.arms[1], runs=(*answer.arms[1].runs[:-1], other))
+    assert "AP 16-32" in arm_cells(replace(answer, arms=(answer.arms[0], arm)))[0]
+
+
+def test_a_test_set_without_objects_does_not_mean_that_nothing_was_learned(tmp_path: Path) -> None:
+    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
+    runs = []
+    for run in (run for arm in answer.arms for run in arm.runs):
+        assert run.record
+        runs.append(replace(run, record=replace(run.record, test=replace(run.record.test, mAP50=None))))
+    assert study("empty", runs, Question()).notes == ()
 
 
 def test_few_objects_give_an_interval_without_verdict(tmp_path: Path) -> None:

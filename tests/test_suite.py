@@ -17,7 +17,7 @@ from gffpn.report.table import cells, markdown, row_of, write_tables
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.identity import determining, run_name
 from gffpn.runs.record import Record
-from gffpn.suite.sweep import sweep_name
+from gffpn.suite.sweep import _name_failures, sweep_name
 
 CONFIG = {
     "choice": {"neck": "fpn", "backbone": "cspdarknet", "head": "tal", "data": "voc", "ablation": None},
@@ -312,3 +312,11 @@ def test_every_mean_of_the_paper_is_the_mean_of_its_row() -> None:
             assert sum(line["values"][2:]) / len(line["values"][2:]) == pytest.approx(
                 line["values"][0], abs=0.1
             )
+
+
+def test_a_diverged_run_is_named_but_not_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"overrides": ["neck=fpn"], "status": "diverged", "run": str(tmp_path), "fault": ""}
+    assert _name_failures([row]) == 0
+    assert capsys.readouterr().out == f"DIVERGED: neck=fpn: {tmp_path}\n"
+    assert _name_failures([row, {**row, "status": "failed", "overrides": ["neck=panet"]}]) == 1
+    assert "1 of 2 runs are not finished. Repeat" in capsys.readouterr().out

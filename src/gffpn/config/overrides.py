@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import (
     HydraException,
     InstantiationException,
@@ -19,7 +20,7 @@ from omegaconf import Container, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from yaml import YAMLError
 
-from gffpn.data.readers.quoting import override
+from gffpn.data.readers.quoting import hydra_value, override
 from gffpn.machine.signals import HOW_TO_CONTINUE, INTERRUPTED, interrupted_by_sigterm
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -29,7 +30,8 @@ OmegaConf.register_new_resolver("conf_dir", lambda: str(CONF))
 WRONG_OVERRIDE = (HydraException, OmegaConfBaseException, YAMLError)
 """Exceptions raised by composing and resolving a configuration."""
 _SEARCH_PATH = "hydra.searchpath"
-_FOLDER = re.compile(r"file://([^']+)'")
+_FILE = "file://"
+_PARSER = OverridesParser.create()
 HIDDEN = frozenset({"_target_", "hydra", "choice"})
 
 
@@ -41,16 +43,17 @@ def search_path(folders: Sequence[Path]) -> list[str]:
     for folder in folders:
         if not folder.is_dir():
             raise ValueError(f"--config-dir: got {folder}, expected a folder")
-    paths = ", ".join(f"'file://{folder.resolve()}'" for folder in folders)
-    return [f"{_SEARCH_PATH}=[{paths}]"] if folders else []
+    paths = hydra_value([f"{_FILE}{folder.resolve()}" for folder in folders])
+    return [f"{_SEARCH_PATH}={paths}"] if folders else []
 
 
 def choices(group: str, overrides: Sequence[str]) -> list[str]:
     """Return the options of a configuration group, including those in folders added by `search_path`."""
-    added = [path for word in overrides if word.startswith(_SEARCH_PATH) for path in _FOLDER.findall(word)]
-    return sorted(
-        {file.stem for folder in (CONF, *map(Path, added)) for file in (folder / group).glob("*.yaml")}
-    )
+    given = [_PARSER.parse_override(word).value() for word in overrides if word.startswith(_SEARCH_PATH)]
+    added = [
+        Path(str(path).removeprefix(_FILE)) for paths in given if isinstance(paths, list) for path in paths
+    ]
+    return sorted({file.stem for folder in (CONF, *added) for file in (folder / group).glob("*.yaml")})
 
 
 def start(main: Callable[[], object]) -> None:

@@ -4,10 +4,10 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from gffpn.figures import Figure
+from gffpn.figures import BinFigures, Figure
 from gffpn.files.tables import markdown_table
 from gffpn.report.paper import paper_mAP50
-from gffpn.report.table import percent, print_cells
+from gffpn.report.table import bin_title, percent, print_cells
 from gffpn.report.timing import speeds_compare
 from gffpn.report.which import not_compared, which
 from gffpn.stats.planning import Need
@@ -131,12 +131,13 @@ def _verdict_sentence(contrast: Contrast, question: Question) -> str:
 
 def arm_cells(study: Study) -> tuple[list[str], list[list[str]]]:
     """Return headers and cells of the table of arms: means over seeds, in percent, and costs."""
-    edges = [size for arm in study.arms for record in arm.records[:1] for size in record.test.network_bins]
-    bins = {size.name: size for size in edges if size.objects}
+    bins: dict[str, list[BinFigures]] = {}
+    for size in (size for arm in study.arms for one in arm.records for size in one.test.network_bins):
+        bins.setdefault(size.name, []).append(size)
     averages = {"mAP50": "mAP50", "mAP50_95": "mAP50_95"}
-    for size in sorted(bins.values(), key=lambda one: one.low):
-        words = f"{size.low:g}+" if size.high is None else f"{size.low:g}-{size.high:g}"
-        averages[f"AP_{size.name}"] = f"AP {words} (n={size.objects})"
+    for name, sizes in sorted(bins.items(), key=lambda item: item[1][0].low):
+        if any(size.objects for size in sizes):
+            averages[f"AP_{name}"] = f"AP {bin_title(sizes)}"
     headers = ["arm", "seeds", *averages.values(), *(("PAPER mAP50",) if _papers(study) else ()), *COSTS]
     lines = [_arm_line(study, arm, list(averages)) for arm in study.arms]
     return headers, [line + [""] * (len(headers) - len(line)) for line in lines]

@@ -25,10 +25,23 @@ COSTS = ("params_m", "gflops", "fps_end_to_end")
 PUBLISHED = {
     "neck.fusion": "star",
     "neck.residual": "true",
+    "neck.gate": "sigmoid",
+    "neck.guide": "cascade",
+    "neck.guided": "null",
+    "neck.short": "lpam",
     "neck.lpam.context": "lsam",
     "neck.lpam.attention": "fccfm",
+    "neck.lpam.downsample": "max",
+    "neck.lpam.norm": "none",
+    "neck.lpam.mix": "attend",
+    "neck.lpam.projection": "shared",
+    "neck.lpam.product": "printed",
+    "neck.widen": "1.0",
+    "neck.base.widen": "1.0",
+    "neck.width": "pyramid",
+    "neck.base.width": "pyramid",
 }
-"""GF-FPN as published. Any other setting of a neck makes it an ablation."""
+"""The necks as published, GF-FPN as it is read here. Any other setting of a neck makes it an ablation."""
 UNITS = {"params_m": " M parameters", "gflops": " GFLOPs", "fps_end_to_end": " images per second"}
 _PAPER_COLUMNS = {"fps_end_to_end": "fps"}
 

@@ -63,12 +63,16 @@ def _bins(finished: Sequence[Row]) -> dict[str, Column]:
             found.setdefault(size.name, []).append(size)
     columns: dict[str, Column] = {}
     for name, sizes in sorted(found.items(), key=lambda item: item[1][0].low):
-        low, high = sizes[0].low, sizes[0].high
-        words = f"{low:g}+" if high is None else f"{low:g}-{high:g}"
-        counts = {size.objects for size in sizes}
-        count = f" (n={counts.pop()})" if len(counts) == 1 else ""
-        columns[f"{'' if columns else 'AP '}{words}{count}"] = (f"test/AP_{name}", percent)
+        columns[f"{'' if columns else 'AP '}{bin_title(sizes)}"] = (f"test/AP_{name}", percent)
     return columns
+
+
+def bin_title(sizes: Sequence[BinFigures]) -> str:
+    """Return the limits of a size bin, and its number of objects if all runs agree on it: `8-16 (n=3)`."""
+    low, high = sizes[0].low, sizes[0].high
+    counts = {size.objects for size in sizes}
+    count = f" (n={counts.pop()})" if len(counts) == 1 else ""
+    return (f"{low:g}+" if high is None else f"{low:g}-{high:g}") + count
 
 
 def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:

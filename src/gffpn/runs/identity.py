@@ -94,7 +94,7 @@ def run_name(config: Mapping[str, Any], data_fingerprint: str, *, processes: int
         f"s{config['seed']}",
         digest,
     ]
-    return "_".join(words)
+    return "_".join(words).replace("/", "-")  # neck=lab/mine is an option in a subfolder
 
 
 def digest_of(name: str) -> str:

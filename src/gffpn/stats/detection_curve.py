@@ -107,7 +107,7 @@ def arm_curve(runs: Sequence[RunCurve], sides: Floats, *, images: int, level: fl
         sides=sides,
         band=found,
         floor=float(np.mean([run.curve.floor for run in runs])),
-        ceiling=float(np.mean([run.curve.ceiling for run in runs])),
+        ceiling=float(found.value[-1]),
         a50=reach(sides, found.value, 0.5),
         a90=reach(sides, found.value, 0.9),
         a90_95=reach(sides, found.lower, 0.9),

@@ -60,17 +60,24 @@ class Arm:
     @property
     def diverged(self) -> str:
         """`2 of 5 diverged`, or an empty string if no run did; a run that diverged is a result."""
-        count = sum(run.status == "diverged" for run in self.runs)
+        count = self.count_diverged
         return f"{count} of {len(self.runs)} diverged" if count else ""
+
+    @property
+    def count_diverged(self) -> int:
+        """The number of runs that diverged."""
+        return sum(run.status == "diverged" for run in self.runs)
 
     def figures(self, endpoint: str) -> list[Figure]:
         """Return the figure of each finished run on test; None where it has none."""
         return [record.test.columns().get(endpoint) for record in self.records]
 
     def sample(self, endpoint: str) -> Sample | None:
-        """Return the figures with their replicates, or None without any."""
+        """Return the figures with their replicates, or None without any, or if the test images differ."""
         found = [one[endpoint] for one in self.replicates if endpoint in one.endpoints]
         if not found or any(np.isnan(one.point) for one in found):
+            return None
+        if len({one.truth for one in self.replicates}) > 1:
             return None
         return Sample.of(found)
 
@@ -132,7 +139,8 @@ def study(name: str, runs: Sequence[Run], asked: Question) -> Study:
 
 def _untrained(arms: Sequence[Arm]) -> list[str]:
     """Return a note if no arm has learned enough for a comparison."""
-    best = [record.test.mAP50 or 0.0 for arm in arms for record in arm.records]
+    found = [record.test.mAP50 for arm in arms for record in arm.records]
+    best = [value for value in found if value is not None]  # None without test objects
     if len(arms) < 2 or not best or max(best) >= LEARNED:
         return []
     return [
@@ -210,7 +218,9 @@ def _obstacle(a: Arm, b: Arm, endpoint: str, asked: Question) -> str:
         return "the bins of size hold different objects"
     if min(counts) == 1:
         return "one seed" if max(counts) == 1 else f"one seed of {(a, b)[counts.index(1)].name}"
-    if asked.looks and not all(count in asked.looks for count in counts):
+    # a run that diverged is a result too, and is not replaced
+    ended = [count + arm.count_diverged for arm, count in zip((a, b), counts, strict=True)]
+    if asked.looks and not all(count in asked.looks for count in ended):
         return f"not at a declared look ({', '.join(map(str, asked.looks))} seeds)"
     if a.replicates[0].groups < 2:
         return "the test images are one group"

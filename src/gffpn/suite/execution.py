@@ -1,6 +1,7 @@
 """Execution of a run in its folder: skipped if it is finished, resumed if it was interrupted, or started."""
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -58,6 +59,8 @@ class Plan:
     origin: Provenance
     command: tuple[str, ...] = ()
     """Words of the command that repeats the run; empty if this process does not know it."""
+    since: float = math.inf
+    """Time of the sweep's start. What finished later is one of its own runs, which `rerun=all` keeps."""
 
     @classmethod
     def of(
@@ -67,6 +70,7 @@ class Plan:
         group: str | None,
         name: str | None = None,
         command: Sequence[str] = (),
+        since: float = math.inf,
     ) -> Self:
         """Digest the code, read the data, and name the run that a configuration describes.
 
@@ -79,7 +83,8 @@ class Plan:
         plain = within_budget(plain, index)
         hashed = identity.run_name(plain, index.fingerprint, processes=processes_of(plain))
         given = f"{name}_{identity.digest_of(hashed)}" if name else hashed
-        return cls(plain, index, given, group, origin, tuple(repeatable(command, plain, threads=AT_START)))
+        words = tuple(repeatable(command, plain, threads=AT_START))
+        return cls(plain, index, given, group, origin, words, since)
 
     @property
     def folder(self) -> RunFolder:
@@ -107,8 +112,12 @@ class Plan:
     @property
     def is_done(self) -> bool:
         """True if the run is finished and is not to run again."""
-        again = {"never": False, "changed": bool(self.outdated), "all": True}[self.config["rerun"]]
-        return self.folder.status == "finished" and not again
+        folder, rerun = self.folder, self.config["rerun"]
+        if folder.status != "finished":
+            return False
+        if rerun == "all":
+            return folder.metrics.stat().st_mtime > self.since
+        return rerun == "never" or not self.outdated
 
 
 def execute(plan: Plan) -> None:

@@ -73,14 +73,12 @@ def forecast(overrides: Sequence[str]) -> Forecast:
     known = [(row.record, _crop(RunFolder(folder / row.run).read_config())) for row in finished_runs(folder)]
     left = [plan for plan in plans if not plan.is_done]
     at_a_time = max(1, min(at_a_time, len(left)))
-    guesses = [_minutes(plan, known) for plan in left]
+    guesses = [_minutes(plan, known, at_a_time=at_a_time) for plan in left]
     seeds = min((len(arm.runs) for arm in found.arms), default=0)
     return Forecast(
         found,
         tuple(plans),
-        sum(guess for guess in guesses if guess) / at_a_time
-        if all(guess is not None for guess in guesses)
-        else None,
+        sum(guess for guess in guesses if guess) if all(guess is not None for guess in guesses) else None,
         at_a_time,
         _detectable(found, seeds),
         seeds,
@@ -112,11 +110,13 @@ def _run(plan: Plan, overrides: Sequence[str]) -> Run:
     return Run(tuple(overrides), status, folder.path, record)
 
 
-def _minutes(plan: Plan, known: Sequence[tuple[Record, object]]) -> float | None:
-    """Return the minutes that a run will take: its budget, or those of the runs most like it, if any.
+def _minutes(plan: Plan, known: Sequence[tuple[Record, object]], *, at_a_time: int = 1) -> float | None:
+    """Return by how many minutes a run makes its sweep longer: by its budget, or as runs like it, if any.
 
     `known` are finished runs with the side of their crops. Alike are runs on as many images and crops of the
-    same size, first those of the same neck, then those of any.
+    same size, first those of the same neck, then those of any. Of `at_a_time` runs that share the machine,
+    each makes the sweep longer by a part of its own minutes. A budget, and the minutes of a run that had the
+    machine for itself, count in full, because runs that share it are slower.
     """
     config, images = plan.config, len(plan.index.splits["train"])
     if config["trainer"]["minutes"] is not None:
@@ -132,7 +132,12 @@ def _minutes(plan: Plan, known: Sequence[tuple[Record, object]]) -> float | None
         and (record.image_size == (size, size) if isinstance(size, int) else record.image_size == tuple(size))
     ]
     same = [record for record in alike if record.choice.neck == config["choice"]["neck"]]
-    rates = [record.training.minutes / record.training.trained_epochs for record in same or alike]
+    rates = [
+        record.training.minutes
+        / record.training.trained_epochs
+        / (at_a_time if record.choice.shares_machine else 1)
+        for record in same or alike
+    ]
     return statistics.median(rates) * epochs if rates else None
 
 

@@ -28,7 +28,7 @@ from gffpn.report.table import print_table, row_of
 from gffpn.runs.commands import run_command
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.provenance import changes_since
-from gffpn.runs.sweeps import read_plan, record_job
+from gffpn.runs.sweeps import PLAN, read_plan, record_job
 from gffpn.suite.agreement import AgreementError, composed_by_lead
 from gffpn.suite.door import check_index, check_start
 from gffpn.suite.execution import Plan, execute, execute_apart, say
@@ -163,7 +163,8 @@ class Job(Single):
             say(f"{path} was edited after the sweep started; this job uses what the sweep read at its start")
         check(self.config)
         check_writable(Path(self.config.paths.runs), setting="paths.runs=FOLDER")
-        plan = Plan.of(self.config, group=self.sweep.name, command=self.command)
+        since = (self.sweep / PLAN).stat().st_mtime
+        plan = Plan.of(self.config, group=self.sweep.name, command=self.command, since=since)
         _check(plan, self.config)
         self.plan = plan
         self._record()

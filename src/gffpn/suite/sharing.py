@@ -50,7 +50,8 @@ def _launch_again(launcher: JoblibLauncher, jobs: Sequence[Sequence[str]], initi
         try:
             return _launch(launcher, jobs, initial_job_idx)
         except TerminatedWorkerError:
-            left = max(1, cpu_count() if launcher.joblib["n_jobs"] < 0 else launcher.joblib["n_jobs"] - 1)
+            asked = launcher.joblib["n_jobs"]
+            left = max(1, (asked if asked > 0 else cpu_count() + 1 + asked) - 1)  # -1: all cores
             launcher.joblib["n_jobs"] = left
             words = f"{left} runs at a time" if left > 1 else "one run at a time"
             print(

@@ -21,11 +21,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gffpn.config.overrides import refuse
 from gffpn.data.index import DataError
+from gffpn.data.readers.quoting import hydra_value
 from gffpn.files.writing import alone, check_writable
 from gffpn.machine.imports import first_imports
 from gffpn.machine.signals import ignore_signals
 from gffpn.report.caption import varied
 from gffpn.report.paper import check_paper_table, paper_mAP50
+from gffpn.report.state import unfinished
 from gffpn.report.table import row_of
 from gffpn.runs.commands import sweep_command
 from gffpn.runs.folder import RunFolder
@@ -135,7 +137,7 @@ class SweepCallback(Callback):
         with open_dict(config):
             config.hydra.sweep.dir = str(folder)
             # every launcher composes its jobs from these overrides
-            config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={hydra_value(str(folder))}")
         if launcher in ("basic", "joblib"):
             from gffpn.suite.sharing import adapt_joblib, share_machine, threads_each, threads_of_processes
 
@@ -211,7 +213,8 @@ class SweepCallback(Callback):
         for job in read_jobs(folder, self._planned):
             run = RunFolder(Path(job["run"])) if job["run"] else None
             record = run.read() if run else None
-            row = row_of({"status": run.status if run else "failed", **job}, record)
+            status = "failed" if run is None else "finished" if record else unfinished(run)[0]
+            row = row_of({"status": status, **job}, record)
             row["other_code"] = changes_since(record.provenance) if record else []
             if config.experiment.paper_table:
                 row["paper/mAP50"] = paper_mAP50(config.experiment.paper_table, row)
@@ -260,11 +263,12 @@ def _name_failures(rows: Sequence[dict[str, Any]]) -> int:
         chosen = settings(row["overrides"])
         words = " ".join(f"{key}={chosen[key]}" for key in keys if key in chosen)
         print(f"{row['status'].upper()}: {words}: {_where(row)}")
-    if failed:
-        count = f"{len(failed)} of {len(rows)} runs are not finished"
+    left = [row for row in failed if row["status"] != "diverged"]  # which would diverge again
+    if left:
+        count = f"{len(left)} of {len(rows)} runs are not finished"
         without = " without rerun=all" if "rerun=all" in rows[0]["overrides"] else ""
         print(f"{count}. Repeat the command{without} to run only what is missing.")
-    return len(failed)
+    return len(left)
 
 
 def _where(row: Mapping[str, Any]) -> str:

@@ -42,8 +42,8 @@ def act(arguments: argparse.Namespace) -> None:
     elif found.minutes is None:
         print(f"{left} of {len(found.plans)} runs are left; no finished run shows how long they take")
     else:
-        order = f"{found.at_a_time} at a time" if found.at_a_time > 1 else "one after another"
-        print(f"{left} of {len(found.plans)} runs are left: about {found.minutes:.0f} minutes, {order}.")
+        order = f", {found.at_a_time} at a time" if found.at_a_time > 1 else ""
+        print(f"{left} of {len(found.plans)} runs are left: about {found.minutes:.0f} minutes{order}.")
     if found.seeds < 2:
         print("One seed: no verdict. With several, such as seed=0,1,2, the sweep ends with verdicts.")
     elif found.detectable is not None:

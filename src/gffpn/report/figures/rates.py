@@ -34,7 +34,8 @@ def precision_recall(study: Study, analyses: Analyses) -> Drawing | None:
             )
             thick.set_gid(tag(at))
             half = mean[len(RECALLS) // 2]
-            said.append(f"{arm.name} has a precision of {100 * half:.0f} % at a recall of 50 %")
+            if not np.isnan(half):
+                said.append(f"{arm.name} has a precision of {100 * half:.0f} % at a recall of 50 %")
         plot.set_xlim(0, 100)
         plot.set_ylim(0, 101)
         plot.set_xlabel("recall, percent")

@@ -46,9 +46,11 @@ def _chosen(study: Study, analyses: Analyses, truth: Predictions) -> list[tuple[
     known = [share for share in shares if share is not None]
     if not known:
         return []
+    every = _share_found([one for arm in analyses.arms for one in arm])
+    assert every is not None
     objects = truth.evaluated
     side = np.sqrt((objects.objects.xyxy[:, 2:] - objects.objects.xyxy[:, :2]).prod(axis=1))
-    overall = np.where(objects.crowd, np.inf, np.mean(known, axis=0))
+    overall = np.where(objects.crowd, np.inf, every)
     # of the objects that are missed most often, the largest: the smallest ones are no surprise
     order = np.lexsort((-side, overall))
     worst = [int(one) for one in order[:CROPS] if overall[one] < 0.5]
@@ -78,7 +80,7 @@ def _percent(share: float) -> str:
 
 
 def _share_found(runs: Sequence[Analysed]) -> Floats | None:
-    """Return the share of an arm's runs (M,) that find each object at their operating point."""
+    """Return the share of runs (M,) that find each object at their operating point."""
     found = [one.analysis.found for one in runs if one.analysis.found is not None]
     return np.mean(found, axis=0) if found else None
 

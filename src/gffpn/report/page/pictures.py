@@ -1,6 +1,9 @@
 """Pictures of a study: the same test images for every arm, worst misses, and what one arm finds alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from gffpn.report.analyses import Analyses
 from gffpn.report.page.crops import Crop, crops
@@ -30,6 +33,17 @@ def pictures(study: Study, analyses: Analyses) -> Pictures:
     files = SplitImages(first.run)
     truth = predictions_of(first)
     shown = tuple(scenes(study, analyses, truth, files))
+    if _differ([scene.name for scene in shown], analyses):
+        return Pictures(missing="the test images of the runs differ in their pixels")
     if not shown:
         return Pictures(missing=files.missing or "no test image has an object")
     return Pictures(shown, crops(study, analyses, truth, files))
+
+
+def _differ(names: Sequence[str], analyses: Analyses) -> bool:
+    """Return whether images differ between runs on different data, such as simulated sets of other noise."""
+    runs = [one.run for arm in analyses.arms for one in arm]
+    of_data = {run.record.data.fingerprint: run for run in runs if run.record}
+    first, *others = map(SplitImages, of_data.values())
+    pairs = [(first.read(name), other.read(name)) for other in others for name in names]
+    return any(a is not None and b is not None and not np.array_equal(a, b) for a, b in pairs)

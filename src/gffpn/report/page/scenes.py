@@ -10,7 +10,7 @@ from gffpn.report.analyses import Analysed, Analyses
 from gffpn.report.page.images import SplitImages, whole
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.predictions import Predictions, read_predictions
-from gffpn.stats.assignment import assigned, calls, overlapping
+from gffpn.stats.assignment import assigned, calls, in_crowd, overlapping
 from gffpn.stats.study import Study
 
 IMAGES = 4
@@ -62,7 +62,8 @@ def predictions_of(one: Analysed) -> Predictions:
 
 def scenes(study: Study, analyses: Analyses, truth: Predictions, files: SplitImages) -> list[Scene]:
     """Return images with objects in an order that depends on the names of the images alone."""
-    objects = np.bincount(truth.evaluated.objects.image, minlength=len(truth.names))
+    single = truth.evaluated.objects.image[~truth.evaluated.crowd]
+    objects = np.bincount(single, minlength=len(truth.names))
     seed = hashlib.sha256("\n".join(truth.names).encode()).digest()
     order = np.random.default_rng(int.from_bytes(seed[:8], "little")).permutation(len(truth.names))
     columns = [(at, arm[0], predictions_of(arm[0])) for at, arm in enumerate(analyses.arms) if arm][:ARMS]
@@ -90,7 +91,7 @@ def rectangle(xyxy: Floats, kind: str, label: str) -> Box:
 
 def _truth_view(truth: Predictions, image: int) -> View:
     objects = truth.evaluated.objects
-    at = np.flatnonzero(objects.image == image)
+    at = np.flatnonzero((objects.image == image) & ~truth.evaluated.crowd)
     boxes = [
         rectangle(native(truth, objects.xyxy[one], image), "truth", truth.classes[objects.label[one]])
         for one in at
@@ -108,7 +109,8 @@ def _arm_view(study: Study, arm: int, one: Analysed, predictions: Predictions, i
     pairs = overlapping(called)
     found = assigned(pairs.only(pairs.same_class), called.scores)
     boxes = []
-    for at in np.flatnonzero(called.detections.image == image):
+    ignored = in_crowd(called) & (found < 0)
+    for at in np.flatnonzero((called.detections.image == image) & ~ignored):
         kind = "hit" if found[at] >= 0 else "false"
         label = f"{predictions.classes[called.detections.label[at]]} {100 * called.scores[at]:.0f} %"
         boxes.append(rectangle(native(predictions, called.detections.xyxy[at], image), kind, label))
