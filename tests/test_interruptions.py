@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from commands import ROOT, Train, record_of, run_tiny, tiny_overrides, without_times
 from gffpn.callbacks.checkpoints import MovableCheckpoint, WholeCheckpoints
 from gffpn.callbacks.finite import FiniteLoss, LossNotFiniteError
-from gffpn.files.writing import alone, whole_file
+from gffpn.files.writing import alone, whole_file, write_atomically
 from gffpn.runs.folder import RunFolder
 from gffpn.suite import tracking
 from gffpn.suite.tracker import RowCount, Tracker
@@ -413,3 +413,9 @@ def test_sigterm_interrupts_training_within_the_step(
     assert handlers == [signal.default_int_handler]
     (folder,) = tmp_path.glob("runs/fpn_*")
     assert RunFolder(folder).status == "interrupted"
+
+
+def test_a_name_of_the_longest_length_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / ("\N{CJK UNIFIED IDEOGRAPH-4E00}" * 83 + ".json")
+    write_atomically(path, "{}")
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]

@@ -1,8 +1,11 @@
 """Does `gffpn predict` find, name, write and continue what it promises?"""
 
 import csv
+import errno
+import io
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from PIL import Image
 
 from blobs import Blobs, painted
 from gffpn.__main__ import main
-from gffpn.data.readers.images import read_image
+from gffpn.data.readers.images import read_image, upright_rgb
 from gffpn.deploy import detector as loading
 from gffpn.deploy import pipeline
 from gffpn.deploy.detector import ImageDetector
@@ -395,3 +398,82 @@ def test_progress_by_hand() -> None:
     assert progress_line(30, 10, 90, 4.0) == "30 of 90 images, 5.0 images/s, 0:12 left"
     assert progress_line(20, 0, None, 4.0) == "20 images, 5.0 images/s"
     assert progress_line(10, 10, 90, 4.0) == "10 of 90 images, 0.0 images/s, 0:00 left"
+
+
+def test_frames_of_a_camera_are_numbered_on_and_never_taken_for_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    from gffpn.deploy import video
+
+    seen = [[painted(64, 64)] * 2, [painted(64, 64, DENT)] * 2]
+    monkeypatch.setattr(video, "library", lambda _: None)
+    monkeypatch.setattr(video, "frames", lambda _: iter(seen.pop(0)))
+    words = ("camera:0", "--out", tmp_path / "out", "--fail-on-detection")
+    assert predict(*words) == 0
+    assert capsys.readouterr().out.splitlines() == ["OK camera0/000001", "OK camera0/000002"]
+    assert predict(*words) == 3
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("NG camera0/000003: dent")
+    assert second.startswith("NG camera0/000004: dent")
+
+
+def test_nothing_of_earlier_detections_is_left(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = (photos, "--out", out, "--write", EVERYTHING)
+    predict(*words)
+    mine = out / "labels" / "mine.txt"
+    mine.write_text("of the user")
+    save(photos / "0.png", painted(64, 64))  # clean now
+    predict(*words)
+    assert not (out / "crops" / "dent" / "0_001.png").exists()
+    assert (out / "crops" / "dent" / "lot 2" / "0_002.png").exists()
+    predict(*words, "--conf", "0.9", "--overwrite")
+    assert not (out / "crops" / "dent" / "lot 2" / "0_002.png").exists()
+    predict(photos, "--out", out, "--write", "coco", "--overwrite")
+    assert {name for name in contents(out) if "/" in name} == {"labels/mine.txt"}
+
+
+def test_a_folder_with_equal_names_does_not_replace_another(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    shutil.copytree(photos, tmp_path / "lot B")
+    assert predict(photos, "--out", tmp_path / "out") == 1
+    assert predict(tmp_path / "lot B", "--out", tmp_path / "out") == 2
+    assert f"images below: {photos}, now {tmp_path / 'lot B'}" in capsys.readouterr().err
+
+
+def test_stems_are_unique(tmp_path: Path) -> None:
+    for name in ("a.jpg", "a.png", "a.jpg.png", "b.png", "c"):
+        save(tmp_path / f"{name}.png", painted(64, 64))
+        (tmp_path / f"{name}.png").rename(tmp_path / name)
+    found = list(images([str(tmp_path / name) for name in ("a.jpg", "a.png", "a.jpg.png", "b.png", "c")]))
+    assert [item.stem for item in found] == ["a.jpg", "a.png", "a.jpg.png", "b", "c"]
+
+
+def test_a_full_disk_is_one_line(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "pictures/0.jpg")
+
+    monkeypatch.setattr("gffpn.deploy.writers.Pictures.write", full)
+    assert predict(photos, "--out", tmp_path / "out") == 4
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line == "ERROR: [Errno 28] No space left on device: 'pictures/0.jpg'"
+
+
+def test_a_picture_is_no_larger_than_its_format_allows(tmp_path: Path) -> None:
+    save(tmp_path / "line.png", painted(8, 66_000))
+    assert predict(tmp_path / "line.png", "--out", tmp_path / "out") == 0
+    with Image.open(tmp_path / "out" / "pictures" / "line.jpg") as picture:
+        assert picture.width == 65_500
+
+
+def test_an_image_of_the_caller_keeps_its_orientation() -> None:
+    image = Image.fromarray(painted(20, 64, DENT))
+    image.getexif()[0x0112] = 6
+    stream = io.BytesIO()
+    image.save(stream, "PNG", exif=image.getexif())
+    opened = Image.open(stream)
+    assert upright_rgb(opened).shape == (64, 20, 3)
+    assert upright_rgb(opened.copy()).shape == (64, 20, 3)

@@ -1,11 +1,13 @@
 """Does a run that starts from pretrained weights need them, or a network, only once?"""
 
+import contextlib
 import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -231,3 +233,21 @@ def test_a_file_that_would_execute_code_is_refused_in_one_line(
 def test_a_missing_file_is_refused_before_anything_is_built(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"backbone.file: got '.*nothing.pt', expected a file of weights"):
         check(compose_config([*TIMM, f"backbone.file={tmp_path}/nothing.pt"]))
+
+
+def test_damaged_weights_are_named_whatever_the_damage(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.pt"
+    torch.save({"state_dict": {"conv.weight": torch.zeros(3)}, "epoch": 3}, whole)
+    content = whole.read_bytes()
+    damaged = tmp_path / "damaged.pt"
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        changed = bytearray(content)
+        for place in random.integers(len(content) // 2, size=2):
+            changed[place] = int(random.integers(256))
+        damaged.write_bytes(changed)
+        with contextlib.suppress(WeightsError):  # or the damage does not matter
+            load_torch(damaged)
+    damaged.write_text("hello world")
+    with pytest.raises(WeightsError, match=r"damaged\.pt: "):
+        load_torch(damaged)

@@ -64,8 +64,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a verb and turn errors into exit codes.
 
-    A wrong value gives exit code 2 and a faulty data set exit code 1, each with one line on stderr. Ctrl-C
-    gives exit code 130.
+    A wrong value gives exit code 2, a faulty data set exit code 1, and what the system refuses exit code 4,
+    each with one line on stderr. Ctrl-C gives exit code 130.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["train"]:
@@ -90,6 +90,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not isinstance(error, ValueError):
             raise
         refuse(error, code=1 if isinstance(error, DataError) else 2)
+    except BrokenPipeError:  # `gffpn ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
+    except OSError as error:  # such as a full disk
+        refuse(error, code=4)
 
 
 if __name__ == "__main__":

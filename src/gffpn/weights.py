@@ -37,7 +37,9 @@ def load_torch(path: Path, map_location: Any = "cpu") -> Any:
                 f"expected a file of tensors and plain values"
             ) from error
         raise WeightsError(f"{path}: not a file of weights, or damaged") from error
-    except (RuntimeError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # whatever damaged bytes lead to, such as UnicodeDecodeError or KeyError
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise WeightsError(f"{path}: cannot be loaded: {reason:.200}") from error
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from gffpn.config.check import check_least_or_null
 from gffpn.config.compose import compose_config, targets
@@ -32,8 +33,12 @@ def stored_config(path: Path, overrides: Sequence[str], *, allowed: Sequence[str
     elsewhere could name anything, any other `_target_` raises ValueError with a one-line message. So does an
     override of any other key.
     """
-    config = OmegaConf.load(path)
-    assert isinstance(config, DictConfig)
+    try:
+        config = OmegaConf.load(path)
+    except YAMLError as error:
+        raise ValueError(f"{path}: damaged: {str(error).splitlines()[0]}") from error
+    if not isinstance(config, DictConfig):
+        raise ValueError(f"{path}: damaged: expected a mapping")
     for target in targets(OmegaConf.to_container(config, resolve=True)):
         if not any(_is_from(package, target) for package in ("gffpn", *allowed)):
             package = target.partition(".")[0]

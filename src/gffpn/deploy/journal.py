@@ -66,8 +66,19 @@ class Journal:
         return len(self._places)
 
     def has(self, item: Item) -> bool:
-        """Return whether an image is finished, and its file has not changed since."""
-        return self._stamps.get(item.name) == tuple(item.stamp)
+        """Return whether an image is finished, and its file has not changed since; a camera's never is."""
+        return bool(item.stamp) and self._stamps.get(item.name) == tuple(item.stamp)
+
+    def knows(self, item: Item) -> bool:
+        """Return whether an earlier call, or this one, has finished an image of this name."""
+        return item.name in self._places
+
+    def frames(self, camera: int) -> int:
+        """Return the number of the last finished frame of a camera, 0 without any."""
+        start = f"camera{camera}/"
+        return max(
+            (int(name.removeprefix(start)) for name in self._places if name.startswith(start)), default=0
+        )
 
     def add(self, result: Result) -> None:
         """Append an image whose files are written; a kill from here on does not lose it."""
@@ -84,6 +95,10 @@ class Journal:
                 if name in self._places:
                     file.seek(self._places[name])
                     yield _result(json.loads(file.readline()))
+
+    def all(self) -> Iterator[Result]:
+        """Yield the results of all images that are finished."""
+        yield from self.results(list(self._places))
 
     def close(self) -> None:
         """Close the file."""

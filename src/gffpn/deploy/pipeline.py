@@ -79,7 +79,8 @@ def _detected(
 
 def _read_ahead(detector: ImageDetector, items: Iterable[Item], batch: int) -> Iterator[_Read]:
     pending: deque[Future[_Read]] = deque()
-    largest, rest = 1, iter(items)
+    # until the size of the first one is known, each reader reads one
+    largest, rest, first = HELD_BYTES // READERS, iter(items), True
     with ThreadPoolExecutor(READERS, thread_name_prefix="read") as pool:
         try:
             while True:
@@ -89,7 +90,8 @@ def _read_ahead(detector: ImageDetector, items: Iterable[Item], batch: int) -> I
                 if not pending:
                     return
                 read = pending.popleft().result()
-                largest = max(largest, read.bytes)
+                if read.bytes:  # 0: unreadable
+                    largest, first = read.bytes if first else max(largest, read.bytes), False
                 yield read
         finally:
             for future in pending:

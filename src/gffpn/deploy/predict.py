@@ -4,9 +4,10 @@ import json
 import re
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from gffpn.deploy.journal import Journal, Result, result_of
 from gffpn.deploy.pipeline import HELD_BYTES, Outcome, outcomes
 from gffpn.deploy.progress import Progress
 from gffpn.deploy.sources import Images, Item
-from gffpn.deploy.writers import AT_END, OUTPUTS, PER_IMAGE
+from gffpn.deploy.writers import AT_END, OUTPUTS, PER_IMAGE, crops_by_stem, remove_outputs
 from gffpn.files.writing import alone, check_writable, write_atomically
 
 WRITERS = 2
@@ -64,7 +65,7 @@ def predict(
         raise ValueError(f"--batch: got {batch}, expected 1 or more")
     check_writable(folder, setting="--out")
     with alone(folder / ".lock", waits_for=f"the prediction into {folder}"):
-        _prepare(folder, _settings(detector, write), overwrite=overwrite)
+        _prepare(folder, _settings(detector, write, images), overwrite=overwrite)
         job = _Job(detector, folder, write, quiet=quiet)
         try:
             return job.run(images, batch)
@@ -76,13 +77,19 @@ class _Job:
     def __init__(self, detector: ImageDetector, folder: Path, write: Sequence[str], *, quiet: bool) -> None:
         self.journal = Journal(folder / "detections.jsonl")
         self._detector = detector
+        self._folder = folder
         self._writers = [kind(folder, detector.classes) for name, kind in PER_IMAGE.items() if name in write]
         self._at_end = [kind(folder, detector.classes) for name, kind in AT_END.items() if name in write]
         self._quiet = quiet
         self._names: list[str] = []
         self._summary = Summary()
 
+    @cached_property
+    def _crops(self) -> Mapping[str, Sequence[Path]]:
+        return crops_by_stem(self._folder)
+
     def run(self, images: Images, batch: int) -> Summary:
+        images = replace(images, frames_before={one: self.journal.frames(one) for one in images.cameras})
         progress = Progress(images.total)
         found = outcomes(self._detector, self._left(images, progress), batch=batch)
         for outcome, result in self._written(found, 2 * batch):
@@ -110,6 +117,9 @@ class _Job:
                 self._summary.before += 1
                 progress.skip()
             else:
+                if self.journal.knows(item):  # the file has changed, and may have fewer detections now
+                    for crop in self._crops[item.stem]:
+                        crop.unlink(missing_ok=True)
                 yield item
 
     def _written(self, found: Iterator[Outcome], most: int) -> Iterator[tuple[Outcome, Result | None]]:
@@ -155,8 +165,10 @@ def verdict(result: Result, classes: Sequence[str]) -> str:
     return f"NG {result.name}: {', '.join(words)}"
 
 
-def _settings(detector: ImageDetector, write: Sequence[str]) -> dict[str, Any]:
+def _settings(detector: ImageDetector, write: Sequence[str], images: Images) -> dict[str, Any]:
     return {
+        # the names of images are relative to it: lot2/1.png must not take the place of lot1/1.png
+        "images below": str(images.root) if images.files else None,
         "weights": detector.network.digest,
         "precision": detector.network.precision,
         "conf": detector.threshold,
@@ -170,11 +182,15 @@ def _settings(detector: ImageDetector, write: Sequence[str]) -> dict[str, Any]:
 def _prepare(folder: Path, settings: dict[str, Any], *, overwrite: bool) -> None:
     """Record the settings, and remove what a killed call left incomplete."""
     journal, record = folder / "detections.jsonl", folder / "settings.json"
-    if overwrite:
-        journal.unlink(missing_ok=True)
+    if overwrite and journal.exists():
+        earlier = Journal(journal)
+        stems = {result.stem for result in earlier.all()}
+        earlier.close()
+        remove_outputs(folder, stems)
+        journal.unlink()
     elif journal.exists() and record.exists():
         before = json.loads(record.read_text())
-        changed = [name for name, value in settings.items() if before.get(name) != value]
+        changed = [name for name, value in settings.items() if before.get(name, value) != value]
         if changed:
             listed = ", ".join(f"{name}: {before.get(name)}, now {settings[name]}" for name in changed)
             raise ValueError(

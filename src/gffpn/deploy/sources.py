@@ -3,8 +3,8 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
@@ -39,16 +39,24 @@ class Images:
     files: tuple[Path, ...]
     """Image files and videos, without duplicates."""
     cameras: tuple[int, ...] = ()
+    frames_before: Mapping[int, int] = field(default_factory=dict)
+    """By camera, the number of the last frame of earlier calls, after which its frames are numbered."""
 
     @property
     def total(self) -> int | None:
         """Number of images; None if a video or a camera is among them."""
         return None if self.cameras or any(map(video.is_video, self.files)) else len(self.files)
 
+    @property
+    def root(self) -> Path:
+        """Folder that the files share, to which their names are relative."""
+        return _shared_folder(self.files)
+
     def __iter__(self) -> Iterator[Item]:
-        root = _shared_folder(self.files)
+        root = self.root
         names = [path.relative_to(root).as_posix() for path in self.files]
         stems = Counter(name.rpartition(".")[0].casefold() for name in names)
+        stems += Counter(name.casefold() for name in names)  # a.jpg.png without its suffix is a.jpg
         for path, name in zip(self.files, names, strict=True):
             bare = name.rpartition(".")[0]
             unique = bare if bare and stems[bare.casefold()] == 1 else name
@@ -58,13 +66,13 @@ class Images:
                 yield Item(name, unique, _stamp(path), partial(read_image, path))
         for camera in self.cameras:
             name = f"camera{camera}"
-            yield from _frames(camera, name, name, [])
+            yield from _frames(camera, name, name, [], after=self.frames_before.get(camera, 0))
 
 
-def _frames(source: str | int, name: str, stem: str, when: list[int]) -> Iterator[Item]:
-    """Yield the frames of a video or camera, numbered from 1; a fault is an item that cannot be read."""
+def _frames(source: str | int, name: str, stem: str, when: list[int], *, after: int = 0) -> Iterator[Item]:
+    """Yield the frames of a video or camera, numbered from `after` + 1; a fault is an unreadable item."""
     frames = video.frames(source)
-    for number in count(1):
+    for number in count(after + 1):
         try:
             pixels = next(frames, None)
         except DataError as error:
@@ -128,6 +136,8 @@ def _files(source: str, left_out: frozenset[str]) -> list[Path]:
         found = [match for match in matches if match.is_file() and _is_image(match)]
     else:
         raise ValueError(f"{source}: no such file or folder")
+    if not found and os.path.realpath(path) in left_out:
+        raise ValueError(f"{source}: is the folder of the results, expected one with images")
     if not found:
         raise ValueError(f"{source}: contains no image ({', '.join(sorted(SUFFIXES))}) and no video")
     return found

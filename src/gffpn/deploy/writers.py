@@ -3,7 +3,8 @@
 import csv
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 from typing import Protocol
 
@@ -33,6 +34,10 @@ class AtEnd(Protocol):
         """Write the file completely or not at all; the results are read once, one after another."""
 
 
+LARGEST_JPEG = 65_500
+"""Pixels of the longest side that the format allows."""
+
+
 class Pictures:
     """`pictures/STEM.jpg`: the image with its detections."""
 
@@ -41,6 +46,8 @@ class Pictures:
 
     def write(self, pixels: NDArray[np.uint8], result: Result) -> None:
         drawn = picture(pixels, result, self._classes)
+        if max(drawn.size) > LARGEST_JPEG:
+            drawn.thumbnail((LARGEST_JPEG, LARGEST_JPEG))
         with whole_file(self._folder / f"{result.stem}.jpg") as draft:
             drawn.save(draft, "JPEG", quality=90, subsampling=0)  # thin coloured lines need every pixel
 
@@ -144,3 +151,21 @@ def folder_name(position: int, name: str) -> str:
     """Return a class's name as the name of a folder on every system; numbered if that changes it."""
     safe = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", name).strip(" .")
     return safe if safe == name else f"{position}_{safe}"
+
+
+def remove_outputs(folder: Path, stems: Set[str]) -> None:
+    """Remove what an earlier prediction wrote of images: nothing else, because the folder may be a user's."""
+    crops = crops_by_stem(folder)
+    for stem in stems:
+        for path in (folder / "pictures" / f"{stem}.jpg", folder / "labels" / f"{stem}.txt", *crops[stem]):
+            path.unlink(missing_ok=True)
+
+
+def crops_by_stem(folder: Path) -> defaultdict[str, list[Path]]:
+    """Return the crops of each image that an earlier prediction wrote."""
+    crops, found = folder / "crops", defaultdict[str, list[Path]](list)
+    for path in crops.rglob("*.png"):
+        name = re.fullmatch(r"[^/]+/(.+)_\d{3,}\.png", path.relative_to(crops).as_posix())
+        if name:
+            found[name[1]].append(path)
+    return found

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import secrets
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -9,6 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+LONGEST_NAME = 220
+"""Bytes of a file's name; a draft's name has some more."""
 
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 """Error numbers of writing where this process may not, or below a path that is not a folder."""
@@ -63,7 +67,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     No reader ever sees an incomplete file, even after a kill, a full disk or a power failure.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    # in containers that share a folder, processes have equal numbers; file systems allow 255 bytes
+    name = path.name if len(os.fsencode(path.name)) < LONGEST_NAME else path.name[-LONGEST_NAME // 4 :]
+    draft = path.with_name(f".{name}.{os.getpid()}{secrets.randbelow(10**9):09}")
     try:
         yield draft
         with draft.open("rb") as file:

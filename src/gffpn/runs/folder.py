@@ -76,7 +76,7 @@ class RunFolder:
         """Return the record; None if metrics.json is missing, damaged or of another version."""
         try:
             return read_record(self.metrics)
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
 
     def other_version(self) -> OtherVersionError | None:

@@ -67,7 +67,7 @@ def load_results(runs: str | Path) -> Results:
 
     Raises ValueError if there is none.
     """
-    folder = Path(runs)
+    folder = Path(runs).resolve()
     parent = folder.parent if RunFolder(folder).metrics.is_file() else folder
     rows = finished_runs(parent)
     found = [Result(row.run, row.arm, parent / row.run, row.record) for row in rows]

@@ -24,7 +24,7 @@ Image.MAX_IMAGE_PIXELS = None
 
 _TURNED = range(2, 9)
 _SWAPS_SIDES = frozenset({5, 6, 7, 8})
-_PIL_FAULTS = (OSError, SyntaxError, ValueError, struct.error)
+_PIL_FAULTS = (OSError, SyntaxError, ValueError, TypeError, LookupError, NotImplementedError, struct.error)
 
 
 class Look(NamedTuple):
@@ -108,8 +108,12 @@ def upright_rgb(image: Image.Image) -> NDArray[np.uint8]:
     image.load()
     # Pillow rotates a TIFF while loading it
     if orientation in _TURNED and not isinstance(image, TiffImageFile):
-        image.info.pop("exif", None)  # would be rewritten, which fails if other tags are broken
-        return _rgb(ImageOps.exif_transpose(image))
+        exif = image.info.pop("exif", None)  # would be rewritten, which fails if other tags are broken
+        try:
+            return _rgb(ImageOps.exif_transpose(image))
+        finally:
+            if exif is not None:  # the image may be a caller's
+                image.info["exif"] = exif
     return _rgb(image)
 
 
