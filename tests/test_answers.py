@@ -1,0 +1,58 @@
+"""Are the answers in the README those of the studies in experiments/results/?"""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.answers import (
+    BLOCK,
+    QUESTIONS,
+    RESULTS,
+    ROOT,
+    Contrast,
+    all_contrasts,
+    answered,
+    studies,
+    table,
+)
+from gffpn.config.compose import compose_config
+
+
+def test_the_readme_shows_the_answers_of_the_studies() -> None:
+    (shown,) = BLOCK.findall((ROOT / "README.md").read_text())
+    assert shown.strip() == table(answered(studies()))
+    assert all_contrasts(studies()) in (RESULTS / "README.md").read_text()
+
+
+def test_every_question_is_a_declared_contrast() -> None:
+    declared = {
+        (*pair, name)
+        for name in ("ladder", "league")
+        for pair in compose_config([f"experiments={name}"]).experiment.contrasts
+    }
+    for text, pair, of_sets in QUESTIONS:
+        for study in of_sets.values():
+            assert (*pair, study.partition("_")[0]) in declared, text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "cell"),
+    [
+        ("better", "**better**: +1.2 (0.4 to 2.0), 3 seeds"),
+        ("cannot tell", "cannot tell: +1.2 (0.4 to 2.0), 3 seeds"),
+    ],
+)
+def test_a_cell_by_hand(verdict: str, cell: str) -> None:
+    one = Contrast(
+        "ladder_nuclei", ("gffpn", "fpn"), True, "mAP50", 0.012, 0.004, 0.02, verdict, 0.013, (3, 4)
+    )
+    lines = table(answered({"ladder_nuclei": [one]})).splitlines()
+    assert cell in lines[2]
+    assert "not run yet" in lines[3]
+    assert lines[-1].split("|")[2].strip() == "1.3"
+
+
+def test_studies_without_an_estimate_have_no_answer(tmp_path: Path) -> None:
+    (tmp_path / "ladder_nuclei").mkdir()
+    (tmp_path / "ladder_nuclei" / "contrasts.csv").write_text("family,a,b,low\nprimary,gffpn,fpn,\n")
+    assert studies(tmp_path) == {"ladder_nuclei": []}
