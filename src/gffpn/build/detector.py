@@ -72,8 +72,11 @@ def build_detector(config: DictConfig, num_classes: int) -> Detector:
     """Build a detector with random weights; `load_weights` loads the pretrained ones.
 
     Backbone, neck and head each have their own random stream, so that equal seeds give equal backbones. Heads
-    and the necks of the suite use a stream of it for each part, see `gffpn.layers.start`.
+    and the necks of the suite use a stream of it for each part, see `gffpn.layers.start`. Raises ValueError
+    without classes.
     """
+    if num_classes < 1:
+        raise ValueError(f"--classes: got {num_classes}, expected 1 or more")
     with torch_stream(config.seed, "backbone"):
         backbone = instantiate(config.backbone, _convert_="all")
     neck = build_neck(config, backbone.out_levels)

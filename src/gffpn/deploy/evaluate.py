@@ -65,6 +65,8 @@ def evaluate(
     DataError for a faulty data set and for one that has no class of the run.
     """
     choose("--split", split, dict.fromkeys((*SPLITS, ALL)))
+    if batch < 1:
+        raise ValueError(f"--batch: got {batch}, expected 1 or more")
     chosen = any(word.lstrip("+").startswith("data=") for word in overrides)
     run = finished_run(folder, () if chosen else overrides, allowed=allowed)
     if chosen:
