@@ -174,6 +174,8 @@ def test_a_device_that_the_machine_lacks_is_refused_before_there_is_a_folder(
 def test_verbs_report_wrong_overrides_alike(capsys: pytest.CaptureFixture) -> None:
     for arguments, code, message in [
         (["cost", "neck=fnp"], 2, "ERROR: neck: got 'fnp', expected one of"),
+        (["cost", "neck=fpn", "--classes", "0"], 2, "ERROR: --classes: got 0, expected 1 or more"),
+        (["match", "neck=fpn", "to=gffpn", "--classes", "-1"], 2, "ERROR: --classes: got -1, expected"),
         (["cost", "neck.fusion=multiply"], 2, "ERROR: neck.fusion: got 'multiply', expected one of"),
         (
             ["data", "check", "data=voc", "data.corners=middle"],
