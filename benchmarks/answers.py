@@ -74,7 +74,7 @@ def contrasts(folder: Path) -> Iterator[Contrast]:
     """Yield the contrasts of a study that have an estimate."""
     with (folder / "contrasts.csv").open(newline="") as file:
         for row in csv.DictReader(file):
-            if row["low"]:
+            if row.get("low"):  # a study without any estimate lacks the column
                 yield Contrast(
                     folder.name,
                     (row["a"], row["b"]),

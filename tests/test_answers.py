@@ -54,5 +54,6 @@ def test_a_cell_by_hand(verdict: str, cell: str) -> None:
 
 def test_studies_without_an_estimate_have_no_answer(tmp_path: Path) -> None:
     (tmp_path / "ladder_nuclei").mkdir()
-    (tmp_path / "ladder_nuclei" / "contrasts.csv").write_text("family,a,b,low\nprimary,gffpn,fpn,\n")
-    assert studies(tmp_path) == {"ladder_nuclei": []}
+    for columns in ("family,a,b,low\nprimary,gffpn,fpn,\n", "family,a,b\nprimary,gffpn,fpn\n"):
+        (tmp_path / "ladder_nuclei" / "contrasts.csv").write_text(columns)
+        assert studies(tmp_path) == {"ladder_nuclei": []}
