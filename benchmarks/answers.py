@@ -49,10 +49,8 @@ MARGIN = 1.0
 class Contrast:
     """A line of contrasts.csv, in shares of 1."""
 
-    study: str
     pair: tuple[str, str]
     primary: bool
-    endpoint: str
     delta: float
     low: float
     high: float
@@ -76,10 +74,8 @@ def contrasts(folder: Path) -> Iterator[Contrast]:
         for row in csv.DictReader(file):
             if row.get("low"):  # a study without any estimate lacks the column
                 yield Contrast(
-                    folder.name,
                     (row["a"], row["b"]),
                     row["family"] == "primary",
-                    row["endpoint"],
                     float(row["delta"]),
                     float(row["low"]),
                     float(row["high"]),
@@ -115,9 +111,7 @@ def table(rows: Sequence[Question]) -> str:
     detectable = [
         [one.detectable for row in rows if (one := row.cells.get(data)) is not None] for data in sets
     ]
-    body.append(
-        ["*Smallest true difference that is found*", *(_range(values) for values in detectable)],
-    )
+    body.append(["*Smallest true difference that is found*", *map(_range, detectable)])
     return markdown_table(["question", *sets], body)
 
 

@@ -43,9 +43,7 @@ def test_every_question_is_a_declared_contrast() -> None:
     ],
 )
 def test_a_cell_by_hand(verdict: str, cell: str) -> None:
-    one = Contrast(
-        "ladder_nuclei", ("gffpn", "fpn"), True, "mAP50", 0.012, 0.004, 0.02, verdict, 0.013, (3, 4)
-    )
+    one = Contrast(("gffpn", "fpn"), True, 0.012, 0.004, 0.02, verdict, 0.013, (3, 4))
     lines = table(answered({"ladder_nuclei": [one]})).splitlines()
     assert cell in lines[2]
     assert "not run yet" in lines[3]
