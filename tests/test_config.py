@@ -59,6 +59,30 @@ def test_every_choice_composes_resolves_and_is_valid(choice: str) -> None:
     assert run_name(plain, "data")
 
 
+def numbers(node: dict, where: str = "") -> Iterator[tuple[str, float]]:
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from numbers(value, f"{where}{key}.")
+        elif isinstance(key, str) and type(value) in (int, float) and value == int(value):
+            yield f"{where}{key}", value
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_a_number_and_its_decimal_form_are_one_run(choice: str) -> None:
+    config = compose_config([choice])
+    plain = resolved(config)
+    for key, value in numbers(plain):
+        if key in ("trainer.limit_train_batches", "trainer.limit_eval_batches"):
+            continue  # 1 is a number of batches, 1.0 a share
+        other = compose_config([choice])
+        OmegaConf.update(other, key, int(value) if isinstance(value, float) else float(value))
+        try:
+            check(other)
+        except ValueError:
+            continue  # 16.0 images in a batch
+        assert run_name(resolved(other), "data") == run_name(plain, "data"), key
+
+
 def test_an_option_in_a_subfolder_names_no_folder() -> None:
     plain = resolved(compose_config(["neck=fpn"]))
     plain["choice"]["neck"] = "lab/mine"

@@ -1,7 +1,9 @@
 """Are the files of a set read as a user has them: in any encoding, behind links, very large, oddly named?"""
 
 import json
+import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from gffpn.data.card.text import print_card
 from gffpn.data.index import DataError
 from gffpn.data.readers import images
 from gffpn.data.readers.images import look
+from gffpn.deploy import sources
 from gffpn.report.table import print_table
 from tiny_sets import coco, coco_content, voc, write_sets, xml, yolo
 
@@ -55,6 +58,23 @@ def test_labels_and_lists_with_a_byte_order_mark_are_read(root: Path) -> None:
     (root / "labels" / "b.txt").write_text("0 0.5 0.5 0.2 0.2\n", encoding="utf-16")
     (root / "splits" / "val.txt").write_text("b\n", encoding="utf-16")
     assert len(yolo(root).index().splits["val"][0].boxes) == 1
+
+
+def test_a_name_that_is_not_utf8_is_refused_with_a_cure(root: Path) -> None:
+    image = next(root.rglob("*.png"))
+    named = os.fsencode(image.parent) + b"/gr\xf6n.png"
+    try:
+        Path(os.fsdecode(named)).write_bytes(image.read_bytes())
+    except OSError:
+        pytest.skip("this file system refuses such names")
+    readers: list[Callable[[], object]] = [
+        lambda: yolo(root).index(),
+        lambda: sources.images([str(root)]),
+        lambda: sources.images([os.fsdecode(named)]),
+    ]
+    for reader in readers:
+        with pytest.raises(ValueError, match=r"gr\\xf6n\.png: the name is not UTF-8.*convmv"):
+            reader()
 
 
 def test_links_that_the_user_made_are_followed(root: Path) -> None:

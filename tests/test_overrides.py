@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -268,6 +269,8 @@ def test_the_treatment_of_unusual_images_does_not_change_the_run_name() -> None:
         ([1], tuple[float, float], False, "a list of 2: a number, a number"),
         ([1, 2], list[str], True, "a list, each a string"),
         ("ab", list[str], False, "a list, each a string"),
+        (2.0, Literal[0, 1, 2], False, "one of [0, 1, 2]"),
+        (True, Literal[0, 1, 2], False, "one of [0, 1, 2]"),
         ({4: 1.0}, dict[int, float], True, "a mapping"),
         ([], dict[int, float], False, "a mapping"),
         ("anything", torch.Tensor, True, "a mapping"),

@@ -87,6 +87,13 @@ class Dials:
             raise ValueError(
                 f"got defects_per_image {self.defects_per_image}, expected 1 <= fewest <= most <= 12"
             )
+        for name in ("side_scale", *_FACTORS, *_SHARES):  # 1 and 1.0 are one setting, and one set
+            object.__setattr__(self, name, float(getattr(self, name)))
+        for name in ("side_range", "match"):
+            value = getattr(self, name)
+            if value is not None:
+                same = tuple(map(float, value)) if isinstance(value, tuple) else float(value)
+                object.__setattr__(self, name, same)
 
     @property
     def match_range(self) -> tuple[float, float]:

@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object
@@ -14,7 +14,7 @@ from gffpn.choice import one_of
 from gffpn.config.compose import compose_config, frozen_parts, image_size
 from gffpn.config.keys import HYDRA_WORDS, check_extra, check_keys
 from gffpn.config.overrides import WRONG_OVERRIDE, explain
-from gffpn.config.yaml_types import fits, words
+from gffpn.config.yaml_types import argument_types, fits, words
 from gffpn.data.cache import CacheMode
 from gffpn.machine.trainer_arguments import trainer_arguments
 from gffpn.runs.folder import weights_in
@@ -220,7 +220,7 @@ def _check_arguments(where: str, node: DictConfig, choices: Mapping[str, str]) -
     values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     assert isinstance(values, dict)
     target = get_object(values["_target_"])
-    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    hints = argument_types(values["_target_"])
     asked = {
         parameter.name: parameter
         for parameter in inspect.signature(target).parameters.values()

@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from gffpn.config.compose import frozen_parts, image_size
+from gffpn.config.yaml_types import argument_types, as_typed
 from gffpn.machine import processes
 from gffpn.machine.devices import precision
 from gffpn.runs.folder import weights_in
@@ -26,6 +27,8 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     if values["init"] is not None:
         values["init"] = str(weights_in(Path(values["init"])))
     values["freeze"] = frozen_parts(values["freeze"])
+    values = _typed(values)
+    values["size"] |= {key: float(values["size"][key]) for key in ("depth", "width")}
     values["trainer"]["precision"] = precision(config.trainer.precision, config.trainer.accelerator)
     # one name for one result
     for key, default in TRAINER_DEFAULTS.items():
@@ -35,6 +38,16 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     height, width = image_size(config)
     values["image_size"] = height if height == width else [height, width]
     return values
+
+
+def _typed(node: Any) -> Any:
+    """Return plain values with each number of the type that its taker declares."""
+    if isinstance(node, list):
+        return [_typed(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    types = argument_types(node["_target_"]) if "_target_" in node else {}
+    return {key: _typed(as_typed(value, types.get(key, Any))) for key, value in node.items()}
 
 
 def processes_of(plain: Mapping[str, Any]) -> int:

@@ -1,9 +1,12 @@
-"""Check of YAML values against annotated types, and descriptions of these types for users."""
+"""YAML values and annotated types: check, conversion, and descriptions of these types for users."""
 
 import inspect
 import types
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Union, get_args, get_origin
+from functools import cache
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from hydra.utils import get_object
 
 WORDS: Mapping[Any, str] = {
     int: "a whole number",
@@ -20,7 +23,7 @@ def fits(value: object, hint: Any) -> bool:
     if origin in (Union, types.UnionType):
         return any(fits(value, argument) for argument in arguments)
     if origin is Literal:
-        return value in arguments
+        return any(type(value) is type(one) and value == one for one in arguments)  # 1.0 and true equal 1
     if origin is float:
         return type(value) in (int, float)
     if origin in WORDS:
@@ -31,6 +34,30 @@ def fits(value: object, hint: Any) -> bool:
         # class names may be numbers, so the items of a list of strings are not checked
         return isinstance(value, list) and (arguments[0] is str or all(fits(v, arguments[0]) for v in value))
     return isinstance(value, dict) if _is(origin, Mapping) else True
+
+
+@cache
+def argument_types(target: str) -> Mapping[str, Any]:
+    """Return the annotated types of what a `_target_` takes, by name."""
+    taker = get_object(target)
+    return get_type_hints(taker.__init__ if inspect.isclass(taker) else taker)
+
+
+def as_typed(value: Any, hint: Any) -> Any:
+    """Return a YAML value that fits a type, with 1.0 for 1 where only the type `float` takes it."""
+    origin, arguments = get_origin(hint) or hint, get_args(hint)
+    if origin in (Union, types.UnionType):
+        own = type(value) in arguments
+        return value if own else next((as_typed(value, one) for one in arguments if fits(value, one)), value)
+    if origin is float and type(value) is int:
+        return float(value)
+    if isinstance(value, list) and origin is tuple and ... not in arguments:
+        return [as_typed(one, own) for one, own in zip(value, arguments, strict=True)]
+    if isinstance(value, list) and arguments and _is(origin, Sequence):
+        return [as_typed(one, arguments[0]) for one in value]
+    if isinstance(value, dict) and arguments and _is(origin, Mapping):
+        return {key: as_typed(one, arguments[1]) for key, one in value.items()}
+    return value
 
 
 def words(hint: Any) -> str:

@@ -17,6 +17,7 @@ from gffpn.data.index import DataError
 from gffpn.data.readers.images import SUFFIXES, read_image
 from gffpn.deploy import video
 from gffpn.files.content import stamp
+from gffpn.files.names import check_name
 
 
 class Item(NamedTuple):
@@ -98,8 +99,8 @@ def images(sources: Sequence[str], *, without: Path | None = None) -> Images:
     image per line (relative to the list), a video, or `camera:N`. An image that several sources name is taken
     once. Folders are searched except for `without`, such as the folder of an earlier call's pictures.
 
-    Raises ValueError if a source does not exist or contains no image, and `ExtraMissingError` if the library
-    for videos is missing.
+    Raises ValueError if a source does not exist or contains no image, or if the name of one is not UTF-8, and
+    `ExtraMissingError` if the library for videos is missing.
     """
     cameras = tuple(_camera(source) for source in sources if source.startswith("camera:"))
     seen = frozenset() if without is None else frozenset({os.path.realpath(without)})
@@ -108,6 +109,7 @@ def images(sources: Sequence[str], *, without: Path | None = None) -> Images:
     # by the real folder, because a glob may follow links in a circle; two links to one file are two images
     unique: dict[tuple[str, str], Path] = {}
     for path in found:
+        check_name(str(path))
         unique.setdefault((os.path.realpath(path.parent), path.name), Path(os.path.abspath(path)))
     files = tuple(unique.values())
     videos: list[str | int] = [*cameras, *(str(file) for file in files if video.is_video(file))]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gffpn.data.readers.faults import Faults
 from gffpn.data.readers.images import SUFFIXES
+from gffpn.files.names import check_name
 
 TEXT = frozenset(
     {".cache", ".csv", ".data", ".html", ".json", ".labels", ".md", ".names", ".txt", ".xml", ".yaml", ".yml"}
@@ -21,6 +22,7 @@ def listed(folder: Path, skip: Collection[str] = ()) -> Iterator[str]:
 
     Hidden files and folders are left out, because they come from a file system, an archive program or an
     editor, and so are the folders whose real paths are in `skip`. A link to a folder is followed once.
+    Raises ValueError for a name that is not UTF-8.
     """
     pending, seen = [""], {os.path.realpath(folder)}
     while pending:
@@ -30,6 +32,7 @@ def listed(folder: Path, skip: Collection[str] = ()) -> Iterator[str]:
             for entry in sorted(entries, key=lambda entry: entry.name):
                 if entry.name.startswith(".") or entry.name == _JUNK:
                     continue
+                check_name(entry.path)
                 if not entry.is_dir():
                     yield inner + entry.name
                     continue
