@@ -552,6 +552,10 @@ class TestCache:
         for mode in ("disk", "ram"):
             with pytest.raises(DataError, match=r"0\.png: the file changed since this run started"):
                 ImageCache(inspected, tmp_path / "c", image_size=SIZE, mode=mode)
+        records[0].path.unlink()
+        for mode in ("disk", "ram"):
+            with pytest.raises(DataError, match=r"0\.png: No such file.*could be read when this run started"):
+                ImageCache(inspected, tmp_path / "c", image_size=SIZE, mode=mode)
 
     @pytest.mark.parametrize("harm", ["truncated", "unannounced"])
     def test_an_incomplete_file_is_rebuilt(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks import verdict_errors
+from benchmarks import variance_ratio, verdict_errors
 from benchmarks.replicates import synthetic
 from benchmarks.synthetic_sweep import SMALL, Effects, Found, Truth, draw_arm, draw_truth, matches_of
 from benchmarks.verdict_cells import CELLS
@@ -100,6 +100,14 @@ def test_one_cell_of_the_simulation(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert all(0 <= float(row["false"]) <= 1 and float(row["difference"]) > 0 for row in rows)
     assert [row["rule"] for row in rows if row["coverage"]] == ["ours", "ours, interaction twice"] * 2
     assert "at most 7.8" in capsys.readouterr().out
+
+
+def test_a_limit_by_chance_errs_where_one_arm_is_unstable() -> None:
+    assert variance_ratio.limit(2, 3) == pytest.approx(199, rel=0.05)  # F(2, 2) at 0.995
+    rows = variance_ratio.rates(11, 3, "one arm x16", repeats=100)
+    loudest = {row["rule"]: float(row["loudest"]) for row in rows}
+    assert loudest["ours"] <= 0.15 < min(loudest["pooled"], loudest["1 %"])
+    assert [row["own"] for row in rows if row["rule"] in ("pooled", "own")] == [0.0, 1.0]
 
 
 def test_synthetic_predictions_have_the_density_that_was_asked_for() -> None:

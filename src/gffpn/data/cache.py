@@ -154,7 +154,13 @@ class ImageCache:
 
     def _unchanged(self, number: int) -> NDArray[np.uint8]:
         record = self.records[number]
-        if record.content and content_digest(record.path) != record.content:
+        try:
+            changed = record.content and content_digest(record.path) != record.content
+        except OSError as error:  # not to be taken for a fault of the cache
+            raise DataError(
+                f"{record.path}: {error.strerror}, although it could be read when this run started"
+            ) from error
+        if changed:
             raise DataError(f"{record.path}: the file changed since this run started; repeat the command")
         return self._letterboxed(number)
 

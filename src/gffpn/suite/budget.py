@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -180,7 +181,7 @@ def _digest(plain: Mapping[str, Any], index: DataIndex) -> str:
     """Return a digest of all that determines the pace of a run, this machine included."""
     costly = _costly(determining(plain))
     where = device(plain["trainer"]["accelerator"])
-    machine = [device_name(where), str(where), _threads(plain), torch.__version__]
+    machine = [device_name(where), str(where), _threads(plain), torch.__version__, version("gffpn")]
     text = json.dumps([costly, plain["loader"], index.fingerprint, machine], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
