@@ -41,6 +41,19 @@ QUESTIONS: Sequence[tuple[str, tuple[str, str], Mapping[str, str]]] = (
     ("... then the residual, which makes it GF-FPN?", ("gffpn", "star"), LADDER),
 )
 """Each a contrast of two arms, with its study for each data set, a folder of experiments/results/."""
+OTHERS = {
+    "nuclei/results.md": "GF-FPN and FPN on nuclei, five minutes a run ([recipe](../../docs/recipe.md))",
+    "neu_det/results.md": "GF-FPN and FPN on NEU-DET, half an hour a run ([recipe](../../docs/recipe.md))",
+    "simulated_laptop": "FPN on the SIMULATED preset `laptop`, three seeds ([data](../../docs/data.md))",
+    "demo.md": "the table of `make demo`, SIMULATED data, one seed",
+    "calibration_fpn_n_320_seed0.json": "FPN on the SIMULATED preset `paper`, version 2",
+    "benchmark_AMD-EPYC_2t_cspdarknet-n_tal_320_bf16-mixed.md": "what the necks cost at size n, 320 pixels",
+    "benchmark_AMD-EPYC_2t_cspdarknet-l_yolov5_640_bf16-mixed.md": "the same at size l, 640 pixels (Table 5)",
+    "recipe_search.csv": "the search for the recipe, judged on val",
+    "verdict_errors.csv": "how often rules for verdicts err ([statistics](../../docs/statistics.md))",
+    "variance_ratio.csv": "the same for unequal arms, many of them",
+}
+"""Results that are no study, by file or folder."""
 MARGIN = 1.0
 """Points below which a difference does not matter, as in the studies."""
 
@@ -111,7 +124,7 @@ def table(rows: Sequence[Question]) -> str:
     detectable = [
         [one.detectable for row in rows if (one := row.cells.get(data)) is not None] for data in sets
     ]
-    body.append(["*Smallest true difference that is found*", *map(_range, detectable)])
+    body.append(["*Smallest true difference found in 80 %, points*", *map(_range, detectable)])
     return markdown_table(["question", *sets], body)
 
 
@@ -122,7 +135,7 @@ def _sets(rows: Sequence[Question]) -> list[str]:
 
 def _cell(one: Contrast | None) -> str:
     if one is None:
-        return "not run yet"
+        return "no verdict yet"
     seeds = f"{min(one.seeds)} seeds"
     return f"{_word(one)}: {points(one.delta, sign=True)} ({interval(one.low, one.high)}), {seeds}"
 
@@ -137,7 +150,7 @@ def _range(values: Sequence[float]) -> str:
 
 
 def all_contrasts(found: dict[str, list[Contrast]]) -> str:
-    """Return all declared contrasts of all studies as a Markdown table."""
+    """Return the declared contrasts of all studies that have an estimate as a Markdown table."""
     body = [
         [
             f"[{name}]({name}/report.md)",
@@ -155,6 +168,16 @@ def all_contrasts(found: dict[str, list[Contrast]]) -> str:
     return markdown_table(
         ["study", "contrast", "difference in mAP50", "95 % interval", "verdict", "seeds", "detectable"], body
     )
+
+
+def listing(found: Mapping[str, Sequence[Contrast]]) -> str:
+    """Return a list of links to all results."""
+    counts = {name: sum(one.primary for one in of_study) for name, of_study in found.items()}
+    reports = [
+        f"* [{name}]({name}/report.md): {counts[name] or 'no'} declared contrasts with an estimate"
+        for name in found
+    ]
+    return "\n".join(reports + [f"* [{name}]({name}): {what}" for name, what in OTHERS.items()])
 
 
 def picture(rows: Sequence[Question]) -> Drawing:
@@ -206,7 +229,8 @@ def main() -> None:
     write_atomically(readme, page)
     write_atomically(
         RESULTS / "README.md",
-        f"# All declared contrasts\n\nWritten by `make answers`.\n\n{all_contrasts(found)}\n",
+        f"# Results\n\nWritten by `make answers`.\n\n## Declared contrasts with an estimate\n\n"
+        f"{all_contrasts(found)}\n\n## All results\n\n{listing(found)}\n",
     )
     save(picture(rows), ROOT / "docs" / "answers.svg", "svg")
 

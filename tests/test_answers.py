@@ -1,5 +1,6 @@
 """Are the answers in the README those of the studies in experiments/results/?"""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,12 @@ def test_the_readme_shows_the_answers_of_the_studies() -> None:
     assert all_contrasts(studies()) in (RESULTS / "README.md").read_text()
 
 
+def test_every_result_is_listed() -> None:
+    page = (RESULTS / "README.md").read_text()
+    links = set(re.findall(r"\]\(([^.)/]+)", page))
+    assert links == {path.name.partition(".")[0] for path in RESULTS.iterdir() if path.name != "README.md"}
+
+
 def test_every_question_is_a_declared_contrast() -> None:
     declared = {
         (*pair, name)
@@ -46,7 +53,7 @@ def test_a_cell_by_hand(verdict: str, cell: str) -> None:
     one = Contrast(("gffpn", "fpn"), True, 0.012, 0.004, 0.02, verdict, 0.013, (3, 4))
     lines = table(answered({"ladder_nuclei": [one]})).splitlines()
     assert cell in lines[2]
-    assert "not run yet" in lines[3]
+    assert "no verdict yet" in lines[3]
     assert lines[-1].split("|")[2].strip() == "1.3"
 
 

@@ -10,7 +10,7 @@ from gffpn.report.paper import paper_mAP50
 from gffpn.report.table import bin_title, percent, print_cells
 from gffpn.report.timing import speeds_compare
 from gffpn.report.which import not_compared, which
-from gffpn.stats.planning import Need
+from gffpn.stats.planning import MANY_SEEDS, MOST_SEEDS, Need
 from gffpn.stats.question import Question
 from gffpn.stats.study import Arm, Contrast, Study
 
@@ -82,11 +82,14 @@ def need_words(contrast: Contrast, question: Question) -> str:
         if more <= 0:
             return f"{ENOUGH} for {points(question.margin)} points: the difference may be smaller"
         return f"{more} more seed{'s' if more > 1 else ''} per arm"
-    images = _images(contrast, need)
-    return f"no number of seeds{'' if images is None else f'; about {images:,} test images'}"
+    if need.many_seeds:
+        return f"more than {MOST_SEEDS} seeds per arm"
+    images = needed_images(contrast, need)
+    more_images = "" if images is None else f"; about {images:,} test images with {MANY_SEEDS} seeds per arm"
+    return f"no number of seeds{more_images}"
 
 
-def _images(contrast: Contrast, need: Need) -> int | None:
+def needed_images(contrast: Contrast, need: Need) -> int | None:
     """Return the number of test images that a contrast needs, to two digits, or None if it is unknown."""
     if need.images is None:
         return None
@@ -121,6 +124,8 @@ def _verdict_sentence(contrast: Contrast, question: Question) -> str:
     )
     if verdict.word == "same":
         return f"{a} and {b} are the same within {points(question.margin)} points ({facts})."
+    if low > 0 or high < 0:  # without this, the interval seems to contradict the verdict
+        facts += f", but p {probability(verdict.p)} as one of several contrasts"
     need = need_words(contrast, question)
     margin = points(question.margin)
     aim = f"; to find a difference of {margin} points with 80 % probability: {need}" if need else ""

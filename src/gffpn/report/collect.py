@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from gffpn.report.caption import numbered
-from gffpn.report.loose import by_data, by_name, each_once, pseudo_overrides
+from gffpn.report.loose import by_data, by_name, each_once, pseudo_overrides, unnamed_differences
 from gffpn.report.state import damage, unfinished
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.sweeps import folder_of_run, is_sweep, read_jobs, read_plan
 from gffpn.stats.arms import Arms, settings
 from gffpn.stats.question import Question, question
 from gffpn.stats.study import Run, Study, study
+
+MOST_NAMED = 5
+"""Settings that a note names; it counts the others."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,11 @@ def _of_loose(folders: Sequence[Path]) -> list[Source]:
         members, notes = each_once(every)
         overrides = pseudo_overrides(members)
         runs = [_run(words, path) for words, path in zip(overrides, members, strict=True)]
+        if others := unnamed_differences(members, overrides):
+            shown = ", ".join(others[:MOST_NAMED]) + (
+                f" and {n} more" if (n := len(others) - MOST_NAMED) > 0 else ""
+            )
+            notes.append(f"these runs also differ in {shown}: a difference of their arms may come from that")
         experiment = _experiment(runs, notes)
         asked = _nameable(question(experiment) if experiment else Question(), runs, notes)
         alike = sum(name == other for other, _ in sets) > 1

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gffpn.files.tables import plain
+from gffpn.report.answer import needed_images
 from gffpn.report.facts import StudyFacts
 from gffpn.stats.study import Arm, Contrast, Study
 
@@ -80,7 +81,7 @@ def _contrast_row(one: Contrast) -> dict[str, Any]:
             "equivalence_high": verdict.equivalence[1],
             "detectable": verdict.detectable,
             "needed_seeds": need and need.seeds,
-            "needed_images": need and need.images,
+            "needed_images": need and needed_images(one, need),
         }
     return {
         **row,

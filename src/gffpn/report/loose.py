@@ -74,6 +74,19 @@ def pseudo_overrides(runs: Sequence[Path]) -> list[list[str]]:
     return [found.get(run) or _of_record(run) for run in runs]
 
 
+def unnamed_differences(runs: Sequence[Path], overrides: Sequence[Sequence[str]]) -> list[str]:
+    """Return the settings in which runs differ, but which their overrides, made as short as can be, omit."""
+    named = {word.partition("=")[0] for words in overrides for word in words}
+    named |= {"neck"} if "ablation" in named else set()
+    facts = [_facts(RunFolder(run).read_config()) for run in runs if not damage(RunFolder(run))]
+    return [
+        key
+        for key in dict.fromkeys(key for fact in facts for key in fact)
+        if key not in named and key.partition(".")[0] not in named
+        if len({fact.get(key) for fact in facts}) > 1
+    ]
+
+
 def _of_record(run: Path) -> list[str]:
     record = RunFolder(run).read()
     return [f"neck={record.choice.neck}", f"seed={record.seed}"] if record else [f"neck={run.name}", "seed=0"]

@@ -90,7 +90,7 @@ def _study(study: Study, facts: StudyFacts, *, figures: Sequence[str] = ()) -> l
         f"## {study.name}",
         f"Claim: {study.question.claim}" if study.question.claim else "",
         answer_markdown(study).strip(),
-        "\n".join(f"{line}  " for line in caption(rows_of(study))),
+        "\n".join(f"{line}  " for line in caption(rows_of(study), unit="arm")),
         *figures,
     ]
     if facts.gaps:

@@ -35,16 +35,23 @@ def finished_runs(runs: Path) -> list[FinishedRow]:
     folders = [path.parent for path in sorted(runs.glob("*/metrics.json"))]
     records = [(folder, RunFolder(folder).read()) for folder in folders]
     return [
-        FinishedRow(folder.name, arm_of(folder, record.training.processes), record)
+        FinishedRow(
+            folder.name, arm_of(folder, record.training.processes, data=record.data.fingerprint), record
+        )
         for folder, record in records
         if record
     ]
 
 
-def arm_of(run: Path, processes: int) -> str:
-    """Return six hex digits of a hash of a run's configuration without its seed."""
+def arm_of(run: Path, processes: int, *, data: str = "") -> str:
+    """Return six hex digits of a hash of a run's configuration without its seed.
+
+    `data` is the fingerprint of its data, which runs of several data sets need: no setting covers it.
+    """
     config = determining(RunFolder(run).read_config())
     config.pop("seed", None)
+    if data:
+        config["fingerprint"] = data
     if processes > 1:  # part of a run's name, see `run_name`
         config["processes"] = processes
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:6]

@@ -23,7 +23,7 @@ from gffpn.stats.hits import false_call_threshold, find_hits
 from gffpn.stats.operating import ImageCalls, confusion_matrix, image_calls, precision_recall
 from gffpn.stats.replicates import truth_digest
 
-VERSION = 1
+VERSION = 2
 """Version of analysis.npz; raised when a value in it changes."""
 CURVE_REPLICATES = 200
 

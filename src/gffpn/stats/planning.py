@@ -9,6 +9,8 @@ from gffpn.stats.verdicts import detectable
 
 MOST_SEEDS = 30
 """More seeds per arm than this are not proposed."""
+ENDLESS = 1_000_000
+"""Seeds per arm that leave the variance from images alone."""
 MANY_SEEDS = 12
 """Seeds per arm for which a number of test images is proposed."""
 
@@ -58,21 +60,26 @@ class Need:
     """What a comparison needs to find a difference as large as its margin with a probability of 80 %."""
 
     seeds: int | None
-    """Seeds per arm in all; None if no number of seeds is enough on these test images."""
+    """Seeds per arm in all; None if `MOST_SEEDS` are not enough on these test images."""
     images: float | None
-    """Multiple of the test images, with many seeds; None if seeds are enough, or if it is over 100."""
+    """Multiple of the test images, with `MANY_SEEDS`; None if seeds are enough, or if it is over 100."""
+    many_seeds: bool = False
+    """True if seeds are enough, but more than `MOST_SEEDS`."""
 
 
 def need(one: Estimate, *, margin: float, alpha: float) -> Need:
     """Return the smallest number of seeds per arm that finds a true difference of `margin`.
 
-    If no number of seeds does, return the number of test images that do with `MANY_SEEDS` seeds. Planned is
-    for the margin, never for the observed difference. `alpha` is the level of this contrast in its family.
+    If no number of seeds does, because of the variance from images, return the number of test images that
+    do with `MANY_SEEDS` seeds. Planned is for the margin, never for the observed difference. `alpha` is the
+    level of this contrast in its family.
     """
     parts = Parts.of(one)
     for seeds in range(2, MOST_SEEDS + 1):
         if parts.detectable(seeds, alpha=alpha) <= margin:
             return Need(seeds, None)
+    if parts.detectable(ENDLESS, alpha=alpha) <= margin:
+        return Need(None, None, many_seeds=True)
     for images in _multiples():
         if parts.detectable(MANY_SEEDS, images, alpha=alpha) <= margin:
             return Need(None, images)

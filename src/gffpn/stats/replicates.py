@@ -21,7 +21,7 @@ from gffpn.stats.estimate import Seed
 from gffpn.stats.influence import influences
 from gffpn.stats.reweighted import mean_precision, reweighted_precision
 
-VERSION = 3
+VERSION = 4
 """Version of replicates.npz; raised when its figures or its draws change."""
 
 
@@ -108,13 +108,15 @@ def _figures(
 
 
 def truth_digest(predictions: Predictions) -> str:
-    """Return 16 hex digits of the names of a split's images, of its classes and of its objects.
+    """Return 16 hex digits of the names of a split's images, of their groups, its classes and its objects.
 
     The objects' total size is part of it in native pixels and with three digits, because the network's image
     size, and with it the rounding of each box, may differ between runs that are compared.
     """
     found = predictions.evaluated
-    digest = hashlib.sha256("\n".join((*predictions.classes, "", *predictions.names)).encode())
+    digest = hashlib.sha256(
+        "\n".join((*predictions.classes, "", *predictions.names, "", *predictions.groups)).encode()
+    )
     for array in (found.objects.image, found.objects.label, found.crowd):
         digest.update(np.ascontiguousarray(array).tobytes())
     sides = (found.objects.xyxy[:, 2:] - found.objects.xyxy[:, :2]) / found.scales[found.objects.image]

@@ -142,7 +142,9 @@ def measure_paces(jobs: Sequence[DictConfig]) -> None:
                 HydraConfig.instance().set_config(job)
                 # what only a constructor refuses fails its own job
                 with without_log(), suppress(InstantiationException):
-                    _schedule(resolved(job), build_index(job))
+                    plain, index = resolved(job), build_index(job)
+                    if _of_earlier(plain, index) is None:
+                        _schedule(plain, index)
     finally:
         HydraConfig.instance().cfg = sweep
 

@@ -88,10 +88,14 @@ class Plan:
 
     @property
     def folder(self) -> RunFolder:
-        """The existing folder with the run's hash, whatever the rest of its name, or else a new one."""
+        """The existing folder with the run's hash, whatever the rest of its name, or else a new one.
+
+        Of copies, a finished one counts.
+        """
         runs = Path(self.config["paths"]["runs"])
         known = sorted(path.parent for path in runs.glob(f"*_{identity.digest_of(self.name)}/config.yaml"))
-        return RunFolder(known[0] if known else runs / self.name)
+        folders = [RunFolder(path) for path in known] or [RunFolder(runs / self.name)]
+        return next((folder for folder in folders if folder.status == "finished"), folders[0])
 
     @property
     def start(self) -> Start:
@@ -196,7 +200,9 @@ def _prepare(plan: Plan) -> str:
         why = f" ({shortened(plan.outdated)})" if plan.outdated else ""
         verb = "runs again" if earlier.status == "finished" else "restarts"
         say(f"This run {verb}{why}; its earlier files are in {earlier.set_aside()}")
-    if earlier.status == "missing":
+        while (copy := plan.folder).status != "missing":
+            say(f"A copy of it is now in {copy.set_aside()}")
+    elif earlier.status == "missing":
         _mention_other_epochs(plan)
     folder = plan.folder
     if torn := folder.drop_torn_checkpoints():

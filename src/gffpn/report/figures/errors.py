@@ -48,12 +48,16 @@ def error_figure(study: Study, a: int, b: int, found: ErrorDifferences) -> Drawi
             label = label.replace(f", {unit}", f",\n{unit}")
         figure.supxlabel(label, fontsize=9)
     summary = "; ".join(said) if said else "no difference is certain"
+    weights = (
+        "" if all(band.seeds for band in bands) else " One seed: about these weights, not about the necks."
+    )
     return Drawing(
         figure,
         f"Errors: {one} \N{MINUS SIGN} {other}",
         f"Errors of {one} minus those of {other} per 100 images, missed ones per 100 objects: {summary}.",
         f"Left of 0: {one} makes fewer errors. At the operating point chosen on val; intervals of a type "
-        f"hold for all sizes together with 95 % confidence. Grey: may be 0. Exploratory.{few_words(shown)}",
+        "hold for all sizes together with 95 % confidence. Grey: may be 0. "
+        f"Exploratory.{weights}{few_words(shown)}",
     )
 
 

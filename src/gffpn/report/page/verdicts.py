@@ -52,7 +52,7 @@ def _sizes(study: Study, analyses: Analyses, at: int) -> str:
     found: list[tuple[str, Contrast]] = []
     for one in known:
         contrast = analyses.explored(f"AP_{one.name}")[at]
-        if contrast.estimate:
+        if contrast.estimate and not contrast.reason:  # of few objects, an interval is no evidence
             found.append((size_word(one), contrast))
     if not found:
         return ""
