@@ -83,6 +83,12 @@ def test_a_number_and_its_decimal_form_are_one_run(choice: str) -> None:
         assert run_name(resolved(other), "data") == run_name(plain, "data"), key
 
 
+def test_the_name_of_the_default_run_stays() -> None:
+    # another name trains again what users have: change it only with a setting that changes the result
+    plain = resolved(compose_config(["trainer.precision=32-true", "trainer.accelerator=cpu"]))
+    assert run_name(plain, "data") == "gffpn_cspdarknet-n_tal_tinyindus_sim_320_s0_67f764b22f"
+
+
 def test_an_option_in_a_subfolder_names_no_folder() -> None:
     plain = resolved(compose_config(["neck=fpn"]))
     plain["choice"]["neck"] = "lab/mine"

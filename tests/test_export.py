@@ -174,7 +174,14 @@ def refusals(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     config.write_text(config.read_text().replace("- bright", "- shiny"))
     assert "data: got fingerprint" in refused(capsys, folder)
     honest = config.read_text()
-    for target in ("os.system", "gffpn.build.os.system", "gffpn.nothing"):
+    # the last two are of gffpn, but compose and construct whatever their arguments say
+    for target in (
+        "os.system",
+        "gffpn.build.os.system",
+        "gffpn.nothing",
+        "gffpn.build.plug.neck_on",
+        "gffpn.neck",
+    ):
         config.write_text(honest.replace("gffpn.data.readers.yolo.YOLO", target))
         assert f"_target_ {target!r}, expected a class of gffpn" in refused(capsys, folder)
     best.unlink()

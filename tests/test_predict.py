@@ -156,6 +156,35 @@ def test_a_finished_prediction_takes_new_and_changed_images_only(
         assert [row[0] for row in csv.reader(file)][1:] == ["0.png", "10.png", "3.png", *["lot 2/0.png"] * 2]
 
 
+def test_what_an_unreadable_file_had_is_forgotten(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    (photos / "broken.png").unlink()
+    assert predict(photos, "--out", out, "--write", EVERYTHING) == 0
+    (photos / "0.png").write_bytes(b"no image")
+    capsys.readouterr()
+    assert predict(photos, "--out", out, "--write", EVERYTHING) == 1
+    assert "1 not readable" in capsys.readouterr().err
+    assert "0.png,dent" not in (out / "detections.csv").read_text().replace("lot 2/0.png,dent", "")
+    kept = [name for name in contents(out) if name.rpartition("/")[2] in ("0.jpg", "0.txt", "0_001.png")]
+    assert kept
+    assert all("lot 2/" in name for name in kept)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def refusing(path: str) -> object:
+        if os.path.basename(path) == "lot 2":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(ValueError, match="lot 2: cannot be listed: Permission denied"):
+        images([str(photos)])
+
+
 def test_other_settings_are_refused_or_start_over(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -167,14 +196,16 @@ def test_other_settings_are_refused_or_start_over(
     assert "holds predictions with other settings (conf: 0.25, now 0.9); --out chooses another" in message
     assert predict(photos, "--out", out, "--conf", 0.9, "--overwrite") == 1
     assert "NG lot 2/0.png: dent 1.00\n" in capsys.readouterr().out
+    assert predict(photos, "--out", out, "--write", "yolo", "--overwrite") == 1
+    assert {"detections.csv", "detections.coco.json"}.isdisjoint(contents(out))
 
 
 def test_earlier_pictures_are_no_images(
     photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.chdir(photos)
-    for _ in range(2):
-        predict(".")
+    for source in (".", ".", "**/*.*"):
+        predict(source, *(["--overwrite"] if "*" in source else []))
         assert "5 images" in capsys.readouterr().err
 
 

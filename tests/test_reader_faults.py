@@ -248,6 +248,21 @@ def test_one_message_lists_all_faults_and_shortens_long_lists(root: Path) -> Non
     assert len(text.splitlines()) < 20
 
 
+def test_an_image_takes_no_label_of_another_split(root: Path) -> None:
+    for folder in ("images", "labels"):
+        (root / folder / "val").mkdir()
+    first, second, *_ = sorted(path.stem for path in (root / "images").glob("*.png"))
+    shutil.copy(root / "images" / f"{second}.png", root / "images" / "val" / f"{first}.png")
+    (root / "labels" / f"{first}.txt").rename(root / "labels" / "val" / f"{first}.txt")
+    places = {
+        "images": {"train": "images", "val": "images/val"},
+        "labels": {"train": "labels", "val": "labels/val"},
+    }
+    with pytest.raises(DataError, match=rf"images/{first}\.png") as refused:
+        yolo(root, splits=None, **places).index()
+    assert "images/val" not in str(refused.value)
+
+
 def test_an_annotation_without_an_image_is_a_fault_unless_the_lists_omit_it(root: Path) -> None:
     (root / "xml" / "z.xml").write_text(B_XML)
     assert len(voc(root).index().splits["train"]) == 1

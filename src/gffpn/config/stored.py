@@ -3,6 +3,7 @@
 The file names classes that are then constructed, so it is checked first.
 """
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ MOVABLE = (
     "trainer.accelerator",
 )
 """Settings that do not affect results; they may differ from those of the run."""
+PARTS = ("backbones", "data", "heads", "necks", "optim", "suite.sweep")
+"""Modules of gffpn whose classes a stored configuration may construct."""
 
 
 def stored_config(path: Path, overrides: Sequence[str], *, allowed: Sequence[str] = ()) -> DictConfig:
@@ -40,7 +43,7 @@ def stored_config(path: Path, overrides: Sequence[str], *, allowed: Sequence[str
     if not isinstance(config, DictConfig):
         raise ValueError(f"{path}: damaged: expected a mapping")
     for target in targets(OmegaConf.to_container(config, resolve=True)):
-        if not any(_is_from(package, target) for package in ("gffpn", *allowed)):
+        if not (_is_part(target) or any(_is_from(package, target) for package in allowed)):
             package = target.partition(".")[0]
             raise ValueError(
                 f"{path}: _target_ {target!r}, expected a class of gffpn; "
@@ -88,6 +91,15 @@ def other_data(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     OmegaConf.update(changed, "data", OmegaConf.to_container(composed.data, resolve=True), merge=False)
     changed.choice.data = composed.choice.data
     return changed
+
+
+def _is_part(target: str) -> bool:
+    """Return whether `target` names a class that a run is made of.
+
+    Functions are none: some compose and construct whatever their arguments say.
+    """
+    own = any(_is_from(f"gffpn.{part}", target) for part in PARTS)
+    return own and inspect.isclass(get_object(target))
 
 
 def _is_from(package: str, target: str) -> bool:

@@ -96,6 +96,7 @@ class _Job:
             progress.step()
             if result is None:
                 self._summary.unreadable.append(outcome.error)
+                self._forget(outcome.item)
                 print(outcome.error, file=sys.stderr)
                 continue
             self.journal.add(result)
@@ -109,6 +110,12 @@ class _Job:
             self._summary.flawed += bool(result.scores)
             self._summary.detections += len(result.scores)
         return self._summary
+
+    def _forget(self, item: Item) -> None:
+        """Leave out what an earlier call found in a file that can no longer be read."""
+        self._names.remove(item.name)
+        if self.journal.knows(item):
+            remove_outputs(self._folder, {item.stem})
 
     def _left(self, images: Images, progress: Progress) -> Iterator[Item]:
         for item in images:
@@ -187,6 +194,8 @@ def _prepare(folder: Path, settings: dict[str, Any], *, overwrite: bool) -> None
         stems = {result.stem for result in earlier.all()}
         earlier.close()
         remove_outputs(folder, stems)
+        for kind in AT_END.values():
+            (folder / kind.FILE).unlink(missing_ok=True)
         journal.unlink()
     elif journal.exists() and record.exists():
         before = json.loads(record.read_text())

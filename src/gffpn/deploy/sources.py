@@ -135,7 +135,8 @@ def _files(source: str, left_out: frozenset[str]) -> list[Path]:
         found = [path]  # whatever its suffix: the user named it
     elif glob.has_magic(source):
         matches = (Path(match) for match in sorted(glob.glob(source, recursive=True)))
-        found = [match for match in matches if match.is_file() and _is_image(match)]
+        found = [match for match in matches if _is_image(match) and match.is_file()]
+        found = [match for match in found if not _is_below(match, left_out)]
     else:
         raise ValueError(f"{source}: no such file or folder")
     if not found and os.path.realpath(path) in left_out:
@@ -148,7 +149,7 @@ def _files(source: str, left_out: frozenset[str]) -> list[Path]:
 def _below(folder: Path, left_out: frozenset[str]) -> Iterator[Path]:
     """Yield the images and videos of a folder and its subfolders, sorted; links are followed once."""
     seen = set(left_out)
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
         real = os.path.realpath(parent)
         if real in seen:
             folders.clear()
@@ -158,6 +159,15 @@ def _below(folder: Path, left_out: frozenset[str]) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         visible = (Path(parent, name) for name in sorted(names) if not name.startswith("."))
         yield from (path for path in visible if _is_image(path))
+
+
+def _refuse(error: OSError) -> None:
+    raise ValueError(f"{error.filename}: cannot be listed: {error.strerror}") from error
+
+
+def _is_below(path: Path, folders: frozenset[str]) -> bool:
+    parents = Path(os.path.realpath(path)).parents
+    return any(Path(folder) in parents for folder in folders)
 
 
 def _is_image(path: Path) -> bool:

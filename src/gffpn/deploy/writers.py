@@ -90,8 +90,10 @@ class CocoFile:
     Images and categories are numbered from 1; a box is [x, y, width, height].
     """
 
+    FILE = "detections.coco.json"
+
     def __init__(self, folder: Path, classes: Sequence[str]) -> None:
-        self._path, self._classes = folder / "detections.coco.json", classes
+        self._path, self._classes = folder / self.FILE, classes
 
     def write_all(self, results: Iterable[Result]) -> None:
         categories = [{"id": number, "name": name} for number, name in enumerate(self._classes, start=1)]
@@ -125,8 +127,10 @@ def _coco_rows(result: Result, image: int, before: int) -> Iterable[dict[str, ob
 class CsvFile:
     """`detections.csv`: a row per detection."""
 
+    FILE = "detections.csv"
+
     def __init__(self, folder: Path, classes: Sequence[str]) -> None:
-        self._path, self._classes = folder / "detections.csv", classes
+        self._path, self._classes = folder / self.FILE, classes
 
     def write_all(self, results: Iterable[Result]) -> None:
         with whole_file(self._path) as draft, draft.open("w", encoding="utf-8", newline="") as file:

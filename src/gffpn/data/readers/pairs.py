@@ -45,9 +45,11 @@ def pair_up(
     Without split lists, an annotation file without an image is a fault. Raises DataError at once if a split
     has no pairs, for instance because a folder is missing.
     """
-    own = {path for found in where.values() for images, _ in found if (path := root.inside(images))}
+    places = [place for found in where.values() for place in found]
+    own = {path for images, _ in places if (path := root.inside(images))}
+    others = {path for _, annotations in places if (path := root.inside(annotations))}
     pairs = {
-        split: [pair for place in found for pair in _paired(root, place, suffix, own, faults)]
+        split: [pair for place in found for pair in _paired(root, place, suffix, own, others, faults)]
         for split, found in where.items()
     }
     if not all(pairs.values()):
@@ -120,9 +122,17 @@ def _is_text(name: str) -> bool:
 
 
 def _paired(
-    root: Root, place: tuple[str, str], suffix: str, own: Collection[Path], faults: Faults
+    root: Root,
+    place: tuple[str, str],
+    suffix: str,
+    own: Collection[Path],
+    others: Collection[Path],
+    faults: Faults,
 ) -> list[Pair]:
-    """Pair the images of one folder; `own` are all folders of images, which no other one contains."""
+    """Pair the images of one folder.
+
+    `own` are all folders of images and `others` those of annotations; no other folder contains their files.
+    """
     images, annotations = place
     image_folder, annotation_folder = root.folder(images, faults), root.folder(annotations, faults)
     if image_folder is None or annotation_folder is None:
@@ -130,7 +140,8 @@ def _paired(
     skip = {str(path) for path in own if path != image_folder}
     names = list(listed(image_folder, skip))
     pictures = [name for name in names if suffix_of(name) in SUFFIXES]
-    files = [name for name in listed(annotation_folder) if suffix_of(name) == suffix]
+    skip = {str(path) for path in others if path != annotation_folder}
+    files = [name for name in listed(annotation_folder, skip) if suffix_of(name) == suffix]
     if not files and _other_files(annotations, annotation_folder, suffix, faults):
         return []
     if not pictures:
@@ -150,10 +161,15 @@ def _matched(
     Among files that have no other partner, paths may also differ in case.
     """
     exact = {composed(without_suffix(name)): name for name in files}
+    paths = {name: composed(without_suffix(name)) for name in sorted(pictures)}
+    claimed = set(paths.values())
     stems = [composed(stem_of(name)) for name in files]
     numbers = Counter(stems)
-    by_stem = {stem: name for stem, name in zip(stems, files, strict=True) if numbers[stem] == 1}
-    paths = {name: composed(without_suffix(name)) for name in sorted(pictures)}
+    by_stem = {
+        stem: name
+        for stem, name in zip(stems, files, strict=True)
+        if numbers[stem] == 1 and composed(without_suffix(name)) not in claimed
+    }
     folded: Mapping[str, str] = {}
     if any(path not in exact for path in paths.values()):
         only = _only((path, name) for name, path in paths.items())

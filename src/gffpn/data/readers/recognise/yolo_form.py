@@ -12,7 +12,7 @@ from gffpn.data.readers.places import Folders
 from gffpn.data.readers.recognise.form import Form, NoForm
 from gffpn.data.readers.recognise.layout import layout
 from gffpn.data.readers.recognise.lists import split_lists
-from gffpn.data.readers.recognise.tree import Tree, folder_of
+from gffpn.data.readers.recognise.tree import Tree, folder_of, split_of
 
 KEYS: Mapping[str, tuple[str, ...]] = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
 LOOKED_AT = 50
@@ -119,6 +119,8 @@ def _locate(tree: Tree, base: str, entry: str) -> str | None:
             part for part in PurePosixPath(path.replace("\\", "/")).parts if part not in (".", "..", "/")
         ]
         for start in range(len(parts)):
+            if any(map(split_of, parts)) and not any(map(split_of, parts[start:])):
+                break  # the folder of all splits, which is not that of this one
             tail = "/".join(parts[start:])
             if tree.has_folder(tail) or (tail.endswith(".txt") and tree.has_file(tail)):
                 return tail
