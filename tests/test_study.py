@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -290,6 +291,27 @@ def test_seeds_of_one_arm_on_other_images_are_not_compared(tmp_path: Path) -> No
     for endpoint in ("mAP50", "AP_32_96"):
         (one,) = study("invented", runs, Question()).explore(endpoint)
         assert (one.reason, one.estimate) == ("tested on different images", None)
+
+
+def test_an_arm_under_two_names_is_no_comparison_and_counts_once(tmp_path: Path) -> None:
+    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
+    runs = [run for arm in answer.arms for run in arm.runs]
+    again = [
+        replace(run, overrides=(*run.overrides, "ablation=star_residual")) for run in answer.arms[1].runs
+    ]
+    asked = replace(answer.question, contrasts=(("gffpn", "fpn"),))
+    twice = study("invented", [*runs, *again], asked)
+    alone = study("invented", runs, asked)
+    assert any("are the same runs" in note for note in twice.notes)
+    by_arms = {
+        (one.a.name, one.b.name): one
+        for one in compare(twice.arms, list(permutations(twice.arms, 2)), "mAP50", asked)
+    }
+    same = [one for one in by_arms.values() if one.reason == "the same runs"]
+    assert len(same) == 2
+    found = [one.estimate for one in twice.contrasts if one.estimate]
+    assert found
+    assert {one.df for one in found} == {one.estimate.df for one in alone.contrasts if one.estimate}
 
 
 def test_the_number_of_objects_stands_in_the_head_only_where_all_runs_agree(tmp_path: Path) -> None:

@@ -240,6 +240,8 @@ def test_needs_by_hand() -> None:
         assert 2 < wanted < 30
         found = need(one, margin=margin, alpha=0.05)
         assert (found.seeds, found.images) == (wanted, None)
+    found = need(one, margin=0.001, alpha=0.05)
+    assert (found.seeds, found.images, found.many_seeds) == (None, None, True)
     # from images alone: the variance falls as their number rises
     shared = Spread(0.0, 0.0, 4)
     one = Estimate(0.0, 0.02**2, (shared, shared), (3, 3), 1001, 1000, 0.5)

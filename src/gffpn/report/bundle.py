@@ -1,5 +1,6 @@
 """A bundle: all that verdicts follow from, in one ZIP file with a hash of each file and the verdicts."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -80,12 +81,22 @@ def write_bundle(path: Path, sources: Sequence[Source], studies: Sequence[Study]
     stored = dict[str, Stored]()
     with whole_file(path) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, file in sorted(files.items()):
-            content = file.read_bytes()
+            content = _content_of(file)
             stored[name] = Stored(_sha256(content), len(content))
             archive.writestr(name, content)
         manifest = Manifest(FORMAT, version("gffpn"), stored, tuple(verdicts_of(studies)))
         archive.writestr(MANIFEST, json.dumps(dataclasses.asdict(manifest), indent=1) + "\n")
     return len(files)
+
+
+def _content_of(file: Path) -> bytes:
+    """Return what a bundle holds of a file: of the place of a job's run, only the name of its folder."""
+    content = file.read_bytes()
+    if file.parent.name == "jobs":
+        with contextlib.suppress(ValueError, AttributeError, TypeError):  # a damaged one, as it is
+            job = json.loads(content)
+            content = json.dumps(job | {"run": Path(job["run"]).name}).encode()
+    return content
 
 
 def members(source: Source) -> Iterator[tuple[str, Path]]:

@@ -36,7 +36,7 @@ def check_figures(sources: Sequence[Source]) -> Figures:
         try:
             compared, lines = differences(read_record(folder.metrics), read_predictions(folder.predictions))
         except ValueError as error:
-            unreadable.append(str(error))
+            unreadable.append(str(error).replace(f"{path.parent}/", ""))  # a folder that will be gone
             continue
         count += compared
         differing += [f"{path.name}: {line}" for line in lines]

@@ -58,6 +58,11 @@ class Arm:
         return tuple(run.record for run in self.runs if run.record)
 
     @property
+    def folders(self) -> set[Path]:
+        """The folders of the finished runs; of two arms, they overlap if both are one and the same."""
+        return {run.path for run in self.finished if run.path}
+
+    @property
     def diverged(self) -> str:
         """`2 of 5 diverged`, or an empty string if no run did; a run that diverged is a result."""
         count = self.count_diverged
@@ -132,6 +137,12 @@ def study(name: str, runs: Sequence[Run], asked: Question) -> Study:
     )
     notes += [f"{arm.name}: {arm.diverged}; its mean is that of the others" for arm in arms if arm.diverged]
     notes += _untrained(arms)
+    notes += [
+        f"{one.name} and {other.name} are the same runs: their settings, by whatever names, are equal"
+        for at, one in enumerate(arms)
+        for other in arms[at + 1 :]
+        if one.folders & other.folders
+    ]
     pairs = [(arms[a], arms[b]) for a, b in found.contrasts(declared)]
     contrasts = compare(arms, pairs, asked.primary_endpoint, asked)
     return Study(name, asked, arms, contrasts, tuple(notes))
@@ -196,8 +207,13 @@ def compare(
 
 def _family(arms: Sequence[Arm], samples: Mapping[str, Sample | None], truth: str) -> Family:
     """Return the arms that were tested on the same images."""
-    alike = [arm for arm in arms if {one.truth for one in arm.replicates} == {truth}]
-    known = [sample for arm in alike if (sample := samples[arm.name])]
+    known, counted = list[Sample](), set[Path]()
+    for arm in arms:
+        sample = samples[arm.name]
+        # an arm that is there twice has no more seeds than once
+        if sample and {one.truth for one in arm.replicates} == {truth} and not arm.folders & counted:
+            known.append(sample)
+            counted |= arm.folders
     return Family(known)
 
 
@@ -209,6 +225,8 @@ def _obstacle(a: Arm, b: Arm, endpoint: str, asked: Question) -> str:
             return f"{arm.name}: no finished run"
         if not count:
             return f"{arm.name}: no predictions"
+    if a.folders & b.folders:
+        return "the same runs"
     if len({one.truth for arm in (a, b) for one in arm.replicates}) > 1:
         return "tested on different images"
     if (

@@ -90,7 +90,7 @@ def contents(
         "name": study.name,
         "claim": study.question.claim,
         "arms": [arm.name for arm in study.arms],
-        "simulated": any(record.data.simulated for arm in study.arms for record in arm.records),
+        **_simulated(study),
         "data": ", ".join(sorted({record.choice.data for arm in study.arms for record in arm.records})),
         "one_class": one_class(study),
         "basis": _basis(study),
@@ -185,6 +185,14 @@ def _basis(study: Study) -> str:
         f"{'0.5' if at_half else '0.50 to 0.95'}); a difference "
         f"matters from {points(study.question.margin)} points on.{against}"
     )
+
+
+def _simulated(study: Study) -> dict[str, str]:
+    """Return the names of the simulated data sets, and how to call the study's data, empty if all is real."""
+    sets = {record.choice.data: record.data.simulated for arm in study.arms for record in arm.records}
+    names = sorted(name for name, simulated in sets.items() if simulated)
+    word = "simulated data" if len(names) == len(sets) else "partly simulated data"
+    return {"simulated": word if names else "", "simulated_sets": ", ".join(names)}
 
 
 def _data(study: Study) -> list[str]:
