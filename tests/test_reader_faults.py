@@ -263,6 +263,12 @@ def test_an_image_takes_no_label_of_another_split(root: Path) -> None:
     assert "images/val" not in str(refused.value)
 
 
+def test_images_in_no_split_list_are_counted(root: Path) -> None:
+    for folder, suffix in (("images", "png"), ("labels", "txt")):
+        shutil.copy(root / folder / f"a.{suffix}", root / folder / f"unlisted.{suffix}")
+    assert yolo(root).index().mended == {"images left out, because no split list names them": 1}
+
+
 def test_an_annotation_without_an_image_is_a_fault_unless_the_lists_omit_it(root: Path) -> None:
     (root / "xml" / "z.xml").write_text(B_XML)
     assert len(voc(root).index().splits["train"]) == 1

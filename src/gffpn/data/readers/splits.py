@@ -93,10 +93,14 @@ class Partition:
             tails = {"/".join(image.parts[start:]) for start in range(len(image.parts))}
             for key in tails | {image.stem} | ({composed(alias(item.image))} if alias else set()):
                 keys.setdefault(key, []).append(item)
-        return {
+        chosen = {
             split: [item for path in paths for item in matched(path, keys, root, faults)]
             for split, paths in lists.items()
         }
+        listed = {item.image for items in chosen.values() for item in items}
+        if others := len({item.image for item in found["train"]} - listed):
+            faults.count("images left out, because no split list names them", others)
+        return chosen
 
     def complete(
         self, parts: Mapping[str, Sequence[ImageRecord]], faults: Faults
