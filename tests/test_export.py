@@ -183,7 +183,9 @@ def refusals(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
         "gffpn.neck",
     ):
         config.write_text(honest.replace("gffpn.data.readers.yolo.YOLO", target))
-        assert f"_target_ {target!r}, expected a class of gffpn" in refused(capsys, folder)
+        line = refused(capsys, folder)
+        assert f"_target_ {target!r}, expected a class of gffpn" in line
+        assert "--allow gffpn" not in line
     best.unlink()
     assert "best.ckpt: missing" in refused(capsys, folder)
 

@@ -32,9 +32,9 @@ PARTS = ("backbones", "data", "heads", "necks", "optim", "suite.sweep")
 def stored_config(path: Path, overrides: Sequence[str], *, allowed: Sequence[str] = ()) -> DictConfig:
     """Read a run's config.yaml and apply `overrides` of `MOVABLE` settings, such as the data's new location.
 
-    The file may construct classes of gffpn and of the packages and modules in `allowed`. Because a file from
-    elsewhere could name anything, any other `_target_` raises ValueError with a one-line message. So does an
-    override of any other key.
+    The file may construct the classes of gffpn in `PARTS`, and those of the packages in `allowed`.
+    Because a file from elsewhere could name anything, any other `_target_` raises ValueError with a one-line
+    message. So does an override of any other key.
     """
     try:
         config = OmegaConf.load(path)
@@ -43,8 +43,10 @@ def stored_config(path: Path, overrides: Sequence[str], *, allowed: Sequence[str
     if not isinstance(config, DictConfig):
         raise ValueError(f"{path}: damaged: expected a mapping")
     for target in targets(OmegaConf.to_container(config, resolve=True)):
-        if not (_is_part(target) or any(_is_from(package, target) for package in allowed)):
-            package = target.partition(".")[0]
+        package = target.partition(".")[0]
+        if package == "gffpn" and not _is_part(target):  # whatever is allowed
+            raise ValueError(f"{path}: _target_ {target!r}, expected a class of gffpn that a run is made of")
+        if package != "gffpn" and not any(_is_from(one, target) for one in allowed):
             raise ValueError(
                 f"{path}: _target_ {target!r}, expected a class of gffpn; "
                 f"use --allow {package} to let it construct the classes that {package} defines"

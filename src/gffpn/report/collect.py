@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gffpn.report.caption import numbered
+from gffpn.report.caption import numbered, shortened
 from gffpn.report.loose import by_data, by_name, each_once, pseudo_overrides, unnamed_differences
 from gffpn.report.state import damage, unfinished
 from gffpn.runs.folder import RunFolder
@@ -13,9 +13,6 @@ from gffpn.runs.sweeps import folder_of_run, is_sweep, read_jobs, read_plan
 from gffpn.stats.arms import Arms, settings
 from gffpn.stats.question import Question, question
 from gffpn.stats.study import Run, Study, study
-
-MOST_NAMED = 5
-"""Settings that a note names; it counts the others."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +110,8 @@ def _of_loose(folders: Sequence[Path]) -> list[Source]:
         overrides = pseudo_overrides(members)
         runs = [_run(words, path) for words, path in zip(overrides, members, strict=True)]
         if others := unnamed_differences(members, overrides):
-            shown = ", ".join(others[:MOST_NAMED]) + (
-                f" and {n} more" if (n := len(others) - MOST_NAMED) > 0 else ""
-            )
-            notes.append(f"these runs also differ in {shown}: a difference of their arms may come from that")
+            said = f"these runs also differ in {shortened(others)}"
+            notes.append(f"{said}: a difference of their arms may come from that")
         experiment = _experiment(runs, notes)
         asked = _nameable(question(experiment) if experiment else Question(), runs, notes)
         alike = sum(name == other for other, _ in sets) > 1
