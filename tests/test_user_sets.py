@@ -256,3 +256,25 @@ def test_class_names_come_from_the_file_of_each_program(root: Path, name: str) -
     (root / "other.yaml").write_text("names: [hole, scratch]")
     with pytest.raises(DataError, match=r"other.yaml has \['hole', 'scratch'\].*keep one of the files"):
         yolo(root).index()
+
+
+@pytest.mark.parametrize("name", ["classes.txt", "obj.names", "_darknet.labels"])
+def test_a_blank_line_ends_a_list_of_class_names_but_does_not_shift_it(root: Path, name: str) -> None:
+    (root / "data.yaml").unlink()
+    (root / name).write_text("dent\nscratch\n\n \n")
+    assert yolo(root).index().classes == ("dent", "scratch")
+    for text, what in [
+        ("dent\n\nscratch\n", "line 2 is blank: remove it, or name class 1"),
+        ("\ndent\nscratch\n", "line 1 is blank: remove it, or name class 0"),
+        ("\n", "it is empty"),
+    ]:
+        (root / name).write_text(text)
+        with pytest.raises(DataError, match=f"{name}: expected one class name per line; {what}"):
+            yolo(root).index()
+
+
+@pytest.mark.parametrize("names", ["['', dent]", "[dent, '']", "{0: dent, 1: ' '}", "{0: dent, 1: }"])
+def test_a_class_without_a_name_is_refused(root: Path, names: str) -> None:
+    (root / "data.yaml").write_text(f"names: {names}")
+    with pytest.raises(DataError, match=r"data\.yaml: .*; class [01] has no name"):
+        yolo(root).index()

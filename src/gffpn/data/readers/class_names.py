@@ -71,7 +71,7 @@ def _read(root: Path, name: str, faults: Faults) -> tuple[str, ...] | None:
     try:
         raw = (root / name).read_bytes()
         if not name.lower().endswith(YAML):
-            return tuple(line.strip() for line in decoded(raw).splitlines() if line.strip())
+            return _one_per_line(decoded(raw))
         # this loader keeps every scalar as it is written: YAML would read `no` as false and `010` as 8
         names = yaml.load(raw, yaml.BaseLoader)["names"]
         if isinstance(names, dict):
@@ -79,6 +79,8 @@ def _read(root: Path, name: str, faults: Faults) -> tuple[str, ...] | None:
                 raise LookupError(f"it has the keys {', '.join(map(str, names))}, but not {missing[0]}"[:200])
             names = [names[str(label)] for label in range(len(names))]
         if names and isinstance(names, list) and all(isinstance(name, str) for name in names):
+            if blank := [label for label, name in enumerate(names) if not name.strip()]:
+                raise ValueError(f"class {blank[0]} has no name")
             return tuple(names)
         raise TypeError(f"names is {names!r:.200}")
     except (yaml.YAMLError, LookupError, OSError, RecursionError, TypeError, ValueError) as error:
@@ -87,3 +89,13 @@ def _read(root: Path, name: str, faults: Faults) -> tuple[str, ...] | None:
             expected = "one class name per line"
         faults.add(Kind.CLASSES, f"{name}: expected {expected}; {' '.join(str(error).split())}")
         return None
+
+
+def _one_per_line(text: str) -> tuple[str, ...]:
+    """Return the names in the lines of a text; those after a blank line would have other numbers than meant."""
+    names = [line.strip() for line in text.rstrip().splitlines()]
+    if "" in names:
+        raise ValueError(f"line {names.index('') + 1} is blank: remove it, or name class {names.index('')}")
+    if not names:
+        raise ValueError("it is empty")
+    return tuple(names)
