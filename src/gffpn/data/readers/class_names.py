@@ -92,7 +92,7 @@ def _read(root: Path, name: str, faults: Faults) -> tuple[str, ...] | None:
 
 
 def _one_per_line(text: str) -> tuple[str, ...]:
-    """Return the names in the lines of a text; those after a blank line would have other numbers than meant."""
+    """Return the names in the lines of a text; one after a blank line would have an unclear number."""
     names = [line.strip() for line in text.rstrip().splitlines()]
     if "" in names:
         raise ValueError(f"line {names.index('') + 1} is blank: remove it, or name class {names.index('')}")
