@@ -31,7 +31,8 @@ from exports import (
     write,
     yolo_pair,
 )
-from gffpn.data.index import DataError
+from gffpn.data.index import SPLITS, DataError
+from gffpn.data.readers.recognise.tree import split_of
 from test_auto import auto
 
 
@@ -280,6 +281,26 @@ def test_a_variant_is_read_as_the_usual_form(tmp_path: Path, name: str) -> None:
     for stem, record in records.items():
         assert record.boxes.round(3).tolist() == [list(BOX)]
         assert record.labels.tolist() == [label_of(stem)]
+
+
+@pytest.mark.parametrize("name", ["val", "VAL", "valid", "validation", "dev"])
+@pytest.mark.parametrize(
+    "word", ["{}set", "{} Data", "{}_set", "Images{}", "{}-imgs", "DataSet_{}", "{}2017_set", "{}_1"]
+)
+def test_the_name_of_a_split_may_stand_among_usual_words(word: str, name: str) -> None:
+    assert split_of(word.format(name)) == "val"
+    for other in ("contest", "retrain", "devkit", "trainer", "value", "settings", "latest", "trial"):
+        assert not split_of(word.format(other))
+
+
+def test_splits_in_folders_of_several_words_are_kept_apart(tmp_path: Path) -> None:
+    for split, folder in {"train": "Training Data", "val": "valset", "test": "TestImages 2"}.items():
+        for stem in STEMS[split]:
+            place = tmp_path / folder
+            yolo_pair(place / f"images/{stem}.png", place / f"labels/{stem}.txt")
+    write(tmp_path / "classes.txt", "dent\nscratch\n")
+    index = auto(tmp_path).index()
+    assert {split: [Path(r.name).stem for r in index.splits[split]] for split in SPLITS} == STEMS
 
 
 def test_equal_names_in_several_lots_are_different_images(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ from gffpn.data.readers.decoding import decoded_start
 from gffpn.data.readers.images import SUFFIXES
 from gffpn.data.readers.listing import alike, listed, stem_of, suffix_of
 
-_AROUND = r"images?|imgs?|labels?|annotations?|xmls?|jsons?|obj|data|set"
+_AROUND = r"(?:images?|imgs?|masks?|labels?|annotations?|xmls?|jsons?|obj|data|set|split)"
 _SPLIT = re.compile(
-    rf"(?:(?:{_AROUND})[_-])?(?:(train(?:ing)?)|(val(?:id(?:ation)?)?|dev)|(test(?:ing)?))\d*(?:[_-](?:{_AROUND}))?"
+    rf"(?:{_AROUND}[ _-]?)*"
+    r"(?:(train(?:ing)?)|(val(?:id(?:ation)?)?|dev)|(test(?:ing)?))"
+    rf"(?:[ _-]?(?:{_AROUND}|\d))*"
 )
 
 _FOR_PEOPLE = re.compile(r"(?:readme|licen[cs]e|citation)\b|.*\.(?:html|md|pdf)$", re.IGNORECASE)
@@ -87,7 +89,7 @@ class Tree:
 
 
 def split_of(part: str) -> str:
-    """Return the split that a folder's name means, such as `valid` or `train2017`; empty if it means none."""
+    """Return the split that a folder's name means, such as `valid`, `train2017` or `Test Set`; else empty."""
     match = _SPLIT.fullmatch(part.casefold())
     if match is None:
         return ""
