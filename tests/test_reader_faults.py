@@ -131,6 +131,13 @@ FORGIVABLE = [
         "unreadable annotation",
         "width is '50', expected a whole number",
     ),
+    (
+        coco,
+        b_image(group=[1]),
+        "unreadable annotation",
+        r"group is \[1\], expected a whole number or a string",
+    ),
+    (coco, b_image(group=True), "unreadable annotation", "all.json: b.png: group is True, expected a whole"),
     (coco, b_image(id=11.5), "unreadable annotation", "id is 11.5, expected a whole number or a string"),
     (coco, b_image(id=True), "unreadable annotation", "id is True, expected a whole number or a string"),
     (coco, b_image(width=-50), "unreadable annotation", "width is -50, expected a whole number"),

@@ -6,17 +6,19 @@ import shlex
 import shutil
 import unicodedata
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 
+from exports import labelme_pair
 from gffpn.__main__ import main
 from gffpn.config.compose import compose_config
 from gffpn.data.index import SPLITS, DataError
 from gffpn.data.readers.quoting import override
+from test_auto import auto
 from tiny_sets import SPLIT_OF, coco, coco_content, voc, write_sets, yolo
 
 DRAWN: dict[str, Any] = {"splits": None, "fractions": [0.34, 0.33, 0.33]}
@@ -278,3 +280,66 @@ def test_a_class_without_a_name_is_refused(root: Path, names: str) -> None:
     (root / "data.yaml").write_text(f"names: {names}")
     with pytest.raises(DataError, match=r"data\.yaml: .*; class [01] has no name"):
         yolo(root).index()
+
+
+# groups
+
+
+@pytest.mark.parametrize(
+    ("value", "group"), [(None, ""), ("", ""), (7, "7"), (7.0, "7"), (" plate ", "plate")]
+)
+def test_an_image_without_a_group_in_coco_has_none(root: Path, value: object, group: str) -> None:
+    whole = coco_content()
+    for item in whole["images"]:
+        item["group"] = value
+    (root / "all.json").write_text(json.dumps(whole))
+    assert {r.group for found in coco(root).index().splits.values() for r in found} == {group}
+
+
+LEFT = [[10, 20], [20, 30]]
+RIGHT = [[40, 20], [30, 25]]
+
+
+def two_shapes(path: Path, one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+    """Draw the two parts of a LabelMe file, with further values each."""
+    labelme_pair(path)
+    content = json.loads(path.with_suffix(".json").read_text())
+    (shape,) = content["shapes"]
+    content["shapes"] = [{**shape, "points": LEFT, **one}, {**shape, "points": RIGHT, **other}]
+    path.with_suffix(".json").write_text(json.dumps(content))
+
+
+def labelme_boxes(root: Path, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[list[float]]:
+    two_shapes(root / "a.png", one, other)
+    for stem in "bcde":
+        labelme_pair(root / f"{stem}.png")
+    index = auto(root, fractions=[0.6, 0.2, 0.2], shapes="enclose").index()
+    (found,) = [r for records in index.splits.values() for r in records if r.name == "a.png"]
+    return found.boxes.tolist()
+
+
+POLYGON = {"shape_type": "polygon", "points": [[30, 20], [40, 22], [35, 28]]}
+
+
+@pytest.mark.parametrize("group", [0, 3, "3", 3.0])
+def test_labelme_shapes_of_one_group_and_label_are_one_object(tmp_path: Path, group: object) -> None:
+    part = {"group_id": group}
+    assert labelme_boxes(tmp_path, part, part) == [[10, 20, 40, 30]]
+    assert labelme_boxes(tmp_path, part, {**POLYGON, **part}) == [[10, 20, 40, 30]]
+    for other in ({"group_id": 4}, {"group_id": None}, {"label": "scratch", **part}):
+        assert labelme_boxes(tmp_path, part, other) == [[10, 20, 20, 30], [30, 20, 40, 25]]
+
+
+@pytest.mark.parametrize("values", [{}, {"group_id": None}, {"group_id": ""}, {"group": None}])
+def test_labelme_shapes_without_a_group_are_objects_of_their_own(
+    tmp_path: Path, values: Mapping[str, Any]
+) -> None:
+    assert len(labelme_boxes(tmp_path, values, values)) == 2
+
+
+@pytest.mark.parametrize("group", [True, [1], {"a": 1}, 1.5])
+def test_a_labelme_group_of_another_type_is_refused(tmp_path: Path, group: object) -> None:
+    with pytest.raises(
+        DataError, match=r"a\.json: shapes\[1\]: group_id is .*, expected a whole number or null"
+    ):
+        labelme_boxes(tmp_path, {}, {"group_id": group})

@@ -147,7 +147,7 @@ def _annotations(
             size=size(item, faults),
             boxes=[box for box, _, _ in found[number]],
             names=[name for _, name, _ in found[number]],
-            group=str(item.get("group", "")),
+            group=identity(item.get("group")) or "",
             crowd=[region for _, _, region in found[number]],
         )
         for number, item in pictures.valid.items()

@@ -117,11 +117,16 @@ def images(file: str, content: Item, faults: Faults) -> Entries:
     first: dict[str, str] = {}
     for number, item in list(found.valid.items()):
         other = first.setdefault(item["file_name"], number)
-        wrong = [side for side in ("height", "width") if _side(item.get(side)) is None]
+        wrong = [
+            f"{side} is {repr(item[side])[:40]}, expected a whole number"
+            for side in ("height", "width")
+            if _side(item.get(side)) is None
+        ]
+        if item.get("group") not in (None, "") and identity(item["group"]) is None:
+            wrong.append(_wrong(item, "group", "a whole number or a string"))
         if other != number:
             faults.add(Kind.DUPLICATE, f"{file}: {item['file_name']} has the ids {other} and {number}")
-        for side in wrong:
-            what = f"{side} is {repr(item[side])[:40]}, expected a whole number"
+        for what in wrong:
             faults.add(Kind.UNREADABLE_ANNOTATION, f"{file}: {item['file_name']}: {what}")
         if other != number or wrong:
             del found.valid[number]

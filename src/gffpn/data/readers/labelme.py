@@ -12,6 +12,7 @@ from typing import Any
 from gffpn.choice import one_of
 from gffpn.data.index import DataIndex
 from gffpn.data.readers.annotation import Annotation, Box
+from gffpn.data.readers.coco_entries import identity
 from gffpn.data.readers.faults import Faults
 from gffpn.data.readers.formats import check_text
 from gffpn.data.readers.pairs import Unlabelled, pair_up, read_annotations
@@ -26,7 +27,8 @@ class LabelMe(Reader):
 
     For `images`, `annotations` and `unlabelled`, see `VOC`; for the other arguments, see `Reader`. A shape
     that is no rectangle is a fault unless `shapes` is "enclose", which takes the upright box around it.
-    Without `classes`, the classes are the sorted labels in all files.
+    Shapes of one label and `group_id` are the parts of one object. Without `classes`, the classes are the
+    sorted labels in all files.
 
     Raises ValueError for an invalid argument; `index` raises DataError for faulty data.
     """
@@ -62,15 +64,31 @@ def _parse(image: str, source: str, text: str, shapes: Shapes, faults: Faults) -
         raise ValueError("has no list 'shapes', expected a file of LabelMe")
     boxes: list[Box] = []
     names: list[str] = []
+    first: dict[tuple[str, str], int] = {}
     for number, shape in enumerate(content["shapes"]):
         if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
             raise ValueError(f"shapes[{number}] has no label")
         kind, where = shape.get("shape_type", "polygon"), f"{source}: shapes[{number}] ({shape['label']})"
         box = _box(kind, _points(shape.get("points")))
-        if kind == "rectangle" or accept(shapes, where, f"a {kind}", faults):
+        if kind != "rectangle" and not accept(shapes, where, f"a {kind}", faults):
+            continue
+        group = _group(shape.get("group_id"), number)
+        position = first.setdefault((shape["label"], group), len(boxes)) if group else len(boxes)
+        if position < len(boxes):
+            boxes[position] = polygon_box([*boxes[position], *box])
+            faults.count("shapes joined with another of their label and group_id")
+        else:
             boxes.append(box)
             names.append(shape["label"])
     return Annotation(image, source, _size(content), boxes, names)
+
+
+def _group(value: object, number: int) -> str:
+    """Return the group whose shapes of one label are the parts of one object; empty for none."""
+    group = identity(value)
+    if group is None and value not in (None, ""):
+        raise ValueError(f"shapes[{number}]: group_id is {value!r:.40}, expected a whole number or null")
+    return group or ""
 
 
 def _size(content: Mapping[str, Any]) -> tuple[int, int] | None:
