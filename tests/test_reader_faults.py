@@ -54,6 +54,13 @@ def b_box(**values: Any) -> Callable[[Path], None]:
     return content(lambda whole: whole["annotations"][2].update(values))
 
 
+FRACTIONS = (
+    xml((50, 50), GOOD)
+    .replace("<xmin>6", "<xmin>0.1")
+    .replace("<ymin>6", "<ymin>0.2")
+    .replace("<xmax>25", "<xmax>0.5")
+    .replace("<ymax>45", "<ymax>1")
+)
 FORGIVABLE = [
     # reader, change to image b, kind of the fault, pattern of the rest of the message
     (
@@ -76,6 +83,7 @@ FORGIVABLE = [
         "unreadable annotation",
         "50.5, expected a whole",
     ),
+    (voc, b_xml(FRACTIONS), "annotation in another format", "xml/b.xml: every box ends at 1 or below, like"),
     (voc, b_xml("<html/>"), "unreadable annotation", "begins with <html>, expected <annotation>"),
     (voc, b_xml(BOMB), "unreadable annotation", "has a DOCTYPE"),
     (
@@ -194,6 +202,21 @@ def test_a_fault_is_refused_with_its_kind_or_dropped(
     index = reader(root, on_error="skip").index()
     assert "images/spare.png" in {record.name for record in index.splits["val"]}
     assert f"dropped, {kind}" in caplog.text
+
+
+@pytest.mark.parametrize("corners", [None, "edges", "pixels_from_0", "pixels_from_1"])
+def test_fractions_in_voc_are_refused_whatever_the_corners_are(root: Path, corners: str | None) -> None:
+    (root / "xml" / "b.xml").write_text(FRACTIONS)
+    with pytest.raises(DataError, match=r"xml/b\.xml: every box ends at 1 .* export it in pixels") as refused:
+        voc(root, corners=corners).index()
+    assert "corners" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("corners", "box"), [("edges", [0, 0, 1, 1]), ("pixels_from_0", [0, 0, 2, 2])])
+def test_the_first_pixels_of_an_image_are_no_fractions(root: Path, corners: str, box: list[float]) -> None:
+    text = xml((50, 50), [("dent", -1, -1, 1, 1)])
+    (root / "xml" / "b.xml").write_text(text)
+    assert voc(root, corners=corners, outside="clip").index().splits["val"][0].boxes.tolist() == [box]
 
 
 def broken(name: str, text: str) -> Callable[[Path], object]:

@@ -343,3 +343,10 @@ def test_a_labelme_group_of_another_type_is_refused(tmp_path: Path, group: objec
         DataError, match=r"a\.json: shapes\[1\]: group_id is .*, expected a whole number or null"
     ):
         labelme_boxes(tmp_path, {}, {"group_id": group})
+
+
+@pytest.mark.parametrize("shape", [{}, {"shape_type": "polygon"}, {"shape_type": "circle"}])
+def test_labelme_shapes_in_fractions_are_refused(tmp_path: Path, shape: Mapping[str, Any]) -> None:
+    part = {**shape, "points": [[0.25, 0.5], [0.5, 0.75]]}
+    with pytest.raises(DataError, match=r"a\.json: every box ends at 1 .* export it in pixels"):
+        labelme_boxes(tmp_path, part, part)

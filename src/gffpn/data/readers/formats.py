@@ -96,6 +96,15 @@ def check_coco(content: Any) -> None:
             raise WrongFormat(f"no list {key!r}, expected a COCO annotation file; it holds {keys}{looks}")
 
 
+def refuse_fractions(boxes: Sequence[Box]) -> None:
+    """Raise WrongFormat if the boxes (xyxy) of a file are fractions of the image's sides, and no pixels."""
+    whole = all(float(side).is_integer() for box in boxes for side in box)  # the first pixel is a valid box
+    if are_fractions(boxes) and not whole:
+        raise WrongFormat(
+            "every box ends at 1 or below, like fractions, expected pixels: export it in pixels"
+        )
+
+
 def are_fractions(boxes: Sequence[Sequence[float]]) -> bool:
     """Return True if a file has boxes (xyxy) with an area and none reaches beyond the first pixel."""
     drawn = any(x1 < x2 and y1 < y2 for x1, y1, x2, y2 in boxes)

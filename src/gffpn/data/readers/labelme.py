@@ -14,7 +14,7 @@ from gffpn.data.index import DataIndex
 from gffpn.data.readers.annotation import Annotation, Box
 from gffpn.data.readers.coco_entries import identity
 from gffpn.data.readers.faults import Faults
-from gffpn.data.readers.formats import check_text
+from gffpn.data.readers.formats import check_text, refuse_fractions
 from gffpn.data.readers.pairs import Unlabelled, pair_up, read_annotations
 from gffpn.data.readers.places import Place, held, places
 from gffpn.data.readers.reader import Reader
@@ -80,6 +80,7 @@ def _parse(image: str, source: str, text: str, shapes: Shapes, faults: Faults) -
         else:
             boxes.append(box)
             names.append(shape["label"])
+    refuse_fractions(boxes)
     return Annotation(image, source, _size(content), boxes, names)
 
 

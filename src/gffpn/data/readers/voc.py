@@ -15,7 +15,7 @@ from gffpn.choice import one_of
 from gffpn.data.index import DataIndex
 from gffpn.data.readers.annotation import Annotation, Box
 from gffpn.data.readers.faults import Faults, Kind
-from gffpn.data.readers.formats import check_text
+from gffpn.data.readers.formats import check_text, refuse_fractions
 from gffpn.data.readers.pairs import Unlabelled, pair_up, read_annotations
 from gffpn.data.readers.places import Place, held, places
 from gffpn.data.readers.reader import Reader
@@ -92,8 +92,11 @@ class VOC(Reader):
             raise ValueError(f"begins with <{tree.tag}>, expected <annotation>")
         boxes: list[Box] = []
         names: list[str] = []
+        every: list[Box] = []
         for thing in tree.iterfind("object"):
-            name, box = _text(thing, "name"), self._bndbox(thing, source, odd)
+            name, given = _text(thing, "name"), _bndbox(thing)
+            box = given and self._edges(given)
+            every += [given] if given else []
             if (shape := _shape(thing, box)) is not None:
                 what, box = shape
                 if not accept(self.shapes, f"{source}: {name}", what, faults):
@@ -102,17 +105,17 @@ class VOC(Reader):
                 raise ValueError("<object> without bndbox/xmin")
             boxes.append(box)
             names.append(name)
+        refuse_fractions(every or boxes)
+        for x1, y1, *far in every:
+            if any(math.isfinite(value) and not value.is_integer() for value in (x1, y1, *far)):
+                odd.setdefault("fractional numbers", []).append(source)
+            elif 0 in (x1, y1):
+                odd.setdefault("an xmin or ymin of 0", []).append(source)
         return Annotation(image, source, _size(tree), boxes, names)
 
-    def _bndbox(self, thing: ElementTree.Element, source: str, odd: dict[str, list[str]]) -> Box | None:
-        if thing.find("bndbox") is None:
-            return None
-        x1, y1, x2, y2 = (_number(thing, f"bndbox/{key}") for key in ("xmin", "ymin", "xmax", "ymax"))
-        if any(math.isfinite(value) and not value.is_integer() for value in (x1, y1, x2, y2)):
-            odd.setdefault("fractional numbers", []).append(source)
-        elif 0 in (x1, y1):
-            odd.setdefault("an xmin or ymin of 0", []).append(source)
-        left, top, right, bottom = self._shift
+    def _edges(self, box: Box) -> Box:
+        """Return the edges of a box from the numbers in its file."""
+        (x1, y1, x2, y2), (left, top, right, bottom) = box, self._shift
         return x1 + left, y1 + top, x2 + right, y2 + bottom
 
 
@@ -134,6 +137,13 @@ def _size(tree: ElementTree.Element) -> tuple[int, int] | None:
             raise ValueError(f"{key} is {value:g}, expected a whole number")
         sides.append(int(value))
     return (sides[0], sides[1]) if all(sides) else None
+
+
+def _bndbox(thing: ElementTree.Element) -> Box | None:
+    if thing.find("bndbox") is None:
+        return None
+    x1, y1, x2, y2 = (_number(thing, f"bndbox/{key}") for key in ("xmin", "ymin", "xmax", "ymax"))
+    return x1, y1, x2, y2
 
 
 def _shape(thing: ElementTree.Element, box: Box | None) -> tuple[str, Box] | None:
