@@ -13,7 +13,7 @@ from PIL import Image
 
 from gffpn.data.index import DataError
 from gffpn.data.readers.images import read_image
-from tiny_sets import coco, coco_content, voc, write_sets, xml, yolo
+from tiny_sets import CLASSES, coco, coco_content, voc, write_sets, xml, yolo
 
 GOOD = [("dent", 5, 5, 25, 45)]
 B_XML = xml((50, 50), GOOD)
@@ -314,12 +314,64 @@ def test_too_few_images_for_three_splits_are_refused(root: Path) -> None:
 def test_categories_must_agree_across_files(root: Path) -> None:
     for split, stem in {"train": "a", "val": "b", "test": "c"}.items():
         (root / f"{split}.json").write_text(json.dumps(coco_content(stem)))
+    files = {"train": "train.json", "val": "val.json", "test": "test.json"}
     other = coco_content("c")
     other["categories"][0]["name"] = "hole"
     (root / "test.json").write_text(json.dumps(other))
-    files = {"train": "train.json", "val": "val.json", "test": "test.json"}
-    with pytest.raises(DataError, match=r"test\.json: category 7 is 'hole' here, 'scratch' elsewhere"):
+    with pytest.raises(
+        DataError, match=r"test\.json: category 7 is 'hole' here, 'scratch' elsewhere: give"
+    ) as no:
         coco(root, annotations=files, splits=None).index()
+    assert "data.classes" not in str(no.value)  # which would not cure it
+
+
+@pytest.mark.parametrize("ids", [{3: 7, 7: 3}, {3: 1, 7: 2}, {3: 20, 7: 10}, {3: 7, 7: 8}, {3: "a", 7: "b"}])
+@pytest.mark.parametrize("moved", ["train", "test"])
+def test_categories_of_other_ids_are_matched_by_name(
+    root: Path, ids: dict[int, int | str], moved: str
+) -> None:
+    stems = {"train": "ab", "val": "b", "test": "c"}
+    shutil.copy(root / "images/b.png", root / "images/d.png")
+    for split, stem in stems.items():
+        whole = coco_content(stem)
+        if split == moved:
+            for entry, key in [(c, "id") for c in whole["categories"]] + [
+                (box, "category_id") for box in whole["annotations"]
+            ]:
+                entry[key] = ids[entry[key]]
+        if split == "val":
+            whole["images"][0]["file_name"] = "d.png"
+        (root / f"{split}.json").write_text(json.dumps(whole))
+    index = coco(root, annotations={split: f"{split}.json" for split in stems}, splits=None).index()
+    assert sorted(index.classes) == sorted(CLASSES)
+    named = {r.name[-5]: [index.classes[k] for k in r.labels] for part in index.splits.values() for r in part}
+    assert named == {"a": ["scratch", "dent"], "b": ["dent"], "c": ["scratch"], "d": ["dent"]}
+    assert any("matched by name" in what for what in index.mended)
+
+
+def test_the_categories_of_a_file_may_be_a_part_or_left_to_the_others(root: Path) -> None:
+    for split, stem in {"train": "a", "val": "b", "test": "c"}.items():
+        whole = coco_content(stem)
+        whole["categories"] = {"train": whole["categories"], "val": whole["categories"][1:], "test": []}[
+            split
+        ]
+        (root / f"{split}.json").write_text(json.dumps(whole))
+    files = {"train": "train.json", "val": "val.json", "test": "test.json"}
+    index = coco(root, annotations=files, splits=None).index()
+    assert (index.classes, index.mended) == (CLASSES, {})
+    assert [index.splits[split][0].labels.tolist() for split in files] == [[1, 0], [0], [1]]
+
+
+def test_two_categories_of_a_name_are_one_class_if_the_classes_are_given(root: Path) -> None:
+    whole = coco_content()
+    whole["categories"].append({"id": 9, "name": "dent"})
+    whole["annotations"][2]["category_id"] = 9
+    (root / "all.json").write_text(json.dumps(whole))
+    with pytest.raises(
+        DataError, match=r"3 and 9 are both 'dent', expected each class once: .*data\.classes"
+    ):
+        coco(root).index()
+    assert coco(root, classes=["dent", "scratch"]).index().splits["val"][0].labels.tolist() == [0]
 
 
 def test_an_unset_or_missing_root_is_refused_with_a_hint(tmp_path: Path) -> None:

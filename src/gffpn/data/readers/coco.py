@@ -15,11 +15,12 @@ from gffpn.data.readers.coco_entries import (
     Entries,
     Item,
     categories,
+    classes_of,
     entries,
     identity,
     images,
-    in_order,
     refuse_no_classes,
+    refuse_repeats,
     size,
 )
 from gffpn.data.readers.coco_plain import Found, Named, plain
@@ -43,7 +44,8 @@ class COCO(Reader):
     `annotations` is the JSON file, and `images` the folder to which the file names in it are relative. Both
     are below `root`, and each may be a list of paths, or a mapping from split to a path or a list. A file
     name that is not exactly that of a file stands for the only one that it fits, see `ImageFolders`. Category
-    ids become labels 0 .. K-1 in the order of the ids, or of `classes` if given. `unlabelled` is the
+    ids become labels 0 .. K-1 in the order of the ids, or of `classes` if given; files whose ids differ are
+    matched by the names. `unlabelled` is the
     treatment of images in the folder that no JSON file lists: a fault ("refuse"), images without objects
     ("background") or left out ("drop"). `crowd` is the treatment of annotations with iscrowd = 1: as
     regions that evaluation ignores ("ignore", as in pycocotools), as ordinary objects ("object"), or as if
@@ -80,22 +82,24 @@ class COCO(Reader):
             faults.settle()
         contents = [(name, content) for _, _, name, content in files]
         named = without_parents(categories(contents, faults), contents, faults)
-        if not named[0]:
+        classes = classes_of([names for names, _ in named], faults)
+        if not classes:
             refuse_no_classes(contents, faults)
+        if self._intake.classes is None:
+            own = {file: names for (file, _), (names, _) in zip(contents, named, strict=True)}
+            refuse_repeats(own, faults)
         folders = ImageFolders(root, [folder for _, folder, *_ in files], faults)
         annotated: dict[str, list[Annotation]] = {split: [] for split in self._places}
-        for split, folder, name, content in files:
-            annotated[split] += _annotations(
-                partial(folders.find, folder), name, content, named, self, faults
-            )
+        for (split, folder, name, content), its in zip(files, named, strict=True):
+            find = partial(folders.find, folder)
+            annotated[split] += _annotations(find, name, content, its, self, faults)
         if self.unlabelled == "background" or not self._intake.partition.has_lists:
             for split, image in unlisted(files, folders, self.unlabelled, faults):
                 annotated[split].append(image)
         annotated = self._intake.partition.select(root, annotated, faults)
         if self.crowd is None:
             refuse_many((found for part in annotated.values() for found in part), faults)
-        classes = self._intake.classes or tuple(named[0][number] for number in in_order(named[0]))
-        return self._intake.index(root, annotated, classes, faults)
+        return self._intake.index(root, annotated, self._intake.classes or classes, faults)
 
 
 def _load(root: Root, folder: str, name: str, faults: Faults) -> Item | None:

@@ -87,20 +87,51 @@ def _wrong(values: Item, field: str, expected: str) -> str:
     return f"{field} is {repr(values[field])[:40]}, expected {expected}"
 
 
-def categories(files: Sequence[tuple[str, Item]], faults: Faults) -> tuple[dict[str, str], set[str]]:
-    """Return the class names of all files by category id, and the ids of faulty categories."""
-    names: dict[str, str] = {}
-    faulty: set[str] = set()
+def categories(files: Sequence[tuple[str, Item]], faults: Faults) -> list[tuple[dict[str, str], set[str]]]:
+    """Return the class names of each file by category id, and the ids of its faulty categories.
+
+    The ids of a name may differ between files. A file that gives an id another name than an earlier one is a
+    fault if both may be names of the same class: the earlier files lack the one, and the file the other.
+    """
+    every: list[tuple[dict[str, str], set[str]]] = []
+    known: dict[str, str] = {}
     for file, content in files:
         found = entries(file, content, "categories", faults, text=["name"])
-        faulty |= found.faulty
-        for number, item in found.valid.items():
-            name = names.setdefault(number, item["name"])
-            if name != item["name"]:
-                faults.add(
-                    Kind.CLASSES, f"{file}: category {number} is {item['name']!r} here, {name!r} elsewhere"
-                )
-    return names, faulty
+        names = {number: str(item["name"]) for number, item in found.valid.items()}
+        earlier = {name for others, _ in every for name in others.values()}
+        for number, name in names.items():
+            other = known.setdefault(number, name)
+            if other != name and name not in earlier and other not in names.values():
+                what = f"category {number} is {name!r} here, {other!r} elsewhere: give them the same name"
+                faults.add(Kind.CLASSES, f"{file}: {what}")
+        every.append((names, found.faulty))
+    first = next((names for names, _ in every if names), {})
+    return [(names or dict(first), faulty) for names, faulty in every]  # some files leave them to the others
+
+
+def classes_of(named: Sequence[Mapping[str, str]], faults: Faults) -> tuple[str, ...]:
+    """Return the class names of all files, in the order of their ids in the first file that has them."""
+    first: dict[str, str] = {}
+    moved = 0
+    for names in named:
+        own: dict[str, str] = {}
+        for number, name in names.items():
+            own.setdefault(name, number)
+        moved += sum(first.setdefault(name, number) != number for name, number in own.items())
+    faults.count("categories matched by name, because their ids differ between files", moved)
+    place = {number: position for position, number in enumerate(in_order(set(first.values())))}
+    return tuple(sorted(first, key=lambda name: place[first[name]]))
+
+
+def refuse_repeats(named: Mapping[str, Mapping[str, str]], faults: Faults) -> None:
+    """Record a fault for each name of two categories of a file; `named` are the names by file and id."""
+    for file, names in named.items():
+        own: dict[str, str] = {}
+        for number, name in names.items():
+            if (other := own.setdefault(name, number)) != number:
+                what = f"the categories {other} and {number} are both {name!r}, expected each class once"
+                cure = "name one differently, or give data.classes, which makes them one class"
+                faults.add(Kind.CLASSES, f"{file}: {what}: {cure}")
 
 
 def refuse_no_classes(contents: Sequence[tuple[str, Item]], faults: Faults) -> None:

@@ -67,7 +67,7 @@ _CONVERT = "convert the files, or data.unusual_images=convert"
 _DRAW = "draw the box again, or remove it from the file"
 ADVICE: Mapping[str, str] = {
     Kind.MISSING_FOLDER: "correct the argument that names it",
-    Kind.CLASSES: "correct the names, or give data.classes",
+    Kind.CLASSES: "correct the names in the files",
     Kind.UNREADABLE_FILE: "export it again",
     Kind.OTHER_FORM: "choose the reader of this form; data=auto recognises many",
     Kind.MISSING_IMAGE: "export the images, too, or remove the annotations of those that are gone",

@@ -9,29 +9,35 @@ from gffpn.data.readers.faults import Faults
 Named = tuple[dict[str, str], set[str]]
 
 
-def without_parents(named: Named, files: Sequence[tuple[str, Mapping[str, Any]]], faults: Faults) -> Named:
-    """Return the categories without parents that no annotation has, and count the parents.
+def without_parents(
+    named: Sequence[Named], files: Sequence[tuple[str, Mapping[str, Any]]], faults: Faults
+) -> list[Named]:
+    """Return the categories of each file without parents that no annotation has, and count the parents.
 
     A parent is a category that another one names as its supercategory. Roboflow writes one with id 0; it may
-    have the name of a class. `named` are the names by category id and the ids of faulty categories, and
-    `files` the names and contents of all files.
+    have the name of a class. `named` are the names by category id and the ids of faulty categories of each
+    file, and `files` the names and contents of the files.
     """
-    names, faulty = named
-    above = [(identity(c.get("id")), c.get("supercategory")) for c in _items(files, "categories")]
-
-    def is_above(number: str) -> bool:
-        name = names[number]
-        below = any(upper == name and other != number for other, upper in above)
-        return below and (number, name) not in above
-
-    parents = [number for number in names if is_above(number)]
+    above = [
+        [(identity(c.get("id")), c.get("supercategory")) for c in _items(f, "categories")] for f in files
+    ]
+    parents = {
+        (number, name)
+        for (names, _), uppers in zip(named, above, strict=True)
+        for number, name in names.items()
+        if (number, name) not in uppers and any(upper == name and other != number for other, upper in uppers)
+    }
     if parents:
-        used = {identity(item.get("category_id")) for item in _items(files, "annotations")}
-        parents = [number for number in parents if number not in used]
-    for number in parents:
-        faults.count(f"parent category {names[number]!r} (id {number}) without annotations left out")
-    return {number: name for number, name in names.items() if number not in parents}, faulty
+        for (names, _), file in zip(named, files, strict=True):
+            used = {identity(item.get("category_id")) for item in _items(file, "annotations")}
+            parents -= {(number, name) for number, name in names.items() if number in used}
+    for number, name in sorted(parents):
+        faults.count(f"parent category {name!r} (id {number}) without annotations left out")
+    return [
+        ({number: name for number, name in names.items() if (number, name) not in parents}, faulty)
+        for names, faulty in named
+    ]
 
 
-def _items(files: Sequence[tuple[str, Mapping[str, Any]]], key: str) -> Iterator[Mapping[str, Any]]:
-    return (item for _, content in files for item in content[key] if isinstance(item, dict))
+def _items(file: tuple[str, Mapping[str, Any]], key: str) -> Iterator[Mapping[str, Any]]:
+    return (item for item in file[1][key] if isinstance(item, dict))
