@@ -1,6 +1,8 @@
 """Does `data=auto` recognise exports whose names, folders or encodings are not the usual ones?"""
 
 import json
+import logging
+import re
 import shutil
 import unicodedata
 import zipfile
@@ -25,8 +27,10 @@ from exports import (
     label_of,
     labelme_pair,
     picture,
+    roboflow_yolo,
     tree_without_yaml,
     ultralytics,
+    val_is_train,
     voc_pair,
     write,
     yolo_pair,
@@ -301,6 +305,47 @@ def test_splits_in_folders_of_several_words_are_kept_apart(tmp_path: Path) -> No
     write(tmp_path / "classes.txt", "dent\nscratch\n")
     index = auto(tmp_path).index()
     assert {split: [Path(r.name).stem for r in index.splits[split]] for split in SPLITS} == STEMS
+
+
+def without_test_labels(root: Path, export: Export) -> None:
+    export(root)
+    shutil.rmtree(root / ("labels/test" if (root / "labels").is_dir() else "test/labels"))
+
+
+def val_is_test(root: Path) -> None:
+    roboflow_yolo(root)
+    path = root / "data.yaml"
+    path.write_text(path.read_text().replace("../test/images", "../valid/images"))
+    shutil.rmtree(root / "test")
+
+
+@pytest.mark.parametrize(
+    ("act", "stems", "said"),
+    [
+        (
+            lambda root: without_test_labels(root, ultralytics),
+            "abcd",
+            "without the images in images/test, which",
+        ),
+        (
+            lambda root: without_test_labels(root, roboflow_yolo),
+            "abcd",
+            "without the images in test/images, which",
+        ),
+        (val_is_test, "abcd", r"whose test is its val \(a test split is drawn from train instead\)"),
+        (val_is_train, "abcde", r"whose val is its train \(a val split is drawn from train instead\)"),
+    ],
+)
+def test_a_split_that_cannot_be_used_is_drawn_from_train_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, act: Export, stems: str, said: str
+) -> None:
+    act(tmp_path)
+    caplog.set_level(logging.INFO)
+    index = auto(tmp_path).index()
+    assert sorted(Path(r.name).stem for found in index.splits.values() for r in found) == sorted(stems)
+    assert all(index.splits.values())
+    assert re.search(said, caplog.text)
+    assert re.search(r"drew .*test from train", caplog.text)
 
 
 def test_equal_names_in_several_lots_are_different_images(tmp_path: Path) -> None:

@@ -96,7 +96,8 @@ ADVICE: Mapping[str, str] = {
     Kind.SHAPE: "data.shapes=enclose takes the upright box around it",
     Kind.BOX_OUTSIDE: "data.outside=clip cuts boxes at the border",
     Kind.DUPLICATE: "keep one of them",
-    Kind.TWO_SPLITS: "a result on training images is meaningless: keep each image in one split",
+    Kind.TWO_SPLITS: "a result on images of train, or of val, which chooses the epoch, is meaningless: keep"
+    " each image in one split; a split that is not given is drawn from train",
     Kind.CROWD: "data.crowd=object if they are ordinary objects, such as the brush masks of CVAT;"
     " data.crowd=ignore if they mark regions that training leaves out and evaluation ignores",
     Kind.OUTSIDE_ROOT: "move the file below data.root, link to it from there, or widen data.root; if it lies"

@@ -34,7 +34,8 @@ def yolo(tree: Tree) -> Form:
     for name in [name for name in tree.files if "/" not in name and name.lower().endswith(YAML)]:
         if (content := _mapping(tree, name)) is not None:
             try:
-                return Form("yolo", _by_yaml(tree, content, labels), f"{tool} with the paths of {name}")
+                given, left = _by_yaml(tree, content, labels)
+                return Form("yolo", given, f"{tool} with the paths of {name}{left}")
             except NoForm as error:
                 note = f" ({name} is not used for paths: {error})"
     found = layout(tree, labels)
@@ -77,35 +78,46 @@ def _mapping(tree: Tree, name: str) -> Mapping[str, Any] | None:
     return content if isinstance(content, dict) and content.get("train") else None
 
 
-def _by_yaml(tree: Tree, content: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Any]:
+def _by_yaml(tree: Tree, content: Mapping[str, Any], labels: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Return the arguments by the paths in a YAML file, and words about splits that are not read."""
     base = str(content.get("path") or "")
     given = {split: next((content[k] for k in keys if content.get(k)), None) for split, keys in KEYS.items()}
     found: dict[str, list[str]] = {}
+    left = ""
     for split, value in given.items():
         entries = [value] if isinstance(value, str) else value if isinstance(value, list) else []
         located = [_locate(tree, base, str(entry)) for entry in entries]
         missing = [str(entry) for entry, path in zip(entries, located, strict=True) if path is None]
         if missing and split != "test":  # many exports name a test split that they do not contain
             raise NoForm(f"no {missing[0]} here")
-        if located and not missing and located != found.get("train"):
-            found[split] = [path for path in located if path]
+        paths = [path for path in located if path]
+        same = next((other for other, others in found.items() if paths == others), "")
+        if not paths or missing:
+            continue
+        if same:
+            left += f", whose {split} is its {same} (a {split} split is drawn from train instead)"
+        elif split == "test" and not _has_labels(paths, labels):
+            left += f", without the images in {', '.join(paths)}, which have no labels"
+        else:
+            found[split] = paths
     lists = [path for paths in found.values() for path in paths if path.endswith(".txt")]
     if lists and len(lists) == sum(map(len, found.values())):
         one = layout(tree, labels)
         if isinstance(one.images, Mapping) or isinstance(one.annotations, Mapping):
             one = one._replace(images=_above(tree.images), annotations=_above(labels))
-        return {
-            "images": one.images,
-            "labels": one.annotations,
-            "splits": {split: _folders(paths) for split, paths in found.items()},
-        }
+        splits = {split: _folders(paths) for split, paths in found.items()}
+        return {"images": one.images, "labels": one.annotations, "splits": splits}, left
     if lists:
         raise NoForm("folders and lists mixed")
     images = {split: _folders(paths) for split, paths in found.items()}
-    return {
-        "images": images,
-        "labels": {s: _folders([_labels_of(p, labels) for p in paths]) for s, paths in found.items()},
-    }
+    by_split = {s: _folders([_labels_of(p, labels) for p in paths]) for s, paths in found.items()}
+    return {"images": images, "labels": by_split}, left
+
+
+def _has_labels(paths: Sequence[str], labels: Sequence[str]) -> bool:
+    """Return True for lists of images, and for folders of images if one of them has a label file."""
+    below = [f"{_labels_of(path, labels)}/" for path in paths if not path.endswith(".txt")]
+    return len(below) < len(paths) or any(name.startswith(tuple(below)) for name in labels)
 
 
 def _folders(paths: list[str]) -> Folders:
