@@ -113,6 +113,10 @@ def renamed(change: Callable[[Path, str], str]) -> Callable[[Path], None]:
         (lambda root, name: name.upper(), "images"),
         (lambda root, name: f"./{name}", "images"),
         (lambda root, name: f"https://host/data/upload/1/{name}", "images"),
+        (lambda root, name: f"/data/local-files/?d=sets/images/{name}", "images"),
+        (lambda root, name: f"/data/local-files/?d=images%2F{name}", "images"),
+        (lambda root, name: f"/data/local-files/?d=sets%5Cimages%5C{name}", "images"),
+        (lambda root, name: f"C:\\sets\\images\\{name}", "images"),
         (lambda root, name: name, "."),
     ],
 )
@@ -167,7 +171,15 @@ def test_a_name_that_fits_several_files_or_contradicts_one_is_a_fault(root: Path
         coco(root).index()
 
 
-@pytest.mark.parametrize("name", ["../../media/upload/1/b.png", "/label-studio/data/b.png"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../media/upload/1/b.png",
+        r"..\..\media\upload\1\b.png",
+        "/data/local-files/?d=../b.png",
+        "/label-studio/data/b.png",
+    ],
+)
 def test_a_name_that_leads_elsewhere_is_refused_with_the_nearest_file(root: Path, name: str) -> None:
     renamed(lambda _, own: name if own == "b.png" else own)(root)
     with pytest.raises(DataError, match=r"/b\.png.*; the nearest is images/b\.png"):

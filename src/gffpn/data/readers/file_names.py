@@ -11,6 +11,9 @@ from gffpn.data.readers.images import SUFFIXES
 from gffpn.data.readers.listing import alike, count_unknown, listed, stem_of, suffix_of
 from gffpn.data.readers.root import Root, below
 
+LOCAL_FILES = "/data/local-files/?d="
+"""Beginning of the address that Label Studio gives to a file on its disk; its path follows, escaped."""
+
 
 class ImageFolders:
     """Images at any depth of the given folders below the root.
@@ -54,6 +57,7 @@ class ImageFolders:
     def _inner(self, name: str) -> str | None:
         """Return a name without the root in front of it; None for one that leads elsewhere."""
         posix = name.replace("\\", "/")
+        posix = unquote(posix.partition(LOCAL_FILES)[2]).replace("\\", "/") or posix
         for prefix in (f"{self._root.path}/", f"{self._root.given}/"):
             posix = posix.removeprefix(prefix)
         leads_out = posix.startswith("/") or ".." in posix.split("/") or not posix.isprintable()
