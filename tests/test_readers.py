@@ -55,10 +55,24 @@ def test_voc_corners(root: Path, corners: str, expected: list[float]) -> None:
 
 
 def test_the_given_classes_set_the_order(root: Path) -> None:
-    for reader in (voc, coco):
+    for reader in (voc, coco, yolo):
         index = reader(root, classes=["scratch", "dent"]).index()
         assert (index.classes, index.splits["val"][0].labels.tolist()) == (("scratch", "dent"), [1])
-    assert yolo(root, classes=["x", "y"]).index().classes == ("x", "y")
+        for others in (["x", "y"], ["scratch"]):
+            with pytest.raises(DataError, match=f"b.* dent .*expected one of \\{others}") as refused:
+                reader(root, classes=others).index()
+            assert refused.match("data.classes, which orders the names of a set and renames none")
+
+
+@pytest.mark.parametrize("text", [None, "names: 3", "names: {1: a, 2: b}"])
+def test_the_given_classes_name_a_yolo_set_that_does_not(root: Path, text: str | None) -> None:
+    (root / "data.yaml").unlink()
+    if text:
+        (root / "data.yaml").write_text(text)
+    with pytest.raises(DataError, match=r"data\.classes"):
+        yolo(root).index()
+    index = yolo(root, classes=["x", "y"]).index()
+    assert (index.classes, index.splits["val"][0].labels.tolist()) == (("x", "y"), [0])
 
 
 def test_boxes_one_pixel_outside_are_clipped_and_duplicates_dropped(
@@ -126,6 +140,49 @@ def test_yolo_background_images_and_a_class_list_among_the_labels(root: Path) ->
     (root / "labels" / "classes.txt").write_text("dent\nscratch\n")
     (record,) = yolo(root, unlabelled="background").index().splits["test"]
     assert (record.boxes.shape, record.labels.shape) == ((0, 4), (0,))
+
+
+@pytest.mark.parametrize("name", ["data.yaml", "pose.yml"])
+@pytest.mark.parametrize("shapes", ["refuse", "enclose"])
+@pytest.mark.parametrize(
+    ("number", "point"), [(1, "0.1 0.9"), (2, "0.1 0.9"), (3, "0 0 0"), (4, "0.1 0.9 2.0")]
+)
+def test_keypoints_behind_a_yolo_box_are_left_out(
+    root: Path, number: int, point: str, shapes: str, name: str
+) -> None:
+    expected = yolo(root).index().fingerprint
+    (root / "data.yaml").unlink()
+    shape = [number, len(point.split())]
+    (root / name).write_text(f"kpt_shape: {shape}\nnames: [dent, scratch]\n")
+    for path in (root / "labels").iterdir():
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join([" ".join([line, *[point] * number]) for line in lines[:1]] + lines[1:]))
+    assert yolo(root, shapes=shapes).index().fingerprint == expected
+    with (root / "labels/b.txt").open("a") as file:
+        file.write("\n0 0.5 0.5 0.1 0.1 0.3\n")
+    with pytest.raises(DataError, match=r"labels/b\.txt: line 2: .* has 6 numbers: .* by kpt_shape or none"):
+        yolo(root, shapes=shapes).index()
+
+
+@pytest.mark.parametrize("shape", ["17", "[17]", "[4, 5]", "[0, 2]", "[a, 3]"])
+def test_a_kpt_shape_that_is_none_is_refused(root: Path, shape: str) -> None:
+    (root / "data.yaml").write_text(f"kpt_shape: {shape}\nnames: [dent, scratch]\n")
+    with pytest.raises(
+        DataError, match=r"data\.yaml: kpt_shape is .*, expected \[number of keypoints, 2 or 3\]"
+    ):
+        yolo(root).index()
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_keypoints_without_a_kpt_shape_are_refused_with_it(root: Path, number: int) -> None:
+    (root / "labels/b.txt").write_text("0 0.5 0.5 0.1 0.1" + " 0.5 0.5 2" + " 0 0 0" * (number - 1))
+    with pytest.raises(DataError, match=rf"b\.txt: line 1: .* add kpt_shape: \[{number}, 3\] to data\.yaml"):
+        yolo(root, shapes="enclose").index()
+    (root / "labels/b.txt").write_text("0 0.5 0.5 0.1 0.1" + " 0.5 0.5" * number)
+    with pytest.raises(
+        DataError, match=r"b\.txt, line 1: a polygon of .*, or keypoints without kpt_shape in da"
+    ):
+        yolo(root).index()
 
 
 def test_groups_come_from_the_file_name(root: Path) -> None:

@@ -14,12 +14,18 @@ LINES = ("obj.names", "classes.txt", "_darknet.labels")
 """Files of one name per line, by CVAT (or Darknet), by labelImg and Label Studio, and by Roboflow."""
 
 
-def class_names(root: Root, folders: Sequence[str], faults: Faults) -> tuple[str, ...]:
+def class_names(
+    root: Root, folders: Sequence[str], faults: Faults, *, given: Sequence[str] | None = None
+) -> tuple[str, ...]:
     """Return the names in the root's data.yaml, or in another YAML file, obj.names or classes.txt.
 
-    The others may be in the root, in one of the `folders` with labels or between them. Records a fault and
-    returns () if no file has names, or if several have different ones.
+    The others may be in the root, in one of the `folders` with labels or between them. If no file has names
+    that can be used, or if several have different ones, these are `given`; without it, that is a fault, and
+    they are ().
     """
+    if given is not None:
+        unused = Faults(root.path, "skip")
+        return class_names(root, folders, unused) or tuple(given)
     found: dict[tuple[str, ...], str] = {}
     for name in names_files(root.path, folders):
         names = _read(root.path, name, faults)
@@ -87,8 +93,30 @@ def _read(root: Path, name: str, faults: Faults) -> tuple[str, ...] | None:
         expected = "a list `names`, or a mapping of 0, 1, ... to names"
         if not name.lower().endswith(YAML):
             expected = "one class name per line"
-        faults.add(Kind.CLASSES, f"{name}: expected {expected}; {' '.join(str(error).split())}")
+        why = " ".join(str(error).split())
+        faults.add(Kind.CLASSES, f"{name}: expected {expected}; {why} (or give data.classes)")
         return None
+
+
+def keypoint_numbers(root: Root, folders: Sequence[str], faults: Faults) -> int:
+    """Return how many numbers follow each box, K * D by the `kpt_shape` of a YAML file; 0 without one."""
+    for name in names_files(root.path, folders):
+        if not name.lower().endswith(YAML):
+            continue
+        try:
+            content = yaml.load((root.path / name).read_bytes(), yaml.BaseLoader)
+        except (OSError, yaml.YAMLError, RecursionError, ValueError):
+            continue  # a fault of its names
+        shape = content.get("kpt_shape") if isinstance(content, dict) else None
+        if not shape:
+            continue
+        if isinstance(shape, list) and all(isinstance(one, str) and one.isdecimal() for one in shape):
+            numbers = list(map(int, shape))
+            if len(numbers) == 2 and numbers[0] > 0 and numbers[1] in (2, 3):
+                return numbers[0] * numbers[1]
+        what = f"{name}: kpt_shape is {shape!r:.60}, expected [number of keypoints, 2 or 3]"
+        faults.add(Kind.CLASSES, what)
+    return 0
 
 
 def _one_per_line(text: str) -> tuple[str, ...]:

@@ -77,7 +77,8 @@ ADVICE: Mapping[str, str] = {
     Kind.WRONG_FORMAT: "export in the expected format, or choose the reader of the found one",
     Kind.UNREADABLE_ANNOTATION: "correct the entry, or export it again",
     Kind.WRONG_SIZE: "the boxes may belong to another version of the image: export both together",
-    Kind.UNKNOWN_CLASS: "correct the name or number, or add the class to the set's names or to data.classes",
+    Kind.UNKNOWN_CLASS: "correct the name or number, or add the class to the set's names or to data.classes,"
+    " which orders the names of a set and renames none",
     Kind.NOT_FINITE: _DRAW,
     Kind.EMPTY_BOX: _DRAW,
     Kind.DEEP_IMAGE: f"{_CONVERT}, which scales 65535 to 255: images from a 12-bit camera turn nearly black",

@@ -47,15 +47,23 @@ def _numbers(words: Sequence[str], count: int) -> list[float]:
     return values if len(values) >= count else []
 
 
-def yolo_box(line: str) -> tuple[int, Box, str]:
+def yolo_box(line: str, keypoints: int = 0) -> tuple[int, Box, str]:
     """Return the class number and the box in a line of YOLO labels: xyxy in fractions of the image's sides.
 
     The last value describes another shape, a polygon or an oriented box, which the box is drawn around; it is
-    empty for a box. Raises WrongFormat if the line has another known format, and ValueError if it has none.
+    empty for a box. With `keypoints`, that many numbers behind a box belong to its keypoints, and there are
+    no other shapes. Raises WrongFormat if the line has another known format, and ValueError if it has none.
     """
     words = line.split()
     values = _numbers(words, 1)
+    if keypoints:
+        if len(values) not in (5, 5 + keypoints):
+            what = f"expected {YOLO_LINE}, with {keypoints} numbers of keypoints by kpt_shape or none"
+            raise WrongFormat(f"{line[:60]!r} has {len(words)} numbers: {what}")
+        words, values = words[:5], values[:5]
     polygon = len(values) >= 7 and len(values) % 2 == 1
+    if _has_visibility(values):
+        raise WrongFormat(f"{line[:60]!r} looks like {_keypoints(len(values) // 3 - 1)}")
     if not (len(values) == 5 or polygon) or not values[0].is_integer():
         raise _yolo_fault(line, words, values)
     sides = values[1:]
@@ -63,9 +71,23 @@ def yolo_box(line: str) -> tuple[int, Box, str]:
     if not (min(sides) >= -2 and max(sides) <= 2) and any(2 < abs(side) < math.inf for side in sides):
         raise WrongFormat(f"{line[:60]!r} looks like pixels, expected {YOLO_LINE}")
     if polygon:
-        return int(values[0]), polygon_box(values[1:]), f"a polygon of {len(values) // 2} points"
+        shape = f"a polygon of {len(values) // 2} points, or keypoints without kpt_shape in data.yaml"
+        return int(values[0]), polygon_box(values[1:]), shape
     x, y, w, h = values[1:]
     return int(values[0]), (x - w / 2, y - h / 2, x + w / 2, y + h / 2), ""
+
+
+def _has_visibility(values: Sequence[float]) -> bool:
+    """Return True for a box and points of three numbers, the third of which is 0, 1 or, in a point, 2.
+
+    A polygon has no coordinate of exactly 2.
+    """
+    seen = values[7::3]
+    return len(values) >= 8 and len(values) % 3 == 2 and 2 in seen and {0, 1, 2}.issuperset(seen)
+
+
+def _keypoints(number: int) -> str:
+    return f"a box with keypoints: add kpt_shape: [{number}, 3] to data.yaml"
 
 
 def _yolo_fault(line: str, words: Sequence[str], values: Sequence[float]) -> ValueError:

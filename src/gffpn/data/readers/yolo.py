@@ -1,6 +1,7 @@
 """Reader for YOLO text labels: one file per image and one line per box.
 
-A line is "class cx cy w h" in fractions of the image's sides.
+A line is "class cx cy w h" in fractions of the image's sides. Keypoints may follow: K points of D = 2 (x, y)
+or 3 (x, y, visibility) numbers, with `kpt_shape: [K, D]` in the YAML file.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from itertools import chain
 from gffpn.choice import one_of
 from gffpn.data.index import DataIndex
 from gffpn.data.readers.annotation import Annotation, Box
-from gffpn.data.readers.class_names import class_names
+from gffpn.data.readers.class_names import class_names, keypoint_numbers
 from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.formats import check_text, yolo_box
 from gffpn.data.readers.pairs import Unlabelled, pair_up, read_annotations
@@ -24,11 +25,13 @@ class YOLO(Reader):
     """Reader for images in one folder and text files with the same stems in another.
 
     `images` and `labels` are folders below `root`, lists of folders, or mappings from split to one of the
-    two, and contain files at any depth. Without `classes`, the classes are the names in the root's data.yaml
-    (whose paths are not used), another YAML file, obj.names or classes.txt. `unlabelled` is the treatment of
+    two, and contain files at any depth. The names of the class numbers are those in the root's data.yaml
+    (whose paths are not used), another YAML file, obj.names or classes.txt; `classes`, if given, orders them.
+    If the set has no such names, `classes` gives them, class 0 first. `unlabelled` is the treatment of
     an image without a label file: a fault ("refuse"), an image without objects ("background") or left out
     ("drop"). A polygon or oriented box ("class x1 y1 x2 y2 ...") is a fault unless `shapes` is "enclose",
-    which takes the upright box around it. For the other arguments, see `Reader`.
+    which takes the upright box around it. If the YAML file has a `kpt_shape`, a line is a box with its
+    keypoints, which are left out. For the other arguments, see `Reader`.
 
     Raises ValueError for an invalid argument; `index` raises DataError for faulty data.
     """
@@ -48,24 +51,32 @@ class YOLO(Reader):
         """Read and check the whole data set; each call reads the files again."""
         root, faults = self._intake.open(held(self._places))
         folders = [labels for found in self._places.values() for _, labels in found]
-        classes = self._intake.classes or class_names(root, folders, faults)
-        if not classes:
+        classes = self._intake.classes
+        own = class_names(root, folders, faults, given=classes)
+        if not own:
             faults.settle()
+        keypoints = keypoint_numbers(root, folders, faults)
         pairs = pair_up(root, self._places, ".txt", self._intake.partition, faults)
-        names: dict[float, str] = dict(enumerate(classes))
+        names: dict[float, str] = dict(enumerate(own))
 
         def parse(image: str, source: str, text: str) -> Annotation:
             check_text(text, wanted="yolo")
             if plain := _plain(text, names):
                 return Annotation(image, source, None, *plain, relative=True)
-            return _parse(image, source, text, classes, self.shapes, faults)
+            return _parse(image, source, text, own, keypoints, self.shapes, faults)
 
         annotated = read_annotations(root, pairs, parse, faults, unlabelled=self.unlabelled)
-        return self._intake.index(root, annotated, classes, faults)
+        return self._intake.index(root, annotated, classes or own, faults)
 
 
 def _parse(
-    image: str, source: str, text: str, classes: Sequence[str], shapes: Shapes, faults: Faults
+    image: str,
+    source: str,
+    text: str,
+    classes: Sequence[str],
+    keypoints: int,
+    shapes: Shapes,
+    faults: Faults,
 ) -> Annotation:
     boxes: list[Box] = []
     names: list[str] = []
@@ -73,7 +84,7 @@ def _parse(
         if not line.strip():
             continue
         try:
-            label, box, shape = yolo_box(line)
+            label, box, shape = yolo_box(line, keypoints)
         except ValueError as error:
             raise type(error)(f"line {number}: {error}") from None
         if not 0 <= label < len(classes):
