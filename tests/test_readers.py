@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from PIL import Image
 from gffpn.data.index import SPLITS, DataError, ImageRecord
 from gffpn.data.readers.faults import Faults
 from gffpn.data.readers.images import look, read_image
+from gffpn.data.readers.pairs import Pair
+from gffpn.data.readers.root import Root
 from gffpn.data.readers.splits import Partition, draw
 from tiny_sets import CLASSES, IMAGES, SPLIT_OF, coco, coco_content, voc, write_sets, xml, yolo
 
@@ -108,6 +111,18 @@ def test_splits_in_separate_folders_are_read(root: Path) -> None:
             np.testing.assert_allclose(
                 index.splits[split][0].boxes, expected.splits[split][0].boxes, atol=1e-5
             )
+
+
+@pytest.mark.parametrize("line", ["lot{}/a", "lot{}/a.png", "images/lot{}/a", "data/images/lot{}/a.png"])
+def test_a_list_of_many_lots_of_equal_names_takes_no_longer(tmp_path: Path, line: str) -> None:
+    number = 3000  # quadratic if each line is compared with all images of its name
+    (tmp_path / "train.txt").write_text("\n".join(line.format(k) for k in range(number)))
+    images = [Pair(f"images/lot{k}/a.png", None) for k in range(number)]
+    root, faults = Root(str(tmp_path), "lists"), Faults(tmp_path, "raise")
+    start = time.process_time()
+    found = Partition(".", [0.8, 0.1, 0.1], 0, ["train"]).select(root, {"train": images}, faults)
+    assert time.process_time() - start < 5
+    assert (found["train"], faults.number()) == (images, 0)
 
 
 def test_a_split_without_a_list_is_drawn_from_train(root: Path) -> None:

@@ -56,7 +56,7 @@ def matched(path: Path, keys: Mapping[str, Sequence[T]], root: Root, faults: Fau
         if not entry:
             continue
         named = PurePosixPath(composed(entry.replace("\\", "/")))
-        found = keys.get(str(named), ()) or _longer(named.parts, keys) or _without_suffix(named, keys)
+        found = keys.get(str(named), ()) or _longer(named.parts, keys)
         if len(found) == 1:
             chosen.append(found[0])
         elif found:
@@ -67,12 +67,6 @@ def matched(path: Path, keys: Mapping[str, Sequence[T]], root: Root, faults: Fau
         else:
             faults.add(Kind.MISSING_IMAGE, f"{path}, line {number}: {entry}: the set has no such image")
     return chosen
-
-
-def _without_suffix(named: PurePosixPath, keys: Mapping[str, Sequence[T]]) -> Sequence[T]:
-    """Return the images whose paths without suffix end like an entry: those of CVAT's VOC are `lot1/a`."""
-    same = ((item, composed(os.path.splitext(item.image)[0])) for item in keys.get(named.name, ()))
-    return [item for item, path in same if f"/{path}".endswith(f"/{named}")]
 
 
 def _longer(parts: Sequence[str], keys: Mapping[str, Sequence[T]]) -> Sequence[T]:

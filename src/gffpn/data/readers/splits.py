@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from gffpn.data.index import SPLITS, ImageRecord
 from gffpn.data.readers.faults import Faults, Kind
-from gffpn.data.readers.listing import composed
+from gffpn.data.readers.listing import composed, without_suffix
 from gffpn.data.readers.places import ALIASES
 from gffpn.data.readers.quoting import override
 from gffpn.data.readers.root import Root, contents
@@ -28,8 +28,8 @@ class Partition:
 
     `splits` is a folder with train.txt, val.txt (or valid.txt) and test.txt (below the root, or absolute), or
     a mapping from split to one list or several. Each line of a list is an image's path relative to the root,
-    the end of that path, the file's stem, or a longer path that ends with the one relative to the root. A
-    missing list is drawn from train. `fractions` are the shares of train, val and test. `places` are the
+    the end of that path, with or without its suffix, or a longer path that ends with the one relative to the
+    root. A missing list is drawn from train. `fractions` are the shares of train, val and test. `places` are the
     splits that the data set already keeps apart. `train_images` is the number of training images, the first
     ones in a random order, so that a smaller number means some of the same.
 
@@ -89,9 +89,10 @@ class Partition:
             faults.settle()
         keys: dict[str, list[T]] = {}
         for item in found["train"]:
-            image = PurePosixPath(composed(item.image))
-            tails = {"/".join(image.parts[start:]) for start in range(len(image.parts))}
-            for key in tails | {image.stem} | ({composed(alias(item.image))} if alias else set()):
+            image = str(PurePosixPath(composed(item.image)))
+            every = [PurePosixPath(path).parts for path in (image, without_suffix(image))]
+            tails = {"/".join(parts[start:]) for parts in every for start in range(len(parts))}
+            for key in tails | ({composed(alias(item.image))} if alias else set()):
                 keys.setdefault(key, []).append(item)
         chosen = {
             split: [item for path in paths for item in matched(path, keys, root, faults)]
