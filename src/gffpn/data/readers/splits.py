@@ -28,10 +28,10 @@ class Partition:
 
     `splits` is a folder with train.txt, val.txt (or valid.txt) and test.txt (below the root, or absolute), or
     a mapping from split to one list or several. Each line of a list is an image's path relative to the root,
-    the end of that path, with or without its suffix, or a longer path that ends with the one relative to the
-    root. A missing list is drawn from train. `fractions` are the shares of train, val and test. `places` are the
-    splits that the data set already keeps apart. `train_images` is the number of training images, the first
-    ones in a random order, so that a smaller number means some of the same.
+    the end of that path, with or without its suffix, or a longer path that ends with the one relative to
+    the root. A missing list is drawn from train. `fractions` are the shares of train, val and test. `places`
+    are the splits that the data set already keeps apart. `train_images` is the number of training images, the
+    first ones in a random order, so that a smaller number means some of the same.
 
     Raises ValueError if `splits` is given for several `places`, or unless `fractions` are three positive
     numbers that sum to 1.
