@@ -200,6 +200,26 @@ def test_other_settings_are_refused_or_start_over(
     assert {"detections.csv", "detections.coco.json"}.isdisjoint(contents(out))
 
 
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        (["--classes", "dent", "scratch"], ["--classes", "scratch", "dent"]),
+        (["--classes", "dent"], ["--classes", "dent", "dent"]),
+        ([], ["--classes", "scratch", "dent"]),
+        (["--write", "csv,yolo"], ["--write", "yolo,csv"]),
+        (["--write", "csv"], ["--write", "csv,csv"]),
+        (["--slice", "32"], ["--slice", "032"]),
+        (["--max-det", "300"], []),
+        (["--conf", "0.25"], []),
+    ],
+)
+def test_equal_settings_in_other_words_continue(
+    first: list[str], again: list[str], photos: Path, tmp_path: Path
+) -> None:
+    assert predict(photos / "0.png", "--out", tmp_path / "out", *first) == 0
+    assert predict(photos / "0.png", "--out", tmp_path / "out", *again) == 0
+
+
 def test_earlier_pictures_are_no_images(
     photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

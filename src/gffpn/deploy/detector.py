@@ -60,8 +60,9 @@ class ImageDetector:
         self.max_detections = max_detections or network.max_detections
         self.slicing = slicing
         positions = {name: position for position, name in enumerate(self.classes)}
-        self.reported = list(self.classes if only is None else only)
-        self._reported = np.array([choose("--classes", name, positions) for name in self.reported], np.int64)
+        chosen = {choose("--classes", name, positions) for name in (self.classes if only is None else only)}
+        self._reported = np.array(sorted(chosen), np.int64)
+        self.reported = [self.classes[position] for position in sorted(chosen)]
         network.skip_below(self.threshold)
 
     def __call__(self, image: "Pixels | Image.Image | str | Path") -> Detections:

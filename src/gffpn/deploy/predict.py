@@ -182,7 +182,7 @@ def _settings(detector: ImageDetector, write: Sequence[str], images: Images) -> 
         "classes": detector.reported,
         "max-det": detector.max_detections,
         "slice": asdict(detector.slicing) if detector.slicing else None,
-        "write": sorted(write),
+        "write": sorted(set(write)),
     }
 
 
