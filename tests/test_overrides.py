@@ -51,6 +51,39 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_
 
 
 @pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("predict", "RUN", ".", "--merge", "nmm"),
+            "--merge: has no effect without slices; add --slice auto",
+        ),
+        (("predict", "RUN", ".", "--overlap", "0.2"), "--overlap: has no effect without slices; add --slice"),
+        (("predict", "m.onnx", ".", "--allow", "mine"), "--allow: an ONNX file constructs no classes"),
+        (("predict", "m.onnx", ".", "--half"), "--half: an ONNX file computes in fp32"),
+        (("evaluate", "RUN", "--overlap", "0"), "--overlap: has no effect without slices; add --slice auto"),
+        (("export", "RUN", "--limit", "0", "--split", "val"), "--split: has no effect with --limit 0"),
+        (("speed", "--allow", "mine"), "--allow: has no effect without a run; add --run FOLDER"),
+        (("speed", "--run", "RUN", "--classes", "3"), "--classes: the run has its own number of classes"),
+        (("report", "--text", "--no-pictures"), "--no-pictures: --text writes no pictures of test images"),
+    ],
+)
+def test_an_option_without_effect_is_refused(
+    words: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("m.onnx", "0.png"):
+        (tmp_path / name).touch()
+    with pytest.raises(SystemExit) as leaving:
+        verbs(words)
+    assert leaving.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("override", "message"),
     [
         ("neck=fnp", "neck: got 'fnp', expected one of ["),

@@ -167,6 +167,8 @@ def open_network(path: Path, on: str = "auto", *, allowed: Sequence[str] = (), h
             raise ValueError(f"--device: got {on!r}, expected 'cpu' for an ONNX file")
         if half:
             raise ValueError("--half: an ONNX file computes in fp32; a run's folder can compute in bf16")
+        if allowed:
+            raise ValueError("--allow: an ONNX file constructs no classes; leave the option out")
         return OnnxNetwork(path)
     return TorchNetwork(finished_run(path, allowed=allowed), device(on, setting="--device"), half=half)
 

@@ -19,7 +19,7 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
     )
     verb.add_argument("run", type=Path, help="the run's folder")
     verb.add_argument("--out", type=Path, help="the file to write (default: best.onnx in the run's folder)")
-    verb.add_argument("--split", default="test", help="split to check on: test (default) or val")
+    verb.add_argument("--split", help="split to check on: test (default) or val")
     verb.add_argument(
         "--limit",
         type=int,
@@ -40,11 +40,13 @@ def act(arguments: argparse.Namespace) -> None:
     """Export a finished run to one ONNX file, and check it on the run's data."""
     from gffpn.deploy.export import export
 
+    if arguments.limit == 0 and arguments.split is not None:
+        raise ValueError("--split: has no effect with --limit 0, which checks nothing; leave one of them out")
     path, page = export(
         arguments.run,
         arguments.out,
         arguments.overrides,
-        split=arguments.split,
+        split="test" if arguments.split is None else arguments.split,
         limit=arguments.limit,
         allowed=arguments.allow,
     )

@@ -53,6 +53,8 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
 
 def act(arguments: argparse.Namespace) -> None:
     """Write the report; exit with 1 if something in a bundle does not follow from its predictions."""
+    if arguments.text and arguments.no_pictures:
+        raise ValueError("--no-pictures: --text writes no pictures of test images; leave one of them out")
     _check_outputs(arguments.out, arguments.bundle)
     paths: list[Path] = arguments.paths or [RUNS]
     zipped = [path for path in paths if path.suffix == ".zip" and not path.is_dir()]

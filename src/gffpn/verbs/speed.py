@@ -36,6 +36,8 @@ def act(arguments: argparse.Namespace) -> None:
 
     if arguments.run and arguments.classes is not None:
         raise ValueError("--classes: the run has its own number of classes")
+    if arguments.allow and not arguments.run:
+        raise ValueError("--allow: has no effect without a run; add --run FOLDER")
     options = Options(
         out=arguments.out,
         classes=CLASSES if arguments.classes is None else arguments.classes,

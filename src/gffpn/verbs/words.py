@@ -82,12 +82,10 @@ def add_slices(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--overlap",
         type=float,
-        default=0.2,
         help="overlap of neighbouring slices as a share of their side (default: 0.2)",
     )
     verb.add_argument(
         "--merge",
-        default="nms",
         help="nms (default) or nmm: also join the pieces of an object that is whole in no slice",
     )
 
@@ -96,9 +94,13 @@ def slicing(arguments: argparse.Namespace) -> "Slicing | None":
     """Return the slices that the arguments of `add_slices` ask for. Raises ValueError for a wrong value."""
     from gffpn.deploy.slices import Slicing
 
+    given = {name: getattr(arguments, name) for name in ("overlap", "merge")}
+    given = {name: value for name, value in given.items() if value is not None}
     if arguments.slice is None:
+        if given:
+            raise ValueError(f"--{next(iter(given))}: has no effect without slices; add --slice auto")
         return None
     side = None if arguments.slice == "auto" else arguments.slice
     if side is not None and not side.isdecimal():
         raise ValueError(f"--slice: got {side!r}, expected auto or a side in pixels")
-    return Slicing(None if side is None else int(side), arguments.overlap, arguments.merge)
+    return Slicing(None if side is None else int(side), **given)
