@@ -313,7 +313,7 @@ def test_a_video_needs_its_library_and_a_broken_one_is_named(
         "NG 0.png: dent 1.00",
     ]
     assert "clip.MP4: not readable as a video: truncated" in printed.err
-    assert (tmp_path / "out" / "pictures" / "clip" / "000001.jpg").is_file()
+    assert (tmp_path / "out" / "pictures" / "clip.MP4" / "000001.jpg").is_file()
 
 
 def test_frames_of_a_real_video(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -499,6 +499,67 @@ def test_stems_are_unique(tmp_path: Path) -> None:
         (tmp_path / f"{name}.png").rename(tmp_path / name)
     found = list(images([str(tmp_path / name) for name in ("a.jpg", "a.png", "a.jpg.png", "b.png", "c")]))
     assert [item.stem for item in found] == ["a.jpg", "a.png", "a.jpg.png", "b", "c"]
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+@pytest.mark.parametrize(
+    "files",
+    [
+        ("a.png", "a.jpg"),
+        ("a.png", "A.jpg"),
+        ("a.jpg.png", "a.png", "a.jpg"),
+        ("b/0.png", "c/0.png"),
+        ("clip.mp4", "clip/000001.png"),
+        ("clip.mp4", "clip.mov"),
+        ("camera0/000001.png", "camera0/x.png"),
+    ],
+)
+def test_no_image_takes_the_place_of_another(
+    files: tuple[str, ...], calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file appears in a call of its own, or all in one; a camera runs beside them."""
+    from gffpn.deploy import video
+
+    monkeypatch.setattr(video, "library", lambda _: None)
+    monkeypatch.setattr(video, "frames", lambda _: iter([painted(64, 64)]))
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for position, name in enumerate(files):
+        (source / name).parent.mkdir(exist_ok=True)
+        if name.endswith((".png", ".jpg")):
+            Image.fromarray(painted(64, 64, DENT)).save(source / name)
+        else:
+            (source / name).write_bytes(b"a video")
+        if calls == 2 or position == len(files) - 1:
+            assert predict(source, "camera:0", "--out", out, "--write", "pictures,yolo,csv") == 0
+    frames = len(files) if calls == 2 else 1
+    written = set(contents(out))
+    assert len([one for one in written if one.endswith(".jpg")]) == len(files) + frames
+    assert len([one for one in written if one.endswith(".txt")]) == len(files) + frames
+    objects = sum(name.endswith((".png", ".jpg")) for name in files)
+    texts = [path.read_text() for path in (out / "labels").rglob("*.txt")]
+    assert sum(bool(text) for text in texts) == objects
+    with (out / "detections.csv").open() as file:
+        assert len(list(csv.reader(file))) == 1 + objects
+
+
+def test_a_later_image_of_equal_stem_keeps_both(tmp_path: Path) -> None:
+    for name, boxes in (("a.png", [DENT]), ("a.jpg", [])):
+        save(tmp_path / name, painted(64, 64, *boxes))
+        assert predict(tmp_path / name, "--out", tmp_path / "out", "--write", "yolo") == 0
+    assert (tmp_path / "out" / "labels" / "a.txt").read_text()
+    assert (tmp_path / "out" / "labels" / "a.jpg.txt").read_text() == ""
+
+
+@pytest.mark.parametrize("pattern", ["", "/*/*.png", "/**/*.png"])
+def test_a_subfolder_that_appears_later_moves_no_name(
+    pattern: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for folder in ("b", "a"):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        save(tmp_path / "in" / folder / "0.png", painted(64, 64))
+        assert predict(f"{tmp_path}/in{pattern}", "--out", tmp_path / "out") == 0
+        assert capsys.readouterr().out == f"OK {folder}/0.png\n"
 
 
 def test_a_full_disk_is_one_line(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BufferedWriter
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,11 @@ def result_of(item: Item, size: Sequence[int], found: Detections) -> Result:
     return Result(item.name, item.stem, tuple(item.stamp), size[0], size[1], boxes, scores, labels)
 
 
+def frame_number(name: str) -> int:
+    """Return the number of a camera's frame of this name."""
+    return int(name.rpartition("/")[2])
+
+
 def _result(line: dict[str, Any]) -> Result:
     """Return a result from its line. The general reader of dataclasses takes longer, by type and by box."""
     tuples = {name: tuple(line[name]) for name in ("stamp", "scores", "labels")}
@@ -49,6 +55,8 @@ class Journal:
         self._path = path
         self._places: dict[str, int] = {}
         self._stamps: dict[str, tuple[int, ...]] = {}
+        self._stems: dict[str, str] = {}
+        self._owners: dict[str, str] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
         end = 0
         if path.exists():
@@ -73,19 +81,28 @@ class Journal:
         """Return whether an earlier call, or this one, has finished an image of this name."""
         return item.name in self._places
 
-    def frames(self, camera: int) -> int:
-        """Return the number of the last finished frame of a camera, 0 without any."""
+    def with_own_stem(self, item: Item) -> Item:
+        """Return the item with the stem of its earlier line, or with one that no other image has."""
+        earlier = [self._stems[item.name]] if item.name in self._stems else []
+        numbered = (f"{item.name}-{number}" for number in count(2))
+        stems = chain(earlier, (item.stem, item.name), numbered)
+        stem = next(one for one in stems if self._owners.get(one.casefold(), item.name) == item.name)
+        self._own(item.name, stem)
+        return item._replace(stem=stem)
+
+    def frames(self, camera: int) -> list[str]:
+        """Return the names of the finished frames of a camera, in their order."""
         start = f"camera{camera}/"
-        return max(
-            (int(name.removeprefix(start)) for name in self._places if name.startswith(start)), default=0
-        )
+        numbers = {name: name.removeprefix(start) for name in self._places if name.startswith(start)}
+        # a folder of images may have the camera's name
+        return sorted((name for name, one in numbers.items() if one.isdecimal()), key=frame_number)
 
     def add(self, result: Result) -> None:
         """Append an image whose files are written; a kill from here on does not lose it."""
         line = json.dumps(vars(result)).encode() + b"\n"
         self._file.write(line)
         self._file.flush()
-        self._remember({"name": result.name, "stamp": result.stamp}, self._end)
+        self._remember(vars(result), self._end)
         self._end += len(line)
 
     def results(self, names: Sequence[str]) -> Iterator[Result]:
@@ -107,3 +124,8 @@ class Journal:
     def _remember(self, line: dict[str, Any], place: int) -> None:
         self._places[line["name"]] = place
         self._stamps[line["name"]] = tuple(line["stamp"])
+        self._own(line["name"], line["stem"])
+
+    def _own(self, name: str, stem: str) -> None:
+        self._stems[name] = stem
+        self._owners[stem.casefold()] = name

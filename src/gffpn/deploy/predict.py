@@ -13,7 +13,7 @@ from typing import Any
 
 from gffpn.choice import choose
 from gffpn.deploy.detector import ImageDetector
-from gffpn.deploy.journal import Journal, Result, result_of
+from gffpn.deploy.journal import Journal, Result, frame_number, result_of
 from gffpn.deploy.pipeline import HELD_BYTES, Outcome, outcomes
 from gffpn.deploy.progress import Progress
 from gffpn.deploy.sources import Images, Item
@@ -89,7 +89,9 @@ class _Job:
         return crops_by_stem(self._folder)
 
     def run(self, images: Images, batch: int) -> Summary:
-        images = replace(images, frames_before={one: self.journal.frames(one) for one in images.cameras})
+        earlier = {camera: self.journal.frames(camera) for camera in images.cameras}
+        last = {camera: frame_number(names[-1]) for camera, names in earlier.items() if names}
+        images = replace(images, frames_before=last)
         progress = Progress(images.total)
         found = outcomes(self._detector, self._left(images, progress), batch=batch)
         for outcome, result in self._written(found, 2 * batch):
@@ -118,7 +120,7 @@ class _Job:
             remove_outputs(self._folder, {item.stem})
 
     def _left(self, images: Images, progress: Progress) -> Iterator[Item]:
-        for item in images:
+        for item in map(self.journal.with_own_stem, images):
             self._names.append(item.name)
             if self.journal.has(item):
                 self._summary.before += 1

@@ -3,10 +3,10 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain, count
+from itertools import chain, count, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,9 +24,10 @@ class Item(NamedTuple):
     """One image to detect in."""
 
     name: str
-    """Unique among the images: the file's path below the folder that they share, with forward slashes."""
+    """Unique among the images: the file's path below the given folder, with forward slashes."""
     stem: str
-    """Unique, too: the name without its suffix, or with it where two images differ in nothing else."""
+    """Unique, too: the name without its suffix, or with it where two images differ in nothing else, and for
+    the frames of a video."""
     stamp: list[int]
     """Changes when the file does; empty if there is no file."""
     read: Callable[[], NDArray[np.uint8]]
@@ -39,6 +40,8 @@ class Images:
 
     files: tuple[Path, ...]
     """Image files and videos, without duplicates."""
+    root: Path
+    """Folder to which their names are relative: the one that was given, or that several sources share."""
     cameras: tuple[int, ...] = ()
     frames_before: Mapping[int, int] = field(default_factory=dict)
     """By camera, the number of the last frame of earlier calls, after which its frames are numbered."""
@@ -48,40 +51,35 @@ class Images:
         """Number of images; None if a video or a camera is among them."""
         return None if self.cameras or any(map(video.is_video, self.files)) else len(self.files)
 
-    @property
-    def root(self) -> Path:
-        """Folder that the files share, to which their names are relative."""
-        return _shared_folder(self.files)
-
     def __iter__(self) -> Iterator[Item]:
-        root = self.root
-        names = [path.relative_to(root).as_posix() for path in self.files]
+        names = [path.relative_to(self.root).as_posix() for path in self.files]
         stems = Counter(name.rpartition(".")[0].casefold() for name in names)
         stems += Counter(name.casefold() for name in names)  # a.jpg.png without its suffix is a.jpg
         for path, name in zip(self.files, names, strict=True):
+            if video.is_video(path):
+                # with its suffix, because a folder beside clip.mp4 is often called clip
+                yield from _frames(str(path), name, _stamp(path))
+                continue
             bare = name.rpartition(".")[0]
             unique = bare if bare and stems[bare.casefold()] == 1 else name
-            if video.is_video(path):
-                yield from _frames(str(path), name, unique, _stamp(path))
-            else:
-                yield Item(name, unique, _stamp(path), partial(read_image, path))
+            yield Item(name, unique, _stamp(path), partial(read_image, path))
         for camera in self.cameras:
-            name = f"camera{camera}"
-            yield from _frames(camera, name, name, [], after=self.frames_before.get(camera, 0))
+            yield from _frames(camera, f"camera{camera}", [], after=self.frames_before.get(camera, 0))
 
 
-def _frames(source: str | int, name: str, stem: str, when: list[int], *, after: int = 0) -> Iterator[Item]:
+def _frames(source: str | int, name: str, when: list[int], *, after: int = 0) -> Iterator[Item]:
     """Yield the frames of a video or camera, numbered from `after` + 1; a fault is an unreadable item."""
     frames = video.frames(source)
     for number in count(after + 1):
+        frame = f"{name}/{number:06}"
         try:
             pixels = next(frames, None)
         except DataError as error:
-            yield Item(f"{name}/{number:06}", f"{stem}/{number:06}", when, partial(_raise, error))
+            yield Item(frame, frame, when, partial(_raise, error))
             return
         if pixels is None:
             return
-        yield Item(f"{name}/{number:06}", f"{stem}/{number:06}", when, partial(_same, pixels))
+        yield Item(frame, frame, when, partial(_same, pixels))
 
 
 def _same(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -105,17 +103,18 @@ def images(sources: Sequence[str], *, without: Path | None = None) -> Images:
     cameras = tuple(_camera(source) for source in sources if source.startswith("camera:"))
     seen = frozenset() if without is None else frozenset({os.path.realpath(without)})
     paths = [source for source in sources if not source.startswith("camera:")]
-    found = chain.from_iterable(_files(source, seen) for source in paths)
+    by_source = [(source, _files(source, seen)) for source in paths]
     # by the real folder, because a glob may follow links in a circle; two links to one file are two images
     unique: dict[tuple[str, str], Path] = {}
-    for path in found:
+    for path in chain.from_iterable(files for _, files in by_source):
         check_name(str(path))
         unique.setdefault((os.path.realpath(path.parent), path.name), Path(os.path.abspath(path)))
     files = tuple(unique.values())
     videos: list[str | int] = [*cameras, *(str(file) for file in files if video.is_video(file))]
     if videos:
         video.library(videos[0])
-    return Images(files, cameras)
+    folders = chain.from_iterable(_folders(source, files) for source, files in by_source)
+    return Images(files, _shared(folders), cameras)
 
 
 def _camera(source: str) -> int:
@@ -182,8 +181,24 @@ def _listed(path: Path) -> list[Path]:
     return [path.parent / line.strip() for line in lines if line.strip()]
 
 
-def _shared_folder(files: Sequence[Path]) -> Path:
-    return Path(os.path.commonpath([path.parent for path in files])) if files else Path()
+def _folders(source: str, files: Sequence[Path]) -> set[str]:
+    """Return the folders to which the names of a source's files are relative, as absolute paths.
+
+    A folder stays the same whatever it contains, so that a later call finds new subfolders in it.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return {os.path.abspath(path)}
+    parents = {os.path.abspath(file.parent) for file in files}
+    if path.exists():
+        return parents
+    fixed = takewhile(lambda part: not glob.has_magic(part), path.parent.parts)
+    return {os.path.abspath(Path(*fixed)), *parents}
+
+
+def _shared(folders: Iterable[str]) -> Path:
+    given = set(folders)
+    return Path(os.path.commonpath(given)) if given else Path()
 
 
 def _stamp(path: Path) -> list[int]:
