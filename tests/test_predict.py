@@ -562,6 +562,42 @@ def test_a_subfolder_that_appears_later_moves_no_name(
         assert capsys.readouterr().out == f"OK {folder}/0.png\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (f"{'a' * 251}.png", "File name too long"),
+        (f"{'a' * 248}.bmp", "File name too long"),  # the picture's name fits, but the crop's does not
+        ("ö" * 124 + ".png", "File name too long"),
+        ("d.png", "Is a directory"),  # d.jpg is a folder of images, and has one among the pictures
+    ],
+)
+def test_a_name_that_does_not_fit_ends_no_other_image(
+    name: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    (source / "d.jpg").mkdir(parents=True)
+    save(source / "d.jpg" / "0.png", painted(64, 64, DENT))
+    written = ("--out", out, "--write", EVERYTHING)
+    assert predict(source, *written) == 0
+    for other in (name, "z.png"):
+        save(source / other, painted(64, 64, DENT))
+    capsys.readouterr()
+    assert predict(source, *written) == 1
+    printed = capsys.readouterr()
+    assert printed.out == "NG z.png: dent 1.00\n"
+    assert f"{name}: its results cannot have its name ({reason}); rename the image" in printed.err
+    assert not [one for one in contents(out) if "/" in one and Path(one).name.startswith(name[:-4])]
+    assert name not in (out / "detections.csv").read_text()
+
+
+def test_a_source_with_a_long_name_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "list.txt").write_text(f"{'b' * 300}.png\n")
+    assert predict("a" * 300, "--out", tmp_path / "out") == 2
+    assert "aaa: no such file or folder" in capsys.readouterr().err
+    assert predict(tmp_path / "list.txt", "--out", tmp_path / "out") == 1
+    assert "bbb.png: not readable as an image" in capsys.readouterr().err
+
+
 def test_a_full_disk_is_one_line(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -17,7 +17,7 @@ from gffpn.deploy.journal import Journal, Result, frame_number, result_of
 from gffpn.deploy.pipeline import HELD_BYTES, Outcome, outcomes
 from gffpn.deploy.progress import Progress
 from gffpn.deploy.sources import Images, Item
-from gffpn.deploy.writers import AT_END, OUTPUTS, PER_IMAGE, crops_by_stem, remove_outputs
+from gffpn.deploy.writers import AT_END, OUTPUTS, PER_IMAGE, UNFIT_NAME, crops_by_stem, remove_outputs
 from gffpn.files.writing import alone, check_writable, write_atomically
 
 WRITERS = 2
@@ -38,6 +38,7 @@ class Summary:
     """Images with a detection."""
     detections: int = 0
     unreadable: list[str] = field(default_factory=list)
+    """Errors, a line per image."""
     images_per_second: float = 0.0
 
 
@@ -96,10 +97,10 @@ class _Job:
         found = outcomes(self._detector, self._left(images, progress), batch=batch)
         for outcome, result in self._written(found, 2 * batch):
             progress.step()
-            if result is None:
-                self._summary.unreadable.append(outcome.error)
+            if isinstance(result, str):
+                self._summary.unreadable.append(result)
                 self._forget(outcome.item)
-                print(outcome.error, file=sys.stderr)
+                print(result, file=sys.stderr)
                 continue
             self.journal.add(result)
             if not self._quiet:
@@ -131,9 +132,12 @@ class _Job:
                         crop.unlink(missing_ok=True)
                 yield item
 
-    def _written(self, found: Iterator[Outcome], most: int) -> Iterator[tuple[Outcome, Result | None]]:
-        """Write the files of each image in threads, and yield the images in order when that is done."""
-        pending: deque[tuple[Outcome, Future[Result | None]]] = deque()
+    def _written(self, found: Iterator[Outcome], most: int) -> Iterator[tuple[Outcome, Result | str]]:
+        """Write the files of each image in threads, and yield the images in order when that is done.
+
+        An image that cannot be read, or whose files cannot have its name, has a line of error for a result.
+        """
+        pending: deque[tuple[Outcome, Future[Result | str]]] = deque()
         held = 0
         with ThreadPoolExecutor(WRITERS, thread_name_prefix="write") as pool:
             for outcome in found:
@@ -147,12 +151,18 @@ class _Job:
                 first, future = pending.popleft()
                 yield first, future.result()
 
-    def _write(self, outcome: Outcome) -> Result | None:
+    def _write(self, outcome: Outcome) -> Result | str:
         if outcome.found is None:
-            return None
+            return outcome.error
         result = result_of(outcome.item, outcome.pixels.shape, outcome.found)
-        for writer in self._writers:
-            writer.write(outcome.pixels, result)
+        try:
+            for writer in self._writers:
+                writer.write(outcome.pixels, result)
+        except OSError as error:
+            if error.errno not in UNFIT_NAME:
+                raise  # the next image would meet it, too
+            remove_outputs(self._folder, {result.stem})
+            return f"{result.name}: its results cannot have its name ({error.strerror}); rename the image"
         return result
 
 

@@ -126,11 +126,11 @@ def _camera(source: str) -> int:
 
 def _files(source: str, left_out: frozenset[str]) -> list[Path]:
     path = Path(source)
-    if path.is_dir():
+    if os.path.isdir(path):  # pathlib's raises an error for a name that is too long
         found = list(_below(path, left_out))
-    elif path.suffix.lower() == ".txt" and path.is_file():
+    elif path.suffix.lower() == ".txt" and os.path.isfile(path):
         found = _listed(path)
-    elif path.exists():
+    elif os.path.exists(path):
         found = [path]  # whatever its suffix: the user named it
     elif glob.has_magic(source):
         matches = (Path(match) for match in sorted(glob.glob(source, recursive=True)))

@@ -1,6 +1,7 @@
 """Outputs of a prediction. Some write a file per image, others one file of all images at the end."""
 
 import csv
+import errno
 import json
 import re
 from collections import defaultdict
@@ -16,6 +17,8 @@ from gffpn.deploy.drawing import picture
 from gffpn.deploy.journal import Result
 from gffpn.files.writing import whole_file, write_atomically
 
+UNFIT_NAME = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EINVAL, errno.EILSEQ)
+"""Error numbers of names that are too long, contain a wrong character, or are a folder's or a file's."""
 CROP_MARGIN = 0.25
 """Surroundings of a crop at each side, as a share of the object's longer side."""
 
@@ -162,7 +165,11 @@ def remove_outputs(folder: Path, stems: Set[str]) -> None:
     crops = crops_by_stem(folder)
     for stem in stems:
         for path in (folder / "pictures" / f"{stem}.jpg", folder / "labels" / f"{stem}.txt", *crops[stem]):
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                if error.errno not in UNFIT_NAME:  # else it was never written
+                    raise
 
 
 def crops_by_stem(folder: Path) -> defaultdict[str, list[Path]]:
