@@ -6,7 +6,9 @@ import io
 import json
 import os
 import shutil
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ from gffpn.deploy.predict import verdict
 from gffpn.deploy.progress import progress_line
 from gffpn.deploy.sources import images
 from gffpn.deploy.writers import folder_name
+from gffpn.machine.signals import stop_asked
 
 DENT = (4, 6, 12, 10, 255)
 WEAK = (20, 20, 24, 28, 204)
@@ -466,6 +469,61 @@ def test_frames_of_a_camera_are_numbered_on_and_never_taken_for_finished(
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("NG camera0/000003: dent")
     assert second.startswith("NG camera0/000004: dent")
+
+
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Hear Ctrl-C, which a script's process in the background ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("source", ["camera:0", "clip.mp4"])
+def test_an_interrupted_stream_loses_nothing(
+    source: str,
+    number: signal.Signals,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    """Stopped at the third frame, while the first batch still waits for more; then it goes on."""
+    from gffpn.deploy import video
+
+    def endless(_: object) -> object:
+        yield painted(64, 64, DENT)
+        yield painted(64, 64, DENT)
+        os.kill(os.getpid(), number)
+        for _ in range(3):
+            yield painted(64, 64)
+        raise AssertionError("goes on")
+
+    monkeypatch.chdir(tmp_path)
+    Path("clip.mp4").write_bytes(b"a video")
+    monkeypatch.setattr(video, "library", lambda _: None)
+    monkeypatch.setattr(video, "frames", endless)
+    before = signal.getsignal(number)
+    assert predict(source, "--out", "out") == 130
+    assert signal.getsignal(number) == before
+    assert "Interrupted." in capsys.readouterr().err
+    assert len(list(Path("out/pictures").rglob("*.jpg"))) == 2
+    assert len(Path("out/detections.csv").read_text().splitlines()) == 1 + 2
+    assert len(json.loads(Path("out/detections.coco.json").read_text())["annotations"]) == 2
+    monkeypatch.setattr(video, "frames", lambda _: iter([painted(64, 64, DENT)] * 3))
+    assert predict(source, "--out", "out") == 0
+    found = 5 if source == "camera:0" else 3
+    assert len(Path("out/detections.csv").read_text().splitlines()) == 1 + found
+
+
+@pytest.mark.usefixtures("heard")
+def test_a_second_interruption_ends_at_once() -> None:
+    with stop_asked() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
 
 
 def test_nothing_of_earlier_detections_is_left(photos: Path, tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from gffpn.choice import choose
@@ -19,6 +21,7 @@ from gffpn.deploy.progress import Progress
 from gffpn.deploy.sources import Images, Item
 from gffpn.deploy.writers import AT_END, OUTPUTS, PER_IMAGE, UNFIT_NAME, crops_by_stem, remove_outputs
 from gffpn.files.writing import alone, check_writable, write_atomically
+from gffpn.machine.signals import stop_asked
 
 WRITERS = 2
 """Threads that draw and write."""
@@ -40,6 +43,8 @@ class Summary:
     unreadable: list[str] = field(default_factory=list)
     """Errors, a line per image."""
     images_per_second: float = 0.0
+    interrupted: bool = False
+    """Whether Ctrl-C or SIGTERM ended it before the last image."""
 
 
 def predict(
@@ -56,7 +61,8 @@ def predict(
 
     Prints a line per image, `OK NAME` or `NG NAME` with its detections, unless `quiet`. Images that an
     earlier call with the same settings finished are left out; `overwrite` starts over. Files that cannot be
-    read are named on stderr and listed in the summary.
+    read are named on stderr and listed in the summary. After Ctrl-C or SIGTERM no further image is read, and
+    the outputs of those that were read are written; a second one interrupts at once.
 
     Raises ValueError if the folder holds predictions with other settings, or cannot be written to.
     """
@@ -69,7 +75,8 @@ def predict(
         _prepare(folder, _settings(detector, write, images), overwrite=overwrite)
         job = _Job(detector, folder, write, quiet=quiet)
         try:
-            return job.run(images, batch)
+            with stop_asked() as stop:
+                return job.run(images, batch, stop)
         finally:
             job.journal.close()
 
@@ -89,12 +96,12 @@ class _Job:
     def _crops(self) -> Mapping[str, Sequence[Path]]:
         return crops_by_stem(self._folder)
 
-    def run(self, images: Images, batch: int) -> Summary:
+    def run(self, images: Images, batch: int, stop: Event) -> Summary:
         earlier = {camera: self.journal.frames(camera) for camera in images.cameras}
         last = {camera: frame_number(names[-1]) for camera, names in earlier.items() if names}
         images = replace(images, frames_before=last)
         progress = Progress(images.total)
-        found = outcomes(self._detector, self._left(images, progress), batch=batch)
+        found = outcomes(self._detector, self._left(images, progress, stop), batch=batch)
         for outcome, result in self._written(found, 2 * batch):
             progress.step()
             if isinstance(result, str):
@@ -106,8 +113,10 @@ class _Job:
             if not self._quiet:
                 print(verdict(result, self._detector.classes), flush=True)  # a production line waits for it
         self._summary.images_per_second = progress.close()
+        # an earlier call's frames of a camera cannot be read again
+        frames = list(chain.from_iterable(earlier.values()))
         for writer in self._at_end:
-            writer.write_all(self.journal.results(self._names))
+            writer.write_all(self.journal.results([*frames, *self._names]))
         for result in self.journal.results(self._names):
             self._summary.images += 1
             self._summary.flawed += bool(result.scores)
@@ -120,8 +129,12 @@ class _Job:
         if self.journal.knows(item):
             remove_outputs(self._folder, {item.stem})
 
-    def _left(self, images: Images, progress: Progress) -> Iterator[Item]:
+    def _left(self, images: Images, progress: Progress, stop: Event) -> Iterator[Item]:
         for item in map(self.journal.with_own_stem, images):
+            if stop.is_set():
+                self._summary.interrupted = True
+                print("Stopping after the images that were read; Ctrl-C stops at once", file=sys.stderr)
+                return
             self._names.append(item.name)
             if self.journal.has(item):
                 self._summary.before += 1

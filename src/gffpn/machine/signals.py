@@ -28,6 +28,28 @@ def interrupted_by_sigterm() -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
+@contextmanager
+def stop_asked() -> Iterator[threading.Event]:
+    """Yield an event, which the first Ctrl-C or SIGTERM inside the block sets; the next one interrupts."""
+    asked = threading.Event()
+    # a process that was started with a signal ignored, as by nohup, keeps ignoring it
+    heard = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) != signal.SIG_IGN]
+    if threading.current_thread() is not threading.main_thread():
+        heard = []
+
+    def note(*_: object) -> None:
+        asked.set()
+        for one in heard:
+            signal.signal(one, signal.default_int_handler)
+
+    before = {one: signal.signal(one, note) for one in heard}
+    try:
+        yield asked
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
 def ignore_signals() -> None:
     """Ignore Ctrl-C and SIGTERM in the rest of this process, which is about to end."""
     for number in (signal.SIGINT, signal.SIGTERM):

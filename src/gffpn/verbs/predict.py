@@ -104,6 +104,8 @@ def act(arguments: argparse.Namespace) -> None:
         f"{summary.images_per_second:.1f} images/s: {arguments.out}",
         file=sys.stderr,
     )
+    if summary.interrupted:
+        raise KeyboardInterrupt
     if summary.unreadable:
         raise SystemExit(UNREADABLE)
     if arguments.fail_on_detection and summary.flawed:
