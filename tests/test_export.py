@@ -18,6 +18,7 @@ from gffpn.__main__ import main as verbs
 from gffpn.config.compose import compose_config
 from gffpn.data.letterbox import letterboxed
 from gffpn.data.readers.images import read_image
+from gffpn.deploy import export as exporting
 from gffpn.deploy.compare import Agreement
 from gffpn.deploy.finished import finished_run
 from gffpn.deploy.onnx_file import session
@@ -51,9 +52,13 @@ def test_export_of_a_run(tiny: list[str], tmp_path: Path, capsys: pytest.Capture
     out = tmp_path / "out" / "detector.onnx"
     verbs(["export", str(folder), "--out", str(out), "--limit", "3"])
     page = capsys.readouterr().out
-    assert {path.name for path in out.parent.iterdir()} == {"detector.onnx", "detector.json", "detector.md"}
-    record = json.loads(out.with_suffix(".json").read_text())
-    assert out.with_suffix(".md").read_text() in page
+    assert {path.name for path in out.parent.iterdir()} == {
+        "detector.onnx",
+        "detector.onnx.json",
+        "detector.onnx.md",
+    }
+    record = json.loads((out.parent / "detector.onnx.json").read_text())
+    assert (out.parent / "detector.onnx.md").read_text() in page
     assert record["about"]["classes"] == ["dark", "bright"]
     check = record["check"]
     agreement = check["agreement"]
@@ -73,6 +78,24 @@ def test_export_of_a_run(tiny: list[str], tmp_path: Path, capsys: pytest.Capture
     assert printed[0].split()[0] in ("dark", "bright")
     loaded(folder, out, next(Path(config.data.root).glob("images/test*.png")))
     refusals(folder, tmp_path, capsys)
+
+
+@pytest.mark.parametrize("name", ["metrics.onnx", "start.onnx", "README.onnx"])
+def test_no_other_file_is_replaced(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run is a stand-in; only the files that are written matter."""
+    about = dict.fromkeys(("run", "score_threshold", "iou_threshold", "max_detections"), 0)
+    config = SimpleNamespace(trainer=SimpleNamespace(threads=None))
+    run = SimpleNamespace(config=config, image_size=(64, 64), detector=lambda: ())
+    monkeypatch.setattr(exporting, "finished_run", lambda *_, **__: run)
+    monkeypatch.setattr(exporting, "Deployed", lambda *_: torch.nn.Identity())
+    monkeypatch.setattr(exporting, "facts", lambda *_: {**about, "image_size": [64, 64], "classes": ["dent"]})
+    monkeypatch.setattr(exporting, "write_onnx", lambda _, path, __: path.touch())
+    for suffix in (".json", ".md"):
+        (tmp_path / name).with_suffix(suffix).write_text("the run's")
+    exporting.export(tmp_path, tmp_path / name, (), split="test", limit=0)
+    for suffix in (".json", ".md"):
+        assert (tmp_path / name).with_suffix(suffix).read_text() == "the run's"
+    assert len(list(tmp_path.iterdir())) == 5
 
 
 def loaded(folder: Path, detector: Path, image: Path) -> None:

@@ -212,6 +212,19 @@ def test_every_changed_detection_shows() -> None:
         (["verify", "/nowhere"], "/nowhere: the run is missing, expected a finished one"),
         (["predictions", "/nowhere", "--coco", "x.json"], "/nowhere/predictions.npz: missing"),
         (["predictions", "RUN", "--coco", "x.json", "--split", "train"], "--split: got 'train'"),
+        (
+            ["predictions", "RUN", "--coco", "RUN/metrics.json"],
+            "metrics.json is a file of a run; choose another",
+        ),
+        (
+            ["predictions", "RUN", "--coco", "x", "--truth", "RUN/predictions.npz"],
+            "--truth: RUN/predictions.npz",
+        ),
+        (["predictions", "RUN", "--coco", "x", "--truth", "./x"], "--truth: got x, as for --coco, expected"),
+        (
+            ["draw", "neck=fpn", "--out", "RUN/metrics.json"],
+            "metrics.json, expected a file name that ends in",
+        ),
         (["verify", "RUN", "neck=fpn"], "unrecognized arguments: neck=fpn"),
     ],
 )
@@ -219,10 +232,12 @@ def test_wrong_arguments_are_refused(
     words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     run, _ = finished(tmp_path)
+    before = {path: path.read_bytes() for path in run.path.iterdir()}
     with pytest.raises(SystemExit) as leaving:
-        verbs([str(run.path) if word == "RUN" else word for word in words])
+        verbs([word.replace("RUN", str(run.path)) for word in words])
     assert leaving.value.code == 2
-    assert message in capsys.readouterr().err
+    assert message.replace("RUN", str(run.path)) in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in run.path.iterdir()} == before
 
 
 def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path) -> None:

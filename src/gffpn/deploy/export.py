@@ -26,7 +26,7 @@ def export(
     limit: int | None,
     allowed: Sequence[str] = (),
 ) -> tuple[Path, str]:
-    """Write `out` (None: best.onnx in the run's folder), with a .json and a .md file beside it.
+    """Write `out` (None: best.onnx in the run's folder), with best.onnx.json and best.onnx.md beside it.
 
     Returns the path of the ONNX file and the text of the .md file. The file is checked on `limit` images
     drawn from the split: None means all, and with 0 the data need not exist. Raises ValueError with a
@@ -53,8 +53,9 @@ def export(
         runtime = session(path, threads=torch.get_num_threads())
         record["check"] = check(run, data, trained, deployed, runtime, split=split, limit=limit)
     page = markdown(record)
-    write_atomically(path.with_suffix(".json"), json.dumps(record, indent=1) + "\n")
-    write_atomically(path.with_suffix(".md"), page)
+    # with the whole name, because metrics.json beside metrics.onnx would be the run's own
+    write_atomically(path.with_name(f"{path.name}.json"), json.dumps(record, indent=1) + "\n")
+    write_atomically(path.with_name(f"{path.name}.md"), page)
     return path, page
 
 

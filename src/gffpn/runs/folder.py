@@ -159,3 +159,11 @@ def _whole(checkpoint: Path) -> bool:
             return archive.testzip() is None
     except Exception:  # zipfile raises many exception types for bytes that are not an archive
         return False
+
+
+def check_no_run_file(path: Path, *, setting: str) -> None:
+    """Raise ValueError, naming the setting that chose it, if a path is a file of a run."""
+    folder = RunFolder(path.parent)
+    own = (folder.config, folder.start, folder.command, folder.metrics, folder.predictions, folder.traceback)
+    if path in own and path.exists() and folder.status != "missing":
+        raise ValueError(f"{setting}: {path} is a file of a run; choose another name")

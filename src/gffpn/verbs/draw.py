@@ -41,6 +41,8 @@ def act(arguments: argparse.Namespace) -> None:
 
     if arguments.depth is not None and arguments.depth < 0:
         raise ValueError(f"--depth: got {arguments.depth}, expected 0 or more")
+    if arguments.out is not None and arguments.out.suffix != ".svg":
+        raise ValueError(f"--out: got {arguments.out}, expected a file name that ends in .svg")
     config = compose_checked(arguments.overrides)
     detector, size = rehearse(config), image_size(config)
     name = config.choice.neck

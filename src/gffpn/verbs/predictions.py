@@ -39,10 +39,15 @@ def write_coco(arguments: argparse.Namespace) -> None:
     """Write the detections of one split, and its truth if asked."""
     from gffpn.files.writing import write_atomically
     from gffpn.runs.coco import coco_results, coco_truth
-    from gffpn.runs.folder import RunFolder
+    from gffpn.runs.folder import RunFolder, check_no_run_file
     from gffpn.runs.predictions import SPLITS, read_predictions
 
     choose("--split", arguments.split, dict.fromkeys(SPLITS))
+    files = {f"--{name}": getattr(arguments, name) for name in ("coco", "truth") if getattr(arguments, name)}
+    for setting, path in files.items():
+        check_no_run_file(path, setting=setting)
+    if len({path.resolve() for path in files.values()}) < len(files):
+        raise ValueError(f"--truth: got {arguments.truth}, as for --coco, expected another file")
     predictions = read_predictions(RunFolder(arguments.run).predictions)[arguments.split]
     rows = coco_results(predictions)
     write_atomically(arguments.coco, json.dumps(rows) + "\n")
