@@ -609,6 +609,22 @@ def test_a_later_image_of_equal_stem_keeps_both(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "labels" / "a.jpg.txt").read_text() == ""
 
 
+@pytest.mark.parametrize("words", [[], ["--overwrite"]])
+@pytest.mark.parametrize(
+    "name",
+    ["pictures/0.jpg", "labels/0.txt", "crops/dent/0_001.png", "detections.csv", "detections.coco.json"],
+)
+def test_files_that_no_prediction_wrote_are_kept(
+    name: str, words: list[str], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    mine = tmp_path / "out" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    assert predict(photos / "0.png", "--out", tmp_path / "out", "--write", EVERYTHING, *words) == 2
+    assert "exists, but no prediction wrote it; --out chooses another folder" in capsys.readouterr().err
+    assert mine.read_text() == "mine"
+
+
 @pytest.mark.parametrize("pattern", ["", "/*/*.png", "/**/*.png"])
 def test_a_subfolder_that_appears_later_moves_no_name(
     pattern: str, tmp_path: Path, capsys: pytest.CaptureFixture

@@ -19,7 +19,15 @@ from gffpn.deploy.journal import Journal, Result, frame_number, result_of
 from gffpn.deploy.pipeline import HELD_BYTES, Outcome, outcomes
 from gffpn.deploy.progress import Progress
 from gffpn.deploy.sources import Images, Item
-from gffpn.deploy.writers import AT_END, OUTPUTS, PER_IMAGE, UNFIT_NAME, crops_by_stem, remove_outputs
+from gffpn.deploy.writers import (
+    AT_END,
+    OUTPUTS,
+    PER_IMAGE,
+    UNFIT_NAME,
+    crops_by_stem,
+    earlier_output,
+    remove_outputs,
+)
 from gffpn.files.writing import alone, check_writable, write_atomically
 from gffpn.machine.signals import stop_asked
 
@@ -64,7 +72,8 @@ def predict(
     read are named on stderr and listed in the summary. After Ctrl-C or SIGTERM no further image is read, and
     the outputs of those that were read are written; a second one interrupts at once.
 
-    Raises ValueError if the folder holds predictions with other settings, or cannot be written to.
+    Raises ValueError if the folder holds predictions with other settings or files of the outputs' names that
+    no prediction wrote, or cannot be written to.
     """
     for name in write:
         choose("--write", name, dict.fromkeys(OUTPUTS))
@@ -221,7 +230,7 @@ def _prepare(folder: Path, settings: dict[str, Any], *, overwrite: bool) -> None
         remove_outputs(folder, stems)
         for kind in AT_END.values():
             (folder / kind.FILE).unlink(missing_ok=True)
-        journal.unlink()
+        journal.write_bytes(b"")
     elif journal.exists() and record.exists():
         before = json.loads(record.read_text())
         changed = [name for name, value in settings.items() if before.get(name, value) != value]
@@ -231,6 +240,10 @@ def _prepare(folder: Path, settings: dict[str, Any], *, overwrite: bool) -> None
                 f"{folder}: holds predictions with other settings ({listed}); "
                 "--out chooses another folder, --overwrite starts over"
             )
+    elif not journal.exists() and (other := earlier_output(folder)):
+        # such as the labels of a data set, or the images themselves
+        raise ValueError(f"{other}: exists, but no prediction wrote it; --out chooses another folder")
+    journal.touch()
     write_atomically(record, json.dumps(settings, indent=1) + "\n")
     for draft in folder.rglob(".*"):
         if re.fullmatch(r"\..+\.(jpg|png|txt|json|csv)\.\d+", draft.name):

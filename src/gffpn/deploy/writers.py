@@ -152,12 +152,20 @@ PER_IMAGE: dict[str, type[Pictures] | type[YoloLabels] | type[Crops]] = {
 }
 AT_END: dict[str, type[CocoFile] | type[CsvFile]] = {"coco": CocoFile, "csv": CsvFile}
 OUTPUTS = (*PER_IMAGE, *AT_END)
+NAMES = ("pictures", "labels", "crops", *(kind.FILE for kind in AT_END.values()))
+"""Folders and files of the outputs."""
 
 
 def folder_name(position: int, name: str) -> str:
     """Return a class's name as the name of a folder on every system; numbered if that changes it."""
     safe = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", name).strip(" .")
     return safe if safe == name else f"{position}_{safe}"
+
+
+def earlier_output(folder: Path) -> Path | None:
+    """Return a file of an output's name, or a folder with content, if there is one."""
+    found = (folder / name for name in NAMES)
+    return next((one for one in found if one.is_file() or (one.is_dir() and any(one.iterdir()))), None)
 
 
 def remove_outputs(folder: Path, stems: Set[str]) -> None:
