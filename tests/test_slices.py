@@ -79,6 +79,53 @@ def test_small_objects_are_found_once_and_large_ones_in_the_whole_image() -> Non
     assert boxes_of(sliced) == sorted([*small, large])
 
 
+class Skipping(Blobs):
+    lowest = 0.0
+
+    def skip_below(self, score: float) -> None:
+        self.lowest = score
+
+
+def test_a_piece_gives_way_to_a_whole_box_below_the_threshold() -> None:
+    """Slices of columns 0 to 32 and 20 to 52; the left one sees 8 of the object's 16 columns."""
+    network = Skipping()
+    detector = ImageDetector(network, threshold=0.4, slicing=Slicing(None, 0.3))
+    views = detector.views(painted(32, 52))
+    given = [found(), found(([24, 10, 32, 20], 0.5, 0)), found(([4, 10, 20, 20], 0.3, 0))]
+    assert len(detector.assembled((32, 52), views, [one[one.scores >= network.lowest] for one in given])) == 0
+
+
+@pytest.mark.parametrize("merge", ["nms", "nmm"])
+@pytest.mark.parametrize("threshold", [0.2, 0.4, 0.6])
+def test_a_threshold_selects_among_the_merged_detections(threshold: float, merge: str) -> None:
+    """What the network may leave out changes nothing: as `evaluate`, which has them all, and then selects."""
+    network, rng, size = Skipping(), np.random.default_rng(0), (96, 160)
+    detector = ImageDetector(network, threshold=threshold, slicing=Slicing(None, 0.3, merge))
+    views = detector.views(painted(*size))
+    everything = []
+    for _ in views:
+        corners = rng.integers(0, 24, (12, 2)) * (rng.uniform(size=(12, 2)) > 0.3)
+        boxes = np.concatenate([corners, np.minimum(corners + rng.integers(6, 24, (12, 2)), 32)], 1)
+        scores = np.sort(rng.uniform(0, 1, 12).astype(np.float32))[::-1]
+        labels = np.zeros(12, np.int64)
+        everything.append(Detections(boxes.astype(np.float32), scores, labels, Blobs.classes))
+    given = [one[one.scores >= network.lowest] for one in everything]
+    merged_all = detector.native(size, views, everything).within(*size)
+    expected = merged_all[merged_all.scores >= np.float32(threshold)]
+    reported = detector.assembled(size, views, given)
+    assert len(reported) > 10
+    assert reported.boxes.tolist() == expected.boxes.tolist()
+    assert reported.scores.tolist() == expected.scores.tolist()
+
+
+def test_a_weak_piece_does_not_extend_a_sure_one() -> None:
+    windows = [Window(0, 0, 40, 40), Window(30, 0, 70, 40)]
+    for weak, expected in ((0.45, [(10, 8, 60, 14)]), (0.4, [(10, 8, 40, 14), (30, 8, 60, 14)])):
+        parts = [found(([10, 8, 40, 14], 0.9, 0)), found(([30, 8, 60, 14], weak, 0))]
+        views = [(Window(0, 0, 70, 40), found()), *zip(windows, parts, strict=True)]
+        assert boxes_of(merged(views, (40, 70), "nmm")) == expected
+
+
 def test_slices_are_batched() -> None:
     network = Blobs()
     ImageDetector(network, slicing=Slicing(overlap=0.0))(painted(128, 128))

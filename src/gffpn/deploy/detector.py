@@ -63,7 +63,7 @@ class ImageDetector:
         chosen = {choose("--classes", name, positions) for name in (self.classes if only is None else only)}
         self._reported = np.array(sorted(chosen), np.int64)
         self.reported = [self.classes[position] for position in sorted(chosen)]
-        network.skip_below(self.threshold)
+        network.skip_below(slicing.lowest(self.threshold) if slicing else self.threshold)
 
     def __call__(self, image: "Pixels | Image.Image | str | Path") -> Detections:
         """Return the detections in one image, best first.

@@ -27,7 +27,8 @@ SAME_IOU = 0.5
 INSIDE = 0.7
 """A box that an edge cut is a piece of a whole one if more than this share of it lies inside."""
 TRUSTED = 0.5
-"""The whole box needs at least this share of the piece's score: a weak one does not replace a sure piece."""
+"""The whole box needs at least this share of the piece's score: a weak one does not replace a sure piece. Of
+two pieces that belong together, the weaker one needs this share of the other's."""
 ALONG = 0.5
 """Two pieces that meet at an edge belong together if the IoU of their extents along the edge is larger."""
 NEAR_EDGE = 0.01
@@ -67,6 +68,11 @@ class Slicing:
         if not 0 <= self.overlap <= 0.9:
             raise ValueError(f"--overlap: got {self.overlap}, expected 0 to 0.9")
         one_of("--merge", self.merge, Merge)
+
+    def lowest(self, threshold: float) -> float:
+        """Return the lowest score that can decide which detections score `threshold` or more."""
+        # a whole box of half a piece's score replaces it; joined pieces form chains of any score
+        return TRUSTED * threshold if self.merge == "nms" else 0.0
 
     def windows(self, height: int, width: int, image_size: tuple[int, int]) -> list[Window]:
         """Return the views of an image: the whole first, then the slices, row by row.
@@ -185,7 +191,9 @@ def _meeting(rows: Detections, rows_cut: Mask, piece: Detections, cut: Mask) -> 
     right, bottom = rows_cut[:, 2], rows_cut[:, 3]
     facing_x, facing_y = right[:, None] & left[None], bottom[:, None] & top[None]
     meets = (facing_x & (x > 0) & (y > ALONG)) | (facing_y & (y > 0) & (x > ALONG))
-    return csr_array(meets & (rows.labels[:, None] == piece.labels[None]))
+    a, b = rows.scores[:, None], piece.scores[None]
+    trusted = np.minimum(a, b) >= TRUSTED * np.maximum(a, b)
+    return csr_array(meets & trusted & (rows.labels[:, None] == piece.labels[None]))
 
 
 def _iou(a: Floats, b: Floats) -> Floats:
