@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -339,6 +340,40 @@ def test_frames_of_a_real_video(photos: Path, tmp_path: Path, capsys: pytest.Cap
         "NG clip.mp4/000003",
     ]
     assert "torn.mp4: not readable as a video" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("matrix", "size", "corner"),
+    [
+        ((1, 0, 0, 1), (64, 96), (0, 0)),
+        ((0, 1, -1, 0), (96, 64), (0, 1)),  # x' = -y, y' = x: clockwise
+        ((-1, 0, 0, -1), (64, 96), (1, 1)),
+        ((0, -1, 1, 0), (96, 64), (1, 0)),
+    ],
+)
+def test_frames_are_upright(
+    matrix: tuple[int, ...], size: tuple[int, int], corner: tuple[int, int], tmp_path: Path
+) -> None:
+    """The track's header is given a matrix as phones write it; the bright corner was at the top left."""
+    from gffpn.deploy.video import frames
+
+    av = pytest.importorskip("av")
+    path = tmp_path / "clip.mp4"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(painted(64, 96, (0, 0, 32, 32, 255)), format="rgb24")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    content = bytearray(path.read_bytes())
+    a, b, c, d = (side << 16 for side in matrix)
+    start = content.index(b"tkhd") + 44
+    content[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    (upright,) = frames(str(path))
+    assert upright.shape == (*size, 3)
+    red = [[int(upright[y, x, 0]) > 128 for x in (8, -8)] for y in (8, -8)]
+    assert red == [[(y, x) == corner for x in (0, 1)] for y in (0, 1)]
 
 
 def test_unusual_files_are_read_as_in_training(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def _name(source: str | int) -> str:
 
 
 def frames(source: str | int) -> Iterator[NDArray[np.uint8]]:
-    """Yield the frames of a video file or of a camera (its number, on Linux), RGB (H, W, 3).
+    """Yield the frames of a video file or of a camera (its number, on Linux), upright, RGB (H, W, 3).
 
     Raises DataError, naming the source, if it cannot be decoded.
     """
@@ -45,6 +45,8 @@ def frames(source: str | int) -> Iterator[NDArray[np.uint8]]:
                 raise DataError(f"{name}: contains no video")
             container.streams.video[0].thread_type = "AUTO"
             for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")
+                # phones record as the sensor lies, and note how the frames are turned
+                turns = round(frame.rotation / 90)
+                yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
     except (av.FFmpegError, OSError) as error:
         raise DataError(f"{name}: not readable as a video: {error}") from error
