@@ -4,6 +4,7 @@ import inspect
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
 
 import pytest
 import yaml
@@ -81,6 +82,38 @@ def test_a_number_and_its_decimal_form_are_one_run(choice: str) -> None:
         except ValueError:
             continue  # 16.0 images in a batch
         assert run_name(resolved(other), "data") == run_name(plain, "data"), key
+
+
+SAME_SETTINGS = [
+    ("data.test_dials=[{match: 1}, {side_range: [8, 8]}]", "[{match: 1.0}, {side_range: [8.0, 8.0]}]"),
+    ("data.test_dials=[{match: [0, 1], blur: 2}]", "[{blur: 2.0, match: [0.0, 1.0]}]"),
+    ("data.classes=[1, 2]", "['1', '2']"),
+    ("data.splits={train: [1]}", "{train: ['1']}"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME_SETTINGS)
+def test_a_number_inside_a_list_or_a_mapping_has_one_form(one: str, other: str) -> None:
+    key = one.partition("=")[0]
+    data = ["data=coco", "data.root=/set"] if key != "data.test_dials" else []
+    plain, again = (resolved(compose_config([*data, word])) for word in (one, f"{key}={other}"))
+    assert plain["data"] == again["data"]
+    assert run_name(plain, "data") == run_name(again, "data")
+
+
+@pytest.mark.parametrize("node", TARGETS)
+def test_no_setting_has_an_unknown_type(node: dict) -> None:
+    # a number of type Any would have two forms, and the run two names
+    signature = inspect.signature(get_class(node["_target_"]))
+    for name, parameter in signature.parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            assert not untyped(parameter.annotation), name
+
+
+def untyped(hint: object) -> bool:
+    if get_origin(hint) is Annotated:
+        return False  # the values have the types of a class's fields
+    return hint is Any or any(map(untyped, get_args(hint)))
 
 
 def test_the_name_of_the_default_run_stays() -> None:

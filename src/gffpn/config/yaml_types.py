@@ -4,7 +4,7 @@ import inspect
 import types
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hydra.utils import get_object
 
@@ -20,6 +20,8 @@ WORDS: Mapping[Any, str] = {
 def fits(value: object, hint: Any) -> bool:
     """Return whether a YAML value fits an annotated type; True for types that YAML cannot express."""
     origin, arguments = get_origin(hint) or hint, get_args(hint)
+    if origin is Annotated:
+        return fits(value, arguments[0])
     if origin in (Union, types.UnionType):
         return any(fits(value, argument) for argument in arguments)
     if origin is Literal:
@@ -38,19 +40,30 @@ def fits(value: object, hint: Any) -> bool:
 
 @cache
 def argument_types(target: str) -> Mapping[str, Any]:
-    """Return the annotated types of what a `_target_` takes, by name."""
+    """Return the annotated types of what a `_target_` takes, by name.
+
+    `Annotated[Mapping[str, Any], X]` is a mapping of fields of the class X, whose types its values have.
+    """
     taker = get_object(target)
-    return get_type_hints(taker.__init__ if inspect.isclass(taker) else taker)
+    return get_type_hints(taker.__init__ if inspect.isclass(taker) else taker, include_extras=True)
 
 
 def as_typed(value: Any, hint: Any) -> Any:
-    """Return a YAML value that fits a type, with 1.0 for 1 where only the type `float` takes it."""
+    """Return a YAML value that fits a type, with 1.0 for 1 where only the type `float` takes it.
+
+    A number in a list of strings, such as the name of a class, becomes a string.
+    """
     origin, arguments = get_origin(hint) or hint, get_args(hint)
+    if origin is Annotated and isinstance(value, dict):
+        fields = get_type_hints(arguments[1])
+        return {key: as_typed(one, fields.get(key, Any)) for key, one in value.items()}
     if origin in (Union, types.UnionType):
         own = type(value) in arguments
         return value if own else next((as_typed(value, one) for one in arguments if fits(value, one)), value)
     if origin is float and type(value) is int:
         return float(value)
+    if origin is str and type(value) in (int, float):
+        return str(value)
     if isinstance(value, list) and origin is tuple and ... not in arguments:
         return [as_typed(one, own) for one, own in zip(value, arguments, strict=True)]
     if isinstance(value, list) and arguments and _is(origin, Sequence):
@@ -63,6 +76,8 @@ def as_typed(value: Any, hint: Any) -> Any:
 def words(hint: Any) -> str:
     """Return a description of a type for users."""
     origin, arguments = get_origin(hint) or hint, get_args(hint)
+    if origin is Annotated:
+        return words(arguments[0])
     if origin in (Union, types.UnionType):
         return " or ".join(map(words, arguments))
     if origin is Literal:

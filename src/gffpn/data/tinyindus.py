@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,8 @@ from gffpn.data.index import SPLITS, DataError, DataIndex
 from gffpn.data.readers.coco import COCO
 from gffpn.files.sources import code_digest, modules_reached
 from gffpn.files.writing import UNWRITABLE
+from tinyindus.dials import Dials, turn, turn_test
 from tinyindus.dials import preset as dials_of
-from tinyindus.dials import turn, turn_test
 from tinyindus.scene import render
 from tinyindus.store import write_dataset
 
@@ -95,7 +95,7 @@ class TinyIndusSim:
         missed_labels: float | None = None,
         jittered_labels: float | None = None,
         flipped_labels: float | None = None,
-        test_dials: Sequence[Mapping[str, Any]] | None = None,
+        test_dials: Sequence[Annotated[Mapping[str, Any], Dials]] | None = None,
     ) -> None:
         turned = {
             "side_scale": side_scale,
