@@ -62,6 +62,31 @@ def test_contrasts_name_arms_as_the_table_does() -> None:
         arms.contrasts([("", "default")])
 
 
+GRID = [[f"neck={neck}", f"backbone={one}"] for neck in ("fpn", "gffpn") for one in ("csp", "dark")]
+
+
+@pytest.mark.parametrize(
+    ("contrast", "pairs"),
+    [
+        (("gffpn", "fpn"), [(2, 0), (3, 1)]),
+        (("gffpn dark", "fpn"), [(3, 1)]),
+        (("gffpn", "fpn dark"), [(3, 1)]),
+        (("dark", "fpn csp"), [(1, 0)]),
+        (("gffpn dark", "fpn csp"), [(3, 0)]),
+    ],
+)
+def test_what_one_side_alone_names_holds_for_both(
+    contrast: tuple[str, str], pairs: list[tuple[int, int]]
+) -> None:
+    assert Arms(GRID).contrasts([contrast]) == pairs
+
+
+@pytest.mark.parametrize("contrast", [("dark", "fpn"), ("fpn", "dark"), ("csp", "gffpn")])
+def test_a_side_that_names_several_arms_for_one_is_refused(contrast: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"names several arms \(.*, .*\); name one of them"):
+        Arms(GRID).contrasts([contrast])
+
+
 def test_lines_of_a_run_begin_with_the_name_of_its_arm() -> None:
     jobs = jobs_of(parsed("seed=0,1"), ARMS)
     plan = SweepPlan((), {"arms": ARMS}, tuple(map(tuple, jobs)))

@@ -83,11 +83,14 @@ class Arms:
         return len(self.names) == len(self.of_run)
 
     def contrasts(self, declared: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
-        """Return the declared contrasts as pairs of arms; without any, all arms against the first.
+        """Return the declared contrasts as pairs of arms.
 
         Each side of a contrast names an arm by its name in the file, by one or several of its values, or as
         `key=value`. If it leaves out some of the axes, the arms are compared at each of their settings.
-        Raises ValueError for a side that names no arm.
+        Raises ValueError for a side that names no arm, or several ones for one arm of the other side.
+
+        Without declared ones, each arm stands against the first one on its data from which it differs in one
+        axis, or, if there is none, against the first one on its data.
         """
         if not declared:
             return [(at, 0) for at in range(1, len(self.names))]
@@ -119,11 +122,29 @@ class Arms:
             for a, b in product(self._matching(one), self._matching(other))
             if a != b and all(self._points[a][at] == self._points[b][at] for at in free)
         ]
-        if not found and contrast[0] != contrast[1] and set(contrast) <= set(self.names):
-            found = [(self.names.index(contrast[0]), self.names.index(contrast[1]))]
+        # what one side alone names holds for both, if such arms exist
+        both = one.keys() & other.keys()
+        alike = [(a, b) for a, b in found if self._differing(a, b) <= both]
+        settings_of_others = {tuple(self._points[a][at] for at in free) for a, _ in found}
+        found, unclear = alike or found, not alike and len(settings_of_others) < len(found)
+        if (unclear or not found) and contrast[0] != contrast[1] and set(contrast) <= set(self.names):
+            return [(self.names.index(contrast[0]), self.names.index(contrast[1]))]
+        if unclear:
+            raise ValueError(f"{said}: {self._ambiguous(found, contrast)}")
         if not found:
             raise ValueError(f"{said}: no two arms differ in this alone; the arms are {self._listed()}")
         return found
+
+    def _differing(self, one: int, other: int) -> set[int]:
+        """Return the positions of the axes in which two arms differ."""
+        return {at for at in range(len(self.axes)) if self._points[one][at] != self._points[other][at]}
+
+    def _ambiguous(self, found: Sequence[tuple[int, int]], contrast: Sequence[str]) -> str:
+        """Return which side of a contrast names several arms for one of the other side."""
+        sides = [list(dict.fromkeys(arms)) for arms in zip(*found, strict=True)]
+        side, arms = max(zip(contrast, sides, strict=True), key=lambda one: len(one[1]))
+        names = ", ".join(self.names[at] for at in arms)
+        return f"{side} names several arms ({names}); name one of them"
 
     def _side(self, side: str, said: str) -> dict[int, str | None]:
         """Return the values that one side of a contrast names, or all values of the arm of this name."""
