@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from itertools import permutations
+from itertools import permutations, product
 from pathlib import Path
 
 import pytest
@@ -48,6 +48,38 @@ def test_a_contrast_holds_at_each_setting_of_what_it_leaves_out() -> None:
 
 def test_without_contrasts_all_arms_stand_against_the_first() -> None:
     assert Arms([["neck=fpn"], ["neck=panet"], ["neck=gffpn"]]).contrasts([]) == [(1, 0), (2, 0)]
+
+
+@pytest.mark.parametrize(
+    ("axes", "pairs"),
+    [
+        ({"neck": ("fpn", "gffpn"), "data": ("coco", "voc")}, [(2, 0), (3, 1)]),
+        ({"data": ("coco", "voc"), "neck": ("fpn", "gffpn")}, [(1, 0), (3, 2)]),
+        ({"data.root": ("a", "b"), "neck": ("fpn", "gffpn")}, [(1, 0), (3, 2)]),
+        ({"data": ("coco", "voc")}, []),
+        ({"data.train_images": ("50", "100")}, [(1, 0)]),
+        ({"neck": ("fpn", "gffpn"), "size": ("n", "s")}, [(1, 0), (2, 0), (3, 1)]),
+    ],
+)
+def test_without_contrasts_arms_differ_in_one_axis_and_not_in_their_data(
+    axes: dict[str, tuple[str, ...]], pairs: list[tuple[int, int]]
+) -> None:
+    runs = [
+        [f"{key}={value}" for key, value in zip(axes, row, strict=True)] for row in product(*axes.values())
+    ]
+    assert Arms(runs).contrasts([]) == pairs
+
+
+def test_without_contrasts_arms_of_several_settings_stand_against_the_first() -> None:
+    arms = {"base": ["size=n"], "wide": ["size=s", "batch_size=8"], "slow": ["size=n", "optim.lr=0.1"]}
+    runs = [[*words, f"data={data}"] for words in arms.values() for data in ("coco", "voc")]
+    for declared in (arms, {}):
+        assert Arms(runs, declared).contrasts([]) == [(2, 0), (3, 1), (4, 0), (5, 1)]
+
+
+@pytest.mark.parametrize(("tested_on", "pairs"), [(("x", "x"), [(1, 0)]), (("x", "y"), [])])
+def test_arms_on_equal_images_are_compared(tested_on: tuple[str, ...], pairs: list[tuple[int, int]]) -> None:
+    assert Arms([["data.contrast=1"], ["data.contrast=2"]]).contrasts([], tested_on) == pairs
 
 
 @pytest.mark.parametrize(

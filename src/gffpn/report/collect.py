@@ -167,5 +167,5 @@ def _nameable(asked: Question, runs: Sequence[Run], notes: list[str]) -> Questio
         except ValueError as error:
             notes.append(f"{error}; left out")
     if asked.contrasts and not kept and len(arms.names) > 1:
-        notes.append(f"none of the declared contrasts is among the runs, so all are against {arms.names[0]}")
+        notes.append("none of the declared contrasts is among the runs, so arms are compared as without any")
     return replace(asked, contrasts=tuple(kept))

@@ -112,7 +112,7 @@ def not_compared(study: Study) -> str:
         return ""
     known = Arms([run.overrides for arm in study.arms for run in arm.runs], study.question.arms)
     done = {frozenset((one.a.name, one.b.name)) for one in study.contrasts}
-    pairs = [(b.name, a.name) for a, b in combinations(study.arms, 2)]
+    pairs = [(b.name, a.name) for a, b in combinations(study.arms, 2) if a.may_share_images(b)]
     left = [pair for pair in pairs if frozenset(pair) not in done and not known.fault(pair)]
     if not left:
         return ""

@@ -82,7 +82,9 @@ class Arms:
         """True if no arm has several runs."""
         return len(self.names) == len(self.of_run)
 
-    def contrasts(self, declared: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
+    def contrasts(
+        self, declared: Sequence[Sequence[str]], tested_on: Sequence[str] = ()
+    ) -> list[tuple[int, int]]:
         """Return the declared contrasts as pairs of arms.
 
         Each side of a contrast names an arm by its name in the file, by one or several of its values, or as
@@ -90,12 +92,35 @@ class Arms:
         Raises ValueError for a side that names no arm, or several ones for one arm of the other side.
 
         Without declared ones, each arm stands against the first one on its data from which it differs in one
-        axis, or, if there is none, against the first one on its data.
+        axis, or, if there is none, against the first one on its data. `tested_on` names the test images of
+        each arm, empty where they are unknown.
         """
         if not declared:
-            return [(at, 0) for at in range(1, len(self.names))]
+            return self._default(tested_on or [""] * len(self.names))
         pairs = [pair for contrast in declared for pair in self._pairs(contrast)]
         return list(dict.fromkeys(pairs))
+
+    def _default(self, tested_on: Sequence[str]) -> list[tuple[int, int]]:
+        found = list[tuple[int, int]]()
+        for arm in range(len(self.names)):
+            known = [one for one in range(arm) if self._on_equal_data(arm, one, tested_on)]
+            nearest = [one for one in known if self._steps(arm, one) == 1]
+            found += [(arm, one) for one in [*nearest, *known][:1]]
+        return found
+
+    def _on_equal_data(self, one: int, other: int, tested_on: Sequence[str]) -> bool:
+        """Return whether two arms share their test images, for all that is known."""
+        keys = [self.axes[at] for at in self._differing(one, other)]
+        if not any(key == "data" or key.startswith("data.") for key in keys):
+            return True
+        if tested_on[one] and tested_on[other]:  # equal for other numbers of training images, for instance
+            return tested_on[one] == tested_on[other]
+        return not {"data", "data.root"} & set(keys)
+
+    def _steps(self, one: int, other: int) -> int:
+        """Return in how many axes two arms differ, where those of the file's arms count as one."""
+        found = self._differing(one, other)
+        return len(found - set(self._of_file)) + bool(found & set(self._of_file))
 
     def applicable(self, declared: Sequence[Sequence[str]]) -> tuple[list[Sequence[str]], list[str]]:
         """Return the declared contrasts whose arms are among these, and a note on each other one."""

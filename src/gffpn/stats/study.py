@@ -73,6 +73,10 @@ class Arm:
         """The number of runs that diverged."""
         return sum(run.status == "diverged" for run in self.runs)
 
+    def may_share_images(self, other: "Arm") -> bool:
+        """Return whether the test images of two arms are equal, for all that is known."""
+        return len({one.truth for arm in (self, other) for one in arm.replicates}) < 2
+
     def figures(self, endpoint: str) -> list[Figure]:
         """Return the figure of each finished run on test; None where it has none."""
         return [record.test.columns().get(endpoint) for record in self.records]
@@ -143,7 +147,11 @@ def study(name: str, runs: Sequence[Run], asked: Question) -> Study:
         for other in arms[at + 1 :]
         if one.folders & other.folders
     ]
-    pairs = [(arms[a], arms[b]) for a, b in found.contrasts(declared)]
+    tested_on = [arm.replicates[0].truth if arm.replicates else "" for arm in arms]
+    pairs = [(arms[a], arms[b]) for a, b in found.contrasts(declared, tested_on)]
+    compared = {arm.name for pair in pairs for arm in pair}
+    if not declared and (alone := [arm.name for arm in arms if arm.name not in compared]) and len(arms) > 1:
+        notes.append(f"not compared, as no other arm has the same data: {', '.join(alone)}")
     contrasts = compare(arms, pairs, asked.primary_endpoint, asked)
     return Study(name, asked, arms, contrasts, tuple(notes))
 
