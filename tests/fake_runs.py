@@ -72,6 +72,7 @@ def record(
         training=Training(
             processes=1,
             threads=(2,),
+            devices=("a processor",),
             minutes=12.5,
             chosen_epoch=epochs,
             trained_epochs=epochs,

@@ -12,6 +12,7 @@ import torch
 from commands import Train
 from gffpn.callbacks.cpu_threads import CPUThreads, cpu_threads
 from gffpn.machine import thread_choice
+from gffpn.machine.devices import device_name
 from gffpn.machine.thread_choice import PATIENCE_S, ThreadChoice, Usage, Verdict, read_usage
 
 BATCH = 16
@@ -219,7 +220,7 @@ def test_a_fixed_number_stays() -> None:
     callback = CPUThreads(fixed=2)
     trainer = L.Trainer(accelerator="cpu", logger=False, callbacks=[callback], enable_checkpointing=False)
     assert cpu_threads(trainer) is callback
-    callback.load_state_dict({"used": [1]})
+    callback.load_state_dict({"used": [1], "devices": ["another"]})
     try:
         callback.setup(trainer, L.LightningModule(), "fit")
         callback.on_train_start(trainer, L.LightningModule())
@@ -229,4 +230,6 @@ def test_a_fixed_number_stays() -> None:
         assert torch.get_num_threads() == callback.at_start == 2
     finally:
         torch.set_num_threads(before)
-    assert callback.state_dict() == {"used": [1, 2]}  # an earlier attempt had another number
+    # an earlier attempt had another number and another device
+    here = device_name(torch.device("cpu"))
+    assert callback.state_dict() == {"used": [1, 2], "devices": ["another", here]}

@@ -96,6 +96,19 @@ def test_a_record_from_before_speed_could_be_measured_later_is_read(tmp_path: Pa
     assert read_record(path) == replace(record(), version=1)
 
 
+def test_a_record_that_is_older_than_the_devices_of_training_has_that_of_its_speed(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    made = record()
+    assert made.columns()["trained_devices"] == made.devices == ("a processor",)
+    write_record(path, made)
+    content = json.loads(path.read_text())
+    del content["training"]["devices"]
+    path.write_text(json.dumps(content))
+    older = read_record(path)
+    assert (older.training.devices, older.devices) == ((), ("a processor",))
+    assert replace(older, speed=None).devices == ()
+
+
 def test_a_record_without_speed_has_its_cost_alone(tmp_path: Path) -> None:
     waiting = replace(record(), speed=None)
     write_record(tmp_path / "metrics.json", waiting)

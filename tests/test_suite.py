@@ -215,6 +215,7 @@ def test_a_caption_refers_to_the_columns_of_what_was_varied() -> None:
             {"device": "gpu"},
             "different devices or numbers of threads: a processor, 2 threads (neck=fpn); ",
         ),
+        ("training", {"devices": ("a GPU",)}, "different devices of training: a processor (neck=fpn); a GPU"),
         ("training", {"processes": 2}, "different numbers of processes: 1 (neck=fpn); 2 (neck=panet)."),
         (
             "settings",

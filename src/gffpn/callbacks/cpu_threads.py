@@ -7,11 +7,12 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from gffpn.machine.devices import device_name
 from gffpn.machine.thread_choice import ThreadChoice, Verdict
 
 
 class CPUThreads(Callback):
-    """Callback that chooses the number of threads while training on a CPU, and keeps a list of those used.
+    """Callback that chooses the number of threads while training on a CPU, and records those used.
 
     With a `fixed` number, nothing is chosen. Each process chooses for itself. The chosen number remains set
     after training; `at_start` is the number before it.
@@ -21,6 +22,8 @@ class CPUThreads(Callback):
         self.fixed = fixed
         self.used: list[int] = []
         """Numbers with which a step was trained, in the order of their first use, over all attempts."""
+        self.devices: list[str] = []
+        """Models of the first process's devices with which a step was trained, in the same order."""
         self.at_start = torch.get_num_threads()
         self._choice: ThreadChoice | None = None
         self._start = 0.0
@@ -32,6 +35,8 @@ class CPUThreads(Callback):
         self.at_start = torch.get_num_threads()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if (name := device_name(trainer.strategy.root_device)) not in self.devices:
+            self.devices.append(name)
         several = self.at_start > 1 and trainer.strategy.root_device.type == "cpu"
         self._choice = ThreadChoice(self.at_start) if several and self.fixed is None else None
 
@@ -70,10 +75,11 @@ class CPUThreads(Callback):
             print(f"Busy machine: {before} wait for other processes; {tried} not faster", flush=True)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"used": self.used}
+        return {"used": self.used, "devices": self.devices}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.used = list(state_dict["used"])
+        self.devices = list(state_dict.get("devices", ()))  # a checkpoint may be older than this list
 
 
 def cpu_threads(trainer: L.Trainer) -> CPUThreads:

@@ -163,6 +163,7 @@ def _marks(finished: Sequence[Row]) -> list[str]:
 
 DIFFERENCES: tuple[tuple[str, Callable[[Record], Any], str], ...] = (
     ("devices or numbers of threads", _machine, "trainer.threads"),
+    ("devices of training", lambda record: ", ".join(record.training.devices), "trainer.accelerator"),
     ("numbers of processes", lambda record: record.training.processes, "trainer.devices"),
     ("precisions of training", lambda record: record.settings.precision, "trainer.precision"),
     ("data sets", lambda record: record.data.fingerprint, "data"),

@@ -35,7 +35,7 @@ class RunFacts:
     data: str = ""
     """Fingerprint of the data set."""
     device: str = ""
-    """The device on which FPS was measured."""
+    """The devices of training, or, if they are unknown, that on which FPS was measured."""
     threads: tuple[int, ...] = ()
     """Numbers of CPU threads with which training steps ran."""
     processes: int | None = None

@@ -83,7 +83,7 @@ def _of_record(record: Record | None) -> dict[str, Any]:
         return {}
     trained = record.training
     return {
-        "device": record.speed.device if record.speed else "",
+        "device": ", ".join(record.devices),
         "threads": trained.threads,
         "processes": trained.processes,
         "precision": record.settings.precision,

@@ -70,7 +70,7 @@ def _effort(study: Study) -> str:
     """Return how long the runs trained, and where."""
     records = [record for arm in study.arms for record in arm.records]
     hours = sum(record.training.minutes for record in records) / 60
-    devices = sorted({record.speed.device for record in records if record.speed})
+    devices = sorted({device for record in records for device in record.devices})
     where = f" on {', '.join(devices)}" if devices else ""
     return f"{len(records)} runs, {hours:.1f} hours of training and validation{where}, summed over the runs."
 

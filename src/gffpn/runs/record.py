@@ -18,6 +18,8 @@ READABLE = (1, 2)
 """Versions that this one reads: in the first, the speed of every run is that at the end of its training."""
 SHARING_LAUNCHERS = ("joblib", "submitit_local")
 """Launchers that run several jobs of a sweep on one machine at the same time."""
+OF_MACHINE = ("threads", "devices")
+"""Fields of the training that get `trained_` before their columns' names, as the speed has some too."""
 TEST_PRECISION = "32-true"
 """The precision of every final test, whatever the precision of the training."""
 
@@ -107,6 +109,9 @@ class Training:
     """Fewer than the setting if training stopped early."""
     still_improving: bool
     """True if val mAP50 rose by over 1 point in the last fifth of the epochs."""
+    devices: tuple[str, ...] = ()
+    """Models of the first process's GPUs or processors with which a step was trained, over all attempts;
+    empty in a record that is older than this field."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,11 @@ class Record:
         """True if only a part of the test split was tested."""
         return self.test.images < self.data.images["test"]
 
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices of training; if they are unknown, that on which FPS was measured."""
+        return self.training.devices or ((self.speed.device,) if self.speed else ())
+
     def columns(self) -> dict[str, Any]:
         """Return all values under the names of the columns of results.csv."""
         values = dataclasses.asdict
@@ -171,7 +181,7 @@ class Record:
             **self.model_columns(),
             "reads": self.reads,
             "gives": self.gives,
-            **{("trained_threads" if name == "threads" else name): value for name, value in trained.items()},
+            **{(f"trained_{name}" if name in OF_MACHINE else name): one for name, one in trained.items()},
         }
 
     def model_columns(self) -> dict[str, Any]:

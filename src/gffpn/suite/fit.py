@@ -92,6 +92,7 @@ def fit_and_test(
         training = Training(
             processes=trainer.world_size,
             threads=tuple(threads.used),
+            devices=tuple(threads.devices),
             minutes=trained_minutes(trainer),
             chosen_epoch=task.chosen_epoch,
             trained_epochs=trainer.current_epoch,
