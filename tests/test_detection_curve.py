@@ -7,6 +7,7 @@ import pytest
 from scipy import optimize, special, stats
 
 from gffpn.metrics.matching import Floats
+from gffpn.report.figures.sizes import reached_word
 from gffpn.stats.bands import Curves, band
 from gffpn.stats.curve_fit import MARGIN, STEEPEST, cells, fitted
 from gffpn.stats.detection_curve import (
@@ -100,6 +101,20 @@ def test_the_side_from_which_on_a_share_is_found() -> None:
     assert reach(sides, np.array([0.1, 0.95, 0.5, 0.95]), 0.95) == pytest.approx(8.0)
     assert reach(sides, np.array([0.1, 0.5, 0.8, 0.89]), 0.9) is None
     assert reach(sides, np.array([0.9, 0.95, 0.97, 0.98]), 0.9) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([0.1, 0.5, 0.8, 0.89], "over 8.0"),
+        ([0.9, 0.95, 0.97, 0.98], "under 1.0"),
+        ([0.95, 0.8, 0.85, 0.9], "8.0"),
+        ([0.89, 0.91, 0.97, 0.98], "1.4"),
+    ],
+)
+def test_a_side_beyond_those_of_the_curve_is_called_so(values: list[float], said: str) -> None:
+    sides = np.array([1.0, 2.0, 4.0, 8.0])
+    assert reached_word(reach(sides, np.array(values), 0.9), sides) == said
 
 
 TRUTH = DetectionCurve(floor=0.0, ceiling=0.93, middle=12.0, slope=3.0)

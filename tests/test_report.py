@@ -21,10 +21,11 @@ from gffpn.files.tables import markdown_table
 from gffpn.report.answer import answer_markdown
 from gffpn.report.caption import numbered
 from gffpn.report.collect import Source, collect
-from gffpn.report.facts import StudyFacts
+from gffpn.report.facts import Facts, StudyFacts
 from gffpn.report.gaps import study_facts
 from gffpn.report.latex import escaped, latex
 from gffpn.report.state import error_line, unfinished
+from gffpn.report.write import markdown
 from gffpn.runs.commands import run_command, sweep_command
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.sweeps import PLAN, read_plan, record_job, write_plan
@@ -102,6 +103,19 @@ def test_the_report_of_a_broken_sweep(
     rows = rows_of(out / "runs.csv")
     assert [row["status"] for row in rows] == ["finished", "failed", "interrupted", "missing"]
     assert rows[1]["fault"] == "RuntimeError: the shapes | differ"
+
+
+def test_a_run_that_still_improves_is_named_in_the_text(tmp_path: Path) -> None:
+    sweep = fake_sweep(tmp_path, skills={"fpn": 0.4}, seeds=(0, 1))
+    folder = RunFolder(tmp_path / "fpn_plain_tinyindus_sim_s1")
+    made = folder.read()
+    assert made
+    folder.finish(replace(made, training=replace(made.training, still_improving=True)))
+    study, facts = answered(collect([sweep])[0])
+    text = markdown([study], Facts((facts,)))
+    assert re.search(r"\| fpn +\| 0 +\| finished +\|", text)
+    assert re.search(r"\| fpn +\| 1 +\| finished, still improving +\|", text)
+    assert "Still improving: val mAP50 rose by over 1 point in the last fifth of epochs: seed=1." in text
 
 
 def test_a_diverged_run_is_a_result(broken: Path) -> None:

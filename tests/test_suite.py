@@ -176,6 +176,10 @@ def test_a_run_that_still_improves_is_marked() -> None:
     assert [line[1] for line in body] == ["50.0", "50.0 \N{UPWARDS ARROW}"]
     assert "still improving: val mAP50 rose by over 1 point" in "\n".join(caption(rows))
     assert "still improving" not in "\n".join(caption(rows[:1]))
+    # a row of several runs has no mark, so the runs are named
+    assert "Still improving: val mAP50 rose by over 1 point in the last fifth of epochs: neck=panet." in (
+        "\n".join(caption(rows, unit="arm"))
+    )
 
 
 def with_field(made: Record, part: str, **fields: object) -> Record:

@@ -44,7 +44,7 @@ def caption(rows: Sequence[Row], *, unit: str = "run") -> list[str]:
     ]
     if any(row["record"].data.origin for row in finished):
         lines.append(f"Data: {said('', _origin, column='data')}.")
-    return [*lines, *_marks(finished), *_notes(finished, said)]
+    return [*lines, *_marks(finished, said, unit), *_notes(finished, said)]
 
 
 def _speeds(finished: Sequence[Row], said: "_Facts", unit: str) -> str:
@@ -147,12 +147,13 @@ def _settings(said: _Facts) -> list[str]:
     ]
 
 
-def _marks(finished: Sequence[Row]) -> list[str]:
+def _marks(finished: Sequence[Row], said: _Facts, unit: str) -> list[str]:
     lines = []
-    if any(row["record"].training.still_improving for row in finished):
-        lines.append(
-            f"{STILL_IMPROVING} still improving: val mAP50 rose by over 1 point in the last fifth of epochs."
-        )
+    if still := [row for row in finished if row["record"].training.still_improving]:
+        rise = "val mAP50 rose by over 1 point in the last fifth of epochs"
+        # only a row of one run has the mark
+        mark, which = (f"{STILL_IMPROVING} s", "") if unit == "run" else ("S", f": {said.names(still)}")
+        lines.append(f"{mark}till improving: {rise}{which}.")
     if cites(finished):
         lines.append(
             "PAPER mAP50 is the paper's own figure, from its data, its training and one seed. Its evaluator "

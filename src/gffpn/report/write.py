@@ -137,7 +137,7 @@ def run_cells(facts: StudyFacts) -> tuple[list[str], list[list[str]]]:
         [
             run.arm,
             run.seed,
-            run.status,
+            f"{run.status}, still improving" if run.still_improving else run.status,
             run.name,
             f"{(run.commit or 'unknown')[:10]}{' (changed)' if run.dirty else ''}",
             run.code,

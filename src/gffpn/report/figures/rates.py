@@ -8,6 +8,7 @@ from gffpn.report.analyses import Analyses
 from gffpn.report.figures.canvas import Drawing, axes, tag
 from gffpn.report.figures.palette import QUIET, RULE, colour
 from gffpn.report.figures.series import legend, mean_of_known
+from gffpn.report.figures.sizes import reached_word
 from gffpn.stats.detection_curve import ArmCurve
 from gffpn.stats.study import Study
 
@@ -62,7 +63,7 @@ def detection(study: Study, analyses: Analyses) -> Drawing | None:
         plot.axhline(90, color=QUIET, linewidth=0.6, linestyle=(0, (4, 3)), zorder=1)
         for at, one in curves.items():
             _detection_of(plot, at, study.arms[at].name, one, analyses, band=len(curves) <= BANDS)
-            some = f"90 % from {one.a90:.0f} px on" if one.a90 else "never 90 %"
+            some = f"90 % from {reached_word(one.a90, one.sides)} px on"
             said.append(f"{study.arms[at].name}: {some}, ceiling {100 * one.ceiling:.0f} %")
         plot.set_xscale("log")
         sides = next(iter(curves.values())).sides

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from gffpn.figures import BinFigures
+from gffpn.metrics.matching import Floats
 from gffpn.report.analyses import Analyses
 from gffpn.report.answer import interval, points
 from gffpn.report.figures.canvas import Drawing, axes, tag
@@ -43,6 +44,16 @@ def bins(study: Study) -> tuple[BinFigures, ...]:
 def size_word(one: BinFigures) -> str:
     """Return the sides of a bin in words: `8-16`, or `96+`."""
     return f"{one.low:g}+" if one.high is None else f"{one.low:g}\N{EN DASH}{one.high:g}"
+
+
+def reached_word(side: float | None, sides: Floats) -> str:
+    """Return the side from which on a curve over `sides` (G,) is high enough, as `reach` gives it, in words.
+
+    `over 64.0` and `under 4.0` are beyond the last and the first one.
+    """
+    if side is None:
+        return f"over {sides[-1]:.1f}"
+    return f"under {sides[0]:.1f}" if side == sides[0] else f"{side:.1f}"
 
 
 def count_word(one: BinFigures) -> str:

@@ -8,14 +8,15 @@ from gffpn.metrics.matching import Floats
 from gffpn.report.analyses import Analyses
 from gffpn.report.answer import interval, points
 from gffpn.report.caption import shortened
+from gffpn.report.figures.sizes import reached_word
 from gffpn.report.page.tables import Cell, Line, Table
 from gffpn.stats.bands import Band
 from gffpn.stats.study import Study
 
 _NOTES = (
     "a50, a90: side from which on 50 and 90 % of the objects are found; a90/95: the same for the lower end "
-    "of the band. A dash: no side does it, the ceiling is lower. Floor: hits by chance. Ceiling: share of "
-    "large objects that are found, which the curve need not reach at the largest side.",
+    "of the band; over: no side of the test objects does it; under: all do. Floor: hits by chance. Ceiling: "
+    "share of large objects that are found, which the curve need not reach at the largest side.",
     "It is not the recall of the operating point: a hit is a detection whose centre lies in the object's "
     "box, at another threshold (0.1 false calls per image on val) and without a bound on IoU.",
 )
@@ -31,7 +32,7 @@ def detection_table(study: Study, analyses: Analyses) -> Table | None:
         return None
     lines = []
     for at, one in curves.items():
-        cells = [_side(side) for side in (one.a50, one.a90, one.a90_95)]
+        cells = [_side(side, one.sides) for side in (one.a50, one.a90, one.a90_95)]
         cells += [_share(value) for value in (one.floor, one.ceiling)]
         if bands:
             cells += [_share(float(one.band.value[-1])), _difference(bands.get(at))]
@@ -47,8 +48,8 @@ def detection_table(study: Study, analyses: Analyses) -> Table | None:
     return Table("Probability of detection, by arm", "arm", tuple(headers), tuple(lines), notes)
 
 
-def _side(side: float | None) -> Cell:
-    return Cell("\N{EN DASH}", 1e9) if side is None else Cell(f"{side:.1f}", side)
+def _side(side: float | None, sides: Floats) -> Cell:
+    return Cell(reached_word(side, sides), 1e9 if side is None else side)
 
 
 def _share(value: float) -> Cell:
