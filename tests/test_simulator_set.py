@@ -225,6 +225,13 @@ def test_a_shifted_test_split_has_one_entry(tmp_path: Path) -> None:
     assert [r.name for r in source.index().splits["test"]] == [f"images/test/{i:06d}-0.png" for i in range(3)]
 
 
+def test_equal_entries_of_test_dials_are_one_set_however_they_are_written(tmp_path: Path) -> None:
+    one = small(tmp_path, test_dials=[{"match": 1, "blur": 2}, {"side_range": [8, 8]}]).index()
+    other = small(tmp_path, test_dials=[{"blur": 2.0, "match": 1.0}, {"side_range": [8.0, 8.0]}]).index()
+    assert one.fingerprint == other.fingerprint
+    assert one.origin.endswith("; test: [{'blur': 2.0, 'match': 1.0}, {'side_range': [8.0, 8.0]}]")
+
+
 @pytest.mark.slow
 def test_workers_draw_the_same_twins_as_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = small(tmp_path / "a", test_dials=[{"match": 0}, {"match": [0.5, 1]}]).index()

@@ -158,8 +158,9 @@ class TinyIndusSim:
                 f"paths.cache=FOLDER chooses another folder"
             ) from error
         settings = ", ".join(f"{name}={value}" for name, value in asdict(self.dials).items())
-        if self.test_overrides:
-            settings += f"; test: {[dict(entry) for entry in self.test_overrides]}"
+        if self.test_overrides and self.test_dials:
+            turned = [*map(_turned, self.test_overrides, self.test_dials)]
+            settings += f"; test: {turned}"
         return replace(self._read(folder), origin=f"simulated, {folder.name}: {settings}", simulated=True)
 
     def _read(self, folder: Path) -> DataIndex:
@@ -183,6 +184,12 @@ class TinyIndusSim:
             on_error="raise",
         )
         return reader.index()
+
+
+def _turned(entry: Mapping[str, Any], dials: Dials) -> dict[str, Any]:
+    """Return an entry of `test_dials` with the values that its dials have, in one order: 1.0, also for 1."""
+    values = {name: value if value is None else getattr(dials, name) for name, value in sorted(entry.items())}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def _is_simulator(module: str) -> bool:
