@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from commands import Train
+from gffpn.config.compose import compose_config
+from gffpn.config.resolve import resolved
+from gffpn.data.index import DataIndex
 from gffpn.runs.commands import repeatable
 from gffpn.suite import budget
 from gffpn.suite.budget import Pace
@@ -82,6 +85,16 @@ def test_a_sweep_measures_before_its_jobs_and_once_for_equal_networks(
     damaged.write_text("{")
     train(*budget_words(tiny), "seed=2")
     assert asked == [0, 2]
+
+
+def test_a_pace_is_that_of_the_code_that_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = resolved(compose_config(["neck=fpn", "budget=5min", "trainer.accelerator=cpu"]))
+    index = DataIndex(("flaw",), {})
+    digests = []
+    for code in ({"gffpn.necks.fpn": "1"}, {"gffpn.necks.fpn": "1"}, {"gffpn.necks.fpn": "2"}):
+        monkeypatch.setattr(budget, "code_of", lambda *_, code=code: code)
+        digests.append(budget._digest(plain, index))
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_an_earlier_run_is_found_after_the_cache_was_deleted(

@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,12 +22,15 @@ from omegaconf import DictConfig, OmegaConf
 from gffpn.build.detector import build_data, build_task
 from gffpn.build.index import build_index
 from gffpn.build.trainer import build_tester, build_trainer
+from gffpn.config.compose import targets
 from gffpn.config.resolve import processes_of, resolved
 from gffpn.data.index import DataIndex
+from gffpn.files.sources import code_digest
 from gffpn.files.typed_json import from_json
 from gffpn.files.writing import alone, write_atomically
 from gffpn.machine.cores import usable_cores
 from gffpn.machine.devices import device, device_name, synchronizer
+from gffpn.runs.code import code_of
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.identity import determining
 from gffpn.runs.reading import without_epochs
@@ -180,10 +182,11 @@ def _file(plain: Mapping[str, Any], index: DataIndex) -> Path:
 
 
 def _digest(plain: Mapping[str, Any], index: DataIndex) -> str:
-    """Return a digest of all that determines the pace of a run, this machine included."""
+    """Return a digest of all that determines the pace of a run, its code and this machine included."""
     costly = _costly(determining(plain))
+    code = code_digest(code_of(targets(plain), Path(plain["paths"]["cache"])))
     where = device(plain["trainer"]["accelerator"])
-    machine = [device_name(where), str(where), _threads(plain), torch.__version__, version("gffpn")]
+    machine = [device_name(where), str(where), _threads(plain), torch.__version__, code]
     text = json.dumps([costly, plain["loader"], index.fingerprint, machine], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
