@@ -23,10 +23,11 @@ import gffpn.report.page.document
 from fake_runs import finished_run, predicted_run, predictions, write_log
 from gffpn.metrics.matching import Boxes
 from gffpn.report.facts import Claim, Facts, Gap, RunFacts, StudyFacts
-from gffpn.report.figures.canvas import Drawing, inline_svg
+from gffpn.report.figures.canvas import Drawing, axes, inline_svg
 from gffpn.report.figures.drawn import drawings, write_figures
-from gffpn.report.figures.palette import COLOURS
-from gffpn.report.figures.series import fitted, versus, width_of
+from gffpn.report.figures.forest import FARTHEST, forest
+from gffpn.report.figures.palette import COLOURS, colour, dash
+from gffpn.report.figures.series import LEGEND, fitted, legend, versus, width_of
 from gffpn.report.page.document import page, write_page
 from gffpn.report.page.verdicts import Said, split
 from gffpn.runs.folder import RunFolder
@@ -264,6 +265,39 @@ def test_long_names_of_arms_fit(tmp_path: Path, words: str) -> None:
 def named(part: Any) -> list[Text]:
     """Return the texts of a part of a figure that may hold names of arms."""
     return part.get_texts() if hasattr(part, "get_texts") else [*part.texts]
+
+
+def test_what_is_hardly_detectable_does_not_squeeze_the_intervals(invented: Study) -> None:
+    ranges = []
+    for detectable in (0.0, 20.0):
+        contrasts = [
+            replace(one, verdict=replace(one.verdict, detectable=detectable))
+            for one in invented.contrasts
+            if one.verdict
+        ]
+        drawing = forest(replace(invented, contrasts=tuple(contrasts)))
+        assert drawing
+        ranges.append(drawing.figure.axes[0].get_xlim())
+    assert ranges[0] == ranges[1]
+    assert -FARTHEST <= ranges[0][0] < 0 < ranges[0][1] <= FARTHEST
+
+
+@pytest.mark.parametrize("count", [2, 8, 12, LEGEND])
+def test_a_legend_of_many_arms_is_whole_and_leaves_room(count: int) -> None:
+    with axes(2.9) as (figure, plot):
+        for at in range(count):
+            plot.plot([0, 1], [at, at], dash(at), color=colour(at), label=f"gffpn number {at}")
+        legend(plot)
+        figure.draw_without_rendering()
+        shown = plot.get_legend()
+        assert shown
+        assert len(shown.get_texts()) == count
+        assert len({(line.get_color(), line.get_linestyle()) for line in plot.lines}) == count
+        box = shown.get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.x1
+        assert box.y1 <= figure.bbox.y1
+        assert plot.get_window_extent().height > 1.2 * figure.dpi
 
 
 def test_a_shortened_name_keeps_both_ends() -> None:

@@ -9,14 +9,16 @@ from gffpn.report.figures.series import seed_differences, versus, width_of
 from gffpn.report.which import difference_name
 from gffpn.stats.study import Contrast, Study
 
+FARTHEST = 105.0
+"""Points beyond which no axis reaches: no two figures differ by more than 100."""
 ROOM = 350
 """Points across the figure."""
 CAPTION = """\
 Line: 95 % interval of one contrast by itself. Grey: cannot tell. Shaded: differences below the margin
 of {margin} points. Ticks below a line: the smallest true difference that this comparison finds with a
-probability of 80 %. Dots above a line: each seed of the first arm against the mean of the second; below it:
-each seed of the second arm, likewise. P: probability that a run of the first arm has the higher figure, over
-seeds and test images."""
+probability of 80 %, unless it is beyond the axis. Dots above a line: each seed of the first arm against the
+mean of the second; below it: each seed of the second arm, likewise. P: probability that a run of the first
+arm has the higher figure, over seeds and test images."""
 
 
 def forest(study: Study) -> Drawing | None:
@@ -27,12 +29,16 @@ def forest(study: Study) -> Drawing | None:
     margin = 100 * study.question.margin
     position = {arm.name: at for at, arm in enumerate(study.arms)}
     with axes(0.66 + 0.58 * len(rows)) as (figure, plot):
+        plot.margins(x=0.06)
         plot.axvspan(-margin, margin, color=BAND, zorder=0)
         plot.axvline(0, color=QUIET, linewidth=0.6, zorder=1)
         for y, contrast in zip(range(len(rows) - 1, -1, -1), rows, strict=True):
             _row(plot, y, contrast, (position[contrast.a.name], position[contrast.b.name]))
+        low, high = plot.get_xlim()
+        plot.set_xlim(max(low, -FARTHEST), min(high, FARTHEST))
+        for y, contrast in zip(range(len(rows) - 1, -1, -1), rows, strict=True):
+            _detectable(plot, y, contrast)
         plot.set_ylim(-0.5, len(rows) - 0.25)
-        plot.margins(x=0.06)
         plot.set_yticks([])
         plot.spines["left"].set_visible(False)
         plot.set_xlabel(f"difference in {study.question.primary_endpoint}, percent points")
@@ -75,8 +81,6 @@ def _row(plot: Axes, y: int, contrast: Contrast, arms: tuple[int, int]) -> None:
     )
     for artist in (line, middle):
         artist.set_gid(tag(*arms))
-    found = 100 * contrast.verdict.detectable
-    plot.plot([-found, found], [y - 0.13] * 2, "|", color=QUIET, markersize=5, zorder=2)
     for values, level, arm in zip(seed_differences(contrast), (0.11, -0.11), arms, strict=True):
         (dots,) = plot.plot(
             values, [y + level] * len(values), "o", color=colour(arm), markersize=2.6, zorder=4
@@ -90,6 +94,13 @@ def _row(plot: Axes, y: int, contrast: Contrast, arms: tuple[int, int]) -> None:
     right = plot.text(1, y + 0.27, f"P {_share(one.superiority)}", transform=height, ha="right", color=QUIET)
     for label in (left, right):
         label.set_gid(tag(*arms))
+
+
+def _detectable(plot: Axes, y: int, contrast: Contrast) -> None:
+    """Draw ticks at the smallest difference that a contrast finds, if they are within the axis."""
+    assert contrast.verdict
+    found = 100 * contrast.verdict.detectable
+    plot.plot([-found, found], [y - 0.13] * 2, "|", color=QUIET, markersize=5, zorder=2, scalex=False)
 
 
 def _share(probability: float) -> str:

@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from gffpn.metrics.matching import Floats
 from gffpn.report.figures.canvas import Drawing, axes, tag
-from gffpn.report.figures.palette import colour
+from gffpn.report.figures.palette import colour, dash
 from gffpn.report.figures.series import legend, mean_of_known
 from gffpn.runs.reading import Curves, curves
 from gffpn.stats.study import Study
@@ -46,7 +46,9 @@ def learning(
                 (thin,) = plot.plot(epochs, one, color=colour(at), linewidth=0.6, alpha=0.6)
                 thin.set_gid(tag(at))
             mean = mean_of_known(seeds)
-            (thick,) = plot.plot(epochs, mean, color=colour(at), linewidth=1.8, label=arm.name, zorder=3)
+            (thick,) = plot.plot(
+                epochs, mean, dash(at), color=colour(at), linewidth=1.8, label=arm.name, zorder=3
+            )
             thick.set_gid(tag(at))
             last = mean[~np.isnan(mean)]
             said.append(f"{arm.name} ends at {last[-1]:.3g}" if len(last) else f"{arm.name} has no number")

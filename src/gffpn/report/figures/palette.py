@@ -32,6 +32,8 @@ HUES = sum(name.startswith("arm") for name in COLOURS)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 """Seven, so that the 8 hues and the markers repeat together only after 56 arms."""
 
+DASHES = ("-", "--", ":")
+
 
 def hue(arm: int) -> str:
     """Return the name of the colour of an arm, by its position in the study."""
@@ -46,6 +48,11 @@ def colour(arm: int) -> str:
 def marker(arm: int) -> str:
     """Return matplotlib's marker of an arm, by its position in the study."""
     return MARKERS[arm % len(MARKERS)]
+
+
+def dash(arm: int) -> str:
+    """Return matplotlib's style of an arm's lines: another one where the colours repeat."""
+    return DASHES[arm // HUES % len(DASHES)]
 
 
 def variables() -> dict[str, Colour]:

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from gffpn.metrics.average_precision import RECALLS
 from gffpn.report.analyses import Analyses
 from gffpn.report.figures.canvas import Drawing, axes, tag
-from gffpn.report.figures.palette import QUIET, RULE, colour
+from gffpn.report.figures.palette import QUIET, RULE, colour, dash
 from gffpn.report.figures.series import legend, mean_of_known
 from gffpn.report.figures.sizes import reached_word
 from gffpn.stats.detection_curve import ArmCurve
@@ -31,7 +31,7 @@ def precision_recall(study: Study, analyses: Analyses) -> Drawing | None:
                 )
                 thin.set_gid(tag(at))
             (thick,) = plot.plot(
-                100 * RECALLS, 100 * mean, color=colour(at), linewidth=1.8, label=arm.name, zorder=3
+                100 * RECALLS, 100 * mean, dash(at), color=colour(at), linewidth=1.8, label=arm.name, zorder=3
             )
             thick.set_gid(tag(at))
             half = mean[len(RECALLS) // 2]
@@ -105,5 +105,7 @@ def _detection_of(
             seed = 100 * run.analysis.curve.points
             (thin,) = plot.plot(curve.sides, seed, color=shade, linewidth=0.5, alpha=0.6)
             thin.set_gid(tag(arm))
-    (line,) = plot.plot(curve.sides, 100 * curve.band.value, color=shade, linewidth=1.8, label=name, zorder=3)
+    (line,) = plot.plot(
+        curve.sides, 100 * curve.band.value, dash(arm), color=shade, linewidth=1.8, label=name, zorder=3
+    )
     line.set_gid(tag(arm))

@@ -1,5 +1,6 @@
 """What several figures draw alike: an arm's mean with its seeds as dots, and the legend of the arms."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,13 +11,15 @@ from matplotlib.textpath import text_to_path
 from gffpn.figures import Figure as Share
 from gffpn.metrics.matching import Floats
 from gffpn.report.figures.canvas import tag
-from gffpn.report.figures.palette import PAPER, colour, marker
+from gffpn.report.figures.palette import PAPER, colour, dash, marker
 from gffpn.stats.study import Contrast
 
 CHARACTERS = 100
 """Longer names have no room in any figure."""
-LEGEND = 8
+LEGEND = 24
 """More arms than this are not listed inside a figure; the page lists them beside it."""
+ROWS, ROW = 3, 0.2
+"""For more rows of a legend than this, a figure becomes higher, by so many inches for each."""
 LINE = 320.0
 """Points across a figure that a line of text may take."""
 LONG = 4
@@ -81,7 +84,7 @@ def draw_arm(plot: Axes, arm: int, name: str, x: Floats, seeds: Floats, *, line:
     (curve,) = plot.plot(
         x,
         mean_of_known(seeds),
-        "-" if line else "",
+        dash(arm) if line else "",
         color=shade,
         marker=marker(arm),
         markersize=5.5,
@@ -102,6 +105,10 @@ def legend(plot: Axes) -> None:
     labels = [fitted(name, label_room(len(names))) for name in names]
     if 1 < len(labels) <= LEGEND:
         columns = max(1, min(len(labels), int(LINE / (max(map(width_of, labels)) + _KEY))))
+        figure = plot.get_figure(root=True)
+        assert figure
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(width, height + ROW * max(0, math.ceil(len(labels) / columns) - ROWS))
         plot.legend(
             handles,
             labels,
