@@ -325,6 +325,37 @@ def test_seeds_of_one_arm_on_other_images_are_not_compared(tmp_path: Path) -> No
         assert (one.reason, one.estimate) == ("tested on different images", None)
 
 
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("trainer.precision", "trained in different precisions"),
+        ("trainer.accelerator", "trained on different devices"),
+    ],
+)
+def test_arms_whose_machines_differ_are_compared_only_if_a_run_sets_that(
+    tmp_path: Path, key: str, reason: str
+) -> None:
+    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
+
+    def on_another(run: Run, *overrides: str) -> Run:
+        assert run.record
+        record, of_precision = run.record, key == "trainer.precision"
+        settings = replace(record.settings, precision="16-mixed") if of_precision else record.settings
+        devices = record.training.devices if of_precision else ("another",)
+        training = replace(record.training, devices=devices)
+        changed = replace(record, settings=settings, training=training)
+        return replace(run, overrides=(*run.overrides, *overrides), record=changed)
+
+    def verdict_on(*overrides: str) -> str:
+        runs = [*answer.arms[0].runs, *(on_another(run, *overrides) for run in answer.arms[1].runs)]
+        return study("invented", runs, Question()).contrasts[0].reason
+
+    assert verdict_on() == reason
+    assert verdict_on(f"{key}=other") == ""
+    everywhere = [on_another(run) for arm in answer.arms for run in arm.runs]
+    assert study("invented", everywhere, Question()).contrasts[0].reason == ""
+
+
 def test_an_arm_under_two_names_is_no_comparison_and_counts_once(tmp_path: Path) -> None:
     answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
     runs = [run for arm in answer.arms for run in arm.runs]

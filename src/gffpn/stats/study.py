@@ -1,6 +1,6 @@
 """An experiment's answer: its arms, its contrasts, and a verdict on each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +18,11 @@ from gffpn.stats.verdicts import Verdict, verdicts
 
 FEW_OBJECTS = 20
 """A class or a size of object with fewer test objects gets an interval but no verdict."""
+UNVARIED: tuple[tuple[str, Callable[[Record], object], str], ...] = (
+    ("trainer.precision", lambda record: record.settings.precision, "trained in different precisions"),
+    ("trainer.accelerator", lambda record: record.devices, "trained on different devices"),
+)
+"""What the machine decides unless a run sets it: the setting, its outcome, and why arms are not compared."""
 LEARNED = 0.05
 """mAP50 below which a detector has hardly learned anything."""
 
@@ -242,6 +247,11 @@ def _obstacle(a: Arm, b: Arm, endpoint: str, asked: Question) -> str:
         and len({_bin(record, endpoint) for record in (*a.records, *b.records)}) > 1
     ):
         return "the bins of size hold different objects"
+    given = {key for arm in (a, b) for run in arm.runs for key in settings(run.overrides)}
+    for key, outcome, reason in UNVARIED:
+        found = [{outcome(record) for record in arm.records} for arm in (a, b)]
+        if found[0] != found[1] and not given & {key, "trainer"}:
+            return reason
     if min(counts) == 1:
         return "one seed" if max(counts) == 1 else f"one seed of {(a, b)[counts.index(1)].name}"
     # a run that diverged is a result too, and is not replaced
