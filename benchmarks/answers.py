@@ -44,6 +44,7 @@ QUESTIONS: Sequence[tuple[str, tuple[str, str], Mapping[str, str]]] = (
 OTHERS = {
     "nuclei/results.md": "GF-FPN and FPN on nuclei, five minutes a run ([recipe](../../docs/recipe.md))",
     "neu_det/results.md": "GF-FPN and FPN on NEU-DET, half an hour a run ([recipe](../../docs/recipe.md))",
+    "yolov8n/results.md": "GF-FPN and YOLOv8n in equal time, two data sets ([recipe](../../docs/recipe.md))",
     "simulated_laptop": "FPN on the SIMULATED preset `laptop`, three seeds ([data](../../docs/data.md))",
     "demo.md": "the table of `make demo`, SIMULATED data, one seed",
     "calibration_fpn_n_320_seed0.json": "FPN on the SIMULATED preset `paper`, version 2",

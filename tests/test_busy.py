@@ -212,7 +212,7 @@ def test_a_run_reports_its_numbers_and_measures_its_speed_with_the_first(
         rows = list(csv.DictReader(curves.read_text().splitlines()))
         assert [float(row["train/threads"]) for row in rows if row["train/threads"]] == [1.0]
         checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
-        assert checkpoint["callbacks"]["CPUThreads"] == {"used": [2, 1]}
+        assert checkpoint["callbacks"]["CPUThreads"]["used"] == [2, 1]
 
 
 def test_a_fixed_number_stays() -> None:

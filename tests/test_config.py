@@ -68,14 +68,16 @@ def numbers(node: dict, where: str = "") -> Iterator[tuple[str, float]]:
             yield f"{where}{key}", value
 
 
-@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("choice", ["", *CHOICES])
 def test_a_number_and_its_decimal_form_are_one_run(choice: str) -> None:
-    config = compose_config([choice])
-    plain = resolved(config)
-    for key, value in numbers(plain):
+    base = resolved(compose_config([])) if choice else {}
+    chosen = [choice] if choice else []
+    plain = resolved(compose_config(chosen))
+    own = {group: node for group, node in plain.items() if node != base.get(group)}
+    for key, value in numbers(own):
         if key in ("trainer.limit_train_batches", "trainer.limit_eval_batches"):
             continue  # 1 is a number of batches, 1.0 a share
-        other = compose_config([choice])
+        other = compose_config(chosen)
         OmegaConf.update(other, key, int(value) if isinstance(value, float) else float(value))
         try:
             check(other)

@@ -122,7 +122,8 @@ NAMES = ["Kratzer [/]", "[bold]dent[/bold]"]
 
 
 def test_class_names_with_markup_are_printed_as_they_are(root: Path) -> None:
-    index = yolo(root, classes=NAMES).index()
+    (root / "data.yaml").write_text(f"names: {NAMES}\n")
+    index = yolo(root).index()
     console = Console(width=120)
     with console.capture() as captured:
         print_card(card(index, (64, 64), [("AP_8_16", 8.0, 16.0, False)]), console)

@@ -136,7 +136,7 @@ def test_arms_of_several_words_are_quoted_in_the_setting() -> None:
         for backbone in ("darknet53", "cspdarknet")
     ]
     said = not_compared(study("four", runs, Question()))
-    assert '[["gffpn darknet53","fpn cspdarknet"],' in said
+    assert ',["gffpn darknet53","fpn cspdarknet"],' in said
 
 
 def made(runs: Path, skills: dict[str, float], *, seeds: int = 3, **facts: Any) -> Study:
