@@ -71,6 +71,7 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "gffpn \N{MINUS SIGN} fpn" in printed
     page = (tmp_path / "out" / "luck.md").read_text()
     assert "luck of ±8.1 or more" in page
+    assert all("Data: tinyindus_sim (SIMULATED data)." in text for text in (printed, page))
     assert "about 9 objects" in (tmp_path / "out" / "luck.svg").read_text()
 
 

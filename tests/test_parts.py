@@ -146,7 +146,8 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "gap" in printed
     assert "gffpn \N{MINUS SIGN} fpn" in printed
     page = (tmp_path / "o" / "parts.md").read_text()
-    assert [word.strip() for word in page.splitlines()[4].split("|")[1:-1]] == [
+    assert all("Data: tinyindus_sim (SIMULATED data)." in text for text in (printed, page))
+    assert [word.strip() for word in page.splitlines()[6].split("|")[1:-1]] == [
         "arm",
         "early (n=24)",
         "late (n=24)",

@@ -11,7 +11,7 @@ from gffpn.metrics.matching import Floats
 from gffpn.report.answer import interval, points
 from gffpn.report.figures.canvas import save
 from gffpn.report.figures.luck import histograms
-from gffpn.report.seeds import tested
+from gffpn.report.seeds import data_line, tested
 from gffpn.report.which import difference_name
 from gffpn.stats.small_tests import Luck, figures_on, luck, small_sets
 from gffpn.stats.study import Study
@@ -64,7 +64,7 @@ def write_luck(
     """Write the table as Markdown and the figure as SVG; return the files."""
     head, rows = luck_cells(found, marks)
     title = f"# {study.name}: how far runs differ by luck on small test sets"
-    page = "\n\n".join([title, caption(objects, sets), markdown_table(head, rows)])
+    page = "\n\n".join([title, caption(objects, sets), data_line(study), markdown_table(head, rows)])
     files = [folder / "luck.md", folder / "luck.svg"]
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(files[0], page + "\n")

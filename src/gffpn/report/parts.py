@@ -10,7 +10,7 @@ from gffpn.files.writing import write_atomically
 from gffpn.report.answer import interval, points
 from gffpn.report.figures.canvas import save
 from gffpn.report.figures.parts import part_figure
-from gffpn.report.seeds import tested
+from gffpn.report.seeds import data_line, tested
 from gffpn.report.which import difference_name
 from gffpn.stats.draws import draws
 from gffpn.stats.estimate import Estimate
@@ -80,7 +80,8 @@ def caption(found: Parts) -> str:
 def write_parts(folder: Path, study: Study, found: Parts) -> list[Path]:
     """Write the tables as Markdown and the figure as SVG; return the files."""
     tables = [markdown_table(head, rows) for head, rows in part_cells(found)]
-    page = "\n\n".join([f"# {study.name}: parts of the test images", caption(found), *tables])
+    title = f"# {study.name}: parts of the test images"
+    page = "\n\n".join([title, caption(found), data_line(study), *tables])
     files = [folder / "parts.md", folder / "parts.svg"]
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(files[0], page + "\n")

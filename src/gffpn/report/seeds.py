@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
+from gffpn.report.caption import data_words
+from gffpn.report.study_rows import root_of
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.predictions import Predictions, read_predictions
 from gffpn.stats.study import Arm, Study
@@ -25,6 +27,12 @@ def with_seeds(studies: Sequence[Study]) -> list[Study]:
         names = ", ".join(study.name for study in studies)
         raise ValueError(f"{names}: no arm has two finished runs, expected two seeds or more")
     return able
+
+
+def data_line(study: Study) -> str:
+    """Return on which data the runs of a study were tested, and whether they are simulated."""
+    names = {data_words(run.record, root_of(run)) for arm in study.arms for run in arm.runs if run.record}
+    return f"Data: {', '.join(sorted(names))}."
 
 
 def tested(arm: Arm) -> Iterator[tuple[Predictions, int]]:

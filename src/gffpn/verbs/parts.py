@@ -34,7 +34,7 @@ def act(arguments: argparse.Namespace) -> None:
     from gffpn.files.writing import check_writable
     from gffpn.report.collect import collect
     from gffpn.report.parts import caption, part_cells, parts_of, write_parts
-    from gffpn.report.seeds import with_seeds
+    from gffpn.report.seeds import data_line, with_seeds
     from gffpn.report.table import print_cells
 
     patterns = _patterns(arguments.part)
@@ -44,7 +44,7 @@ def act(arguments: argparse.Namespace) -> None:
         found = parts_of(study, patterns)
         for title, cells in zip(("arms", "contrasts"), part_cells(found), strict=True):
             print_cells(*cells, title=f"{study.name}: {title}", left=1)
-        print(caption(found))
+        print(caption(found), data_line(study))
         folder = arguments.out / study.name if len(studies) > 1 else arguments.out
         print(f"Tables and figure: {', '.join(map(str, write_parts(folder, study, found)))}")
 
