@@ -45,6 +45,7 @@ OTHERS = {
     "nuclei/results.md": "GF-FPN and FPN on nuclei, five minutes a run ([recipe](../../docs/recipe.md))",
     "neu_det/results.md": "GF-FPN and FPN on NEU-DET, half an hour a run ([recipe](../../docs/recipe.md))",
     "yolov8n/results.md": "GF-FPN and YOLOv8n in equal time, two data sets ([recipe](../../docs/recipe.md))",
+    "luck_simulated/luck.md": "how far two seeds differ by luck on 169 objects, SIMULATED data",
     "simulated_laptop": "FPN on the SIMULATED preset `laptop`, three seeds ([data](../../docs/data.md))",
     "demo.md": "the table of `make demo`, SIMULATED data, one seed",
     "calibration_fpn_n_320_seed0.json": "FPN on the SIMULATED preset `paper`, version 2",
@@ -175,7 +176,7 @@ def listing(found: Mapping[str, Sequence[Contrast]]) -> str:
     """Return a list of links to all results."""
     counts = {name: sum(one.primary for one in of_study) for name, of_study in found.items()}
     reports = [
-        f"* [{name}]({name}/report.md): {counts[name] or 'no'} declared contrasts with an estimate"
+        f"* [{name}]({name}/report.md): declared contrasts with an estimate: {counts[name]}"
         for name in found
     ]
     return "\n".join(reports + [f"* [{name}]({name}): {what}" for name, what in OTHERS.items()])
