@@ -176,8 +176,7 @@ def listing(found: Mapping[str, Sequence[Contrast]]) -> str:
     """Return a list of links to all results."""
     counts = {name: sum(one.primary for one in of_study) for name, of_study in found.items()}
     reports = [
-        f"* [{name}]({name}/report.md): declared contrasts with an estimate: {counts[name]}"
-        for name in found
+        f"* [{name}]({name}/report.md): declared contrasts with an estimate: {counts[name]}" for name in found
     ]
     return "\n".join(reports + [f"* [{name}]({name}): {what}" for name, what in OTHERS.items()])
 
