@@ -152,8 +152,8 @@ def _marks(finished: Sequence[Row], said: _Facts, unit: str) -> list[str]:
     if still := [row for row in finished if row["record"].training.still_improving]:
         rise = "val mAP50 rose by over 1 point in the last fifth of epochs"
         # only a row of one run has the mark
-        mark, which = (f"{STILL_IMPROVING} s", "") if unit == "run" else ("S", f": {said.names(still)}")
-        lines.append(f"{mark}till improving: {rise}{which}.")
+        of_run = f"{STILL_IMPROVING} still improving: {rise}."
+        lines.append(of_run if unit == "run" else f"Still improving: {rise}: {said.names(still)}.")
     if cites(finished):
         lines.append(
             "PAPER mAP50 is the paper's own figure, from its data, its training and one seed. Its evaluator "

@@ -240,7 +240,7 @@ def _obstacle(a: Arm, b: Arm, endpoint: str, asked: Question) -> str:
             return f"{arm.name}: no predictions"
     if a.folders & b.folders:
         return "the same runs"
-    if len({one.truth for arm in (a, b) for one in arm.replicates}) > 1:
+    if not a.may_share_images(b):
         return "tested on different images"
     if (
         endpoint.startswith("AP_")
