@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from gffpn.config.resolve import resolved
 from gffpn.data.index import DataIndex
 from gffpn.runs.commands import repeatable
 from gffpn.suite import budget
-from gffpn.suite.budget import Pace
+from gffpn.suite.budget import Pace, within_budget
 
 # 10 steps of 2 s per epoch, validations of 5 s; 5 + 10 images of 1 s at the end
 SLOW = Pace(step=2.0, validation=5.0, image=1.0, steps=10, batch=4, val=5, test=10)
@@ -95,6 +96,27 @@ def test_a_pace_is_that_of_the_code_that_was_measured(monkeypatch: pytest.Monkey
         monkeypatch.setattr(budget, "code_of", lambda *_, code=code: code)
         digests.append(budget._digest(plain, index))
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_pace_of_a_busy_machine_is_used_with_a_warning_that_names_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["neck=fpn", "budget=5min", "trainer.fps_seconds=0", "trainer.accelerator=cpu"]
+    plain = resolved(compose_config([*words, f"paths.runs={tmp_path}", f"paths.cache={tmp_path}"]))
+    index = DataIndex(("flaw",), {})
+    monkeypatch.setattr(budget, "code_of", lambda *_: {})
+    monkeypatch.setattr(budget, "_measure", lambda *_: replace(pace_of(50.0), others=0.42))
+    for _ in range(2):  # the second one is remembered
+        assert within_budget(plain, index)["trainer"]["max_epochs"] == 3
+        (file,) = (tmp_path / "pace").glob("*.json")
+        warning = "WARNING: other processes took 42% of the cores while this speed was measured"
+        printed = capsys.readouterr().out
+        assert warning in printed
+        assert f"delete {file} and the runs that have these epochs" in printed
+    file.unlink()
+    monkeypatch.setattr(budget, "_measure", lambda *_: pace_of(30.0))
+    assert within_budget(plain, index)["trainer"]["max_epochs"] == 5
+    assert "WARNING" not in capsys.readouterr().out
 
 
 def test_an_earlier_run_is_found_after_the_cache_was_deleted(

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import subprocess
+import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,8 +14,9 @@ import torch
 
 from commands import Train
 from gffpn.callbacks.cpu_threads import CPUThreads, cpu_threads
-from gffpn.machine import thread_choice
+from gffpn.machine import others, thread_choice
 from gffpn.machine.devices import device_name
+from gffpn.machine.others import Neighbours, Reading
 from gffpn.machine.thread_choice import PATIENCE_S, ThreadChoice, Usage, Verdict, read_usage
 
 BATCH = 16
@@ -153,6 +157,40 @@ def test_this_system_is_read() -> None:
     assert after.cpu > before.cpu
     for early, late in ((before.waited, after.waited), (before.idle, after.idle)):
         assert (early is None and late is None) or (early is not None and late is not None and late >= early)
+
+
+@pytest.mark.parametrize(
+    ("wall", "own", "idle", "share"),
+    [
+        (10.0, 12.0, 0.0, 0.4),  # 8 of 20 seconds
+        (10.0, 12.0, 8.0, 0.0),  # idle
+        (10.0, 8.0, 6.0, 0.0),  # a core was free
+        (10.0, 19.0, 0.0, 0.0),  # as good as nothing
+        (0.1, 0.1, 0.0, 0.0),  # too short
+    ],
+)
+def test_others_that_keep_the_cores_busy_are_noticed(
+    wall: float, own: float, idle: float, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(others, "usable_cores", lambda: 2)
+    readings = iter([Reading(5.0, 1.0, 3.0), Reading(5.0 + wall, 1.0 + own, 3.0 + idle)])
+    assert Neighbours(lambda: next(readings)).share() == pytest.approx(share)
+    assert Neighbours(lambda: None).share() == 0.0
+
+
+def test_processes_that_this_one_started_are_no_others() -> None:
+    before = others.read_cores()
+    subprocess.run([sys.executable, "-c", "sum(range(10**7))"], check=True)
+    ended = others.read_cores()
+    if before is not None and ended is not None:
+        assert ended.own - before.own > 0.05
+        assert ended.idle >= before.idle
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as child:
+        time.sleep(1.0)
+        running = others.read_cores()
+        child.kill()
+    if ended is not None and running is not None:
+        assert running.own - ended.own > 0.05
 
 
 def test_the_number_takes_effect_in_forward_and_backward_passes() -> None:

@@ -5,7 +5,6 @@ all of them wait, again and again in each training step: on two cores beside one
 twice as long with two threads as with one, and beside several up to ten times as long.
 """
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from gffpn.machine.cores import usable_cores
+from gffpn.machine.others import FREE, idle_time
 
 AT_START = torch.get_num_threads()
 """The number that torch chooses itself: OMP_NUM_THREADS, or one thread per usable core."""
@@ -26,8 +25,6 @@ ENOUGH = 3
 """Factor of this time after which fewer steps suffice: beside many processes, one may take 10 s."""
 WAITING = 0.2
 """Threads, on average, that must wait for a core before fewer are tried."""
-FREE = 0.5
-"""Cores, on average, that must be idle before more threads are tried."""
 GAIN = 1.1
 """Factor by which another number must be faster."""
 HOPELESS = 2.0
@@ -53,7 +50,7 @@ class Usage:
 
 def read_usage() -> Usage:
     """Return the present readings (about half a millisecond)."""
-    return Usage(time.perf_counter(), time.process_time(), _waited(), _idle())
+    return Usage(time.perf_counter(), time.process_time(), _waited(), idle_time())
 
 
 def _waited() -> float | None:
@@ -66,18 +63,6 @@ def _waited() -> float | None:
         except (OSError, IndexError):  # the thread has ended
             continue
     return total / 1e9 if found else None
-
-
-def _idle() -> float | None:
-    """Return the idle time of the usable cores, from Linux."""
-    try:
-        lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
-        cores = {f"cpu{core}" for core in os.sched_getaffinity(0)}
-    except (OSError, AttributeError):
-        return None
-    # the fourth figure is idle time, the fifth is time idle while waiting for a disk
-    ticks = [int(words[4]) + int(words[5]) for words in lines if words[0] in cores]
-    return sum(ticks) / os.sysconf("SC_CLK_TCK") if len(ticks) == usable_cores() else None
 
 
 @dataclass(frozen=True)

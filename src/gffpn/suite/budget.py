@@ -30,6 +30,7 @@ from gffpn.files.typed_json import from_json
 from gffpn.files.writing import alone, write_atomically
 from gffpn.machine.cores import usable_cores
 from gffpn.machine.devices import device, device_name, synchronizer
+from gffpn.machine.others import Neighbours
 from gffpn.runs.code import code_of
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.identity import determining
@@ -71,6 +72,8 @@ class Pace:
     """Images of val that are evaluated."""
     test: int
     """Images of test that are evaluated."""
+    others: float = 0.0
+    """Share of the cores that other processes took during the measurement, while none was free."""
 
     def schedule(self, minutes: float, *, fps_seconds: float) -> tuple[int, int]:
         """Return the number of epochs that fit into a time, and the number from one validation to the next.
@@ -161,7 +164,14 @@ def _schedule(plain: Mapping[str, Any], index: DataIndex) -> tuple[int, int, str
     epochs, interval = pace.schedule(trainer["minutes"], fps_seconds=trainer["fps_seconds"])
     validated = f", one in {interval} validated" if interval > 1 else ""
     rate = f"{pace.batch / pace.step:.1f} images/s"
-    return epochs, interval, f"Budget of {trainer['minutes']:g} minutes at {rate}: {epochs} epochs{validated}"
+    words = f"Budget of {trainer['minutes']:g} minutes at {rate}: {epochs} epochs{validated}"
+    if pace.others:
+        words += (
+            f"\nWARNING: other processes took {pace.others:.0%} of the cores while this speed was measured, "
+            "so there may be too few epochs. To measure again when they have ended, delete "
+            f"{_file(plain, index)} and the runs that have these epochs"
+        )
+    return epochs, interval, words
 
 
 def _remembered(plain: Mapping[str, Any], index: DataIndex) -> Pace:
@@ -209,7 +219,7 @@ def _measure(config: DictConfig, index: DataIndex) -> Pace:
     config.trainer.max_epochs, config.trainer.check_val_every_n_epoch = NO_END, 1
     data = build_data(config, index)
     task = build_task(config, data)
-    watch = _StopWatch(device(config.trainer.accelerator))
+    watch, neighbours = _StopWatch(device(config.trainer.accelerator)), Neighbours()
     hush()
     torch.set_num_threads(_threads(config))
     try:
@@ -226,13 +236,14 @@ def _measure(config: DictConfig, index: DataIndex) -> Pace:
         start = time.perf_counter()
         tester.validate(task, data, verbose=False)
         image = (time.perf_counter() - start) / timed
+        others = neighbours.share()
     except SystemExit:  # Lightning turns Ctrl-C into SystemExit
         raise KeyboardInterrupt from None
     finally:
         torch.set_num_threads(used)
     steps = int(trainer.num_training_batches)
     images = min(config.batch_size, len(index.splits["train"]))
-    return Pace(watch.step, watch.validation * val / timed, image, steps, images, val, test)
+    return Pace(watch.step, watch.validation * val / timed, image, steps, images, val, test, others)
 
 
 class _StopWatch(Callback):

@@ -4,6 +4,7 @@ The results go to predictions.npz and metrics.json.
 """
 
 import logging
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from gffpn.data.datamodule import DetectionData
 from gffpn.data.index import DataIndex
 from gffpn.figures import Speed
 from gffpn.fold import inference_form
+from gffpn.machine.others import Neighbours
 from gffpn.machine.processes import is_lead
 from gffpn.machine.thread_choice import AT_START
 from gffpn.metrics.evaluated import MAX_DETECTIONS
@@ -192,7 +194,8 @@ def measure_speed(
     size = image_size(config)
     # Lightning moves the detector to the CPU after the test, and decoding may use the head
     task.detector.to(device)
-    return speed(
+    neighbours = Neighbours()
+    taken = speed(
         inference_form(task.detector),
         lambda raw: task.decode(raw, size),
         data.sample("test"),
@@ -200,6 +203,10 @@ def measure_speed(
         channels_last=config.trainer.channels_last,
         budget_s=config.trainer.fps_seconds,
     )
+    if others := neighbours.share():
+        words = f"other processes took {others:.0%} of the cores while FPS were measured; they may be too low"
+        print(f"WARNING: {words}", file=sys.stderr, flush=True)
+    return taken
 
 
 def log_results(loggers: Sequence[Logger], record: Record, test: Predictions) -> None:
