@@ -77,6 +77,20 @@ def while_a_checkpoint_is_written(second: Callable[[], bool]) -> None:
     WholeCheckpoints.save_checkpoint = save
 
 
+def between_the_checkpoints(second: Callable[[], bool]) -> None:
+    """Die when the third epoch's best.ckpt, if it is one, is written, and its last.ckpt is not."""
+    from gffpn.callbacks.checkpoints import WholeCheckpoints
+
+    whole = WholeCheckpoints.save_checkpoint
+
+    def save(self: Any, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        if second() and Path(path).name == "last.ckpt" and checkpoint["epoch"] == 2:
+            die()
+        whole(self, checkpoint, path, storage_options)
+
+    WholeCheckpoints.save_checkpoint = save
+
+
 def during_validation(second: Callable[[], bool]) -> None:
     """Die in the second epoch, after one validation batch."""
     from gffpn.callbacks.pictures import Pictures
@@ -129,6 +143,7 @@ def _before_renaming(name: str, second: Callable[[], bool]) -> None:
 MOMENTS = (
     in_the_first_epoch,
     while_a_checkpoint_is_written,
+    between_the_checkpoints,
     during_validation,
     during_the_test,
     while_predictions_are_written,

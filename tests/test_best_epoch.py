@@ -1,6 +1,7 @@
 """Which epoch is kept as the best one, and is it the same after a resumption?"""
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from gffpn.callbacks.checkpoints import BestCheckpoint, MovableCheckpoint, WholeCheckpoints
+from gffpn.callbacks.checkpoints import BestCheckpoint, MovableCheckpoint, WholeCheckpoints, complete_last
 
 NAN = math.nan
 
@@ -77,3 +78,21 @@ def test_the_latest_of_the_best_epochs_is_kept(scores: list[float], epoch: int, 
         train(scores, len(scores), folder)
         assert chosen(folder) == epoch
         assert {path.name for path in folder.iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:Checkpoint directory")
+@pytest.mark.filterwarnings("ignore:The number of training batches", "ignore:The `srun` command")
+def test_a_best_epoch_that_is_newer_than_the_last_one_is_not_repeated(tmp_path: Path) -> None:
+    """A kill between the two checkpoints of epoch 1, which would get another figure in a repetition."""
+    train([0.3], 1, tmp_path)
+    shutil.copy(tmp_path / "last.ckpt", tmp_path / "older.ckpt")
+    train([0.3, 0.5], 2, tmp_path)
+    (tmp_path / "older.ckpt").replace(tmp_path / "last.ckpt")
+    complete_last(tmp_path)
+    train([0.3, 0.2, 0.4], 3, tmp_path)
+    last = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    (best,) = (state for name, state in last["callbacks"].items() if "val/mAP50" in name)
+    assert float(best["best_model_score"]) == 0.5
+    assert (chosen(tmp_path), last["epoch"]) == (1, 2)
+    complete_last(tmp_path)  # nothing to do
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["epoch"] == 2

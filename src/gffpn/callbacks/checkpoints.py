@@ -1,6 +1,7 @@
 """Checkpoint files that are written atomically and loaded without executing code from them."""
 
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,19 @@ class BestCheckpoint(MovableCheckpoint):
         # not below the best, which is -inf if it was NaN
         better = best is None or not bool(current.nan_to_num(-torch.inf) < best)
         return trainer.strategy.reduce_boolean_decision(better)
+
+
+def complete_last(checkpoints: Path) -> None:
+    """Replace last.ckpt in a folder by best.ckpt if that is newer, as after a kill between the two.
+
+    Both hold all of a training. Otherwise its newest epoch would be repeated, and might get another figure,
+    for instance on a GPU: best.ckpt would keep weights whose figure is nowhere, and the best one would be
+    another epoch's. Raises WeightsError if a checkpoint cannot be read.
+    """
+    best, last = checkpoints / "best.ckpt", checkpoints / "last.ckpt"
+    if last.exists() and best.exists() and load_torch(best)["epoch"] > load_torch(last)["epoch"]:
+        with whole_file(last) as draft:
+            shutil.copyfile(best, draft)
 
 
 class EpochWeights(Callback):

@@ -14,6 +14,7 @@ from typing import Any, Self
 from omegaconf import DictConfig, OmegaConf
 
 from gffpn.build.index import build_index
+from gffpn.callbacks.checkpoints import complete_last
 from gffpn.callbacks.finite import LossNotFiniteError
 from gffpn.config.compose import targets
 from gffpn.config.resolve import processes_of, resolved
@@ -207,6 +208,8 @@ def _prepare(plan: Plan) -> str:
     folder = plan.folder
     if torn := folder.drop_torn_checkpoints():
         say(f"{' and '.join(torn)} damaged; restarting this run")
+    if resumes:
+        complete_last(folder.checkpoints)
     folder.traceback.unlink(missing_ok=True)  # from an earlier attempt
     write_atomically(folder.config, OmegaConf.to_yaml(OmegaConf.create(dict(plan.config))))
     write_atomically(folder.start, json.dumps(asdict(plan.start), indent=1) + "\n")
