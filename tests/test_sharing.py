@@ -24,12 +24,14 @@ from gffpn.machine.memory import available_memory
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.identity import determining
 from gffpn.runs.predictions import read_predictions
+from gffpn.runs.reading import logged_rows
 from gffpn.runs.sweeps import SweepPlan, record_job, write_plan
 from gffpn.runs.verify import differences
 from gffpn.suite import sharing, speeds
 from gffpn.suite.output import label_of, labelled, print_progress, seconds_left
 from gffpn.suite.sharing import runs_at_a_time, saved_bytes, share_machine, threads_of_processes
 from gffpn.suite.speeds import time_runs
+from wandb_offline import keys
 
 GB = 10**9
 SIX = [["neck=fpn", f"seed={seed}"] for seed in range(6)]
@@ -246,11 +248,15 @@ def test_progress_counts_finished_runs(tmp_path: Path, capsys: pytest.CaptureFix
 def test_a_run_that_shared_the_machine_is_timed_afterwards(
     tiny: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [*tiny, "neck=fpn", "logger.wandb=off", "trainer.max_epochs=1", "trainer.threads=1"]
+    words = [*tiny, "neck=fpn", "logger.wandb=offline", "trainer.max_epochs=1", "trainer.threads=1"]
     folder = run_tiny([*words, "hydra/launcher=joblib"])
-    assert "Measuring the FPS of 1 network while" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Measuring the FPS of 1 network while" in printed
+    assert printed.count("W&B is offline; to upload this run") == 1
     timed = record_of(folder)
     assert timed.speed
+    assert logged_rows(folder.path)[-1][1]["model/fps_end_to_end"] == timed.speed.fps_end_to_end
+    assert {"fps", "model/fps_end_to_end"} <= keys(folder.path).summary
     assert (timed.speed.timed_run, timed.speed.threads) == (folder.path.name, 1)
     assert differences(timed, read_predictions(folder.predictions))[1] == []
     # of an equal network, whose timing failed or was interrupted; the speed is that of the run itself
@@ -269,6 +275,7 @@ def test_a_run_that_shared_the_machine_is_timed_afterwards(
     monkeypatch.setattr(speeds, "_measured", fail)
     config = OmegaConf.load(folder.config)
     assert isinstance(config, DictConfig)
+    config.logger.wandb = "off"
     twin = RunFolder(folder.path.with_name("twin"))
     twin.path.mkdir()
     for path in (folder.config, folder.start, folder.metrics):
@@ -283,6 +290,7 @@ def test_a_run_that_shared_the_machine_is_timed_afterwards(
     speed = record_of(twin).speed
     assert speed
     assert speed.timed_run == folder.path.name
+    assert logged_rows(twin.path)[-1][1]["model/fps_forward"] == speed.fps_forward
     assert without_times(record_of(folder)) == without_times(timed)
 
 

@@ -209,8 +209,11 @@ def measure_speed(
     return taken
 
 
-def log_results(loggers: Sequence[Logger], record: Record, test: Predictions) -> None:
-    """Log cost, speed and operating point as the last row of each logger, and let W&B show the test."""
+def log_results(loggers: Sequence[Logger], record: Record, test: Predictions | None) -> None:
+    """Log cost, speed and operating point as the last row of each logger, and let W&B show the test.
+
+    Without the predictions, W&B shows no charts of it.
+    """
     point = record.operating_point.columns() if record.operating_point else {}
     columns = point | {f"model/{name}": value for name, value in record.model_columns().items()}
     numbers = {name: value for name, value in columns.items() if type(value) in (int, float)}

@@ -111,7 +111,7 @@ class Single:
         self.plan = plan
         execute(plan)
         if is_lead():  # the run may be one of a sweep that was interrupted before its end
-            time_runs([(plan.folder, lambda: self.config)])
+            time_runs([(plan.folder, lambda: self.config)], group=plan.group)
 
     def fail(self, error: Exception) -> None:
         """Record and print a failure; exit with the error's code, or raise the error if it has none."""

@@ -1,8 +1,10 @@
 """Speed of finished runs that had to share the machine, measured when no other run of the sweep is left."""
 
+import io
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,8 +21,10 @@ from gffpn.machine.thread_choice import AT_START
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.identity import determining
 from gffpn.runs.record import VERSION, Record, write_record
-from gffpn.suite.fit import measure_speed
+from gffpn.suite import tracking
+from gffpn.suite.fit import log_results, measure_speed
 from gffpn.suite.output import without_log
+from gffpn.suite.tracking import build_loggers
 from gffpn.weights import load_torch
 
 
@@ -32,8 +36,12 @@ class _Arm:
     runs: list[RunFolder] = field(default_factory=list)
 
 
-def time_runs(runs: Sequence[tuple[RunFolder, Callable[[], DictConfig]]]) -> None:
+def time_runs(
+    runs: Sequence[tuple[RunFolder, Callable[[], DictConfig]]], *, group: str | None = None
+) -> None:
     """Measure and record the speed of each finished run that has none, one network after another.
+
+    It is also added to metrics.csv and to the W&B run, which is in `group`, or in one named after the run.
 
     Each run comes with the function that composes its configuration. Runs that differ only in their seed have
     equal networks: the first of them is timed, and its speed is recorded for all of them, with its name. If a
@@ -55,7 +63,7 @@ def time_runs(runs: Sequence[tuple[RunFolder, Callable[[], DictConfig]]]) -> Non
     try:
         for arm in arms.values():
             try:
-                _time(arm, indices)
+                _time(arm, indices, group)
             except (ValueError, OSError, RuntimeError) as error:
                 print(f"WARNING: no FPS of {arm.runs[0].path}: {error}", file=sys.stderr, flush=True)
     finally:
@@ -76,7 +84,7 @@ def _arm_settings(config: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _time(arm: _Arm, indices: dict[str, DataIndex]) -> None:
+def _time(arm: _Arm, indices: dict[str, DataIndex], group: str | None) -> None:
     """Time the first run of an arm, and write the speed into the records of all."""
     config = arm.compose()
     data_key = OmegaConf.to_yaml(config.data, resolve=True)
@@ -85,9 +93,24 @@ def _time(arm: _Arm, indices: dict[str, DataIndex]) -> None:
             indices[data_key] = build_index(config)
     first = arm.runs[0]
     taken = replace(_measured(config, indices[data_key], first), timed_run=first.path.name)
-    for run in arm.runs:
-        if record := run.read():
-            write_record(run.metrics, replace(record, speed=taken, version=VERSION))
+    timed = [(run, replace(record, speed=taken)) for run in arm.runs if (record := run.read())]
+    for run, record in timed:
+        write_record(run.metrics, replace(record, version=VERSION))
+    for run, record in timed:
+        _log(run, record, config.logger, group or run.path.name)
+
+
+def _log(run: RunFolder, record: Record, settings: DictConfig, group: str) -> None:
+    """Add the last row of a run once more, now with its speed, to its logs and its W&B run."""
+    try:
+        config = OmegaConf.create({**run.read_config(), "logger": settings})
+        with redirect_stdout(io.StringIO()):  # W&B's line was printed when the run was trained
+            log_results(build_loggers(config, run, group=group), record, None)
+    except (OSError, ValueError) as error:
+        words = f"the FPS of {run.path} are in its metrics.json, but not in its logs: {error}"
+        print(f"WARNING: {words}", file=sys.stderr, flush=True)
+    finally:
+        tracking.finish()
 
 
 def _measured(config: DictConfig, index: DataIndex, run: RunFolder) -> Speed:

@@ -187,7 +187,8 @@ class SweepCallback(Callback):
                     (RunFolder(Path(job["run"])), partial(compose, job["overrides"]))
                     for job in jobs
                     if job["run"]
-                ]
+                ],
+                group=Path(config.hydra.sweep.dir).name,
             )
         except Exception:  # Hydra would turn it into a warning and leave out the table
             traceback.print_exc()
