@@ -106,7 +106,8 @@ def _cheapest(arms: Sequence[Arm]) -> list[str]:
 def not_compared(study: Study) -> str:
     """Return which pairs of arms the default contrasts leave out, and the setting that asks for them.
 
-    Empty if the experiment declared its contrasts, or if the default ones leave out nothing.
+    Those that differ in the fewest settings come first, because their difference has the fewest causes. Empty
+    if the experiment declared its contrasts, or if the default ones leave out nothing.
     """
     if study.question.contrasts or len(study.arms) < 3:
         return ""
@@ -116,6 +117,8 @@ def not_compared(study: Study) -> str:
     left = [pair for pair in pairs if frozenset(pair) not in done and not known.fault(pair)]
     if not left:
         return ""
+    at = {arm.name: position for position, arm in enumerate(study.arms)}
+    left.sort(key=lambda pair: known.steps(at[pair[0]], at[pair[1]]))
     asked = ",".join(f"[{','.join(map(_yaml, pair))}]" for pair in left[:NAMED])
     setting = shlex.quote(f"experiment.contrasts=[{asked}]")
     some = "it" if len(left) == 1 else "them" if len(left) <= NAMED else f"the first {NAMED}"

@@ -104,7 +104,7 @@ class Arms:
         found = list[tuple[int, int]]()
         for arm in range(len(self.names)):
             known = [one for one in range(arm) if self._on_equal_data(arm, one, tested_on)]
-            nearest = [one for one in known if self._steps(arm, one) == 1]
+            nearest = [one for one in known if self.steps(arm, one) == 1]
             found += [(arm, one) for one in [*nearest, *known][:1]]
         return found
 
@@ -117,8 +117,8 @@ class Arms:
             return tested_on[one] == tested_on[other]
         return not {"data", "data.root"} & set(keys)
 
-    def _steps(self, one: int, other: int) -> int:
-        """Return in how many axes two arms differ, where those of the file's arms count as one."""
+    def steps(self, one: int, other: int) -> int:
+        """Return in how many axes two arms differ, by position; those of the file's arms count as one."""
         found = self._differing(one, other)
         return len(found - set(self._of_file)) + bool(found & set(self._of_file))
 
