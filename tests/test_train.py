@@ -11,6 +11,7 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
+import yaml
 from omegaconf import OmegaConf
 
 from commands import ROOT, Train, record_of, run_tiny, tiny_overrides, without_times
@@ -431,8 +432,22 @@ def test_a_sweep_continues_after_a_failure_and_repeats_only_unfinished_runs(
     assert second.count("Already finished, skipped") == 2
 
 
-# avoids training what other experiments train: `league` has every neck, and a seed changes no code path
+def arms_of(experiment: str) -> dict[str, list[str]]:
+    """Return the arms that an experiment's own file declares."""
+    return yaml.safe_load((ROOT / "experiments" / f"{experiment}.yaml").read_text())["experiment"]["arms"]
+
+
+def only(arms: dict[str, list[str]]) -> list[str]:
+    """Return overrides that leave an experiment these arms, and no contrasts, which may name others."""
+    listed = ", ".join(f"{name}: {words}" for name, words in arms.items())
+    return ["experiment.arms=null", f"experiment.arms={{{listed}}}", "experiment.contrasts=[]"]
+
+
+# avoids training what other experiments train: `league` has every neck, `ladder` has the arms that
+# `ladder_small` inherits and a widened FPN, and a seed changes no code path
 LESS = {
+    "ladder_small": only({"fpn": ["neck=fpn"], **arms_of("ladder_small")}),
+    "league": only({name: words for name, words in arms_of("league").items() if len(words) == 1}),
     "few_images": ["experiment.arms=null"],  # they set what is set here
     "neu_det": ["seed=0"],
     "nuclei": ["seed=0"],
