@@ -1,11 +1,14 @@
 """Does a run with a budget of minutes get the epochs that fit, and is it then a run like any other?"""
 
+import csv
 import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from omegaconf import DictConfig
 
 from commands import Train
 from gffpn.config.compose import compose_config
@@ -88,6 +91,23 @@ def test_a_sweep_measures_before_its_jobs_and_once_for_equal_networks(
     assert asked == [0, 2]
 
 
+def test_a_run_whose_speed_cannot_be_measured_fails_alone(
+    tiny: list[str], tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(config: DictConfig, _: DataIndex) -> Pace:
+        if config.choice.neck == "panet":
+            raise torch.OutOfMemoryError("out of memory")
+        return pace_of(15.0)
+
+    monkeypatch.setattr(budget, "_measure", measure)
+    words = [word for word in budget_words(tiny) if word != "neck=fpn"]
+    code, printed = train("-m", *words, "neck=panet,fpn", "name=two")
+    assert code == 1
+    assert "FAILED: neck=panet: OutOfMemoryError: out of memory" in printed
+    rows = list(csv.DictReader((tmp_path / "runs/sweeps/two/results.csv").read_text().splitlines()))
+    assert [row["status"] for row in rows] == ["failed", "finished"]
+
+
 def test_a_pace_is_that_of_the_code_that_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = resolved(compose_config(["neck=fpn", "budget=5min", "trainer.accelerator=cpu"]))
     index = DataIndex(("flaw",), {})
@@ -134,6 +154,7 @@ def test_an_earlier_run_is_found_after_the_cache_was_deleted(
     code, printed = train(*budget_words(tiny))
     assert (code, file.exists()) == (0, False)
     assert "Measuring" not in printed
+    assert f"Budget of 0.5 minutes: 3 epochs, as in {folder}\n" in printed
     assert len([*(tmp_path / "runs").glob("fpn_*")]) == 1
 
 

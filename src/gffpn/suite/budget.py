@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from gffpn.build.detector import build_data, build_task
 from gffpn.build.index import build_index
 from gffpn.build.trainer import build_tester, build_trainer
+from gffpn.callbacks.finite import LossNotFiniteError
 from gffpn.config.compose import targets
 from gffpn.config.resolve import processes_of, resolved
 from gffpn.data.index import DataIndex
@@ -106,14 +107,17 @@ def within_budget(plain: Mapping[str, Any], index: DataIndex) -> dict[str, Any]:
     if trainer["minutes"] is None or trainer["max_epochs"] is not None:
         return dict(plain)
     if (earlier := _of_earlier(plain, index)) is not None:
-        return {**plain, "trainer": {**trainer, **earlier}}
+        path, epochs = earlier
+        found = f"{epochs['max_epochs']} epochs, as in {path}"
+        print(f"Budget of {trainer['minutes']:g} minutes: {found}", flush=True)
+        return {**plain, "trainer": {**trainer, **epochs}}
     epochs, interval, words = _schedule(plain, index)
     print(words, flush=True)
     return {**plain, "trainer": {**trainer, "max_epochs": epochs, "check_val_every_n_epoch": interval}}
 
 
-def _of_earlier(plain: Mapping[str, Any], index: DataIndex) -> dict[str, int] | None:
-    """Return the epochs of an earlier run with the same budget if its pace is forgotten, else None.
+def _of_earlier(plain: Mapping[str, Any], index: DataIndex) -> tuple[Path, dict[str, int]] | None:
+    """Return an earlier run with the same budget and its epochs, if its pace is forgotten, else None.
 
     So an interrupted run continues, a finished one is found, and further seeds get as many epochs, after the
     cache was deleted.
@@ -121,7 +125,7 @@ def _of_earlier(plain: Mapping[str, Any], index: DataIndex) -> dict[str, int] | 
     if _file(plain, index).exists():
         return None
     asked = _costly(without_epochs(plain))
-    for path in Path(plain["paths"]["runs"]).glob("*/start.json"):
+    for path in sorted(Path(plain["paths"]["runs"]).glob("*/start.json")):
         folder = RunFolder(path.parent)
         try:
             start, config = folder.read_start(), folder.read_config()
@@ -131,22 +135,23 @@ def _of_earlier(plain: Mapping[str, Any], index: DataIndex) -> dict[str, int] | 
         if known.get("minutes") != plain["trainer"]["minutes"] or start is None:
             continue
         if start.data == index.fingerprint and _costly(without_epochs(config)) == asked:
-            return {key: known[key] for key in ("max_epochs", "check_val_every_n_epoch")}
+            return folder.path, {key: known[key] for key in ("max_epochs", "check_val_every_n_epoch")}
     return None
 
 
 def measure_paces(jobs: Sequence[DictConfig]) -> None:
     """Measure the pace of each job of a sweep that has a budget, while no other job runs.
 
-    Raises ValueError for a budget of less than one epoch.
+    One that cannot be measured, for instance for lack of memory, is left to its job. Raises ValueError for a
+    budget of less than one epoch.
     """
     sweep = HydraConfig.instance().cfg
     try:
         for job in jobs:
             if job.trainer.minutes is not None:
                 HydraConfig.instance().set_config(job)
-                # what only a constructor refuses fails its own job
-                with without_log(), suppress(InstantiationException):
+                # what only a constructor or a training step refuses fails its own job
+                with without_log(), suppress(InstantiationException, RuntimeError, LossNotFiniteError):
                     plain, index = resolved(job), build_index(job)
                     if _of_earlier(plain, index) is None:
                         _schedule(plain, index)
