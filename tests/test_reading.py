@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from fake_runs import finished_run, write_log
+from gffpn.report.state import unfinished
+from gffpn.runs.folder import RunFolder
 from gffpn.runs.reading import (
     curves,
     finished_runs,
@@ -140,3 +142,13 @@ def test_logged_rows_leave_out_what_was_repeated(tmp_path: Path) -> None:
         (None, {"model/gflops": 3.5}),
     ]
     assert logged_rows(tmp_path / "none") == []
+
+
+def test_a_damaged_log_does_not_keep_a_run_from_going_on(tmp_path: Path) -> None:
+    """Resuming and the table of a sweep ask for the state of a run, not for its curves."""
+    write_log(tmp_path, attempt=0, rows=[{"epoch": epoch, "val/mAP50": 0.5} for epoch in (0, "?", 2)])
+    (tmp_path / "config.yaml").write_text("seed: 0")
+    status, reason = unfinished(RunFolder(tmp_path))
+    assert status == "interrupted"
+    assert "metrics.csv: damaged: row 2: " in reason
+    assert reason.endswith("remove that row, or the file: only curves need it")

@@ -24,6 +24,7 @@ from gffpn.metrics.matching import Boxes
 from gffpn.report.collect import collect
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.predictions import Predictions
+from gffpn.runs.reading import curves
 from gffpn.runs.sweeps import record_job
 from gffpn.suite import tracking
 from gffpn.suite.charts import charts, headline
@@ -233,6 +234,16 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[Started]:
 def start(folder: Path, **changed: str) -> Tracker | None:
     settings = OmegaConf.merge(SETTINGS, changed)
     return tracking.wandb_logger(settings, RunFolder(folder), config=CONFIG, group="g")
+
+
+def test_an_attempt_never_writes_to_the_log_of_an_earlier_one(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    write_log(tmp_path, attempt=1, rows=[{"epoch": 3, "val/mAP50": 0.5}])  # that of attempt 0 was removed
+    config = OmegaConf.create({"logger": {"wandb": "off"}})
+    (logger,) = tracking.build_loggers(config, folder, group="g")
+    logger.log_metrics({"epoch": 4, "val/mAP50": 0.6})
+    logger.save()
+    assert curves(tmp_path)["val/mAP50"] == [(3, 0.5), (4, 0.6)]
 
 
 def test_users_of_one_project_have_their_own_ids(starts: list[Started], tmp_path: Path) -> None:

@@ -29,7 +29,11 @@ def unfinished(folder: RunFolder) -> tuple[str, str]:
         return ("diverged" if DIVERGED in line.partition(":")[0] else "failed"), line
     if status == "missing":
         return "missing", f"{folder.path} does not exist" if not folder.path.exists() else "not started"
-    done = max((epoch + 1 for epoch, _ in curves(folder.path).get("val/mAP50", [])), default=0)
+    try:
+        logged = curves(folder.path).get("val/mAP50", [])
+    except ValueError as error:  # a damaged log is no reason to lose the run, or the table of its sweep
+        return "interrupted", str(error)
+    done = max((epoch + 1 for epoch, _ in logged), default=0)
     asked = folder.read_config().get("trainer", {}).get("max_epochs")
     of = f" of {asked}" if asked else ""
     return "interrupted", f"interrupted after {done}{of} epochs, unless it is still running"

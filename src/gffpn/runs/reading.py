@@ -157,7 +157,8 @@ def _numbers(path: Path, rows: Sequence[Mapping[str, str]]) -> Iterator[dict[str
                 int(values["epoch"])
         except (ValueError, TypeError, OverflowError) as error:
             if number < len(rows):
-                raise ValueError(f"{path}: damaged: row {number}: {error}") from error
+                fault = f"{path}: damaged: row {number}: {error}"
+                raise ValueError(f"{fault}; remove that row, or the file: only curves need it") from error
         else:
             yield values
 

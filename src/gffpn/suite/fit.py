@@ -98,7 +98,7 @@ def fit_and_test(
             minutes=trained_minutes(trainer),
             chosen_epoch=task.chosen_epoch,
             trained_epochs=trainer.current_epoch,
-            still_improving=still_improving([value for _, value in curves(folder.path)["val/mAP50"]]),
+            still_improving=still_improving([value for _, value in curves(folder.path).get("val/mAP50", [])]),
         )
         torch.set_num_threads(threads.at_start)  # FPS must not depend on what else is running
         # beside other runs, it would be theirs as well: suite/speeds.py measures it when they have ended

@@ -205,8 +205,9 @@ def build_loggers(config: DictConfig, folder: RunFolder, *, group: str) -> list[
 
     Each attempt has its own CSV folder, because the logger deletes the file that it resumes.
     """
-    attempts = len(list((folder.path / "logs").glob("attempt_*")))
-    loggers: list[Logger] = [CSVLogger(folder.path, name="logs", version=f"attempt_{attempts}")]
+    taken = [path.name.removeprefix("attempt_") for path in (folder.path / "logs").glob("attempt_*")]
+    attempt = 1 + max((int(number) for number in taken if number.isdigit()), default=-1)
+    loggers: list[Logger] = [CSVLogger(folder.path, name="logs", version=f"attempt_{attempt}")]
     if config.logger.wandb != "off" and processes.is_lead():
         wandb = wandb_logger(config.logger, folder, config=resolved(config), group=group)
         loggers += [wandb] if wandb else []
