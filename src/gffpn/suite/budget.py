@@ -107,10 +107,10 @@ def within_budget(plain: Mapping[str, Any], index: DataIndex) -> dict[str, Any]:
     if trainer["minutes"] is None or trainer["max_epochs"] is not None:
         return dict(plain)
     if (earlier := _of_earlier(plain, index)) is not None:
-        path, epochs = earlier
-        found = f"{epochs['max_epochs']} epochs, as in {path}"
+        path, known = earlier
+        found = f"{known['max_epochs']} epochs, as in {path}"
         print(f"Budget of {trainer['minutes']:g} minutes: {found}", flush=True)
-        return {**plain, "trainer": {**trainer, **epochs}}
+        return {**plain, "trainer": {**trainer, **known}}
     epochs, interval, words = _schedule(plain, index)
     print(words, flush=True)
     return {**plain, "trainer": {**trainer, "max_epochs": epochs, "check_val_every_n_epoch": interval}}
