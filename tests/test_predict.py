@@ -160,6 +160,70 @@ def test_a_finished_prediction_takes_new_and_changed_images_only(
         assert [row[0] for row in csv.reader(file)][1:] == ["0.png", "10.png", "3.png", *["lot 2/0.png"] * 2]
 
 
+def described(out: Path) -> list[str]:
+    """Return the images of the COCO file, and check that the CSV file and the pictures are of the same."""
+    coco = json.loads((out / "detections.coco.json").read_text())
+    names = [image["file_name"] for image in coco["images"]]
+    flawed = {names[one["image_id"] - 1] for one in coco["annotations"]}
+    with (out / "detections.csv").open() as file:
+        assert {row[0] for row in list(csv.reader(file))[1:]} == flawed
+    pictures = {name.removeprefix("pictures/")[:-4] for name in contents(out) if name.startswith("pictures/")}
+    assert pictures == {name if "mp4/" in name else name.rpartition(".")[0] for name in names}
+    return names
+
+
+def test_the_files_of_all_images_describe_the_folder(photos: Path, tmp_path: Path) -> None:
+    """New photos arrive and earlier ones are moved away; then a call has only one of them."""
+    (photos / "broken.png").unlink()
+    out = tmp_path / "out"
+    assert predict(photos, "--out", out) == 0
+    (photos / "0.png").rename(tmp_path / "0.png")
+    save(photos / "7.png", painted(64, 64, DENT))
+    assert predict(photos, "--out", out) == 0
+    assert described(out) == ["0.png", "1.png", "2.png", "3.png", "7.png", "lot 2/0.png"]
+    save(photos / "2.png", painted(64, 64, DENT))
+    assert predict(photos / "2.png", "--out", out) == 0
+    assert described(out) == ["0.png", "1.png", "3.png", "lot 2/0.png", "7.png", "2.png"]
+
+
+def test_a_file_that_can_be_read_again_has_its_results_again(photos: Path, tmp_path: Path) -> None:
+    """A list names an image on a disk that is away for one call; the file itself has not changed."""
+    out = tmp_path / "out"
+    (photos / "list.txt").write_text("lot 2/0.png\n1.png\n")
+    words = (photos / "list.txt", photos / "3.png", "--out", out)
+    assert predict(*words) == 0
+    (photos / "lot 2").rename(photos / "away")
+    assert predict(*words) == 1
+    assert described(out) == ["1.png", "3.png"]
+    (photos / "away").rename(photos / "lot 2")
+    assert predict(*words) == 0
+    assert described(out) == ["lot 2/0.png", "1.png", "3.png"]
+
+
+def test_a_shorter_video_leaves_no_frame_of_the_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gffpn.data.index import DataError
+    from gffpn.deploy import video
+
+    def torn(_: object) -> Iterator[np.ndarray]:
+        yield painted(64, 64)
+        raise DataError("clip.mp4: not readable as a video")
+
+    frame = painted(64, 64, DENT)
+    monkeypatch.setattr(video, "library", lambda _: None)
+    out, clip = tmp_path / "out", tmp_path / "clip.mp4"
+    for content, frames, code, number in (
+        (b"long", lambda _: iter([frame] * 4), 0, 4),
+        (b"short", lambda _: iter([frame] * 3), 0, 3),
+        (b"torn", torn, 1, 1),
+    ):
+        clip.write_bytes(content)
+        monkeypatch.setattr(video, "frames", frames)
+        assert predict(clip, "--out", out, "--write", EVERYTHING) == code
+        assert described(out) == [f"clip.mp4/{one:06}" for one in range(1, number + 1)]
+
+
 def test_what_an_unreadable_file_had_is_forgotten(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -11,6 +11,9 @@ from typing import Any
 from gffpn.deploy.detections import Detections
 from gffpn.deploy.sources import Item
 
+FORGOTTEN = "forgotten"
+"""Key of a line that takes back the earlier ones of its image, whose file can no longer be read."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -48,6 +51,8 @@ def _result(line: dict[str, Any]) -> Result:
 class Journal:
     """The file detections.jsonl. Where two lines name one image, the later one holds.
 
+    A later line may also say that the image is `FORGOTTEN`.
+
     A last line that a kill left incomplete is removed when the file is opened.
     """
 
@@ -77,9 +82,13 @@ class Journal:
         """Return whether an image is finished, and its file has not changed since; a camera's never is."""
         return bool(item.stamp) and self._stamps.get(item.name) == tuple(item.stamp)
 
-    def knows(self, item: Item) -> bool:
+    def knows(self, name: str) -> bool:
         """Return whether an earlier call, or this one, has finished an image of this name."""
-        return item.name in self._places
+        return name in self._places
+
+    def stem(self, name: str) -> str:
+        """Return the stem of an image that is or was finished."""
+        return self._stems[name]
 
     def with_own_stem(self, item: Item) -> Item:
         """Return the item with the stem of its earlier line, or with one that no other image has."""
@@ -99,11 +108,15 @@ class Journal:
 
     def add(self, result: Result) -> None:
         """Append an image whose files are written; a kill from here on does not lose it."""
-        line = json.dumps(vars(result)).encode() + b"\n"
-        self._file.write(line)
-        self._file.flush()
-        self._remember(vars(result), self._end)
-        self._end += len(line)
+        self._append(vars(result))
+
+    def forget(self, name: str) -> None:
+        """Append that an image is no longer finished; its files are removed."""
+        self._append({"name": name, FORGOTTEN: True})
+
+    def names(self) -> list[str]:
+        """Return the names of all images that are finished, those that were first finished first."""
+        return list(self._places)
 
     def results(self, names: Sequence[str]) -> Iterator[Result]:
         """Yield the results of the named images that are finished, reading one after another."""
@@ -115,13 +128,24 @@ class Journal:
 
     def all(self) -> Iterator[Result]:
         """Yield the results of all images that are finished."""
-        yield from self.results(list(self._places))
+        yield from self.results(self.names())
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
+    def _append(self, line: dict[str, Any]) -> None:
+        text = json.dumps(line).encode() + b"\n"
+        self._file.write(text)
+        self._file.flush()
+        self._remember(line, self._end)
+        self._end += len(text)
+
     def _remember(self, line: dict[str, Any], place: int) -> None:
+        if FORGOTTEN in line:
+            self._places.pop(line["name"], None)
+            self._stamps.pop(line["name"], None)
+            return
         self._places[line["name"]] = place
         self._stamps[line["name"]] = tuple(line["stamp"])
         self._own(line["name"], line["stem"])

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -115,28 +114,33 @@ class _Job:
             progress.step()
             if isinstance(result, str):
                 self._summary.unreadable.append(result)
-                self._forget(outcome.item)
+                self._names.remove(outcome.item.name)
+                self._forget([outcome.item.name])
                 print(result, file=sys.stderr)
                 continue
             self.journal.add(result)
             if not self._quiet:
                 print(verdict(result, self._detector.classes), flush=True)  # a production line waits for it
         self._summary.images_per_second = progress.close()
-        # an earlier call's frames of a camera cannot be read again
-        frames = list(chain.from_iterable(earlier.values()))
+        now = set(self._names)
+        if not self._summary.interrupted:
+            self._forget(images.lost_frames(self.journal.names(), now))
+        # those of earlier calls, too, because their files are in the folder
+        before = [name for name in self.journal.names() if name not in now]
         for writer in self._at_end:
-            writer.write_all(self.journal.results([*frames, *self._names]))
+            writer.write_all(self.journal.results([*before, *self._names]))
         for result in self.journal.results(self._names):
             self._summary.images += 1
             self._summary.flawed += bool(result.scores)
             self._summary.detections += len(result.scores)
         return self._summary
 
-    def _forget(self, item: Item) -> None:
-        """Leave out what an earlier call found in a file that can no longer be read."""
-        self._names.remove(item.name)
-        if self.journal.knows(item):
-            remove_outputs(self._folder, {item.stem})
+    def _forget(self, names: Sequence[str]) -> None:
+        """Remove what an earlier call found in images that can no longer be read."""
+        if known := [name for name in names if self.journal.knows(name)]:
+            remove_outputs(self._folder, set(map(self.journal.stem, known)))
+            for name in known:
+                self.journal.forget(name)
 
     def _left(self, images: Images, progress: Progress, stop: Event) -> Iterator[Item]:
         for item in map(self.journal.with_own_stem, images):
@@ -149,7 +153,7 @@ class _Job:
                 self._summary.before += 1
                 progress.skip()
             else:
-                if self.journal.knows(item):  # the file has changed, and may have fewer detections now
+                if self.journal.knows(item.name):  # the file has changed, and may have fewer detections now
                     for crop in self._crops[item.stem]:
                         crop.unlink(missing_ok=True)
                 yield item

@@ -3,7 +3,7 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, count, takewhile
@@ -50,6 +50,11 @@ class Images:
     def total(self) -> int | None:
         """Number of images; None if a video or a camera is among them."""
         return None if self.cameras or any(map(video.is_video, self.files)) else len(self.files)
+
+    def lost_frames(self, earlier: Iterable[str], now: Set[str]) -> list[str]:
+        """Return the names of earlier frames that the videos no longer have; they have the frames `now`."""
+        videos = {path.relative_to(self.root).as_posix() for path in self.files if video.is_video(path)}
+        return [name for name in earlier if name not in now and name.rpartition("/")[0] in videos]
 
     def __iter__(self) -> Iterator[Item]:
         names = [path.relative_to(self.root).as_posix() for path in self.files]
