@@ -413,6 +413,10 @@ def test_frames_of_a_real_video(photos: Path, tmp_path: Path, capsys: pytest.Cap
         ((0, 1, -1, 0), (96, 64), (0, 1)),  # x' = -y, y' = x: clockwise
         ((-1, 0, 0, -1), (64, 96), (1, 1)),
         ((0, -1, 1, 0), (96, 64), (1, 0)),
+        ((-1, 0, 0, 1), (64, 96), (0, 1)),  # mirrored, as by front cameras
+        ((1, 0, 0, -1), (64, 96), (1, 0)),
+        ((0, 1, 1, 0), (96, 64), (0, 0)),  # rows and columns exchanged
+        ((0, -1, -1, 0), (96, 64), (1, 1)),
     ],
 )
 def test_frames_are_upright(
@@ -438,6 +442,24 @@ def test_frames_are_upright(
     assert upright.shape == (*size, 3)
     red = [[int(upright[y, x, 0]) > 128 for x in (8, -8)] for y in (8, -8)]
     assert red == [[(y, x) == corner for x in (0, 1)] for y in (0, 1)]
+
+
+def test_a_display_matrix_by_hand() -> None:
+    """The pixels 0 1 2 in the upper row and 3 4 5 in the lower one, where each matrix sends them."""
+    from gffpn.deploy.video import upright
+
+    pixels = np.arange(6, dtype=np.uint8).reshape(2, 3, 1)
+    for matrix, rows in (
+        (None, [[0, 1, 2], [3, 4, 5]]),
+        ((0, 1, -1, 0), [[3, 0], [4, 1], [5, 2]]),  # clockwise
+        ((-1, 0, 0, 1), [[2, 1, 0], [5, 4, 3]]),
+        ((1, 0, 0, -1), [[3, 4, 5], [0, 1, 2]]),
+        ((0, 1, 1, 0), [[0, 3], [1, 4], [2, 5]]),
+        ((0, -1, -1, 0), [[5, 2], [4, 1], [3, 0]]),
+    ):
+        a, b, c, d = matrix or (0, 0, 0, 0)
+        given = None if matrix is None else struct.pack("=9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+        assert upright(pixels, given)[:, :, 0].tolist() == rows
 
 
 def test_unusual_files_are_read_as_in_training(tmp_path: Path) -> None:

@@ -45,8 +45,18 @@ def frames(source: str | int) -> Iterator[NDArray[np.uint8]]:
                 raise DataError(f"{name}: contains no video")
             container.streams.video[0].thread_type = "AUTO"
             for frame in container.decode(video=0):
-                # phones record as the sensor lies, and note how the frames are turned
-                turns = round(frame.rotation / 90)
-                yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
+                yield upright(frame.to_ndarray(format="rgb24"), frame.side_data.get("DISPLAYMATRIX"))
     except (av.FFmpegError, OSError) as error:
         raise DataError(f"{name}: not readable as a video: {error}") from error
+
+
+def upright(pixels: NDArray[np.uint8], matrix: Any) -> NDArray[np.uint8]:
+    """Return a frame as it is to be shown: turned by right angles, mirrored, or as it is.
+
+    Phones record as the sensor lies, and note the rest. `matrix` is the buffer of FFmpeg's display matrix, or
+    None: nine int32 (a b u c d v x y w), with (x a + y c, x b + y d) as the place of (x, y).
+    """
+    a, b, _, c, d = (1, 0, 0, 0, 1) if matrix is None else np.frombuffer(matrix, np.int32)[:5].tolist()
+    if abs(a) < abs(b):
+        pixels, a, d = pixels.swapaxes(0, 1), c, b
+    return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
