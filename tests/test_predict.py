@@ -669,7 +669,11 @@ def test_a_folder_with_equal_names_does_not_replace_another(
     shutil.copytree(photos, tmp_path / "lot B")
     assert predict(photos, "--out", tmp_path / "out") == 1
     assert predict(tmp_path / "lot B", "--out", tmp_path / "out") == 2
-    assert f"images below: {photos}, now {tmp_path / 'lot B'}" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert f"images below: {photos}, now {tmp_path / 'lot B'}); --out chooses another folder" in message
+    assert predict(photos / "lot 2", "--out", tmp_path / "out") == 2
+    message = capsys.readouterr().err
+    assert f"give {photos} itself, of which only new and changed images are taken; --out chooses" in message
 
 
 def test_stems_are_unique(tmp_path: Path) -> None:

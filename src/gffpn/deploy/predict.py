@@ -30,6 +30,8 @@ from gffpn.deploy.writers import (
 from gffpn.files.writing import alone, check_writable, write_atomically
 from gffpn.machine.signals import stop_asked
 
+ROOT = "images below"
+"""Name of the setting that is the folder to which the names of images are relative."""
 WRITERS = 2
 """Threads that draw and write."""
 MOST_NAMED = 5
@@ -213,7 +215,7 @@ def verdict(result: Result, classes: Sequence[str]) -> str:
 def _settings(detector: ImageDetector, write: Sequence[str], images: Images) -> dict[str, Any]:
     return {
         # the names of images are relative to it: lot2/1.png must not take the place of lot1/1.png
-        "images below": str(images.root) if images.files else None,
+        ROOT: str(images.root) if images.files else None,
         "weights": detector.network.digest,
         "precision": detector.network.precision,
         "conf": detector.threshold,
@@ -222,6 +224,14 @@ def _settings(detector: ImageDetector, write: Sequence[str], images: Images) -> 
         "slice": asdict(detector.slicing) if detector.slicing else None,
         "write": sorted(set(write)),
     }
+
+
+def _wider(before: Mapping[str, Any], settings: Mapping[str, Any], changed: Sequence[str]) -> str:
+    """Return advice for images in a subfolder of the earlier call's, whose names are relative to it."""
+    earlier = before.get(ROOT)
+    if changed != [ROOT] or not earlier or Path(earlier) not in Path(settings[ROOT] or "").parents:
+        return ""
+    return f"give {earlier} itself, of which only new and changed images are taken; "
 
 
 def _prepare(folder: Path, settings: dict[str, Any], *, overwrite: bool) -> None:
@@ -242,7 +252,7 @@ def _prepare(folder: Path, settings: dict[str, Any], *, overwrite: bool) -> None
             listed = ", ".join(f"{name}: {before.get(name)}, now {settings[name]}" for name in changed)
             raise ValueError(
                 f"{folder}: holds predictions with other settings ({listed}); "
-                "--out chooses another folder, --overwrite starts over"
+                f"{_wider(before, settings, changed)}--out chooses another folder, --overwrite starts over"
             )
     elif not journal.exists() and (other := earlier_output(folder)):
         # such as the labels of a data set, or the images themselves
