@@ -30,6 +30,7 @@ from exports import (
     roboflow_yolo,
     tree_without_yaml,
     ultralytics,
+    ultralytics_list_files,
     val_is_train,
     voc_pair,
     write,
@@ -312,6 +313,12 @@ def without_test_labels(root: Path, export: Export) -> None:
     shutil.rmtree(root / ("labels/test" if (root / "labels").is_dir() else "test/labels"))
 
 
+def without_listed_test_labels(root: Path) -> None:
+    ultralytics_list_files(root)
+    for path in (root / "labels/test").iterdir():
+        path.unlink()
+
+
 def val_is_test(root: Path) -> None:
     roboflow_yolo(root)
     path = root / "data.yaml"
@@ -332,6 +339,7 @@ def val_is_test(root: Path) -> None:
             "abcd",
             "without the images in test/images, which",
         ),
+        (without_listed_test_labels, "abcd", r"without the images in test\.txt, which"),
         (val_is_test, "abcd", r"whose test is its val \(a test split is drawn from train instead\)"),
         (val_is_train, "abcde", r"whose val is its train \(a val split is drawn from train instead\)"),
     ],

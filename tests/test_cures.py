@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from gffpn.config.compose import compose_config
-from gffpn.data.index import DataError
+from gffpn.data.index import SPLITS, DataError
 from gffpn.data.readers.faults import ADVICE, Kind
 from gffpn.data.readers.labelme import LabelMe
 from tiny_sets import IMAGES, SHARED, coco, coco_content, memo, voc, write_sets, yolo
@@ -56,6 +56,43 @@ def test_one_argument_decides_about_images_without_annotation(root: Path, reader
         assert [len(record.labels) for stem, record in records.items() if stem in "bd"] == [0] * stems.count(
             "b"
         ) + [0]
+
+
+@pytest.mark.parametrize("lost", ["val", "test"])
+@pytest.mark.parametrize(("reader", "kind"), [(voc, "xml"), (yolo, "labels")])
+def test_a_split_without_annotations_is_drawn_from_train(
+    root: Path, reader: Callable[..., Any], kind: str, lost: str
+) -> None:
+    """The advice for its images works, whether their annotations lack a folder or the folder is empty."""
+    for folder in ("images", kind):
+        (source,) = (root / folder).glob("a.*")
+        shutil.copy(source, source.with_stem("d"))
+        for stem, split in {"a": "train", "d": "train", "b": "val", "c": "test"}.items():
+            (source,) = (root / folder).glob(f"{stem}.*")
+            (root / folder / split).mkdir(exist_ok=True)
+            source.rename(root / folder / split / source.name)
+    stem = {"val": "b", "test": "c"}[lost]
+    (gone,) = (root / kind / lost).iterdir()
+    gone.unlink()
+    names = {"images": "images", "labels" if reader is yolo else "annotations": kind}
+    given = {name: {split: f"{of}/{split}" for split in SPLITS} for name, of in names.items()}
+    with pytest.raises(DataError, match=rf"data\.unlabelled=drop .*\n  images/{lost}/{stem}\.png"):
+        reader(root, **given, **DRAWN).index()
+    index = reader(root, **given, **DRAWN, unlabelled="drop").index()
+    assert sorted(Path(r.name).stem for found in index.splits.values() for r in found) == sorted(
+        set("abcd") - {stem}
+    )
+    assert len(index.splits[lost]) == 1
+    said = f"images without annotation left out, all those of {lost}, which is drawn from train"
+    assert index.mended == {said: 1}
+    (root / kind / lost).rmdir()
+    with pytest.raises(DataError, match=r"leave out val or test if it has no annotations"):
+        reader(root, **given, **DRAWN, unlabelled="drop").index()
+    del given["labels" if reader is yolo else "annotations"][lost]
+    with pytest.raises(ValueError, match="expected the same splits: leave out one that has no annotations"):
+        reader(root, **given, **DRAWN)
+    del given["images"][lost]
+    assert [len(found) for found in reader(root, **given, **DRAWN).index().splits.values()] == [1, 1, 1]
 
 
 @READERS

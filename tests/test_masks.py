@@ -122,6 +122,20 @@ def test_values_may_be_classes_or_objects(root: Path) -> None:
     assert boxes(records(index)["images/c.png"]) == [[1, 1, 9, 7]]
 
 
+def test_a_split_without_masks_is_drawn_from_train(tmp_path: Path) -> None:
+    write_images(
+        tmp_path, "images/train/a.png", "images/train/b.png", "images/val/c.png", "images/test/d.png"
+    )
+    for name in ("train/a", "train/b", "val/c"):
+        save(tmp_path / "masks" / f"{name}.png", GREY)
+    (tmp_path / "masks/test").mkdir()
+    places = {name: {split: f"{name}/{split}" for split in SPLITS} for name in ("images", "masks")}
+    index = masks(tmp_path, **places, unlabelled="drop").index()
+    assert sorted(records(index)) == ["images/train/a.png", "images/train/b.png", "images/val/c.png"]
+    said = "images without annotation left out, all those of test, which is drawn from train"
+    assert index.mended == {said: 1}
+
+
 def test_smoothed_masks_need_a_threshold(root: Path) -> None:
     grey = GREY * 200
     grey[0, 0] = 90

@@ -66,7 +66,8 @@ DECIDED = frozenset({Kind.MISSING_ANNOTATION, Kind.CROWD, Kind.SHAPE, Kind.CORNE
 _CONVERT = "convert the files, or data.unusual_images=convert"
 _DRAW = "draw the box again, or remove it from the file"
 ADVICE: Mapping[str, str] = {
-    Kind.MISSING_FOLDER: "correct the argument that names it",
+    Kind.MISSING_FOLDER: "correct the argument that names it; leave out val or test if it has no annotations,"
+    " it is then drawn from train",
     Kind.CLASSES: "correct the names in the files",
     Kind.UNREADABLE_FILE: "export it again",
     Kind.OTHER_FORM: "choose the reader of this form; data=auto recognises many",

@@ -12,7 +12,7 @@ from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.mask_files import ANY, Masked, MaskFile, Search
 from gffpn.data.readers.mask_memo import read_masks
 from gffpn.data.readers.mask_objects import Mask
-from gffpn.data.readers.pairs import Unlabelled, without_file
+from gffpn.data.readers.pairs import Unlabelled, annotated_splits, without_file
 from gffpn.data.readers.places import Place, held, places
 from gffpn.data.readers.reader import Reader
 
@@ -93,8 +93,9 @@ class Masks(Reader):
             found = partition.select(root, found, faults, self.alias)
         else:
             search.refuse_orphans((masked for part in found.values() for masked in part), paths)
+        kept = annotated_splits(found, lambda masked: masked.masks, self.unlabelled, faults)
         objects = self.objects or ("files" if self._whole_files else "components")
-        names = [file.path for part in found.values() for masked in part for file in masked.masks]
+        names = [file.path for part in kept.values() for masked in part for file in masked.masks]
         masks = read_masks(
             {name: root.inside(name) or root.path / name for name in names},
             self.cache_dir,
@@ -105,7 +106,7 @@ class Masks(Reader):
             split: [
                 a for masked in part if (a := self._annotation(masked, masks, objects, faults)) is not None
             ]
-            for split, part in found.items()
+            for split, part in kept.items()
         }
         return self._intake.index(root, annotated, self._classes(annotated), faults)
 

@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from gffpn.data.readers.annotation import Annotation
 from gffpn.data.readers.decoding import decoded
@@ -24,6 +24,7 @@ from gffpn.data.readers.places import Places
 from gffpn.data.readers.root import Root, below, contents
 from gffpn.data.readers.splits import Partition
 
+T = TypeVar("T")
 Parse = Callable[[str, str, str], Annotation]
 Unlabelled = Literal["refuse", "background", "drop"]
 _NO_LABELS = frozenset({"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt"})
@@ -75,8 +76,27 @@ def read_annotations(
     """
     return {
         split: [a for pair in found if (a := _read(root, pair, parse, faults, unlabelled)) is not None]
-        for split, found in pairs.items()
+        for split, found in annotated_splits(pairs, lambda pair: pair.annotation, unlabelled, faults).items()
     }
+
+
+def annotated_splits(
+    found: Mapping[str, Sequence[T]],
+    annotation: Callable[[T], object],
+    unlabelled: Unlabelled,
+    faults: Faults,
+) -> dict[str, Sequence[T]]:
+    """Return the splits without those of which "drop" would leave nothing, so that they are drawn from train.
+
+    `annotation` returns what is true for an image with an annotation.
+    """
+    kept = dict(found)
+    for split, images in found.items():
+        if unlabelled == "drop" and split != "train" and images and not any(map(annotation, images)):
+            what = f"images without annotation left out, all those of {split}, which is drawn from train"
+            faults.count(what, len(images))
+            del kept[split]
+    return kept
 
 
 def _read(root: Root, pair: Pair, parse: Parse, faults: Faults, unlabelled: Unlabelled) -> Annotation | None:

@@ -24,8 +24,13 @@ def places(images: Place, annotations: Place) -> Places:
     """
     mappings = [_by_split(value) for value in (images, annotations) if isinstance(value, Mapping)]
     for mapping in mappings:
-        if "train" not in mapping or not set(mapping) <= set(SPLITS) or set(mapping) != set(mappings[0]):
+        if "train" not in mapping or not set(mapping) <= set(SPLITS):
             raise ValueError(f"got the splits {list(mapping)}, expected train and any of {list(SPLITS[1:])}")
+        if set(mapping) != set(mappings[0]):
+            raise ValueError(
+                f"got images of {', '.join(mappings[0])} and annotations of {', '.join(mapping)}, expected "
+                "the same splits: leave out one that has no annotations, it is then drawn from train"
+            )
     splits = [split for split in SPLITS if split in mappings[0]] if mappings else ["train"]
 
     def of(value: Place, split: str) -> Folders:

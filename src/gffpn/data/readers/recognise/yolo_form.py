@@ -8,6 +8,7 @@ import yaml
 
 from gffpn.data.readers.class_names import LINES, YAML
 from gffpn.data.readers.decoding import decoded
+from gffpn.data.readers.listing import alike, stem_of
 from gffpn.data.readers.places import Folders
 from gffpn.data.readers.recognise.form import Form, NoForm
 from gffpn.data.readers.recognise.layout import layout
@@ -15,6 +16,8 @@ from gffpn.data.readers.recognise.lists import split_lists
 from gffpn.data.readers.recognise.tree import Tree, folder_of, split_of
 
 KEYS: Mapping[str, tuple[str, ...]] = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
+LARGEST_LIST = 1 << 28
+"""Bytes of a list of images."""
 LOOKED_AT = 50
 """Number of label files of which one must have a line with a box."""
 
@@ -96,7 +99,7 @@ def _by_yaml(tree: Tree, content: Mapping[str, Any], labels: Sequence[str]) -> t
             continue
         if same:
             left += f", whose {split} is its {same} (a {split} split is drawn from train instead)"
-        elif split == "test" and not _has_labels(paths, labels):
+        elif split == "test" and not _has_labels(tree, paths, labels):
             left += f", without the images in {', '.join(paths)}, which have no labels"
         else:
             found[split] = paths
@@ -114,10 +117,18 @@ def _by_yaml(tree: Tree, content: Mapping[str, Any], labels: Sequence[str]) -> t
     return {"images": images, "labels": by_split}, left
 
 
-def _has_labels(paths: Sequence[str], labels: Sequence[str]) -> bool:
-    """Return True for lists of images, and for folders of images if one of them has a label file."""
-    below = [f"{_labels_of(path, labels)}/" for path in paths if not path.endswith(".txt")]
-    return len(below) < len(paths) or any(name.startswith(tuple(below)) for name in labels)
+def _has_labels(tree: Tree, paths: Sequence[str], labels: Sequence[str]) -> bool:
+    """Return True if an image in one of the folders or lists may have a label file.
+
+    A list may write its paths in many ways, so that a label file of an image's stem counts, wherever it is.
+    """
+    lists = [path for path in paths if path.endswith(".txt")]
+    below = tuple(f"{_labels_of(path, labels)}/" for path in paths if path not in lists)
+    listed = [line for path in lists for line in tree.start(path, LARGEST_LIST).split("\n") if line.strip()]
+    stems = {alike(stem_of(line.strip().replace("\\", "/"))) for line in listed}
+    if lists and not listed:
+        return True  # the reader names an empty list
+    return any(name.startswith(below) or alike(stem_of(name)) in stems for name in labels)
 
 
 def _folders(paths: list[str]) -> Folders:
