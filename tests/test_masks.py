@@ -145,6 +145,17 @@ def test_smoothed_masks_need_a_threshold(root: Path) -> None:
     assert boxes(records(masks(root, threshold=127).index())["images/a.png"]) == BOXES_8
 
 
+def test_an_image_is_dropped_with_a_mask_of_several_values(root: Path) -> None:
+    """With its mask alone, it would be an image without objects."""
+    write_images(root, "images/d.png")
+    grey = GREY * 200
+    grey[0, 0] = 90
+    save(root / "masks" / "d.png", grey)
+    index = masks(root, on_error="skip").index()
+    assert sorted(records(index)) == ["images/a.png", "images/c.png", "images/lot/b.jpg"]
+    assert index.mended == {"dropped, mask of several grey values": 1}
+
+
 def test_folders_may_be_classes(tmp_path: Path) -> None:
     """Read masks/CLASS/NAME for images/NAME, and for images that lie in folders of the classes, too."""
     root = tmp_path / "set"

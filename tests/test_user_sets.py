@@ -321,11 +321,13 @@ def two_shapes(path: Path, one: Mapping[str, Any], other: Mapping[str, Any]) -> 
     path.with_suffix(".json").write_text(json.dumps(content))
 
 
-def labelme_boxes(root: Path, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[list[float]]:
+def labelme_boxes(
+    root: Path, one: Mapping[str, Any], other: Mapping[str, Any], **changes: Any
+) -> list[list[float]]:
     two_shapes(root / "a.png", one, other)
     for stem in "bcde":
         labelme_pair(root / f"{stem}.png")
-    index = auto(root, fractions=[0.6, 0.2, 0.2], shapes="enclose").index()
+    index = auto(root, **{"fractions": [0.6, 0.2, 0.2], "shapes": "enclose", **changes}).index()
     (found,) = [r for records in index.splits.values() for r in records if r.name == "a.png"]
     return found.boxes.tolist()
 
@@ -340,6 +342,18 @@ def test_labelme_shapes_of_one_group_and_label_are_one_object(tmp_path: Path, gr
     assert labelme_boxes(tmp_path, part, {**POLYGON, **part}) == [[10, 20, 40, 30]]
     for other in ({"group_id": 4}, {"group_id": None}, {"label": "scratch", **part}):
         assert labelme_boxes(tmp_path, part, other) == [[10, 20, 20, 30], [30, 20, 40, 25]]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize(("group", "kept"), [(3, []), (None, [[10, 20, 20, 30], [30, 20, 40, 25]])])
+def test_a_labelme_object_is_dropped_with_a_part(
+    tmp_path: Path, first: int, group: object, kept: list[list[float]]
+) -> None:
+    """A polygon is the first or the second part; without a group, only the rectangle is left."""
+    parts = [{"group_id": group}, {"group_id": group}]
+    parts[first] |= {"shape_type": "polygon"}
+    found = labelme_boxes(tmp_path, *parts, shapes="refuse", on_error="skip")
+    assert found == [box for number, box in enumerate(kept) if number != first]
 
 
 @pytest.mark.parametrize("values", [{}, {"group_id": None}, {"group_id": ""}, {"group": None}])

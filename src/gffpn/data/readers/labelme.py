@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from gffpn.choice import one_of
@@ -27,8 +28,8 @@ class LabelMe(Reader):
 
     For `images`, `annotations` and `unlabelled`, see `VOC`; for the other arguments, see `Reader`. A shape
     that is no rectangle is a fault unless `shapes` is "enclose", which takes the upright box around it.
-    Shapes of one label and `group_id` are the parts of one object. Without `classes`, the classes are the
-    sorted labels in all files.
+    Shapes of one label and `group_id` are the parts of one object, which is dropped with any of them. Without
+    `classes`, the classes are the sorted labels in all files.
 
     Raises ValueError for an invalid argument; `index` raises DataError for faulty data.
     """
@@ -62,26 +63,27 @@ def _parse(image: str, source: str, text: str, shapes: Shapes, faults: Faults) -
     content = json.loads(text)
     if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
         raise ValueError("has no list 'shapes', expected a file of LabelMe")
-    boxes: list[Box] = []
-    names: list[str] = []
-    first: dict[tuple[str, str], int] = {}
+    found: dict[tuple[str, str, int], list[Box]] = {}
+    refused: set[tuple[str, str, int]] = set()
     for number, shape in enumerate(content["shapes"]):
         if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
             raise ValueError(f"shapes[{number}] has no label")
         kind, where = shape.get("shape_type", "polygon"), f"{source}: shapes[{number}] ({shape['label']})"
         box = _box(kind, _points(shape.get("points")))
-        if kind != "rectangle" and not accept(shapes, where, f"a {kind}", faults):
-            continue
         group = _group(shape.get("group_id"), number)
-        position = first.setdefault((shape["label"], group), len(boxes)) if group else len(boxes)
-        if position < len(boxes):
-            boxes[position] = polygon_box([*boxes[position], *box])
-            faults.count("shapes joined with another of their label and group_id")
+        key = shape["label"], group, 0 if group else number
+        if kind == "rectangle" or accept(shapes, where, f"a {kind}", faults):
+            found.setdefault(key, []).append(box)
         else:
-            boxes.append(box)
-            names.append(shape["label"])
+            refused.add(key)
+    # without one of its parts, the box of an object would be too small
+    dropped = [len(found.pop(key)) for key in refused if key in found]
+    faults.count("shapes left out with another of their label and group_id", sum(dropped))
+    joined = sum(len(parts) - 1 for parts in found.values())
+    faults.count("shapes joined with another of their label and group_id", joined)
+    boxes = [parts[0] if len(parts) == 1 else polygon_box(list(chain(*parts))) for parts in found.values()]
     refuse_fractions(boxes)
-    return Annotation(image, source, _size(content), boxes, names)
+    return Annotation(image, source, _size(content), boxes, [label for label, *_ in found])
 
 
 def _group(value: object, number: int) -> str:

@@ -1,6 +1,6 @@
 """Reader for masks: image files whose grey values show where the objects are."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
@@ -137,7 +137,12 @@ class Masks(Reader):
                 faults.add(Kind.UNREADABLE_ANNOTATION, str(mask))
                 return None
             sizes.setdefault((mask.height, mask.width), file.path)
-            kept += self._objects(file, mask, objects, faults)
+            greys = sorted({region.value for region in mask.regions})
+            if len(greys) > 1 and self._names is None and objects != "values":
+                shown = ", ".join(map(str, greys[:8])) + (", ..." if len(greys) > 8 else "")
+                faults.add(Kind.GREY_VALUES, f"{file.path}: {len(greys)} values: {shown}")
+                return None
+            kept += self._objects(file, mask, greys, faults)
         if len(sizes) > 1:
             of = " and ".join(f"{path} {size}" for size, path in sizes.items())
             faults.add(Kind.WRONG_SIZE, f"{masked.image}: its masks differ in (height, width): {of}")
@@ -146,14 +151,9 @@ class Masks(Reader):
         return Annotation(masked.image, path, size, [box for box, _ in kept], [name for _, name in kept])
 
     def _objects(
-        self, file: MaskFile, mask: Mask, objects: Objects, faults: Faults
+        self, file: MaskFile, mask: Mask, greys: Sequence[int], faults: Faults
     ) -> Iterator[tuple[Box, str]]:
-        """Yield the box and the class of each object in a mask."""
-        greys = sorted({region.value for region in mask.regions})
-        if len(greys) > 1 and self._names is None and objects != "values":
-            shown = ", ".join(map(str, greys[:8])) + (", ..." if len(greys) > 8 else "")
-            faults.add(Kind.GREY_VALUES, f"{file.path}: {len(greys)} values: {shown}")
-            return
+        """Yield the box and the class of each object in a mask with these grey values."""
         single = file.name or (self._intake.classes or ("object",))[0]
         for value in greys:
             if self._names is not None and value not in self._names:
