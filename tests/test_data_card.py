@@ -1,5 +1,7 @@
 """Are images inspected only once, duplicates found, and the card's counts correct?"""
 
+import dataclasses
+import io
 import json
 import os
 import shutil
@@ -10,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from gffpn.__main__ import main
 from gffpn.data.card.card import card, class_conflicts, same_labels, suggested_image_size
-from gffpn.data.card.duplicates import close_pairs, near_duplicates
+from gffpn.data.card.duplicates import connections, near_duplicates
+from gffpn.data.card.text import print_card
 from gffpn.data.index import DataError, DataIndex, ImageRecord
 from gffpn.data.letterbox import Letterbox
 from gffpn.data.readers import inspection
@@ -106,21 +110,35 @@ def test_a_cache_folder_that_cannot_be_written_causes_a_warning(
     assert "the next start reads every file again" in caplog.text
 
 
-def test_close_pairs_by_hand() -> None:
+def test_connections_by_hand() -> None:
     """Four maps of 100: unchanged, one cell changed by 10, one cell by 11, and all cells by 10."""
     grey = np.full((4, 32, 32), 100, np.uint8)
     grey[1, 5, 7] = 110
     grey[2, 5, 7] = 89
     grey[3] = 110
-    assert list(close_pairs(grey, 10)) == [(0, 1), (0, 3), (1, 3)]
+    assert connections(grey, 10) == [[(0, 1), (0, 3)]]
 
 
-def test_no_close_pair_is_missed_across_blocks() -> None:
+def test_images_that_others_connect_are_one_group() -> None:
+    """Maps of 100, 108, 116 and 200, of which the first and the third differ by 16."""
+    grey = np.full((4, 32, 32), [[[100]], [[108]], [[116]], [[200]]], np.uint8)
+    assert connections(grey, 10) == [[(0, 1), (1, 2)]]
+    assert connections(grey[[0, 2, 3, 1]], 10) == [[(0, 3), (1, 3)]]
+
+
+def test_a_long_video_is_one_group_with_few_pairs() -> None:
+    """All pairs of 3,000 equal frames would be 4.5 million."""
+    grey = np.full((3000, 32, 32), 100, np.uint8)
+    grey[0] = 0
+    assert connections(grey, 10) == [[(1, other) for other in range(2, 3000)]]
+
+
+def test_no_connection_is_missed_across_blocks() -> None:
     generator = np.random.default_rng(0)
     grey = generator.integers(0, 240, (1100, 32, 32)).astype(np.uint8)
     grey[1050] = grey[3] + generator.integers(0, 11, (32, 32)).astype(np.uint8)
     grey[600] = grey[599]
-    assert list(close_pairs(grey, 10)) == [(3, 1050), (599, 600)]
+    assert connections(grey, 10) == [[(3, 1050)], [(599, 600)]]
 
 
 def test_copies_with_another_compression_or_size_are_near_duplicates(tmp_path: Path) -> None:
@@ -134,10 +152,12 @@ def test_copies_with_another_compression_or_size_are_near_duplicates(tmp_path: P
     records = [
         record(tmp_path / name, [], []) for name in ("a.png", "b.jpg", "c.png", "d.png", "e.png", "f.png")
     ]
-    pairs = near_duplicates(records)
-    same = [0, 1, 2, 3, 5]
-    assert [(p.one, p.other) for p in pairs] == [(i, j) for i in same for j in same if i < j]
-    assert [(p.one, p.other) for p in pairs if p.exact] == [(0, 3)]
+    (group,) = near_duplicates(records)
+    assert (group.images, group.exact) == ((0, 1, 2, 3, 5), False)
+    assert [(pair.one, pair.other) for pair in group.pairs] == [(0, 1), (0, 2), (0, 3), (0, 5)]
+    assert [pair.exact for pair in group.pairs] == [False, False, True, False]
+    (copies,) = near_duplicates([records[0], records[3], records[4]])
+    assert (copies.images, copies.exact) == ((0, 1), True)
 
 
 @pytest.mark.parametrize(
@@ -212,6 +232,32 @@ def test_a_card_by_hand(index: DataIndex) -> None:
     assert report["mended"] == {"mended": 3}
 
 
+def test_a_group_of_near_duplicates_is_a_line(index: DataIndex, tmp_path: Path) -> None:
+    """The same picture four times in train and once each in val and test, one of them with other labels."""
+    paths = [tmp_path / f"copy{number}.png" for number in range(5)]
+    for path in paths:
+        shutil.copy(tmp_path / "a.png", path)
+    box = [[0.0, 0, 16, 16]]
+    train = [record(path, box, [0]) for path in paths[:4]]
+    parts = {"train": (*train,), "val": (record(paths[4], box, [0]),), "test": index.splits["test"]}
+    report = card(dataclasses.replace(index, splits=parts), (32, 32), BINS)
+    (group,) = report["near_duplicates"]
+    assert group["images"] == [*(path.name for path in paths), "d.png"]
+    assert group["splits"] == [*["train"] * 4, "val", "test"]
+    assert report["label_conflicts"] == []
+    stream = io.StringIO()
+    print_card(report, Console(file=stream, width=200))
+    lines = stream.getvalue().splitlines()
+    start = lines.index("Groups of near-duplicates across splits (they inflate test results): 1")
+    assert lines[start + 1 : start + 3] == [
+        "  copy0.png (train) = copy4.png (val) = d.png (test) and 3 more",
+        "Groups of near-duplicates within a split: none",
+    ]
+    parts = {**parts, "val": index.splits["val"], "test": index.splits["train"][1:]}
+    print_card(card(dataclasses.replace(index, splits=parts), (32, 32), BINS), Console(file=stream))
+    assert "  copy0.png (train) = copy1.png (train) and 2 more\n" in stream.getvalue()
+
+
 def test_a_larger_image_is_suggested_for_small_objects(index: DataIndex) -> None:
     records = index.splits["train"][:1]  # median 12.74 in native pixels
     assert suggested_image_size(records, (64, 64)) == [128, 128]  # 26 / 12.74 x 64 = 130.6
@@ -253,7 +299,7 @@ def test_the_verbs_on_a_good_set(tiny: list[str], capsys: pytest.CaptureFixture)
         "16_32",
         "native_16_32",
         "64 x 64",
-        "Near-duplicates across splits",
+        "Groups of near-duplicates across splits",
     ):
         assert words in text
     report = json.loads(verb(capsys, "card", "--json", *tiny))

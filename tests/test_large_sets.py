@@ -6,12 +6,14 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from benchmarks import large_set
 from benchmarks.large_set import Taken
 from gffpn.build.index import build_index
 from gffpn.config.compose import compose_config
-from gffpn.data.card.duplicates import close_pairs
+from gffpn.data.card.duplicates import connections
 from gffpn.data.index import DataError, DataIndex
 from gffpn.data.readers import auto
 from gffpn.data.readers.annotation import Annotation, checked_boxes
@@ -172,16 +174,20 @@ def test_a_box_is_checked_in_full_unless_it_cannot_have_a_fault(
     assert faults.number() == faults.number(expected) == (1 if expected else 0)
 
 
-def test_close_pairs_are_those_of_all_comparisons() -> None:
+def test_connections_are_those_of_all_comparisons() -> None:
     rng = np.random.default_rng(0)
     grey = rng.integers(0, 256, (1, 32, 32)) + rng.integers(-7, 8, (150, 32, 32))  # differ by up to 14
     grey = np.concatenate([grey, rng.integers(0, 256, (50, 32, 32))]).clip(0, 255).astype(np.uint8)
     grey[70] = grey[3]
     most = np.abs(grey[:, None].astype(np.int16) - grey[None]).max((2, 3))
     for tolerance in (10, 12, 13, 14):
-        expected = np.argwhere(np.triu(most <= tolerance, k=1)).tolist()
-        assert [list(pair) for pair in close_pairs(grey, tolerance)] == expected
-    assert [*close_pairs(grey, 10)] == [(3, 70)]
+        number, expected = connected_components(most <= tolerance, directed=False)
+        links = [link for found in connections(grey, tolerance) for link in found]
+        assert len(links) == len(grey) - number
+        assert all(most[link] <= tolerance for link in links)
+        edges = coo_array((np.ones(len(links)), tuple(zip(*links, strict=True))), most.shape)
+        assert connected_components(edges, directed=False)[1].tolist() == expected.tolist()
+    assert connections(grey, 10) == [[(3, 70)]]
 
 
 def test_processes_are_measured() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gffpn.data.card.duplicates import Pair, near_duplicates
+from gffpn.data.card.duplicates import Group, Pair, near_duplicates
 from gffpn.data.index import SPLITS, DataIndex, ImageRecord
 from gffpn.data.letterbox import Letterbox
 from gffpn.metrics.matching import paired_iou
@@ -32,7 +32,7 @@ Table = dict[str, dict[str, int]]
 
 
 def card(index: DataIndex, image_size: tuple[int, int], bins: Sequence[Bin]) -> dict[str, Any]:
-    """Return counts per split, near-duplicate images, and images or boxes with conflicting labels.
+    """Return counts per split, groups of near-duplicates, and images or boxes with conflicting labels.
 
     Crowd regions are counted by class, and left out of everything else. `image_size` (height, width) is the
     size of the network's input.
@@ -40,7 +40,7 @@ def card(index: DataIndex, image_size: tuple[int, int], bins: Sequence[Bin]) -> 
     whole, index = index, _without_crowd(index)
     records = [record for split in SPLITS for record in index.splits[split]]
     split_of = [split for split in SPLITS for _ in index.splits[split]]
-    pairs = near_duplicates(records)
+    groups = near_duplicates(records)
     return {
         "image_size": list(image_size),
         "fingerprint": whole.fingerprint,
@@ -56,10 +56,11 @@ def card(index: DataIndex, image_size: tuple[int, int], bins: Sequence[Bin]) -> 
         "suggested_image_size": suggested_image_size(index.splits["train"], image_size),
         "image_sizes": _by_split(index, lambda r: [f"{r.height} x {r.width}"], ()),
         "thin": _by_split(index, lambda r: _thin(r, image_size, index.classes), index.classes),
-        "near_duplicates": [_listed(pair, records, split_of) for pair in pairs],
+        "near_duplicates": [_listed(group, group.images, records, split_of) for group in groups],
         "label_conflicts": [
-            _listed(pair, records, split_of)
-            for pair in pairs
+            _listed(pair, (pair.one, pair.other), records, split_of)
+            for group in groups
+            for pair in group.pairs
             if not same_labels(records[pair.one], records[pair.other])
         ],
         "class_conflicts": [
@@ -176,9 +177,11 @@ def _thin(record: ImageRecord, image_size: tuple[int, int], classes: Sequence[st
     return [classes[label] for label in record.labels[thin]]
 
 
-def _listed(pair: Pair, records: Sequence[ImageRecord], split_of: Sequence[str]) -> dict[str, Any]:
+def _listed(
+    found: Group | Pair, places: Sequence[int], records: Sequence[ImageRecord], split_of: Sequence[str]
+) -> dict[str, Any]:
     return {
-        "images": [records[pair.one].name, records[pair.other].name],
-        "splits": [split_of[pair.one], split_of[pair.other]],
-        "exact": pair.exact,
+        "images": [records[place].name for place in places],
+        "splits": [split_of[place] for place in places],
+        "exact": found.exact,
     }

@@ -44,11 +44,11 @@ def print_card(card: Mapping[str, Any], console: Console) -> None:
     _print_table(console, f"Boxes with a side under {THIN_PX:g} network pixels", thin)
     for what, number in card["mended"].items():
         console.print(f"{what}: {number}", markup=False)
-    across = [pair for pair in card["near_duplicates"] if len(set(pair["splits"])) == 2]
-    within = [pair for pair in card["near_duplicates"] if len(set(pair["splits"])) == 1]
-    _print_pairs(console, "Near-duplicates across splits (they inflate test results)", across)
-    _print_pairs(console, "Near-duplicates within a split", within)
-    _print_pairs(console, "Near-duplicates with different labels", card["label_conflicts"])
+    across = [group for group in card["near_duplicates"] if len(set(group["splits"])) > 1]
+    within = [group for group in card["near_duplicates"] if len(set(group["splits"])) == 1]
+    _print_groups(console, "Groups of near-duplicates across splits (they inflate test results)", across)
+    _print_groups(console, "Groups of near-duplicates within a split", within)
+    _print_groups(console, "Near-duplicates with different labels", card["label_conflicts"])
     clashes = [f"{c['image']} ({c['split']}): {' and '.join(c['classes'])}" for c in card["class_conflicts"]]
     _print_list(console, "Boxes of different classes in the same place", clashes)
 
@@ -66,12 +66,18 @@ def _print_table(console: Console, title: str, rows: Mapping[str, Mapping[str, i
     console.print(table)
 
 
-def _print_pairs(console: Console, title: str, pairs: Sequence[Mapping[str, Any]]) -> None:
-    def line(pair: Mapping[str, Any]) -> str:
-        one, other = (f"{name} ({split})" for name, split in zip(pair["images"], pair["splits"], strict=True))
-        return f"{one} = {other}" if pair["exact"] else f"{one} ~ {other}"
+def _print_groups(console: Console, title: str, groups: Sequence[Mapping[str, Any]]) -> None:
+    _print_list(console, title, list(map(_line, groups)))
 
-    _print_list(console, title, [line(pair) for pair in pairs])
+
+def _line(group: Mapping[str, Any]) -> str:
+    """Return the first images of a group, of each split if it has several, and the number of the others."""
+    images = list(zip(group["images"], group["splits"], strict=True))
+    first = {split: place for place, (_, split) in reversed(list(enumerate(images)))}
+    shown = sorted(first.values()) if len(first) > 1 else [0, 1]
+    words = [f"{name} ({split})" for name, split in (images[place] for place in shown)]
+    more = len(images) - len(shown)
+    return (" = " if group["exact"] else " ~ ").join(words) + (f" and {more} more" if more else "")
 
 
 def _print_list(console: Console, title: str, lines: Sequence[str]) -> None:
