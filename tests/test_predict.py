@@ -737,7 +737,15 @@ def test_a_later_image_of_equal_stem_keeps_both(tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", [[], ["--overwrite"]])
 @pytest.mark.parametrize(
     "name",
-    ["pictures/0.jpg", "labels/0.txt", "crops/dent/0_001.png", "detections.csv", "detections.coco.json"],
+    [
+        "pictures/0.jpg",
+        "labels/0.txt",
+        "crops/dent/0_001.png",
+        "detections.csv",
+        "detections.coco.json",
+        "detections.jsonl",
+        "settings.json",
+    ],
 )
 def test_files_that_no_prediction_wrote_are_kept(
     name: str, words: list[str], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture

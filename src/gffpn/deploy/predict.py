@@ -237,7 +237,12 @@ def _wider(before: Mapping[str, Any], settings: Mapping[str, Any], changed: Sequ
 def _prepare(folder: Path, settings: dict[str, Any], *, overwrite: bool) -> None:
     """Record the settings, and remove what a killed call left incomplete."""
     journal, record = folder / "detections.jsonl", folder / "settings.json"
-    if overwrite and journal.exists():
+    # a killed call may have left an empty journal alone
+    own = journal.exists() and (record.exists() or not journal.stat().st_size)
+    if not own and (other := earlier_output(folder, journal, record)):
+        # such as the labels of a data set, or the images themselves
+        raise ValueError(f"{other}: exists, but no prediction wrote it; --out chooses another folder")
+    if overwrite and own:
         earlier = Journal(journal)
         stems = {result.stem for result in earlier.all()}
         earlier.close()
@@ -245,7 +250,7 @@ def _prepare(folder: Path, settings: dict[str, Any], *, overwrite: bool) -> None
         for kind in AT_END.values():
             (folder / kind.FILE).unlink(missing_ok=True)
         journal.write_bytes(b"")
-    elif journal.exists() and record.exists():
+    elif record.exists():
         before = json.loads(record.read_text())
         changed = [name for name, value in settings.items() if before.get(name, value) != value]
         if changed:
@@ -254,9 +259,6 @@ def _prepare(folder: Path, settings: dict[str, Any], *, overwrite: bool) -> None
                 f"{folder}: holds predictions with other settings ({listed}); "
                 f"{_wider(before, settings, changed)}--out chooses another folder, --overwrite starts over"
             )
-    elif not journal.exists() and (other := earlier_output(folder)):
-        # such as the labels of a data set, or the images themselves
-        raise ValueError(f"{other}: exists, but no prediction wrote it; --out chooses another folder")
     journal.touch()
     write_atomically(record, json.dumps(settings, indent=1) + "\n")
     for draft in folder.rglob(".*"):

@@ -162,9 +162,9 @@ def folder_name(position: int, name: str) -> str:
     return safe if safe == name else f"{position}_{safe}"
 
 
-def earlier_output(folder: Path) -> Path | None:
-    """Return a file of an output's name, or a folder with content, if there is one."""
-    found = (folder / name for name in NAMES)
+def earlier_output(folder: Path, *others: Path) -> Path | None:
+    """Return one of the others, a file of an output's name, or a folder with content, if there is one."""
+    found = (*others, *(folder / name for name in NAMES))
     return next((one for one in found if one.is_file() or (one.is_dir() and any(one.iterdir()))), None)
 
 
