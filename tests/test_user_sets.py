@@ -344,6 +344,13 @@ def test_labelme_shapes_of_one_group_and_label_are_one_object(tmp_path: Path, gr
         assert labelme_boxes(tmp_path, part, other) == [[10, 20, 20, 30], [30, 20, 40, 25]]
 
 
+def test_a_labelme_mask_reaches_to_the_end_of_its_last_pixel(tmp_path: Path) -> None:
+    """10 x 10 pixels, and 1 x 5 in the last column of an image that is 60 wide."""
+    one = {"shape_type": "mask", "points": [[10, 20], [19, 29]]}
+    other = {"shape_type": "mask", "points": [[59, 20], [59, 24]]}
+    assert labelme_boxes(tmp_path, one, other) == [[10, 20, 20, 30], [59, 20, 60, 25]]
+
+
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize(("group", "kept"), [(3, []), (None, [[10, 20, 20, 30], [30, 20, 40, 25]])])
 def test_a_labelme_object_is_dropped_with_a_part(

@@ -108,7 +108,9 @@ def _box(kind: str, points: Sequence[tuple[float, float]]) -> Box:
         (x, y), edge = points
         radius = math.dist((x, y), edge)
         return x - radius, y - radius, x + radius, y + radius
-    return polygon_box(numbers)
+    x1, y1, x2, y2 = polygon_box(numbers)
+    last = kind == "mask"  # its second point is its last pixel: LabelMe fills mask[y1 : y2 + 1, x1 : x2 + 1]
+    return x1, y1, x2 + last, y2 + last
 
 
 def _points(value: object) -> Sequence[tuple[float, float]]:
