@@ -24,8 +24,9 @@ from gffpn.report.which import difference_name
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
 BLOCK = re.compile(r"(?<=<!-- answers -->\n).*?(?=<!-- end of answers -->)", re.DOTALL)
-LADDER = {"nuclei": "ladder_nuclei", "DeepPCB": "ladder_deeppcb"}
-LEAGUE = {"nuclei": "league_nuclei", "DeepPCB": "league_deeppcb"}
+SIMULATED = "SIMULATED, 160 px"
+LADDER = {"nuclei": "ladder_nuclei", SIMULATED: "ladder_small", "DeepPCB": "ladder_deeppcb"}
+LEAGUE = {"nuclei": "league_nuclei", SIMULATED: "ladder_small", "DeepPCB": "league_deeppcb"}
 QUESTIONS: Sequence[tuple[str, tuple[str, str], Mapping[str, str]]] = (
     ("Does GF-FPN find more than FPN?", ("gffpn", "fpn"), LADDER),
     ("... than an FPN of the same cost (wider)?", ("gffpn", "fpn x1.184"), LADDER),
@@ -39,6 +40,8 @@ QUESTIONS: Sequence[tuple[str, tuple[str, str], Mapping[str, str]]] = (
     ("... then the gate (sigmoid)?", ("gate", "FCCFM"), LADDER),
     ("... then the product (star) in place of the sum?", ("star", "gate"), LADDER),
     ("... then the residual, which makes it GF-FPN?", ("gffpn", "star"), LADDER),
+    ("With the residual: does star beat add?", ("gffpn", "add_residual"), {SIMULATED: "ladder_small"}),
+    ("Do these images need a neck (FPN against none)?", ("fpn", "none"), {SIMULATED: "ladder_small"}),
 )
 """Each a contrast of two arms, with its study for each data set, a folder of experiments/results/."""
 OTHERS = {

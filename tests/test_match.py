@@ -94,11 +94,11 @@ def test_no_width_comes_close_enough(capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("experiment", ["ladder", "league"])
+@pytest.mark.parametrize("experiment", ["ladder", "ladder_small", "league"])
 def test_the_controls_of_an_experiment_cost_what_their_necks_cost(experiment: str) -> None:
-    asked = yaml.safe_load((CONF / "experiments" / f"{experiment}.yaml").read_text())
-    side, arms = asked["image_size"], asked["experiment"]["arms"]
-    pairs = [pair for pair in asked["experiment"]["contrasts"] if pair[1].startswith("fpn x")]
+    asked = compose_config([f"experiments={experiment}"])
+    side, arms = asked.image_size, asked.experiment.arms
+    pairs = [pair for pair in asked.experiment.contrasts if pair[1].startswith("fpn x")]
     assert len({neck for neck, _ in pairs}) == len(pairs) > 0
     for pair in pairs:
         wanted, found = (
