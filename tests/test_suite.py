@@ -182,6 +182,19 @@ def test_a_run_that_still_improves_is_marked() -> None:
     )
 
 
+def test_a_caption_names_the_fewer_rows_by_what_they_set() -> None:
+    still = replace(record(), training=replace(record().training, still_improving=True))
+    rows = [
+        row("fpn", still),
+        row("panet", still),
+        {**row("gffpn", still), "overrides": ["neck=gffpn", "neck.gate=none", "seed=0"]},
+    ]
+    lines = "\n".join(caption([*rows, row("none")], unit="arm"))
+    assert "of epochs: all rows but neck=none." in lines
+    few = "\n".join(caption([row("fpn"), row("panet"), rows[2]], unit="arm"))
+    assert "of epochs: neck=gffpn neck.gate=none." in few
+
+
 def with_field(made: Record, part: str, **fields: object) -> Record:
     return replace(made, **{part: replace(getattr(made, part), **fields)})
 

@@ -93,11 +93,15 @@ class _Facts:
         return dict(sorted(groups.items(), key=lambda item: -len(item[1])))
 
     def names(self, rows: Sequence[Row]) -> str:
-        """Return the names of some rows: the settings that vary."""
+        """Return the varied settings of some rows, or those of the others if they are fewer."""
         if len(rows) == len(self.rows):
             return "all rows"
+        others = [row for row in self.rows if not any(row is one for one in rows)]
+        if len(others) < min(len(rows), NAMED + 1):
+            return f"all rows but {self.names(others)}"
         chosen = [settings(row["overrides"]) for row in rows]
-        words = [" ".join(f"{key}={one.get(key, '')}" for key in self.varied) for one in chosen]
+        # an arm of the experiment's file sets some of them only
+        words = [" ".join(f"{key}={one[key]}" for key in self.varied if key in one) for one in chosen]
         return shortened(words)
 
 
