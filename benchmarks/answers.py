@@ -189,7 +189,7 @@ def picture(rows: Sequence[Question]) -> Drawing:
     sets = _sets(rows)
     with rc_context(STYLE):
         figure = Figure(figsize=(3.4 + 2.6 * len(sets), 0.9 + 0.3 * len(rows)), layout="constrained")
-        columns = figure.subplots(1, len(sets), sharex=True, sharey=True, squeeze=False)[0]
+        columns = figure.subplots(1, len(sets), sharey=True, squeeze=False)[0]  # a scale for each set
         for plot, data in zip(columns, sets, strict=True):
             _column(plot, [one.cells.get(data) for one in rows])
             plot.set_title(data)
