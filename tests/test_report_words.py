@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,17 @@ def test_the_sentence_of_pairs_without_a_common_arm_names_both() -> None:
     pairs = [(GFFPN, FPN, "cannot tell"), (PANET, other, "cannot tell")]
     assert which(asked(pairs, (*THREE, other))) == (
         "gffpn is not shown to differ from fpn on mAP50; panet is not shown to differ from afpn on mAP50."
+    )
+
+
+def test_many_pairs_that_cannot_tell_are_counted_and_none_is_a_neck() -> None:
+    rungs = [arm(name, params) for params, name in enumerate(("none", "fpn", "lsam", "gate", "star"), 1)]
+    pairs = [(b, a, "cannot tell") for a, b in pairwise(rungs)]
+    assert which(asked(pairs, rungs)) == (
+        "None of 4 contrasts shows a difference on mAP50; neck=none has the fewest parameters."
+    )
+    assert (
+        which(asked([(rungs[1], rungs[0], "better")], rungs[:2])) == "fpn is better than neck=none on mAP50."
     )
 
 

@@ -55,7 +55,7 @@ def _decided(word: str, judged: Sequence[Contrast]) -> list[str]:
     for one in judged:
         if one.verdict and one.verdict.word == word:
             small = one.verdict.small and word != "same"
-            found.setdefault((one.b.name, small), []).append(one.a.name)
+            found.setdefault((_called(one.b), small), []).append(_called(one.a))
     return [
         f"{shortened(names)} {_is(names)} {_DECIDED[word].format(b=b, endpoint=judged[0].endpoint)}"
         f"{', by less than the margin' if small else ''}"
@@ -69,9 +69,11 @@ def _unknown(unknown: Sequence[Contrast], study: Study, *, alone: bool) -> list[
         return [f"{who}: cannot tell" for who in _sides(unknown, study)]
     by_second: dict[str, list[str]] = {}
     for one in unknown:
-        by_second.setdefault(one.b.name, []).append(one.a.name)
+        by_second.setdefault(_called(one.b), []).append(_called(one.a))
     every = len(by_second) == 1 and 1 < len(unknown) == len(study.arms) - 1
     endpoint = unknown[0].endpoint
+    if len(by_second) > NAMED:
+        return [f"None of {len(unknown)} contrasts shows a difference on {endpoint}"]
     return [
         f"No arm is shown to differ from {b} on {endpoint}"
         if every
@@ -83,8 +85,13 @@ def _unknown(unknown: Sequence[Contrast], study: Study, *, alone: bool) -> list[
 def _sides(contrasts: Sequence[Contrast], study: Study) -> list[str]:
     """Return the first arms of contrasts that share the second with all others, else the pairs."""
     if len({one.b.name for one in study.contrasts}) == 1:
-        return [shortened([one.a.name for one in contrasts])]
-    return [shortened([f"{one.a.name} against {one.b.name}" for one in contrasts])]
+        return [shortened([_called(one.a) for one in contrasts])]
+    return [shortened([f"{_called(one.a)} against {_called(one.b)}" for one in contrasts])]
+
+
+def _called(arm: Arm) -> str:
+    """Return the name of an arm for a sentence, in which `none` would deny it."""
+    return "neck=none" if arm.name == "none" else arm.name
 
 
 def _is(names: Sequence[str]) -> str:
@@ -97,7 +104,7 @@ def _is_in(arm: Arm, contrasts: Sequence[Contrast]) -> bool:
 
 def _cheapest(arms: Sequence[Arm]) -> list[str]:
     """Return which arm has the fewest parameters, nothing if several have."""
-    found = sorted((arm.records[0].cost.params, arm.name) for arm in arms if arm.records)
+    found = sorted((arm.records[0].cost.params, _called(arm)) for arm in arms if arm.records)
     if len(found) < 2 or found[0][0] == found[1][0]:
         return []
     return [f"{found[0][1]} has {'the fewest' if len(found) > 2 else 'fewer'} parameters"]
