@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args, get_origin
 import pytest
 import yaml
 from hydra.utils import get_class
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from gffpn.build.detector import build_detector, build_recipe
 from gffpn.config.check import check
@@ -157,8 +157,17 @@ def test_a_wrong_image_size_is_refused(written: str) -> None:
         image_size(compose_config([f"image_size={written}"]))
 
 
+def loaded(experiment: Path) -> DictConfig:
+    """Return an experiment's file, with the experiment that it extends."""
+    own = OmegaConf.load(experiment)
+    bases = [name for name in own.get("defaults", []) if isinstance(name, str)]
+    merged = OmegaConf.merge(*(loaded(experiment.with_stem(name)) for name in bases), own)
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
 def rows_of(experiment: Path) -> list[list[str]]:
-    asked = OmegaConf.load(experiment)
+    asked = loaded(experiment)
     params = (asked.hydra.get("sweeper") or {}).get("params", {})
     axes = [[f"{key}={value}" for value in swept_values(key, str(values))] for key, values in params.items()]
     arms = (asked.experiment.get("arms") or {"": []}).values()
@@ -192,7 +201,7 @@ def test_an_experiment_varies_only_what_it_declares(experiment: Path) -> None:
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda path: path.stem)
 def test_an_experiment_states_its_claim_command_and_endpoint(experiment: Path) -> None:
-    asked = OmegaConf.load(experiment).experiment
+    asked = loaded(experiment).experiment
     assert asked.claim
     assert asked.command == f"python train.py experiments={experiment.stem}"
     assert asked.primary_endpoint.startswith("test/")
@@ -200,8 +209,8 @@ def test_an_experiment_states_its_claim_command_and_endpoint(experiment: Path) -
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda path: path.stem)
 def test_the_contrasts_of_an_experiment_name_its_arms(experiment: Path) -> None:
-    asked = question(OmegaConf.to_container(OmegaConf.load(experiment).experiment))
-    assert asked.contrasts or OmegaConf.load(experiment).experiment.get("arms")
+    asked = question(OmegaConf.to_container(loaded(experiment).experiment))
+    assert asked.contrasts or asked.arms
     check_contrasts(asked, rows_of(experiment))
 
 

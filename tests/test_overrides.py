@@ -88,7 +88,7 @@ def test_an_option_without_effect_is_refused(
     [
         ("neck=fnp", "neck: got 'fnp', expected one of ["),
         ("neck=fnp", "'panet_p2']; did you mean 'fpn'?"),
-        ("experiments=tabel6", "'twins']; did you mean 'table6'?"),
+        ("experiments=tabel6", "'twins_small']; did you mean 'table6'?"),
         ("neck.fues=add", "neck.fues: no such key, expected one of ['base', 'fusion',"),
         ("lr=0.1", "did you mean 'optim.lr'?"),
         ("epochs=3", "did you mean 'trainer.max_epochs'?"),
