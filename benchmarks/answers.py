@@ -158,7 +158,7 @@ def all_contrasts(found: dict[str, list[Contrast]]) -> str:
     """Return the declared contrasts of all studies that have an estimate as a Markdown table."""
     body = [
         [
-            f"[{name}]({name}/report.md)",
+            _link(name),
             difference_name(*one.pair),
             points(one.delta, sign=True),
             interval(one.low, one.high),
@@ -175,12 +175,16 @@ def all_contrasts(found: dict[str, list[Contrast]]) -> str:
     )
 
 
+def _link(study: str, results: Path = RESULTS) -> str:
+    """Return a link to a study's report that says whether its data are simulated."""
+    simulated = "SIMULATED data" in (results / study / "report.md").read_text()
+    return f"[{study}]({study}/report.md){', SIMULATED data' if simulated else ''}"
+
+
 def listing(found: Mapping[str, Sequence[Contrast]]) -> str:
     """Return a list of links to all results."""
     counts = {name: sum(one.primary for one in of_study) for name, of_study in found.items()}
-    reports = [
-        f"* [{name}]({name}/report.md): declared contrasts with an estimate: {counts[name]}" for name in found
-    ]
+    reports = [f"* {_link(name)}: declared contrasts with an estimate: {counts[name]}" for name in found]
     return "\n".join(reports + [f"* [{name}]({name}): {what}" for name, what in OTHERS.items()])
 
 

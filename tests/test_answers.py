@@ -1,5 +1,6 @@
 """Are the answers in the README those of the studies in experiments/results/?"""
 
+import csv
 import re
 from pathlib import Path
 
@@ -40,6 +41,17 @@ def test_every_question_is_a_declared_contrast() -> None:
     for text, pair, of_sets in QUESTIONS:
         for study in of_sets.values():
             assert (*pair, study.removesuffix("_nuclei").removesuffix("_deeppcb")) in declared, text
+
+
+def test_simulated_data_are_named_wherever_a_study_is_listed() -> None:
+    lines = (RESULTS / "README.md").read_text().splitlines()
+    listed = [line for line in lines if "/report.md)" in line]
+    assert {"SIMULATED" in line for line in listed} == {True, False}
+    for line in listed:
+        (study,) = re.findall(r"\]\((\w+)/report\.md\)", line)
+        with (RESULTS / study / "runs.csv").open(newline="") as file:
+            simulated = any(run["simulated"] == "True" for run in csv.DictReader(file))
+        assert ("SIMULATED data" in line) == simulated, line
 
 
 @pytest.mark.parametrize(
