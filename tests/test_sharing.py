@@ -7,6 +7,8 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from copy import copy
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,7 +30,9 @@ from gffpn.runs.reading import logged_rows
 from gffpn.runs.sweeps import SweepPlan, record_job, write_plan
 from gffpn.runs.verify import differences
 from gffpn.suite import sharing, speeds
+from gffpn.suite.forecast import forecast
 from gffpn.suite.output import label_of, labelled, print_progress, seconds_left
+from gffpn.suite.run import run
 from gffpn.suite.sharing import runs_at_a_time, saved_bytes, share_machine, threads_of_processes
 from gffpn.suite.speeds import time_runs
 from wandb_offline import keys
@@ -292,6 +296,24 @@ def test_a_run_that_shared_the_machine_is_timed_afterwards(
     assert speed.timed_run == folder.path.name
     assert logged_rows(twin.path)[-1][1]["model/fps_forward"] == speed.fps_forward
     assert without_times(record_of(folder)) == without_times(timed)
+
+
+def test_images_simulated_at_two_sizes_are_two_sets(tiny: list[str]) -> None:
+    words = [word for word in tiny if not word.startswith(("image_size", "data"))]
+    words += ["neck=fpn", "data=tinyindus_sim", "data.train_images=4", "data.val_images=4"]
+    words += ["data.test_images=4", "trainer.max_epochs=1", "logger.wandb=off", "hydra/launcher=joblib"]
+    configs = []
+    for side in (64, 96):
+        configs.append(compose_config([*words, f"image_size={side}"]))
+        run(configs[-1])
+    planned = forecast([*words, "image_size=64,96", "seed=0,0"])
+    assert [plan.is_done for plan in planned.plans] == [True, True]
+    folders = [plan.folder for plan in planned.plans]
+    for folder in folders:
+        content = json.loads(folder.metrics.read_text())
+        folder.metrics.write_text(json.dumps({**content, "speed": None}))
+    time_runs([(folder, partial(copy, config)) for folder, config in zip(folders, configs, strict=True)])
+    assert all(record_of(folder).speed for folder in folders)
 
 
 @pytest.mark.slow

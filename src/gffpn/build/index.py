@@ -3,12 +3,17 @@
 from pathlib import Path
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from gffpn.config.compose import image_size
 from gffpn.data.index import DataIndex
 from gffpn.data.readers.index_memo import read_index
 from gffpn.machine.garbage import collection_paused
+
+
+def index_key(config: DictConfig) -> str:
+    """Return what the index depends on: configurations with equal keys have equal indices."""
+    return f"{image_size(config)} {OmegaConf.to_yaml(config.data, resolve=True)}"
 
 
 def build_index(config: DictConfig) -> DataIndex:

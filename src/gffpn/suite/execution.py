@@ -72,15 +72,16 @@ class Plan:
         name: str | None = None,
         command: Sequence[str] = (),
         since: float = math.inf,
+        index: DataIndex | None = None,
     ) -> Self:
-        """Digest the code, read the data, and name the run that a configuration describes.
+        """Digest the code, read the data if there is no `index`, and name the run of a configuration.
 
         A run in its own folder may have a `name`, which its hash follows.
         """
         plain = resolved(config)
         code = code_of(targets(plain), Path(plain["paths"]["cache"]))
         origin = replace(provenance(), code=code)
-        index = build_index(config)
+        index = index or build_index(config)
         plain = within_budget(plain, index)
         hashed = identity.run_name(plain, index.fingerprint, processes=processes_of(plain))
         given = f"{name}_{identity.digest_of(hashed)}" if name else hashed

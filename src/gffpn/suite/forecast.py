@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,11 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from gffpn.build.index import index_key
 from gffpn.config.overrides import CONF, WRONG_OVERRIDE, explain
+from gffpn.data.index import DataIndex
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.reading import finished_runs
 from gffpn.runs.record import Record
@@ -21,8 +23,7 @@ from gffpn.stats.planning import Parts
 from gffpn.stats.question import check_contrasts, question
 from gffpn.stats.study import Run, Study, study
 from gffpn.suite.execution import Plan
-from gffpn.suite.jobs import check_jobs, declared_jobs
-from gffpn.suite.output import without_log
+from gffpn.suite.jobs import Job, check_jobs, declared_jobs
 from gffpn.suite.sharing import runs_at_a_time
 
 
@@ -51,27 +52,23 @@ def forecast(overrides: Sequence[str]) -> Forecast:
     DataError for a data set with faults.
     """
     with _sweep(overrides) as (config, planned):
-        loader = GlobalHydra.instance().config_loader()
         asked = question(config.experiment)
-        check_contrasts(asked, planned, declared_jobs(config))
-        at_a_time = runs_at_a_time(config, planned)
-        plans, read = [], set[str]()
+        overrides_of_jobs = [job.overrides for job in planned]
+        check_contrasts(asked, overrides_of_jobs, declared_jobs(config))
+        unique, indices = dict[str, tuple[Plan, Job]](), dict[str, DataIndex]()
         for job in planned:
-            composed = loader.load_sweep_config(config, job)
-            HydraConfig.instance().set_config(composed)
-            data = OmegaConf.to_yaml(composed.data, resolve=True)
-            # what there is to say of a data set is said once
-            with without_log() if data in read else nullcontext():
-                plans.append(Plan.of(composed, group=None))
-            read.add(data)
-    # seed=0,0 asks for one run twice
-    unique = {plan.name: (plan, job) for plan, job in zip(plans, planned, strict=True)}
-    plans = [plan for plan, _ in unique.values()]
-    runs = [_run(plan, job) for plan, job in unique.values()]
+            HydraConfig.instance().set_config(job.config)
+            key = index_key(job.config)
+            plan = Plan.of(job.config, group=None, index=indices.get(key))
+            indices[key] = plan.index
+            unique[plan.name] = plan, job  # seed=0,0 asks for one run twice
+        plans = [plan for plan, _ in unique.values()]
+        left = [plan for plan in plans if not plan.is_done]
+        at_a_time = runs_at_a_time(config, overrides_of_jobs) if left else 1
+    runs = [_run(plan, job.overrides) for plan, job in unique.values()]
     found = study("plan", runs, asked)
     folder = Path(config.paths.runs)
     known = [(row.record, _crop(RunFolder(folder / row.run).read_config())) for row in finished_runs(folder)]
-    left = [plan for plan in plans if not plan.is_done]
     at_a_time = max(1, min(at_a_time, len(left)))
     guesses = [_minutes(plan, known, at_a_time=at_a_time) for plan in left]
     seeds = min((len(arm.runs) for arm in found.arms), default=0)
@@ -87,8 +84,8 @@ def forecast(overrides: Sequence[str]) -> Forecast:
 
 
 @contextmanager
-def _sweep(overrides: Sequence[str]) -> Iterator[tuple[DictConfig, list[list[str]]]]:
-    """Compose a sweep as Hydra does, and yield its configuration and the overrides of each job."""
+def _sweep(overrides: Sequence[str]) -> Iterator[tuple[DictConfig, list[Job]]]:
+    """Compose a sweep as Hydra does, and yield its configuration and its jobs."""
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             loader = GlobalHydra.instance().config_loader()

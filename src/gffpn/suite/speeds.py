@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from gffpn.build.detector import build_data, build_task
-from gffpn.build.index import build_index
+from gffpn.build.index import build_index, index_key
 from gffpn.data.datamodule import DetectionData
 from gffpn.data.index import DataError, DataIndex
 from gffpn.figures import Speed
@@ -87,12 +87,12 @@ def _arm_settings(config: dict[str, Any]) -> dict[str, Any]:
 def _time(arm: _Arm, indices: dict[str, DataIndex], group: str | None) -> None:
     """Time the first run of an arm, and write the speed into the records of all."""
     config = arm.compose()
-    data_key = OmegaConf.to_yaml(config.data, resolve=True)
-    if data_key not in indices:
+    key = index_key(config)
+    if key not in indices:
         with without_log():
-            indices[data_key] = build_index(config)
+            indices[key] = build_index(config)
     first = arm.runs[0]
-    taken = replace(_measured(config, indices[data_key], first), timed_run=first.path.name)
+    taken = replace(_measured(config, indices[key], first), timed_run=first.path.name)
     timed = [(run, replace(record, speed=taken)) for run in arm.runs if (record := run.read())]
     for run, record in timed:
         write_record(run.metrics, replace(record, version=VERSION))

@@ -113,7 +113,7 @@ class SweepCallback(Callback):
             )
         sweeps = Path(config.paths.runs) / "sweeps"
         check_writable(sweeps, setting="paths.runs=FOLDER")
-        self._planned = check_jobs(config)
+        self._planned = [job.overrides for job in check_jobs(config)]
         use_arms(config)
         if self._planned:  # unknown for a sweeper that chooses its jobs by their results
             check_contrasts(asked, self._planned, declared_jobs(config))
