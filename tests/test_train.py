@@ -448,6 +448,7 @@ def only(arms: dict[str, list[str]]) -> list[str]:
 LESS = {
     "ladder_small": only({"fpn": ["neck=fpn"], **arms_of("ladder_small")}),
     "league": only({name: words for name, words in arms_of("league").items() if len(words) == 1}),
+    "plain_necks": ["neck=fpn,none"],
     "few_images": ["experiment.arms=null"],  # they set what is set here
     "neu_det": ["seed=0"],
     "nuclei": ["seed=0"],
