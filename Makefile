@@ -41,7 +41,7 @@ fix: $(STAMP) ## format the code and apply the automatic lint fixes
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-answers: $(STAMP) ## write the table of answers in README.md and its picture from experiments/results/
+answers: $(STAMP) ## write the answers into README.md and docs/ from experiments/results/
 	$(RUN) -m benchmarks.answers
 
 ablations: table6 ## run the paper's Table 6: star and add, each with and without the residual

@@ -1,6 +1,6 @@
-"""Writes the answers so far into README.md, docs/answers.svg and experiments/results/README.md.
+"""Writes the answers so far into README.md, docs/answers.svg, docs/choosing.md and the list of all results.
 
-All of it comes from the verdicts in experiments/results/*/contrasts.csv, which `gffpn report --text` wrote.
+All of it comes from the files in experiments/results/, most of which `gffpn report --text` wrote.
 Run: python -m benchmarks.answers   (make answers)
 """
 
@@ -14,6 +14,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks import choosing
 from gffpn.files.tables import markdown_table
 from gffpn.files.writing import write_atomically
 from gffpn.report.answer import interval, points
@@ -23,7 +24,6 @@ from gffpn.report.which import difference_name
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
-BLOCK = re.compile(r"(?<=<!-- answers -->\n).*?(?=<!-- end of answers -->)", re.DOTALL)
 SIMULATED = "SIMULATED, 160 px"
 LADDER = {"nuclei": "ladder_nuclei", SIMULATED: "ladder_small", "DeepPCB": "ladder_deeppcb"}
 LEAGUE = {"nuclei": "league_nuclei", SIMULATED: "ladder_small", "DeepPCB": "league_deeppcb"}
@@ -226,15 +226,24 @@ def _column(plot: Axes, cells: Sequence[Contrast | None]) -> None:
         )
 
 
+def block(name: str) -> re.Pattern[str]:
+    """Return a pattern for what is written into a page, between two comments with its name."""
+    return re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- end of {name} -->)", re.DOTALL)
+
+
+def _write_block(page: Path, name: str, text: str) -> None:
+    written, count = block(name).subn(lambda _: f"{text}\n", page.read_text())
+    if count != 1:
+        raise ValueError(f"{page}: expected <!-- {name} --> and <!-- end of {name} --> once")
+    write_atomically(page, written)
+
+
 def main() -> None:
-    """Write the table into README.md, the picture, and the table of all studies."""
+    """Write the tables into README.md and docs/choosing.md, the picture, and the table of all studies."""
     found = studies()
     rows = answered(found)
-    readme = ROOT / "README.md"
-    page, count = BLOCK.subn(lambda _: table(rows) + "\n", readme.read_text())
-    if count != 1:
-        raise ValueError(f"{readme}: expected <!-- answers --> and <!-- end of answers --> once")
-    write_atomically(readme, page)
+    _write_block(ROOT / "README.md", "answers", table(rows))
+    _write_block(ROOT / "docs" / "choosing.md", "necks", choosing.table(RESULTS))
     write_atomically(
         RESULTS / "README.md",
         f"# Results\n\nWritten by `make answers`.\n\n## Declared contrasts with an estimate\n\n"

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import choosing
 from benchmarks.answers import (
-    BLOCK,
     QUESTIONS,
     RESULTS,
     ROOT,
     Contrast,
     all_contrasts,
     answered,
+    block,
     studies,
     table,
 )
@@ -21,9 +22,16 @@ from gffpn.config.compose import compose_config
 
 
 def test_the_readme_shows_the_answers_of_the_studies() -> None:
-    (shown,) = BLOCK.findall((ROOT / "README.md").read_text())
+    (shown,) = block("answers").findall((ROOT / "README.md").read_text())
     assert shown.strip() == table(answered(studies()))
     assert all_contrasts(studies()) in (RESULTS / "README.md").read_text()
+
+
+def test_the_page_on_choosing_has_the_figures_of_the_studies() -> None:
+    (shown,) = block("necks").findall((ROOT / "docs" / "choosing.md").read_text())
+    assert shown.strip() == choosing.table(RESULTS)
+    necks = re.findall(r"^\| `(\w+)`", shown, re.MULTILINE)
+    assert sorted(necks) == sorted(path.stem for path in (ROOT / "conf" / "neck").glob("*.yaml"))
 
 
 def test_every_result_is_listed() -> None:
