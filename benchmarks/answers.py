@@ -25,25 +25,43 @@ from gffpn.report.which import difference_name
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
 SIMULATED = "SIMULATED, 160 px"
-LADDER = {"nuclei": "ladder_nuclei", SIMULATED: "ladder_small", "DeepPCB": "ladder_deeppcb"}
-LEAGUE = {"nuclei": "league_nuclei", SIMULATED: "ladder_small", "DeepPCB": "league_deeppcb"}
-QUESTIONS: Sequence[tuple[str, tuple[str, str], Mapping[str, str]]] = (
-    ("Does GF-FPN find more than FPN?", ("gffpn", "fpn"), LADDER),
-    ("... than an FPN of the same cost (wider)?", ("gffpn", "fpn x1.184"), LADDER),
-    ("... than PANet?", ("gffpn", "panet"), LEAGUE),
-    ("... than an FPN that reads C2 too?", ("gffpn", "fpn_c2"), LADDER),
-    ("... than a PANet that reads C2 too?", ("gffpn", "panet_c2"), LADDER),
-    ("Does it help FPN to add a map from C2 to P3?", ("C2 to P3", "fpn"), LADDER),
-    ("... then from P3 to P4 and from P4 to P5?", ("on to P4 and P5", "C2 to P3"), LADDER),
-    ("... then LSAM in place of strided convolutions?", ("LSAM", "on to P4 and P5"), LADDER),
-    ("... then FCCFM, the attention over channels?", ("FCCFM", "LSAM"), LADDER),
-    ("... then the gate (sigmoid)?", ("gate", "FCCFM"), LADDER),
-    ("... then the product (star) in place of the sum?", ("star", "gate"), LADDER),
-    ("... then the residual, which makes it GF-FPN?", ("gffpn", "star"), LADDER),
-    ("With the residual: does star beat add?", ("gffpn", "add_residual"), {SIMULATED: "ladder_small"}),
-    ("Do these images need a neck (FPN against none)?", ("fpn", "none"), {SIMULATED: "ladder_small"}),
-)
-"""Each a contrast of two arms, with its study for each data set, a folder of experiments/results/."""
+Asked = tuple[str, str, str]
+"""A study, which is a folder of experiments/results/, and two of its arms."""
+
+
+def _ladder(a: str, b: str, *, on_nuclei: Asked | None = None) -> dict[str, list[Asked]]:
+    """Return a contrast of the ladders; one with more seeds on nuclei goes first."""
+    nuclei = [on_nuclei] if on_nuclei else []
+    return {"nuclei": [*nuclei, ("ladder_nuclei", a, b)], SIMULATED: [("ladder_small", a, b)]}
+
+
+def _necks(a: str, b: str) -> dict[str, list[Asked]]:
+    return _ladder(a, b, on_nuclei=("plain_necks_nuclei", a, b))
+
+
+QUESTIONS: Mapping[str, Mapping[str, Sequence[Asked]]] = {
+    "Does GF-FPN find more than FPN?": _necks("gffpn", "fpn"),
+    "... than an FPN of the same cost (wider)?": _ladder("gffpn", "fpn x1.184"),
+    "... than PANet?": _necks("gffpn", "panet"),
+    "... than an FPN that reads C2 too?": _necks("gffpn", "fpn_c2"),
+    "... than a PANet that reads C2 too?": _ladder("gffpn", "panet_c2"),
+    "Does it help FPN to add a map from C2 to P3?": _ladder("C2 to P3", "fpn"),
+    "... then from P3 to P4 and from P4 to P5?": _ladder("on to P4 and P5", "C2 to P3"),
+    "... then LSAM in place of strided convolutions?": _ladder("LSAM", "on to P4 and P5"),
+    "... then FCCFM, the attention over channels?": _ladder("FCCFM", "LSAM"),
+    "... then the gate (sigmoid)?": _ladder("gate", "FCCFM"),
+    "... then the product (star) in place of the sum?": _ladder(
+        "star", "gate", on_nuclei=("table6_nuclei", "star", "add")
+    ),
+    "... then the residual, which makes it GF-FPN?": _ladder(
+        "gffpn", "star", on_nuclei=("table6_nuclei", "star_residual", "star")
+    ),
+    "With the residual: does star beat add?": _ladder(
+        "gffpn", "add_residual", on_nuclei=("table6_nuclei", "star_residual", "add_residual")
+    ),
+    "Do these images need a neck (FPN against none)?": _necks("fpn", "none"),
+}
+"""The contrasts that answer a question, by data set; the first that has an estimate counts."""
 OTHERS = {
     "nuclei/results.md": "GF-FPN and FPN on nuclei, five minutes a run ([recipe](../../docs/recipe.md))",
     "neu_det/results.md": "GF-FPN and FPN on NEU-DET, half an hour a run ([recipe](../../docs/recipe.md))",
@@ -113,13 +131,21 @@ def studies(results: Path = RESULTS) -> dict[str, list[Contrast]]:
 def answered(found: Mapping[str, Sequence[Contrast]]) -> list[Question]:
     """Return the questions with their answers."""
     return [
-        Question(text, {data: _primary(found.get(study, []), pair) for data, study in of_sets.items()})
-        for text, pair, of_sets in QUESTIONS
+        Question(text, {data: _first(found, asked) for data, asked in of_sets.items()})
+        for text, of_sets in QUESTIONS.items()
     ]
 
 
-def _primary(found: Sequence[Contrast], pair: tuple[str, str]) -> Contrast | None:
-    return next((one for one in found if one.primary and one.pair == pair), None)
+def _first(found: Mapping[str, Sequence[Contrast]], asked: Sequence[Asked]) -> Contrast | None:
+    return next(
+        (
+            one
+            for study, *pair in asked
+            for one in found.get(study, [])
+            if one.primary and one.pair == tuple(pair)
+        ),
+        None,
+    )
 
 
 def table(rows: Sequence[Question]) -> str:
