@@ -444,11 +444,17 @@ def only(arms: dict[str, list[str]]) -> list[str]:
 
 
 # avoids training what other experiments train: `league` has every neck, `ladder` has the arms that
-# `ladder_small` inherits and a widened FPN, and a seed changes no code path
+# `ladder_small` inherits, a widened FPN and the other context of `parts`, `table3` has the necks of `table4`
+# on both backbones, and a seed changes no code path
 LESS = {
     "ladder_small": only({"fpn": ["neck=fpn"], **arms_of("ladder_small")}),
     "league": only({name: words for name, words in arms_of("league").items() if len(words) == 1}),
-    "plain_necks": ["neck=fpn,none"],
+    "luck": ["seed=0"],
+    "parts": ["neck.lpam.context=lsam"],
+    "plain_necks": ["neck=fpn"],
+    "table4": ["backbone=cspdarknet", "neck=gffpn"],
+    "twins": ["neck=fpn"],
+    "twins_small": ["neck=fpn"],
     "few_images": ["experiment.arms=null"],  # they set what is set here
     "neu_det": ["seed=0"],
     "nuclei": ["seed=0"],
