@@ -16,7 +16,7 @@ Train = Callable[..., tuple[int, str]]
 ROOT = Path(__file__).parents[1]
 SIDE = 64
 # prefixes of the metrics that differ between two runs of the same configuration
-TIMES = ("minutes", "fps", "latency_", "rounds", "timed_run")
+TIMES = ("minutes", "fps", "latency_", "rounds", "timed_run", "timed_others")
 
 
 def tiny_overrides(squares: Path, folder: Path) -> list[str]:

@@ -10,7 +10,7 @@ import torch
 from hydra.utils import instantiate
 from lightning.fabric.plugins.precision.precision import _PRECISION_INPUT_STR_ALIAS_CONVERSION
 
-from commands import Train
+from commands import TIMES, Train
 from gffpn.config.check import check
 from gffpn.config.compose import compose_config
 from gffpn.config.resolve import resolved, starts_processes
@@ -27,7 +27,7 @@ DDP = ["trainer=ddp", "trainer.devices=2"]
 def table(runs: Path) -> list[dict[str, Any]]:
     """Return the rows of the sweep's table without folders and times."""
     rows = csv.DictReader((runs / "sweeps" / "both" / "results.csv").read_text().splitlines())
-    drop = ("run", "launcher", "minutes", "fps", "latency_", "rounds", "timed_run", "overrides")
+    drop = ("run", "launcher", "overrides", *TIMES)
     return [{k: v for k, v in row.items() if not k.startswith(drop)} for row in rows]
 
 

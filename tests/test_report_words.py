@@ -297,7 +297,9 @@ def test_minutes_are_left_out_where_they_do_not_compare(clear: Study) -> None:
     ]
     table = costs_table(replace(clear, arms=tuple(arms)))
     assert [cell.text for cell in table.lines[0].cells[-3:]] == ["n/a", "n/a", "12.5"]  # all shared it alike
-    assert table.notes[0].endswith("Left out (n/a): timed while other runs may have used the same machine.")
+    assert table.notes[0].endswith(
+        "Left out (n/a): timed while other processes may have used the same machine."
+    )
     table = costs_table(replace(clear, arms=(arms[0], *clear.arms[1:])))
     assert [cell.text for cell in table.lines[0].cells[-3:]] == ["n/a"] * 3
 

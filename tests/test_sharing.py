@@ -23,6 +23,8 @@ from commands import SIDE, Train, record_of, run_tiny, train_py, without_times
 from gffpn.config.compose import compose_config
 from gffpn.config.resolve import resolved
 from gffpn.machine.memory import available_memory
+from gffpn.machine.others import Neighbours
+from gffpn.report.caption import timed_beside_others
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.identity import determining
 from gffpn.runs.predictions import read_predictions
@@ -277,6 +279,7 @@ def test_a_run_that_shared_the_machine_is_timed_afterwards(
         return measured(*arguments)
 
     monkeypatch.setattr(speeds, "_measured", fail)
+    monkeypatch.setattr(Neighbours, "share", lambda self: 0.42)
     config = OmegaConf.load(folder.config)
     assert isinstance(config, DictConfig)
     config.logger.wandb = "off"
@@ -294,6 +297,8 @@ def test_a_run_that_shared_the_machine_is_timed_afterwards(
     speed = record_of(twin).speed
     assert speed
     assert speed.timed_run == folder.path.name
+    assert "WARNING: other processes took 42% of the cores" in capsys.readouterr().err
+    assert (speed.others, timed_beside_others(record_of(twin))) == (0.42, True)
     assert logged_rows(twin.path)[-1][1]["model/fps_forward"] == speed.fps_forward
     assert without_times(record_of(folder)) == without_times(timed)
 

@@ -257,7 +257,12 @@ def test_a_caption_refers_to_the_columns_of_what_was_varied() -> None:
         (
             "choice",
             {"launcher": "joblib"},
-            "FPS were measured while other runs may have used the same machine: neck=panet.",
+            "FPS were measured while other processes may have used the same machine: neck=panet.",
+        ),
+        (
+            "speed",
+            {"others": 0.2},
+            "FPS were measured while other processes may have used the same machine: neck=panet.",
         ),
         (
             "choice",

@@ -135,6 +135,8 @@ class Speed:
 
     None: this run's, when its training ended.
     """
+    others: float = 0.0
+    """Share of the cores that other processes took meanwhile, while none was free."""
 
     @property
     def fps_forward(self) -> float:

@@ -132,8 +132,10 @@ def _timed_images(record: Record) -> str:
 
 
 def timed_beside_others(record: Record) -> bool:
-    """Return whether other runs may have used the machine while a run's speed was measured."""
-    return record.choice.shares_machine and record.speed is not None and record.speed.timed_run is None
+    """Return whether other processes may have used the machine while a run's speed was measured."""
+    if record.speed is None:
+        return False
+    return record.speed.others > 0 or (record.choice.shares_machine and record.speed.timed_run is None)
 
 
 def _origin(record: Record) -> str:
@@ -211,7 +213,7 @@ def _notes(finished: Sequence[Row], said: _Facts) -> list[str]:
 DOUBTS: tuple[tuple[str, Callable[[Record], Any]], ...] = (
     ("only a part of the test split was tested", lambda record: record.partial),
     ("training stopped early", lambda record: record.training.trained_epochs < record.settings.epochs),
-    ("FPS were measured while other runs may have used the same machine", timed_beside_others),
+    ("FPS were measured while other processes may have used the same machine", timed_beside_others),
     (
         "minutes were measured while other runs used the same machine",
         lambda record: record.choice.shares_machine,

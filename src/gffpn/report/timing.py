@@ -44,5 +44,5 @@ def doubt_of_machine(a: Arm, b: Arm) -> str:
     if len({(one.device, one.threads) for one in speeds}) > 1:
         return "timed on different devices"
     if any(timed_beside_others(one) for one in records):
-        return "timed while other runs may have used the same machine"
+        return "timed while other processes may have used the same machine"
     return ""

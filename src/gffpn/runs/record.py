@@ -190,7 +190,7 @@ class Record:
         if self.speed is None:
             return cost
         speed = dataclasses.asdict(self.speed)
-        timed = {f"timed_{name}": speed.pop(name) for name in ("images", "dtype")}
+        timed = {f"timed_{name}": speed.pop(name) for name in ("images", "dtype", "others")}
         rates = {"fps_forward": self.speed.fps_forward, "fps_end_to_end": self.speed.fps_end_to_end}
         return {**cost, **rates, **speed, **timed}
 

@@ -7,6 +7,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -203,10 +204,11 @@ def measure_speed(
         channels_last=config.trainer.channels_last,
         budget_s=config.trainer.fps_seconds,
     )
-    if others := neighbours.share():
+    others = neighbours.share()
+    if others:
         words = f"other processes took {others:.0%} of the cores while FPS were measured; they may be too low"
         print(f"WARNING: {words}", file=sys.stderr, flush=True)
-    return taken
+    return replace(taken, others=others)
 
 
 def log_results(loggers: Sequence[Logger], record: Record, test: Predictions | None) -> None:
