@@ -21,7 +21,7 @@ from gffpn.heads.targets import pad_targets
 from gffpn.heads.yolov5 import YOLOv5Decode, YOLOv5Head, YOLOv5Loss
 from gffpn.layers.conv import ConvBNAct
 from gffpn.losses import BoxLoss
-from gffpn.pyramid import FitsToBoxes, Level, Levels
+from gffpn.pyramid import FitsToBoxes, Level, Levels, SumsOverImages
 
 SMALL = (Level(64, 8), Level(128, 16), Level(256, 32))
 TINY = (Level(16, 8), Level(24, 16), Level(32, 32))
@@ -153,6 +153,20 @@ def test_every_parameter_gets_a_gradient(family: Family, box_loss: str, images: 
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.any(), name
+
+
+@each_family
+def test_a_loss_that_sums_over_images_says_so(family: Family) -> None:
+    torch.manual_seed(0)
+    head = family.head(TINY, 3)
+    loss = family.loss(head)
+    raw = [r.detach() for r in head(features_for(TINY, 4, (64, 64)))]
+    once, twice = (
+        loss(raw, TARGETS, (64, 64)),
+        loss([r.repeat(2, 1, 1, 1) for r in raw], 2 * TARGETS, (64, 64)),
+    )
+    images = 2 if isinstance(loss, SumsOverImages) else 1
+    torch.testing.assert_close(twice, {name: images * part for name, part in once.items()})
 
 
 @each_family

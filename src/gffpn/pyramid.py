@@ -54,7 +54,7 @@ class Head(Protocol):
     """Map from feature maps to raw predictions, one tensor per level.
 
     Built as `Head(in_levels, num_classes, *, ...)`. Optional: `FitsToBoxes`; of its loss:
-    `ShowsAssignments`.
+    `ShowsAssignments`, `SumsOverImages`.
     """
 
     in_levels: Levels
@@ -121,6 +121,14 @@ class ShowsAssignments(Protocol):
 
     watch: Watch | None
     """Called with the assignments of each call of the loss, unless it is None. It must not change them."""
+
+
+@runtime_checkable
+class SumsOverImages(Protocol):
+    """A head's loss that may grow with the number of images, as a sum over them; others are means."""
+
+    sums_over_images: bool
+    """True if it does: the gradients of the batches of a step are then added, and not averaged."""
 
 
 @runtime_checkable

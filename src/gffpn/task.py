@@ -14,7 +14,7 @@ from gffpn.machine.processes import sum_over_processes
 from gffpn.metrics.detection import DetectionMetric, logged
 from gffpn.metrics.evaluated import Evaluated
 from gffpn.optim import Recipe
-from gffpn.pyramid import Normalising
+from gffpn.pyramid import Normalising, SumsOverImages
 
 Batch = dict[str, Any]
 Target = dict[str, Tensor]
@@ -78,7 +78,20 @@ class DetectionTask(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         images = self.images(batch)
-        return self._total_loss("train", self.detector(images), batch)
+        total = self._total_loss("train", self.detector(images), batch)
+        return total if self.trainer.accumulate_grad_batches == 1 else total * self._share(batch_index)
+
+    def _share(self, batch_index: int) -> float:
+        """Return the factor by which a step on several batches is one on a batch of all their images.
+
+        Lightning divides the loss of each batch by their number, also in the last step of an epoch, which may
+        have fewer.
+        """
+        every, batches = self.trainer.accumulate_grad_batches, int(self.trainer.num_training_batches)
+        if isinstance(self.loss, SumsOverImages) and self.loss.sums_over_images:
+            return every
+        left = batches % every
+        return every / left if batch_index >= batches - left else 1.0
 
     def _total_loss(self, split: str, raw: list[Tensor], batch: Batch) -> Tensor:
         # training targets have no crowd regions, and visiting each of them takes time

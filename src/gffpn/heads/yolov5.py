@@ -129,6 +129,8 @@ class YOLOv5Loss:
     the class loss is 0, because objectness carries the same information.
     """
 
+    sums_over_images = True
+
     def __init__(
         self,
         head: YOLOv5Head,
