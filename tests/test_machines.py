@@ -77,8 +77,6 @@ def test_the_number_of_processes_of_a_run(
         ("precision", ["32-true", "32", "'32'", "null"]),
         ("precision", ["16-mixed", "16", "'16'"]),
         ("precision", ["bf16-mixed", "bf16"]),
-        ("precision", ["64-true", "64"]),
-        ("precision", ["bf16-true"]),
         ("limit_train_batches", ["1.0", "null"]),
         ("limit_eval_batches", ["1.0", "null"]),
         ("deterministic", ["false", "null"]),

@@ -102,6 +102,16 @@ def test_tensors_of_other_classes_are_left_and_named(
         ("name=../x", "name: got '../x', expected letters"),
         ("trainer.check_val_every_n_epoch=4", "expected a divisor of trainer.max_epochs"),
         ("trainer.patience=0", "trainer.patience: got 0"),
+        (
+            "trainer.check_val_every_n_epoch=2 trainer.save_every_n_epochs=3",
+            r"save_every_n_epochs: got 3, expected a multiple of trainer.check_val_every_n_epoch \(2\)",
+        ),
+        (
+            "trainer.precision=64-true",
+            r"trainer.precision: got '64-true', expected one of \['auto', '32-true',",
+        ),
+        ("trainer.precision=bf16-true", "trainer.precision: got 'bf16-true', expected one of"),
+        ("+trainer.extra.overfit_batches=2", "not an extra: use data.train_images"),
         ("++trainer.val_check_interval=0.5", "nothing reads this key; did you mean 'trainer.check_val_every"),
         (
             "+early_stopping.patience=1",

@@ -202,7 +202,7 @@ def test_equivalent_overrides_match_a_finished_run_and_are_skipped(
     assert "Already finished" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed", "bf16-true", "64-true"])
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
 def test_the_test_is_in_fp32_whatever_the_precision_of_the_training(
     finished: Finished, precision: str
 ) -> None:

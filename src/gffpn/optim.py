@@ -75,10 +75,10 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
 class Recipe:
     """Settings of the weight updates.
 
-    `lr` is the peak rate, which is reached linearly over `warmup_epochs` and then lowered to `lr * final_lr`
-    by `schedule`. `momentum` is Nesterov momentum for sgd and beta1 for adamw. `gradient_clip` bounds the
-    norm of the gradient; `ema_decay` is the decay of the weight average after its ramp. Null turns either
-    off.
+    `lr` is the peak rate, which is reached linearly over `warmup_epochs`, at most half of the training, and
+    then lowered to `lr * final_lr` by `schedule`. `momentum` is Nesterov momentum for sgd and beta1 for
+    adamw. `gradient_clip` bounds the norm of the gradient; `ema_decay` is the decay of the weight average
+    after its ramp. Null turns either off.
     """
 
     optimizer: Optimizer

@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +34,8 @@ LITERALS = {
     "objective": Objective,
 }
 """Choices of settings that are no argument of a constructor."""
+PRECISIONS = {"auto": (), "32-true": ("32", "None"), "bf16-mixed": ("bf16",), "16-mixed": ("16",)}
+"""Precisions in which a detector can be trained, with other names; images and boxes are always float32."""
 PARTS = ("size", "backbone", "neck", "head", "data", "augment", "optim", "trainer", "loader", "logger")
 # minimum of each setting, which must be a whole number
 LEAST = {
@@ -143,6 +146,9 @@ def _check_trainer(config: DictConfig) -> None:
         plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
         if key in types and plain != "auto" and not fits(plain, types[key]):
             raise ValueError(f"trainer.{key}: got {plain!r}, expected {words(types[key])}")
+    number_format = str(config.trainer.precision)
+    if number_format not in {*PRECISIONS, *chain(*PRECISIONS.values())}:
+        raise ValueError(f"trainer.precision: got {number_format!r}, expected one of {list(PRECISIONS)}")
     for key in ("limit_train_batches", "limit_eval_batches"):
         value = config.trainer[key]
         if value is not None and (value <= 0 or (isinstance(value, float) and value > 1)):
@@ -176,6 +182,12 @@ def _check_schedule(config: DictConfig) -> None:
         raise ValueError(
             f"trainer.check_val_every_n_epoch: got {interval}, expected a divisor of trainer.max_epochs "
             f"({epochs}), so that the last epoch is validated"
+        )
+    kept = config.trainer.save_every_n_epochs
+    if config.trainer.minutes is None and kept is not None and kept % interval:
+        raise ValueError(
+            f"trainer.save_every_n_epochs: got {kept}, expected a multiple of "
+            f"trainer.check_val_every_n_epoch ({interval}), because weights are kept when they are validated"
         )
 
 

@@ -48,6 +48,7 @@ OWNED = {
     "logger": "logger.wandb",
     "max_steps": "trainer.max_epochs",
     "max_time": "trainer.max_epochs",
+    "overfit_batches": "data.train_images",
     "num_sanity_val_steps": "the suite sets it",
     "plugins": "the suite sets it",
     "profiler": "the suite sets it",

@@ -64,6 +64,8 @@ class TALHead(nn.Module):
         objects_per_image: float = 5,
     ) -> None:
         super().__init__()
+        if not objects_per_image > 0:
+            raise ValueError(f"objects_per_image: got {objects_per_image}, expected a number above 0")
         if reg_max < 2:
             raise ValueError(f"reg_max: got {reg_max}, expected 2 or more")
         if not min_distance < start_distance < min_distance + reg_max - 1:
@@ -190,6 +192,9 @@ class TALLoss:
     ) -> None:
         if topk < 1:
             raise ValueError(f"topk: got {topk}, expected 1 or more")
+        for name, exponent in (("alpha", alpha), ("beta", beta)):
+            if not exponent >= 0:
+                raise ValueError(f"{name}: got {exponent}, expected 0 or more")
         self.head = head
         self.box_loss = choose("box_loss", box_loss, BOX_LOSSES)
         self.overlap = choose("overlap", overlap, OVERLAPS)

@@ -68,6 +68,9 @@ class YOLOv5Head(nn.Module):
     ) -> None:
         super().__init__()
         self.enough_recall = choose("anchors", anchors, ENOUGH)
+        for name, value in (("objects_per_image", objects_per_image), ("class_prior", class_prior)):
+            if not value > 0:
+                raise ValueError(f"{name}: got {value}, expected a number above 0")
         self.in_levels = in_levels
         self.num_classes = num_classes
         self.strides = tuple(level.stride for level in in_levels)
@@ -151,6 +154,8 @@ class YOLOv5Loss:
         self.objectness_size_scaling = objectness_size_scaling
         self.max_ratio = max_ratio
         self.watch: Watch | None = None
+        if not max_ratio > 1:
+            raise ValueError(f"max_ratio: got {max_ratio}, expected a factor above 1")
         missing = sorted(set(head.strides) - set(objectness_balance))
         if missing:
             raise ValueError(
