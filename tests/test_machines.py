@@ -75,7 +75,6 @@ def test_the_number_of_processes_of_a_run(
     ("key", "names"),
     [
         ("precision", ["32-true", "32", "'32'", "null"]),
-        ("precision", ["16-mixed", "16", "'16'"]),
         ("precision", ["bf16-mixed", "bf16"]),
         ("limit_train_batches", ["1.0", "null"]),
         ("limit_eval_batches", ["1.0", "null"]),
@@ -88,6 +87,14 @@ def test_one_value_with_several_names_is_one_run(key: str, names: list[str]) -> 
         check(config)
     assert len({run_name(resolved(config), "data") for config in configs}) == 1
     assert str(resolved(configs[-1])["trainer"][key]).lower() == names[0]
+
+
+@pytest.mark.parametrize("name", ["16-mixed", "16", "'16'"])
+def test_fp16_on_a_cpu_is_bf16_as_which_it_is_trained(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [f"trainer.precision={name}", "trainer.accelerator=cpu"]
+    assert resolved(compose_config(words))["trainer"]["precision"] == "bf16-mixed"
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    assert resolved(compose_config(words[:1]))["trainer"]["precision"] == "16-mixed"
 
 
 def test_every_short_name_of_a_precision_is_known() -> None:

@@ -343,6 +343,17 @@ def test_a_split_without_objects_is_refused_before_a_run_starts(
     assert not list((tmp_path / "runs").glob("*/config.yaml"))
 
 
+@pytest.mark.parametrize(("batch_size", "refused"), [(4, True), (3, True), (2, False), (7, True)])
+def test_a_share_of_less_than_a_batch_is_refused(tiny: list[str], batch_size: int, refused: bool) -> None:
+    config = compose_config([*tiny, "trainer.limit_train_batches=0.3", f"batch_size={batch_size}"])
+    index = build_index(config)  # eight training images
+    if not refused:
+        check_index(config, index)
+        return
+    with pytest.raises(ValueError, match=r"limit_train_batches: got 0.3, less than one of .*batches;"):
+        check_index(config, index)
+
+
 @pytest.mark.parametrize("mode", [[], ["-m"]])
 @pytest.mark.parametrize("place", ["file/runs", "file"])
 def test_a_folder_that_cannot_be_written_to_is_refused_before_data_is_read(

@@ -50,7 +50,7 @@ class DetectionTask(L.LightningModule):
         self.recipe = recipe
         self.val_metric = DetectionMetric(classes)
         self.test_metric = DetectionMetric(classes)
-        # per split: the losses and the number of images of each step of the current epoch
+        # per split: the losses and the number of images of each step since the last validation
         self._losses: dict[str, list[tuple[dict[str, Tensor], int]]] = {"train": [], "val": []}
         self.evaluated: dict[str, Evaluated] = {}
         """By split, the detections and objects of the latest evaluation, of all processes."""

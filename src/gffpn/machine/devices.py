@@ -36,10 +36,13 @@ def device(accelerator: str, *, setting: str = "trainer.accelerator") -> torch.d
 def precision(asked: str | int | None, accelerator: str) -> str:
     """Return Lightning's full name of a precision.
 
-    That of `auto` is bf16 if the machine multiplies it in hardware, and fp32 otherwise.
+    That of `auto` is bf16 if the machine multiplies it in hardware, and fp32 otherwise. On a CPU, Lightning
+    trains in bf16 if fp16 is asked for.
     """
     if asked != "auto":
-        return FULL_NAMES.get(str(asked), str(asked))
+        name = FULL_NAMES.get(str(asked), str(asked))
+        on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
+        return "bf16-mixed" if on_cpu and name == "16-mixed" else name
     if accelerator != "cpu" and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
     # emulated bf16 is 300 times slower than fp32 on a CPU without these instructions

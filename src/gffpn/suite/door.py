@@ -1,5 +1,7 @@
 """Checks at the start of a run or a sweep, so that it is refused before anything is simulated or trained."""
 
+import math
+
 import torch
 from omegaconf import DictConfig
 
@@ -25,10 +27,27 @@ def check_start(config: DictConfig) -> None:
 
 
 def check_index(config: DictConfig, index: DataIndex) -> None:
-    """Raise DataError for a split without objects, and ValueError for too few images for the network."""
+    """Raise DataError for a split without objects, and ValueError for too few images for the network.
+
+    Raises ValueError, too, for a share of the batches of an epoch that is less than one batch.
+    """
     check_objects(index)
-    if len(index.splits["train"]) <= processes_of(resolved(config)):
+    processes = processes_of(resolved(config))
+    _check_limit(config, len(index.splits["train"]), processes)
+    if len(index.splits["train"]) <= processes:
         _check_single_image(config, rehearse(config))
+
+
+def _check_limit(config: DictConfig, total: int, processes: int) -> None:
+    share = config.trainer.limit_train_batches
+    images, batch = math.ceil(total / processes), max(1, config.batch_size // processes)
+    # a last batch of a single image is left out
+    batches = math.ceil(images / batch) - (images % batch == 1 < images)
+    if isinstance(share, float) and int(share * batches) == 0:
+        raise ValueError(
+            f"trainer.limit_train_batches: got {share:g}, less than one of an epoch's {batches} batches; "
+            f"expected a larger share, or a number of batches, such as 1"
+        )
 
 
 def check_objects(index: DataIndex) -> None:
