@@ -6,8 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fake_sweeps import fake_sweep
+from fake_runs import predictions
+from fake_sweeps import EXPERIMENT, fake_sweep, kill
 from gffpn.__main__ import main
+from gffpn.report.collect import collect
+from gffpn.report.parts import parts_of
+from gffpn.report.seeds import with_seeds
+from gffpn.runs.predictions import write_predictions
+from gffpn.runs.sweeps import record_job
 from gffpn.stats.draws import draws
 from gffpn.stats.estimate import Family, Sample
 from gffpn.stats.parts import compared, part_figures, parts_by_name
@@ -58,7 +64,7 @@ def test_twins_that_are_equal_have_no_gap() -> None:
     found = _twice(one)
     masks = {"a": np.arange(40) < 20, "b": np.arange(40) >= 20}
     seed = part_figures(found, masks, draws(found.groups, 200), max_detections=100)
-    parts = compared({"arm": [seed, seed]}, [], {"a": 1, "b": 1})
+    parts = compared({"arm": [seed, seed]}, [], {"a": 1, "b": 1}, pooled=["arm"])
     assert parts.arms["arm"]["gap"].delta == 0
     assert parts.arms["arm"]["gap"].interval() == pytest.approx((0, 0), abs=1e-12)
     assert parts.arms["arm"]["a"].interval()[0] < parts.arms["arm"]["a"].delta
@@ -126,6 +132,55 @@ def test_a_run_without_predictions_and_one_without_seeds_are_left_out(
     assert "| a\\|b " in (tmp_path / "o" / "parts.md").read_text()
     main(["luck", "--objects", "9", "--sets", "20", *words])
     assert "NOTE: alone: left out, as no arm has two finished runs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["parts", "--part", "early=^00[0-5]"], ["luck", "--objects", "9"]])
+def test_only_arms_and_contrasts_with_intervals_are_shown_and_the_page_says_so(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An arm of one run is left out, as the report gives it no interval; what is left out is named."""
+    asked = {**EXPERIMENT, "contrasts": [["gffpn", "fpn"], ["gffpn", "panet"], ["panet", "fpn"]]}
+    sweep = fake_sweep(tmp_path, experiment=asked)
+    for seed in (1, 2):
+        kill(tmp_path / f"panet_plain_tinyindus_sim_s{seed}")
+    kill(tmp_path / "fpn_plain_tinyindus_sim_s0")
+    main([*words, str(sweep), "--out", str(tmp_path / "o")])
+    printed = capsys.readouterr().out
+    page = next((tmp_path / "o").glob("*.md")).read_text()
+    left_out = "panet: left out, as it has fewer than two finished runs with predictions"
+    assert f"NOTE: necks: {left_out}" in printed
+    assert f"NOTE: {left_out}." in page
+    assert all("Runs per arm: 2 (fpn), 3 (gffpn)." in text for text in (printed, page))
+    assert not [line for line in page.splitlines() if line.startswith("| ") and "panet" in line]
+
+
+def test_an_arm_that_is_there_twice_adds_no_seeds(tmp_path: Path) -> None:
+    """Two names of the same runs: the intervals are those without the second name."""
+    sweep = fake_sweep(tmp_path, skills={"fpn": 0.4, "gffpn": 0.9})
+    found = []
+    for seeds in ((), (0, 1, 2)):
+        for number, seed in enumerate(seeds, start=6):
+            run = tmp_path / f"gffpn_plain_tinyindus_sim_s{seed}"
+            record_job(sweep, number, overrides=["neck=again", f"seed={seed}"], run=run)
+        (study,) = with_seeds([source.study() for source in collect([sweep])])
+        found.append(parts_of(study, {"early": "^00[0-5]"}))
+    once, twice = found
+    assert once.arms.keys() < twice.arms.keys()
+    assert once.arms["fpn"]["early"].interval() == twice.arms["fpn"]["early"].interval()
+
+
+def test_a_fault_names_its_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_sweep(tmp_path, "a")
+    fake_sweep(tmp_path, "b", skills={"afpn": 0.5, "cfpt": 0.6}, classes=("pock",))
+    more = predictions(0.9, images=14, classes=("pock",))
+    path = tmp_path / "cfpt_plain_tinyindus_sim_s0" / "predictions.npz"
+    write_predictions(path, {"val": more, "test": more})
+    with pytest.raises(SystemExit):
+        main(["luck", str(tmp_path), "--objects", "9", "--sets", "2", "--out", str(tmp_path / "o")])
+    assert "ERROR: b: the runs were tested on different images" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["luck", str(tmp_path), "--objects", "10", "--out", str(tmp_path / "o")])
+    assert "ERROR: a: --objects: got 10" in capsys.readouterr().err
 
 
 def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from gffpn.metrics.matching import Floats
 from gffpn.report.answer import interval, points
 from gffpn.report.figures.canvas import save
 from gffpn.report.figures.luck import histograms
-from gffpn.report.seeds import data_line, tested
+from gffpn.report.seeds import check_equal_images, data_line, note_lines, tested
 from gffpn.report.which import difference_name
 from gffpn.stats.small_tests import Luck, figures_on, luck, small_sets
 from gffpn.stats.study import Study
@@ -22,8 +22,7 @@ def luck_of(study: Study, *, objects: int, sets: int) -> list[Luck]:
 
     Raises ValueError if the runs were tested on different images.
     """
-    if len({one.truth for arm in study.arms for one in arm.replicates}) > 1:
-        raise ValueError(f"{study.name}: the runs were tested on different images")
+    check_equal_images(study)
     drawn = None
     runs: dict[str, list[tuple[Floats, float]]] = {arm.name: [] for arm in study.arms}
     for arm in study.arms:
@@ -64,7 +63,8 @@ def write_luck(
     """Write the table as Markdown and the figure as SVG; return the files."""
     head, rows = luck_cells(found, marks)
     title = f"# {study.name}: how far runs differ by luck on small test sets"
-    page = "\n\n".join([title, caption(objects, sets), data_line(study), markdown_table(head, rows)])
+    said = [caption(objects, sets), data_line(study), *note_lines(study)]
+    page = "\n\n".join([title, *said, markdown_table(head, rows)])
     files = [folder / "luck.md", folder / "luck.svg"]
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(files[0], page + "\n")

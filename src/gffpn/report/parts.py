@@ -10,12 +10,12 @@ from gffpn.files.writing import write_atomically
 from gffpn.report.answer import interval, points
 from gffpn.report.figures.canvas import save
 from gffpn.report.figures.parts import part_figure
-from gffpn.report.seeds import data_line, tested
+from gffpn.report.seeds import check_equal_images, data_line, note_lines, tested
 from gffpn.report.which import difference_name
 from gffpn.stats.draws import draws
 from gffpn.stats.estimate import Estimate
 from gffpn.stats.parts import FEWEST, Parts, compared, part_figures, parts_by_name
-from gffpn.stats.study import Study
+from gffpn.stats.study import Study, distinct
 
 CAPTION = (
     "mAP50 in percent with 95 % intervals, over seeds and test images; each is about one figure by itself. "
@@ -31,8 +31,7 @@ def parts_of(study: Study, patterns: Mapping[str, str]) -> Parts:
     Raises ValueError for a wrong expression, for a part without objects or of few images, and if the runs
     were tested on different images.
     """
-    if len({one.truth for arm in study.arms for one in arm.replicates}) > 1:
-        raise ValueError(f"{study.name}: the runs were tested on different images")
+    check_equal_images(study)
     found = {arm.name: list(tested(arm)) for arm in study.arms}
     first = next(of_arm[0][0] for of_arm in found.values() if of_arm)
     masks = parts_by_name(first.names, patterns)
@@ -53,6 +52,7 @@ def parts_of(study: Study, patterns: Mapping[str, str]) -> Parts:
         },
         [(one.a.name, one.b.name) for one in study.contrasts],
         objects,
+        pooled=[arm.name for arm in distinct(study.arms)],
     )
 
 
@@ -81,7 +81,7 @@ def write_parts(folder: Path, study: Study, found: Parts) -> list[Path]:
     """Write the tables as Markdown and the figure as SVG; return the files."""
     tables = [markdown_table(head, rows) for head, rows in part_cells(found)]
     title = f"# {study.name}: parts of the test images"
-    page = "\n\n".join([title, caption(found), data_line(study), *tables])
+    page = "\n\n".join([title, caption(found), data_line(study), *note_lines(study), *tables])
     files = [folder / "parts.md", folder / "parts.svg"]
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(files[0], page + "\n")

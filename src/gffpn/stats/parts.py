@@ -1,7 +1,7 @@
 """mAP50 on parts of the test images, such as the images of one camera, with intervals."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,8 +72,13 @@ def compared(
     runs: Mapping[str, Sequence[Mapping[str, Seed]]],
     pairs: Sequence[tuple[str, str]],
     objects: Mapping[str, int],
+    *,
+    pooled: Collection[str],
 ) -> Parts:
-    """Return the figures of each arm, given those of its runs, and the differences of pairs of arms."""
+    """Return the figures of each arm, given those of its runs, and the differences of pairs of arms.
+
+    The variance between seeds is that of the arms in `pooled`, in which no run may be twice.
+    """
     samples = {
         part: {name: Sample.of([one[part] for one in of_arm]) for name, of_arm in runs.items() if of_arm}
         for part in objects
@@ -81,7 +86,10 @@ def compared(
     if len(objects) == 2:
         first, second = samples.values()
         samples["gap"] = {name: first[name].minus(second[name]) for name in first}
-    families = {part: Family(list(of_part.values())) for part, of_part in samples.items()}
+    families = {
+        part: Family([one for name, one in of_part.items() if name in pooled])
+        for part, of_part in samples.items()
+    }
     return Parts(
         objects,
         {

@@ -220,14 +220,18 @@ def compare(
 
 def _family(arms: Sequence[Arm], samples: Mapping[str, Sample | None], truth: str) -> Family:
     """Return the arms that were tested on the same images."""
-    known, counted = list[Sample](), set[Path]()
+    known = [arm for arm in arms if samples[arm.name] and {one.truth for one in arm.replicates} == {truth}]
+    return Family([sample for arm in distinct(known) if (sample := samples[arm.name])])
+
+
+def distinct(arms: Sequence[Arm]) -> list[Arm]:
+    """Return the arms without those whose runs an earlier one has, which are no further seeds."""
+    found, counted = list[Arm](), set[Path]()
     for arm in arms:
-        sample = samples[arm.name]
-        # an arm that is there twice has no more seeds than once
-        if sample and {one.truth for one in arm.replicates} == {truth} and not arm.folders & counted:
-            known.append(sample)
+        if not arm.folders & counted:
+            found.append(arm)
             counted |= arm.folders
-    return Family(known)
+    return found
 
 
 def _obstacle(a: Arm, b: Arm, endpoint: str, asked: Question) -> str:

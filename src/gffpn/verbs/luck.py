@@ -45,7 +45,7 @@ def act(arguments: argparse.Namespace) -> None:
     from gffpn.files.writing import check_writable
     from gffpn.report.collect import collect
     from gffpn.report.luck import caption, luck_cells, luck_of, write_luck
-    from gffpn.report.seeds import data_line, with_seeds
+    from gffpn.report.seeds import data_line, naming, with_seeds
     from gffpn.report.table import print_cells
 
     marks = _marks(arguments.marks)
@@ -55,7 +55,8 @@ def act(arguments: argparse.Namespace) -> None:
     studies = [source.study() for source in collect(arguments.runs)]
     able = with_seeds(studies)
     for study in able:
-        found = luck_of(study, objects=arguments.objects, sets=arguments.sets)
+        with naming(study):
+            found = luck_of(study, objects=arguments.objects, sets=arguments.sets)
         print_cells(*luck_cells(found, marks), title=study.name, left=1)
         print(caption(arguments.objects, arguments.sets), data_line(study))
         folder = arguments.out / study.name if len(able) > 1 else arguments.out

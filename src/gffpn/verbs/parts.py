@@ -34,14 +34,15 @@ def act(arguments: argparse.Namespace) -> None:
     from gffpn.files.writing import check_writable
     from gffpn.report.collect import collect
     from gffpn.report.parts import caption, part_cells, parts_of, write_parts
-    from gffpn.report.seeds import data_line, with_seeds
+    from gffpn.report.seeds import data_line, naming, with_seeds
     from gffpn.report.table import print_cells
 
     patterns = _patterns(arguments.part)
     check_writable(arguments.out, setting="--out FOLDER")
     studies = with_seeds([source.study() for source in collect(arguments.runs)])
     for study in studies:
-        found = parts_of(study, patterns)
+        with naming(study):
+            found = parts_of(study, patterns)
         for title, cells in zip(("arms", "contrasts"), part_cells(found), strict=True):
             print_cells(*cells, title=f"{study.name}: {title}", left=1)
         print(caption(found), data_line(study))
