@@ -98,6 +98,15 @@ def test_no_other_file_is_replaced(name: str, tmp_path: Path, monkeypatch: pytes
     assert len(list(tmp_path.iterdir())) == 5
 
 
+def test_a_folder_is_no_file_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused before the work."""
+    run = SimpleNamespace(config=SimpleNamespace(trainer=SimpleNamespace(threads=None)))
+    monkeypatch.setattr(exporting, "finished_run", lambda *_, **__: run)
+    (tmp_path / "a.onnx").mkdir()
+    with pytest.raises(ValueError, match=r"--out: got .*a\.onnx, a folder, expected the name of a file"):
+        exporting.export(tmp_path, tmp_path / "a.onnx", (), split="test", limit=0)
+
+
 def loaded(folder: Path, detector: Path, image: Path) -> None:
     """Compare `gffpn.load` of the file and of the run."""
     point = finished_run(folder).record.operating_point

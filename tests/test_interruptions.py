@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -202,6 +203,14 @@ def test_a_run_whose_checkpoint_would_execute_code_ends_with_one_line(
     (line,) = [line for line in printed.splitlines() if "ERROR" in line]
     assert f"{finished.checkpoints / name}: refused, because loading it would execute code (print)" in line
     assert "executed" not in printed
+
+
+def test_an_error_names_the_file_and_not_its_draft(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.mkdir()
+    with pytest.raises(OSError, match=re.escape(f"Is a directory: '{path}'") + "$"):
+        write_atomically(path, "{}")
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
 
 
 def test_an_incomplete_file_never_replaces_a_complete_one(tmp_path: Path) -> None:

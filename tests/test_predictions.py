@@ -209,8 +209,13 @@ def test_every_changed_detection_shows() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["verify", "/nowhere"], "/nowhere: the run is missing, expected a finished one"),
-        (["predictions", "/nowhere", "--coco", "x.json"], "/nowhere/predictions.npz: missing"),
+        (["verify", "/nowhere"], "/nowhere: not a run, expected a folder"),
+        (["predictions", "/nowhere", "--coco", "x.json"], "/nowhere: not a run, expected a folder"),
+        (["predictions", "RUN", "--coco", "RUN"], "--coco: got RUN, a folder, expected the name of a file"),
+        (
+            ["predictions", "RUN", "--coco", "x", "--truth", "RUN/metrics.json/x"],
+            "RUN/metrics.json: cannot be written to (Not a directory); --truth chooses another folder",
+        ),
         (["predictions", "RUN", "--coco", "x.json", "--split", "train"], "--split: got 'train'"),
         (
             ["predictions", "RUN", "--coco", "RUN/metrics.json"],
@@ -238,6 +243,23 @@ def test_wrong_arguments_are_refused(
     assert leaving.value.code == 2
     assert message.replace("RUN", str(run.path)) in capsys.readouterr().err
     assert {path: path.read_bytes() for path in run.path.iterdir()} == before
+
+
+def test_an_unfinished_run_and_a_damaged_record_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    run, _ = finished(tmp_path)
+    run.metrics.write_text("{")
+    for words, message in (
+        (["verify"], f"{run.metrics}: damaged"),
+        (["predictions", "--coco", "x"], f"{run.path}: the run is interrupted, expected a finished one"),
+    ):
+        with pytest.raises(SystemExit):
+            verbs([words[0], str(run.path), *words[1:]])
+        assert message in capsys.readouterr().err
+        run.metrics.unlink(missing_ok=True)
+        run.predictions.unlink(missing_ok=True)
+        run.config.touch()
 
 
 def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path) -> None:

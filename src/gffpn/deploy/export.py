@@ -13,7 +13,7 @@ from gffpn.deploy.finished import FinishedRun, finished_run
 from gffpn.deploy.onnx_check import SPLITS, check
 from gffpn.deploy.onnx_file import Deployed, require_all, session, write_onnx
 from gffpn.deploy.page import markdown
-from gffpn.files.writing import check_writable, write_atomically
+from gffpn.files.writing import check_file, write_atomically
 from gffpn.runs.provenance import provenance
 
 
@@ -40,7 +40,7 @@ def export(
     path = out or folder / "best.onnx"
     if path.suffix != ".onnx":
         raise ValueError(f"--out: got {path}, expected a file name that ends in .onnx")
-    check_writable(path.parent, setting="--out")
+    check_file(path, setting="--out")
     if run.config.trainer.threads is not None:
         torch.set_num_threads(run.config.trainer.threads)
     data = run.data() if limit != 0 else None  # first, so that missing data is reported at once

@@ -92,13 +92,7 @@ def finished_run(path: Path, overrides: Sequence[str] = (), *, allowed: Sequence
     if its configuration would construct anything that is neither of this project nor allowed.
     """
     folder = RunFolder(path)
-    if folder.status == "missing":
-        raise ValueError(f"{path}: not a run, expected a folder with config.yaml and metrics.json")
-    if other := folder.other_version():
-        raise other
-    record = folder.read()
-    if record is None:
-        raise ValueError(f"{path}: the run is {folder.status}, expected a finished one")
+    record = folder.finished()
     for needed in (folder.config, folder.checkpoints / "best.ckpt"):
         if not needed.is_file():
             raise ValueError(

@@ -33,6 +33,13 @@ def check_writable(folder: Path, *, setting: str) -> None:
         ) from error
 
 
+def check_file(path: Path, *, setting: str) -> None:
+    """Raise ValueError, naming the setting that chose it, unless a file can be written at a path."""
+    if path.is_dir():
+        raise ValueError(f"{setting}: got {path}, a folder, expected the name of a file")
+    check_writable(path.parent, setting=setting)
+
+
 @contextmanager
 def alone(
     file: Path, *, waits_for: str | None = None, meanwhile: Callable[[], None] = lambda: None
@@ -76,7 +83,9 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         draft.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # an error of an open file carries no file name
+        # an error of an open file carries no file name, and a draft is no file that its user knows
+        if error.errno and error.filename in (None, str(draft)):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:
         draft.unlink(missing_ok=True)

@@ -79,6 +79,16 @@ class RunFolder:
         except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
 
+    def finished(self) -> Record:
+        """Return the record. Raises ValueError with one line that says why there is none."""
+        try:
+            return read_record(self.metrics)
+        except (FileNotFoundError, NotADirectoryError):
+            fault = f"the run is {self.status}, expected a finished one"
+            if self.status == "missing":
+                fault = "not a run, expected a folder with config.yaml and metrics.json"
+            raise ValueError(f"{self.path}: {fault}") from None
+
     def other_version(self) -> OtherVersionError | None:
         """Return an error of one line if another version of gffpn wrote metrics.json, else None."""
         try:

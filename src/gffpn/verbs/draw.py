@@ -35,7 +35,7 @@ def act(arguments: argparse.Namespace) -> None:
     from gffpn.build.detector import rehearse
     from gffpn.config.check import compose_checked
     from gffpn.config.compose import image_size
-    from gffpn.files.writing import write_atomically
+    from gffpn.files.writing import check_file, write_atomically
     from gffpn.microscope.diagram import diagram, title_of
     from gffpn.report.diagram.svg import svg
 
@@ -43,6 +43,8 @@ def act(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--depth: got {arguments.depth}, expected 0 or more")
     if arguments.out is not None and arguments.out.suffix != ".svg":
         raise ValueError(f"--out: got {arguments.out}, expected a file name that ends in .svg")
+    if arguments.out is not None:
+        check_file(arguments.out, setting="--out")
     config = compose_checked(arguments.overrides)
     detector, size = rehearse(config), image_size(config)
     name = config.choice.neck

@@ -37,7 +37,7 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
 
 def write_coco(arguments: argparse.Namespace) -> None:
     """Write the detections of one split, and its truth if asked."""
-    from gffpn.files.writing import write_atomically
+    from gffpn.files.writing import check_file, write_atomically
     from gffpn.runs.coco import coco_results, coco_truth
     from gffpn.runs.folder import RunFolder, check_no_run_file
     from gffpn.runs.predictions import SPLITS, read_predictions
@@ -46,9 +46,13 @@ def write_coco(arguments: argparse.Namespace) -> None:
     files = {f"--{name}": getattr(arguments, name) for name in ("coco", "truth") if getattr(arguments, name)}
     for setting, path in files.items():
         check_no_run_file(path, setting=setting)
+        check_file(path, setting=setting)
     if len({path.resolve() for path in files.values()}) < len(files):
         raise ValueError(f"--truth: got {arguments.truth}, as for --coco, expected another file")
-    predictions = read_predictions(RunFolder(arguments.run).predictions)[arguments.split]
+    folder = RunFolder(arguments.run)
+    if not folder.predictions.is_file():
+        folder.finished()  # says what the folder is, if it is no finished run
+    predictions = read_predictions(folder.predictions)[arguments.split]
     rows = coco_results(predictions)
     write_atomically(arguments.coco, json.dumps(rows) + "\n")
     print(f"{len(rows)} detections in {len(predictions.names)} images: {arguments.coco}")
@@ -62,13 +66,10 @@ def verify(arguments: argparse.Namespace) -> None:
     """Print each figure that does not follow from the predictions; exit with 1 if there is one."""
     from gffpn.runs.folder import RunFolder
     from gffpn.runs.predictions import read_predictions
-    from gffpn.runs.record import read_record
     from gffpn.runs.verify import differences
 
     folder = RunFolder(arguments.run)
-    if not folder.metrics.is_file():
-        raise ValueError(f"{arguments.run}: the run is {folder.status}, expected a finished one")
-    count, lines = differences(read_record(folder.metrics), read_predictions(folder.predictions))
+    count, lines = differences(folder.finished(), read_predictions(folder.predictions))
     for line in lines:
         print(line)
     if lines:
