@@ -278,6 +278,38 @@ def test_choices_in_a_folder_of_ones_own_are_explained(
     assert capsys.readouterr().err == "ERROR: --config-dir: got absent, expected a folder\n"
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"arms: [1\n b: 'x\n", "mine/neck/star.yaml: not readable as YAML: while parsing"),
+        (b"\xff\xfe arms: 1\n", "mine/neck/star.yaml: not readable as YAML: 'utf-8' codec can't decode"),
+        (b"defaults: fpn\n", "mine/neck/star.yaml: defaults: expected a list"),
+        (b"defaults: [absent]\n", "neck/absent.yaml: not in "),
+    ],
+    ids=["broken", "encoding", "no_list", "absent"],
+)
+def test_a_file_of_ones_own_that_cannot_be_read_is_named(
+    content: bytes,
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine" / "neck").mkdir(parents=True)
+    (tmp_path / "mine" / "neck" / "star.yaml").write_bytes(content)
+    with pytest.raises(SystemExit) as leaving:
+        main(["explain", "optim.lr", "--config-dir", "mine"])
+    assert leaving.value.code == 2
+    assert f"ERROR: {message}" in capsys.readouterr().err
+
+
+def test_the_page_of_settings_takes_no_key(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        main(["explain", "optim.lr", "--markdown"])
+    assert "--markdown: prints all settings of conf/; leave out KEY" in capsys.readouterr().err
+
+
 def test_without_a_name_all_groups_are_listed(capsys: pytest.CaptureFixture) -> None:
     main(["explain"])
     printed = capsys.readouterr().out

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gffpn.config.overrides import CONF
-from gffpn.guide.comments import Commented, Entry, read_commented
+from gffpn.guide.comments import Commented, Entry, read_commented, shown
 
 LAUNCHER = "hydra/launcher"
 LAUNCHERS = "where the runs of a sweep are executed; joblib, submitit_local and submitit_slurm are plugins"
@@ -80,12 +80,13 @@ class Catalogue:
     def path(self, name: str) -> Path:
         """Return the path of a file, the first one on the search path.
 
-        Raises FileNotFoundError if there is none.
+        Raises ValueError if there is none.
         """
         for folder in self.folders:
             if (path := folder / f"{name}.yaml").is_file():
                 return path
-        raise FileNotFoundError(f"{name}.yaml")
+        folders = " or ".join(map(shown, self.folders))
+        raise ValueError(f"{name}.yaml: not in {folders}, but in the defaults list of a file there")
 
     def header(self, group: str, option: str) -> Sequence[str]:
         """Return the lines at the top of an option's file."""
@@ -176,12 +177,6 @@ class Catalogue:
         path = self.path(f"{group}/{option}")
         for entry in self.file(f"{group}/{option}").entries:
             yield entry.key, _setting(entry, path)
-
-
-def shown(path: Path) -> str:
-    """Return a path as it is typed: relative to the working directory if it is below it."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _setting(entry: Entry, path: Path) -> Setting:

@@ -55,17 +55,29 @@ def read_commented(path: Path) -> Commented:
     A comment belongs to the key beside it or, if it has the same indentation, to the key directly below it.
     The comment at the top of a file describes the file. A mapping in braces is a value.
 
-    Raises YAMLError if the file is not valid YAML.
+    Raises ValueError, with the file's name, if it is not valid YAML or its defaults are not a list.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
-    root = yaml.compose("\n".join(lines), Loader=Loader)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        root = yaml.compose("\n".join(lines), Loader=Loader)
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{shown(path)}: not readable as YAML: {' '.join(str(error).split())}") from error
     top = [*_leading(lines)]
     items = list(root.value) if isinstance(root, MappingNode) else []
     reader = _Reader(lines, len(top))
-    defaults = [reader.default(item) for key, node in items if key.value == "defaults" for item in node.value]
+    listed = [node for key, node in items if key.value == "defaults"]
+    if not all(isinstance(node, SequenceNode) for node in listed):
+        raise ValueError(f"{shown(path)}: defaults: expected a list, such as [_self_, fpn]")
+    defaults = [reader.default(item) for node in listed for item in node.value]
     entries = [entry for pair in items if pair[0].value != "defaults" for entry in reader.entries(pair, "")]
     header = [line.removeprefix("#").removeprefix(" ") for line in top if line != GLOBAL]
     return Commented(header, GLOBAL in top, defaults, entries)
+
+
+def shown(path: Path) -> str:
+    """Return a path as it is typed: relative to the working directory if it is below it."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _leading(lines: Sequence[str]) -> Iterator[str]:

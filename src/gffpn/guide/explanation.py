@@ -8,7 +8,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from gffpn.config.overrides import got
 from gffpn.config.yaml_types import words
-from gffpn.guide.catalogue import LAUNCHER, Catalogue, Group, Setting, shown
+from gffpn.guide.catalogue import LAUNCHER, Catalogue, Group, Setting
+from gffpn.guide.comments import shown
 from gffpn.guide.layout import columns, paragraph
 from gffpn.guide.signatures import argument_types
 

@@ -29,6 +29,8 @@ def act(arguments: argparse.Namespace) -> None:
     from gffpn.guide.settings_page import settings_page
     from gffpn.guide.train_help import overview
 
+    if arguments.markdown and (arguments.name or arguments.config_dir):
+        raise ValueError("--markdown: prints all settings of conf/; leave out KEY and --config-dir")
     search_path(arguments.config_dir)
     catalogue = Catalogue(arguments.config_dir)
     if arguments.markdown:
