@@ -9,13 +9,17 @@ import pytest
 from omegaconf import OmegaConf
 
 from commands import record_of, run_tiny, tiny_overrides
+from fake_runs import figures, record
 from gffpn.__main__ import main
+from gffpn.config.compose import compose_config
+from gffpn.config.resolve import resolved
 from gffpn.config.stored import stored_config
 from gffpn.data.index import DataError, DataIndex, ImageRecord
 from gffpn.deploy.evaluate import evaluate, known_to
 from gffpn.deploy.slices import Slicing
-from gffpn.runs.evaluation import read_evaluation, write_evaluation
+from gffpn.runs.evaluation import Evaluation, read_evaluation, write_evaluation
 from gffpn.runs.folder import RunFolder
+from gffpn.verbs.evaluate import page
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +107,36 @@ def test_what_cannot_be_evaluated_is_refused(
             main(["evaluate", str(run.path), *words])
         assert leaving.value.code == code
         assert message in capsys.readouterr().err
+
+
+def test_a_setting_that_the_runs_data_do_not_have_is_refused(tmp_path: Path) -> None:
+    config = resolved(compose_config(["data=tinyindus_sim"]))
+    OmegaConf.save(OmegaConf.create(config), tmp_path / "config.yaml")
+    message = r"data\.root: the run's data set, tinyindus_sim, has no such setting; leave it out"
+    with pytest.raises(ValueError, match=message):
+        stored_config(tmp_path / "config.yaml", ["data.root=/elsewhere"])
+
+
+@pytest.mark.parametrize(("split", "own", "noted"), [("test", True, 0), ("all", True, 1), ("all", False, 0)])
+def test_figures_on_images_of_the_training_have_a_note(split: str, own: bool, noted: int) -> None:
+    found = Evaluation(
+        run="run",
+        data="yolo",
+        fingerprint="f",
+        same_data=own,
+        split=split,
+        classes=("pock", "flaw"),
+        absent=(),
+        unknown={},
+        slices=None,
+        figures=figures(),
+        threshold=None,
+        rates=None,
+        ms_per_image=1.0,
+        device="a processor",
+        provenance=record().provenance,
+    )
+    assert page(found, record().test).count("NOTE: the run was trained on images of this split") == noted
 
 
 def test_labels_by_hand(tmp_path: Path) -> None:

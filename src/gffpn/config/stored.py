@@ -56,6 +56,9 @@ def stored_config(path: Path, overrides: Sequence[str], *, allowed: Sequence[str
         key, sign, value = word.partition("=")
         if not sign or key not in MOVABLE:
             raise ValueError(f"{word}: expected KEY=VALUE with KEY one of {list(MOVABLE)}")
+        if key.startswith("data.") and key.removeprefix("data.") not in config.data:
+            name = OmegaConf.select(config, "choice.data")
+            raise ValueError(f"{key}: the run's data set, {name}, has no such setting; leave it out")
         OmegaConf.update(config, key, OmegaConf.from_dotlist([f"value={value}"]).value)
     OmegaConf.update(config, "loader.workers", 0)  # images are read one at a time
     check_least_or_null(config)

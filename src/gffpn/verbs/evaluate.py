@@ -77,6 +77,8 @@ def page(found: "Evaluation", own: "Figures") -> str:
         f"{found.ms_per_image:.1f} ms/image with reading on {found.device}",
         markdown_table(["percent", "objects", "here", "own test"], body),
     ]
+    if found.same_data and found.split in ("train", "all"):
+        lines.append("NOTE: the run was trained on images of this split; new images may give other figures.")
     if found.rates and found.threshold is not None:
         values = (found.rates.precision, found.rates.recall, found.rates.F1)
         p, r, f1 = (percent(_times_100(value)) for value in values)
