@@ -11,9 +11,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from gffpn.__main__ import main as verbs
+from gffpn.benchmark import neck_table
 from gffpn.benchmark.entry import FORMS, TRAINED, Entry, TrainingTurns
 from gffpn.benchmark.peak_memory import LiveMemory, activation_peak
-from gffpn.benchmark.plan import Options, Setting, Subject, parted
+from gffpn.benchmark.plan import Options, Setting, Subject, network_changes, parted
 from gffpn.benchmark.record import Record
 from gffpn.benchmark.report import markdown, write
 from gffpn.benchmark.training_step import TrainingStep, random_images, random_targets
@@ -386,6 +387,31 @@ def test_a_record_without_times_is_still_written(tmp_path: Path) -> None:
     page = write(Record([failed], replace(OPTIONS, out=tmp_path), setting=SETTING, partial=True))
     assert page.name == "benchmark_A-fast-CPU_2t_cspdarknet-n_tal_64_32-true_fpn_partial.md"
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".csv", ".md", ".png"]
+
+
+def test_overrides_that_change_the_networks_are_named() -> None:
+    """Without them, the figures of another FPN would replace those of FPN under its name."""
+    given = ["size=l", "neck.widen=2", "+head.x=1", "image_size=64", "ablation=add", "trainer.threads=1"]
+    assert network_changes(given) == ["neck.widen=2", "+head.x=1", "ablation=add"]
+    plain, wide = (
+        Record([priced("fpn")], OPTIONS, setting=SETTING, changes=changes)
+        for changes in ([], ["neck.widen=2"])
+    )
+    assert wide.name == f"{plain.name}_neck.widen=2"
+    assert markdown(wide).splitlines()[0].endswith(", neck.widen=2")
+    assert [row["overrides"] for row in wide.rows()] == ["neck.widen=2"] * 2
+    papers = replace(SETTING, size="l", head="yolov5", image_size=(640, 640), image_size_word="640")
+    assert not replace(wide, setting=papers).is_the_papers
+    assert replace(plain, setting=replace(SETTING, classes=3)).name == f"{plain.name}_3-classes"
+    many = Record([priced("fpn")], OPTIONS, setting=SETTING, changes=[f"neck.k{n}=1" for n in range(99)])
+    assert len(many.name) < 120
+
+
+def test_a_benchmark_names_its_overrides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neck_table, "_measure", lambda *_: None)
+    words = ["neck=fpn", "neck.widen=2", *TOY[1:]]
+    _, page = neck_table.benchmark(words, replace(OPTIONS, out=tmp_path))
+    assert page.name.endswith("_32-true_fpn_neck.widen=2.md")
 
 
 def test_the_papers_rows() -> None:

@@ -10,7 +10,7 @@ import torch
 from gffpn.__main__ import main as verbs
 from gffpn.benchmark.forms import COMPILED, GRAPH, ONNX, Form, FormTurn, forms, take_form
 from gffpn.benchmark.plan import Options, subject
-from gffpn.benchmark.speed import rows_of
+from gffpn.benchmark.speed import _write, contestant, markdown, rows_of
 
 TOY = ["image_size=64", "trainer.accelerator=cpu"]
 OPTIONS = Options(out=Path("."), classes=3, rounds=1, seconds=0.0, batch=2, training=False)
@@ -107,6 +107,12 @@ def test_wrong_arguments_are_refused(capsys: pytest.CaptureFixture) -> None:
             verbs(["speed", *words])
         assert leaving.value.code == 2
         assert message in capsys.readouterr().err
+
+
+def test_the_page_and_its_file_name_the_overrides(tmp_path: Path) -> None:
+    asked = contestant(["neck=fpn", "neck.widen=2", *TOY], OPTIONS, run=None)
+    assert markdown([], asked).startswith("# Speed of fpn cspdarknet-n tal, neck.widen=2: ")
+    assert _write([], "", asked, tmp_path).name.endswith("_fpn_cspdarknet-n_tal_64_neck.widen=2.md")
 
 
 def test_a_form_is_timed_on_the_images_of_its_subject() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from gffpn.benchmark.entry import Entry, InferenceTurns, TrainingTurns
-from gffpn.benchmark.plan import Options, Setting, Subject, parted, subject
+from gffpn.benchmark.plan import Options, Setting, Subject, network_changes, parted, subject
 from gffpn.benchmark.record import Record
 from gffpn.benchmark.report import write
 from gffpn.machine.timing import Turn, take_rounds
@@ -22,7 +22,7 @@ def benchmark(
     necks, rest = parted(overrides, only=only)
     entries = [Entry(neck) for neck in necks]
     subjects = _subjects(entries, rest, options)
-    record = Record(entries, options, setting=_shared(subjects))
+    record = Record(entries, options, setting=_shared(subjects), changes=network_changes(rest))
     try:
         _measure(entries, subjects, options)
     except KeyboardInterrupt:

@@ -1,5 +1,7 @@
 """Subjects of a benchmark: its necks, their common setting, and errors for necks that cannot be built."""
 
+import hashlib
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,8 @@ AUTOCAST: dict[str, torch.dtype | None] = {
 # images per step by kind of device, so that a step of the largest detector at 640 px fits a common one
 BATCH = {"cpu": 2}
 GPU_BATCH = 8
+LONGEST_WORD = 60
+"""Letters of the overrides in a file's name, which has other words too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +129,18 @@ def parted(overrides: Sequence[str], *, only: Collection[str] | None = None) -> 
     if not necks:
         raise ValueError(f"neck: got {','.join(named)!r}, expected some of {list(only or known)}")
     return necks, [word for word in overrides if not word.startswith("neck=")]
+
+
+def network_changes(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides that change the network, beyond its size and the parts that are chosen by name."""
+    inside = ("neck.", "backbone.", "head.", "size.", "ablation", "experiments")
+    return [word for word in overrides if word.lstrip("+~").startswith(inside)]
+
+
+def changes_word(changes: Sequence[str]) -> str:
+    """Return overrides as a part of a file's name: the words themselves, or a digest of many."""
+    word = re.sub(r"[^A-Za-z0-9.=]+", "-", "_".join(changes)).strip("-")
+    return word if len(word) <= LONGEST_WORD else hashlib.sha256(word.encode()).hexdigest()[:10]
 
 
 def subject(neck: str, overrides: Sequence[str], options: Options) -> Subject:

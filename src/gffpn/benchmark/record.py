@@ -9,7 +9,7 @@ import torch
 
 from gffpn.benchmark.entry import FORMS, TRAINED, Entry
 from gffpn.benchmark.peak_memory import MIB
-from gffpn.benchmark.plan import Options, Setting
+from gffpn.benchmark.plan import Options, Setting, changes_word
 from gffpn.config.overrides import choices
 from gffpn.machine.timing import Latency
 from gffpn.report.paper import paper_costs, paper_setting
@@ -27,6 +27,8 @@ class Record:
     entries: Sequence[Entry]
     options: Options
     setting: Setting
+    changes: Sequence[str] = ()
+    """The overrides that change the networks, beside the parts that are chosen by name."""
     partial: bool = False
     """True if the benchmark was interrupted."""
     origin: Provenance = field(default_factory=provenance)
@@ -39,6 +41,8 @@ class Record:
         words = ["benchmark", device, f"{s.threads}t", f"{s.backbone}-{s.size}", s.head, s.image_size_word]
         necks = [entry.neck for entry in self.entries]
         some = [] if set(necks) == set(choices("neck", ())) else ["-".join(necks)]
+        some += [changes_word(self.changes)] if self.changes else []
+        some += [] if s.classes == paper_setting()["classes"] else [f"{s.classes}-classes"]
         return "_".join([*words, s.precision, *some, *(["partial"] if self.partial else [])])
 
     @property
@@ -46,8 +50,10 @@ class Record:
         """The device and the detector, in words."""
         s = self.setting
         threads = f"{s.threads} CPU thread{'s' if s.threads > 1 else ''}"
+        changes = "".join(f", {word}" for word in self.changes)
         return (
             f"{s.device_name}, {threads}, size {s.size}, {s.head} head, {s.image_size_word} px, {s.precision}"
+            f"{changes}"
         )
 
     @property
@@ -58,7 +64,8 @@ class Record:
     @property
     def is_the_papers(self) -> bool:
         """True if the detector is the one whose parameters agree with the paper's."""
-        return all(self.shared()[key] == value for key, value in paper_setting().items())
+        same = all(self.shared()[key] == value for key, value in paper_setting().items())
+        return same and not self.changes
 
     def shared(self) -> dict[str, Any]:
         """Return the columns whose values are the same in all rows."""
@@ -78,6 +85,7 @@ class Record:
             "torch": torch.__version__,
             "commit": self.origin.commit,
             "dirty": self.origin.dirty,
+            "overrides": " ".join(self.changes),
             "partial": self.partial,
         }
 

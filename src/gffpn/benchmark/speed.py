@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gffpn.benchmark.forms import ONNX, FormTurn, forms
-from gffpn.benchmark.plan import Options, Subject, setting_of, subject
+from gffpn.benchmark.plan import Options, Subject, changes_word, network_changes, setting_of, subject
 from gffpn.benchmark.report import Columns, number, table
 from gffpn.build.detector import build_loss_and_decode
 from gffpn.config.compose import compose_config
@@ -47,6 +47,8 @@ class Contestant:
     weights: str
     images: str
     """The images on which it is timed; they, too, determine how many boxes reach the NMS."""
+    changes: tuple[str, ...] = ()
+    """What the names of its parts do not say: overrides, or the folder's name of its run."""
 
     @property
     def words(self) -> str:
@@ -65,7 +67,8 @@ def contestant(
     if run is None:
         neck = compose_config(overrides).choice.neck
         rest = [word for word in overrides if not word.startswith("neck=")]
-        return Contestant(neck, subject(neck, rest, options), "the initial ones, not trained", NOISE)
+        changes = tuple(network_changes(rest))
+        return Contestant(neck, subject(neck, rest, options), "the initial ones, not trained", NOISE, changes)
     finished = finished_run(run, overrides, allowed=allowed)
     detector, decode = finished.detector()
     images = _test_images(finished)
@@ -83,6 +86,7 @@ def contestant(
         ),
         f"those of {finished.folder.path.resolve().name}",
         NOISE if images is None else f"{len(images)} of the run's test split",
+        (finished.folder.path.resolve().name,),
     )
 
 
@@ -152,7 +156,8 @@ def markdown(rows: Sequence[dict[str, Any]], asked: Contestant) -> str:
     )
     return "\n\n".join(
         [
-            f"# Speed of {asked.words}: {s.device_name}, {s.threads} CPU threads, {s.image_size_word} px",
+            f"# Speed of {', '.join([asked.words, *asked.changes])}: {s.device_name}, "
+            f"{s.threads} CPU threads, {s.image_size_word} px",
             table(rows, COLUMNS),
             verdict,
             f"Medians of {min((row['rounds'] for row in whole), default=0)} rounds, with one turn per form "
@@ -168,7 +173,9 @@ def markdown(rows: Sequence[dict[str, Any]], asked: Contestant) -> str:
 def _write(rows: Sequence[dict[str, Any]], page: str, asked: Contestant, out: Path) -> Path:
     s = asked.subject.setting
     device = re.sub(r"[^A-Za-z0-9]+", "-", s.device_name).strip("-")
-    stem = f"speed_{device}_{s.threads}t_{'_'.join(asked.words.split())}_{s.image_size_word}"
+    words = [*asked.words.split(), s.image_size_word]
+    words += [changes_word(asked.changes)] if asked.changes else []
+    stem = f"speed_{device}_{s.threads}t_{'_'.join(words)}"
     write_csv(out / f"{stem}.csv", rows)
     write_atomically(out / f"{stem}.md", page + "\n")
     return out / f"{stem}.md"
