@@ -115,6 +115,14 @@ def test_a_setting_that_the_runs_data_do_not_have_is_refused(tmp_path: Path) -> 
     message = r"data\.root: the run's data set, tinyindus_sim, has no such setting; leave it out"
     with pytest.raises(ValueError, match=message):
         stored_config(tmp_path / "config.yaml", ["data.root=/elsewhere"])
+    with pytest.raises(ValueError, match=r"paths\.cache: got nothing, expected a folder"):
+        stored_config(tmp_path / "config.yaml", ["paths.cache="])
+
+
+@pytest.mark.parametrize("word", ["trainer.accelerator=foo", "loader.cache=foo", "trainer.threads=1"])
+def test_a_setting_without_effect_is_refused(word: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"{word}: has no effect on an evaluation"):
+        evaluate(tmp_path, [word])
 
 
 @pytest.mark.parametrize(("split", "own", "noted"), [("test", True, 0), ("all", True, 1), ("all", False, 0)])

@@ -245,6 +245,22 @@ def test_wrong_arguments_are_refused(
     assert {path: path.read_bytes() for path in run.path.iterdir()} == before
 
 
+@pytest.mark.parametrize("name", ["checkpoints/best.ckpt", "logs/attempt_0/metrics.csv"])
+def test_files_below_a_run_are_not_replaced(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = finished(tmp_path)
+    monkeypatch.chdir(run.path)
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_text("the run's")
+    with pytest.raises(SystemExit):
+        verbs(["predictions", ".", "--coco", name])
+    assert f"--coco: {name} is a file of a run; choose another name" in capsys.readouterr().err
+    assert Path(name).read_text() == "the run's"
+    for _ in range(2):  # a user's own
+        verbs(["predictions", ".", "--coco", "coco/detections.json"])
+
+
 def test_an_unfinished_run_and_a_damaged_record_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -59,6 +59,8 @@ def stored_config(path: Path, overrides: Sequence[str], *, allowed: Sequence[str
         if key.startswith("data.") and key.removeprefix("data.") not in config.data:
             name = OmegaConf.select(config, "choice.data")
             raise ValueError(f"{key}: the run's data set, {name}, has no such setting; leave it out")
+        if not value and key in ("data.root", "paths.cache"):
+            raise ValueError(f"{key}: got nothing, expected a folder")
         OmegaConf.update(config, key, OmegaConf.from_dotlist([f"value={value}"]).value)
     OmegaConf.update(config, "loader.workers", 0)  # images are read one at a time
     check_least_or_null(config)

@@ -68,6 +68,8 @@ def evaluate(
     if batch < 1:
         raise ValueError(f"--batch: got {batch}, expected 1 or more")
     chosen = any(word.lstrip("+").startswith("data=") for word in overrides)
+    if idle := [word for word in overrides if word.startswith(("trainer.", "loader."))]:
+        raise ValueError(f"{idle[0]}: has no effect on an evaluation; leave it out (--device: the device)")
     run = finished_run(folder, () if chosen else overrides, allowed=allowed)
     if chosen:
         run = replace(run, config=other_data(run.config, overrides))

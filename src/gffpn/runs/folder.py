@@ -16,6 +16,10 @@ from gffpn.runs.record import OtherVersionError, Record, read_record, write_reco
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+OWN_FOLDERS = ("checkpoints", "evaluations", "logs", "pictures", "wandb")
+"""Folders in that of a run that hold what gffpn alone has written."""
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """Folder of one run, named after what the run computes."""
@@ -173,7 +177,9 @@ def _whole(checkpoint: Path) -> bool:
 
 def check_no_run_file(path: Path, *, setting: str) -> None:
     """Raise ValueError, naming the setting that chose it, if a path is a file of a run."""
-    folder = RunFolder(path.parent)
-    own = (folder.config, folder.start, folder.command, folder.metrics, folder.predictions, folder.traceback)
-    if path in own and path.exists() and folder.status != "missing":
-        raise ValueError(f"{setting}: {path} is a file of a run; choose another name")
+    whole = path.absolute()
+    for folder in map(RunFolder, whole.parents if path.exists() else ()):
+        own = (folder.config, folder.start, folder.command, folder.metrics, folder.predictions)
+        inside = whole.relative_to(folder.path).parts[0] in OWN_FOLDERS
+        if (inside or whole in (*own, folder.traceback)) and folder.status != "missing":
+            raise ValueError(f"{setting}: {path} is a file of a run; choose another name")
