@@ -88,7 +88,8 @@ class DetectionTask(L.LightningModule):
         have fewer.
         """
         every, batches = self.trainer.accumulate_grad_batches, int(self.trainer.num_training_batches)
-        if isinstance(self.loss, SumsOverImages) and self.loss.sums_over_images:
+        loss: object = self.loss
+        if isinstance(loss, SumsOverImages) and loss.sums_over_images:
             return every
         left = batches % every
         return every / left if batch_index >= batches - left else 1.0
