@@ -184,7 +184,7 @@ def test_ctrl_c_keeps_the_measurements(benchmark: Benchmark, monkeypatch: pytest
         ("neck=fpn size=n,s", "size=n,s: several values, expected one"),
         (
             "neck=fpn trainer.precision=64-true",
-            "trainer.precision: got '64-true', expected one of ['32-true',",
+            "trainer.precision: got '64-true', expected one of ['auto', '32-true',",
         ),
         (
             "neck=fpn trainer.accelerator=abacus",
