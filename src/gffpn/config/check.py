@@ -3,7 +3,6 @@
 import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,8 +33,8 @@ LITERALS = {
     "objective": Objective,
 }
 """Choices of settings that are no argument of a constructor."""
-PRECISIONS = {"auto": (), "32-true": ("32", "None"), "bf16-mixed": ("bf16",), "16-mixed": ("16",)}
-"""Precisions in which a detector can be trained, with other names; images and boxes are always float32."""
+PRECISIONS = ["auto", "32-true", "bf16-mixed", "16-mixed"]
+"""Precisions in which a detector can be trained; images and boxes are always float32."""
 PARTS = ("size", "backbone", "neck", "head", "data", "augment", "optim", "trainer", "loader", "logger")
 # minimum of each setting, which must be a whole number
 LEAST = {
@@ -146,9 +145,11 @@ def _check_trainer(config: DictConfig) -> None:
         plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
         if key in types and plain != "auto" and not fits(plain, types[key]):
             raise ValueError(f"trainer.{key}: got {plain!r}, expected {words(types[key])}")
+    from gffpn.machine.devices import FULL_NAMES  # here, because it imports torch
+
     number_format = str(config.trainer.precision)
-    if number_format not in {*PRECISIONS, *chain(*PRECISIONS.values())}:
-        raise ValueError(f"trainer.precision: got {number_format!r}, expected one of {list(PRECISIONS)}")
+    if FULL_NAMES.get(number_format, number_format) not in PRECISIONS:
+        raise ValueError(f"trainer.precision: got {number_format!r}, expected one of {PRECISIONS}")
     for key in ("limit_train_batches", "limit_eval_batches"):
         value = config.trainer[key]
         if value is not None and (value <= 0 or (isinstance(value, float) and value > 1)):

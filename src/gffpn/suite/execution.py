@@ -81,7 +81,7 @@ class Plan:
         plain = resolved(config)
         code = code_of(targets(plain), Path(plain["paths"]["cache"]))
         origin = replace(provenance(), code=code)
-        index = index or build_index(config)
+        index = build_index(config) if index is None else index
         plain = within_budget(plain, index)
         hashed = identity.run_name(plain, index.fingerprint, processes=processes_of(plain))
         given = f"{name}_{identity.digest_of(hashed)}" if name else hashed
