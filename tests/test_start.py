@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -90,6 +91,35 @@ def test_tensors_of_other_classes_are_left_and_named(
     torch.save({"other": torch.zeros(3)}, file)
     with pytest.raises(WeightsError, match=r"two\.pt: no tensor in it has the name and the shape"):
         load_matching(three, file, prefix="detector.")
+
+
+def test_weights_of_other_classes_and_random_frozen_parts_are_warned_of(
+    tiny: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gffpn.build import detector as build
+
+    def warnings(*words: str, classes: tuple[str, ...], trained_on: tuple[str, ...]) -> list[str]:
+        record = SimpleNamespace(data=SimpleNamespace(classes=trained_on))
+        monkeypatch.setattr(build.RunFolder, "read", lambda _: record)
+        config = compose_config([*tiny, "neck=fpn", *words])
+        caplog.clear()
+        build.load_start(config, build.build_detector(config, len(classes)), classes)
+        return [entry.getMessage() for entry in caplog.records if entry.levelname == "WARNING"]
+
+    file = tmp_path / "run" / "checkpoints" / "best.ckpt"
+    file.parent.mkdir(parents=True)
+    other = build.build_detector(compose_config([*tiny, "neck=fpn", "seed=5"]), 2)
+    torch.save({f"detector.{name}": value for name, value in other.state_dict().items()}, file)
+    init = f"init={file}"
+    assert warnings(init, "freeze=[backbone,neck]", classes=("a", "b"), trained_on=("a", "b")) == []
+    (text,) = warnings(init, classes=("b", "a"), trained_on=("a", "b"))
+    assert f"{file} has other classes, or another order: class 0 is 'a' there and 'b' here" in text
+    (text,) = warnings(init, classes=("a", "c"), trained_on=("a", "b"))
+    assert "class 1 is 'b' there and 'c' here" in text
+    # of another number of classes, the class tensors do not fit and are named as random
+    assert warnings(init, classes=("a", "b", "c"), trained_on=("a", "b")) == []
+    (text,) = warnings("freeze=backbone", classes=("a",), trained_on=())
+    assert text.startswith("freeze=backbone: not trained, and no weights were loaded")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """Data, detector, loss, decoding and optimiser recipe, built from a configuration."""
 
+import copy
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +27,12 @@ from gffpn.pyramid import (
     check_image_size,
     size_multiple,
 )
+from gffpn.runs.folder import RunFolder
 from gffpn.streams import torch_stream
 from gffpn.task import DetectionTask
 from gffpn.weights import load_matching
+
+log = logging.getLogger(__name__)
 
 
 def build_data(config: DictConfig, index: DataIndex) -> DetectionData:
@@ -95,6 +101,37 @@ def load_weights(config: DictConfig, detector: Detector) -> None:
             detector.backbone.load_weights()
 
 
+def load_start(config: DictConfig, detector: Detector, classes: Sequence[str]) -> None:
+    """Load the weights that a training starts from: the pretrained ones, then those of `init`.
+
+    Logs a warning if `init` is a run with other `classes`, or if a part of `freeze` stays as random as it is.
+    See `load_weights` and `load_matching` for the errors.
+    """
+    frozen = {part: detector.get_submodule(part) for part in frozen_parts(config.freeze)}
+    random = {part: copy.deepcopy(module.state_dict()) for part, module in frozen.items()}
+    load_weights(config, detector)
+    if config.init is not None:
+        load_matching(detector, Path(config.init), prefix="detector.")
+        _compare_classes(Path(config.init), tuple(classes))
+    for part, module in frozen.items():
+        now = module.state_dict()
+        if now and all(torch.equal(value, now[key]) for key, value in random[part].items()):
+            log.warning("freeze=%s: not trained, and no weights were loaded into it: it stays random", part)
+
+
+def _compare_classes(weights: Path, own: tuple[str, ...]) -> None:
+    record = RunFolder(weights.parent.parent).read()
+    known = record.data.classes if record else own
+    others = [position for position, pair in enumerate(zip(known, own, strict=False)) if pair[0] != pair[1]]
+    if len(known) == len(own) and others:
+        first = others[0]
+        log.warning(
+            "init: %s has other classes, or another order: class %d is %r there and %r here, and the head "
+            "starts from what it knows of the former",
+            *(weights, first, known[first], own[first]),
+        )
+
+
 def build_neck(config: DictConfig, in_levels: Levels) -> Neck:
     """Build the neck alone."""
     with torch_stream(config.seed, "neck"):
@@ -140,9 +177,7 @@ def build_task(config: DictConfig, data: DetectionData, *, from_scratch: bool = 
     """
     detector = build_detector(config, len(data.index.classes))
     if from_scratch:
-        load_weights(config, detector)
-        if config.init is not None:
-            load_matching(detector, Path(config.init), prefix="detector.")
+        load_start(config, detector, data.index.classes)
     if isinstance(detector.head, FitsToBoxes):
         detector.head.fit_to(data.boxes_wh())
     return DetectionTask(
