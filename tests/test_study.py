@@ -1,6 +1,7 @@
 """Tests of arms, contrasts, and the verdicts that a sweep ends with."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations, product
 from pathlib import Path
@@ -13,6 +14,7 @@ from gffpn.__main__ import main as gffpn
 from gffpn.report.answer import answer_markdown, arm_cells, contrast_cells, need_words, sentence
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.predictions import write_predictions
+from gffpn.runs.record import Record
 from gffpn.stats.arms import Arms
 from gffpn.stats.question import Question, check_class, check_contrasts, question
 from gffpn.stats.study import Arm, Run, Study, compare, study
@@ -325,35 +327,61 @@ def test_seeds_of_one_arm_on_other_images_are_not_compared(tmp_path: Path) -> No
         assert (one.reason, one.estimate) == ("tested on different images", None)
 
 
+def differing(record: Record, key: str) -> Record:
+    """Return a record whose training differs in what the setting `key` may change."""
+    if key == "trainer.precision":
+        return replace(record, settings=replace(record.settings, precision="16-mixed"))
+    if key == "data.root":
+        return replace(record, data=replace(record.data, fingerprint="another"))
+    training = {"trainer.accelerator": {"devices": ("another",)}, "trainer.devices": {"processes": 2}}[key]
+    return replace(record, training=replace(record.training, **training))
+
+
 @pytest.mark.parametrize(
-    ("key", "reason"),
+    ("key", "group", "reason"),
     [
-        ("trainer.precision", "trained in different precisions"),
-        ("trainer.accelerator", "trained on different devices"),
+        ("trainer.precision", "trainer", "trained in different precisions"),
+        ("trainer.accelerator", "trainer", "trained on different devices"),
+        ("trainer.devices", "trainer", "trained by different numbers of processes"),
+        ("data.root", "data", "trained on different data"),
     ],
 )
-def test_arms_whose_machines_differ_are_compared_only_if_a_run_sets_that(
-    tmp_path: Path, key: str, reason: str
+def test_arms_whose_trainings_differ_are_compared_only_if_they_differ_in_a_setting(
+    tmp_path: Path, key: str, group: str, reason: str
 ) -> None:
     answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
 
-    def on_another(run: Run, *overrides: str) -> Run:
+    def elsewhere(run: Run) -> Run:
         assert run.record
-        record, of_precision = run.record, key == "trainer.precision"
-        settings = replace(record.settings, precision="16-mixed") if of_precision else record.settings
-        devices = record.training.devices if of_precision else ("another",)
-        training = replace(record.training, devices=devices)
-        changed = replace(record, settings=settings, training=training)
-        return replace(run, overrides=(*run.overrides, *overrides), record=changed)
+        return replace(run, record=differing(run.record, key))
 
-    def verdict_on(*overrides: str) -> str:
-        runs = [*answer.arms[0].runs, *(on_another(run, *overrides) for run in answer.arms[1].runs)]
-        return study("invented", runs, Question()).contrasts[0].reason
+    def with_words(run: Run, *overrides: str) -> Run:
+        return replace(run, overrides=(*run.overrides, *overrides))
+
+    def verdict_on(*overrides: str, both: Sequence[str] = ()) -> str:
+        first = [with_words(run, *both) for run in answer.arms[0].runs]
+        second = [with_words(elsewhere(run), *both, *overrides) for run in answer.arms[1].runs]
+        return study("invented", [*first, *second], Question()).contrasts[0].reason
 
     assert verdict_on() == reason
     assert verdict_on(f"{key}=other") == ""
-    everywhere = [on_another(run) for arm in answer.arms for run in arm.runs]
+    assert verdict_on(f"{group}=other") == ""
+    # a word of the command that holds for all runs varies nothing
+    assert verdict_on(both=[f"{key}=auto"]) == reason
+    assert verdict_on(both=[f"{group}=one"]) == reason
+    everywhere = [elsewhere(run) for arm in answer.arms for run in arm.runs]
     assert study("invented", everywhere, Question()).contrasts[0].reason == ""
+
+
+def test_seeds_of_one_arm_on_other_training_images_are_not_compared(tmp_path: Path) -> None:
+    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
+    *others, last = answer.arms[1].runs
+    assert last.record
+    moved = replace(last, record=differing(last.record, "data.root"))
+    for words in ((), ("data.root=other",)):  # of the whole arm
+        second = [replace(run, overrides=(*run.overrides, *words)) for run in (*others, moved)]
+        (found,) = study("invented", [*answer.arms[0].runs, *second], Question()).contrasts
+        assert found.reason.endswith(": trained on different data")
 
 
 def test_an_arm_under_two_names_is_no_comparison_and_counts_once(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """An experiment's answer: its arms, its contrasts, and a verdict on each."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,11 +18,19 @@ from gffpn.stats.verdicts import Verdict, verdicts
 
 FEW_OBJECTS = 20
 """A class or a size of object with fewer test objects gets an interval but no verdict."""
-UNVARIED: tuple[tuple[str, Callable[[Record], object], str], ...] = (
-    ("trainer.precision", lambda record: record.settings.precision, "trained in different precisions"),
-    ("trainer.accelerator", lambda record: record.devices, "trained on different devices"),
+UNVARIED: tuple[tuple[tuple[str, ...], Callable[[Record], object], str], ...] = (
+    (("trainer.precision",), lambda record: record.settings.precision, "trained in different precisions"),
+    (("trainer.accelerator",), lambda record: record.devices, "trained on different devices"),
+    (
+        ("trainer.devices", "trainer.num_nodes"),
+        lambda record: record.training.processes,
+        "trained by different numbers of processes",
+    ),
 )
-"""What the machine decides unless a run sets it: the setting, its outcome, and why arms are not compared."""
+"""What the machine decides unless arms differ in a setting: the settings, their outcome, and why arms are not
+compared. The option of `trainer` may set each of them."""
+OF_DATA = ("data", "image_size", "scale")
+"""Settings on which the data depend, those of simulated images on their size; `data` stands for all of it."""
 LEARNED = 0.05
 """mAP50 below which a detector has hardly learned anything."""
 
@@ -251,11 +259,8 @@ def _obstacle(a: Arm, b: Arm, endpoint: str, asked: Question) -> str:
         and len({_bin(record, endpoint) for record in (*a.records, *b.records)}) > 1
     ):
         return "the bins of size hold different objects"
-    given = {key for arm in (a, b) for run in arm.runs for key in settings(run.overrides)}
-    for key, outcome, reason in UNVARIED:
-        found = [{outcome(record) for record in arm.records} for arm in (a, b)]
-        if found[0] != found[1] and not given & {key, "trainer"}:
-            return reason
+    if reason := _unvaried(a, b):
+        return reason
     if min(counts) == 1:
         return "one seed" if max(counts) == 1 else f"one seed of {(a, b)[counts.index(1)].name}"
     # a run that diverged is a result too, and is not replaced
@@ -266,6 +271,28 @@ def _obstacle(a: Arm, b: Arm, endpoint: str, asked: Question) -> str:
         return "the test images are one group"
     if any(arm.sample(endpoint) is None for arm in (a, b)):
         return f"no figure for {endpoint}"
+    return ""
+
+
+def _unvaried(a: Arm, b: Arm) -> str:
+    """Return in what the trainings of two arms differ although no setting varies it, or an empty string."""
+    for arm in (a, b):
+        if len({record.data.fingerprint for record in arm.records}) > 1:
+            return f"{arm.name}: trained on different data"
+    chosen = [[settings(run.overrides) for run in arm.runs] for arm in (a, b)]
+
+    def differ(keys: Iterable[str]) -> bool:
+        one, other = ({tuple(map(run.get, keys)) for run in runs} for runs in chosen)
+        return one != other
+
+    for keys, outcome, reason in UNVARIED:
+        found = [{outcome(record) for record in arm.records} for arm in (a, b)]
+        if found[0] != found[1] and not differ([*keys, "trainer"]):
+            return reason
+    given = dict.fromkeys(key for runs in chosen for run in runs for key in run)
+    of_data = [key for key in given if key in OF_DATA or key.startswith("data.")]
+    if a.records[0].data.fingerprint != b.records[0].data.fingerprint and not differ(of_data):
+        return "trained on different data"
     return ""
 
 
