@@ -13,7 +13,7 @@ import yaml
 
 from fake_runs import predicted_run, record
 from gffpn.report.analyses import Analyses, possible_errors, read_analyses
-from gffpn.report.answer import answer_lines, answer_markdown, contrast_cells, need_words
+from gffpn.report.answer import answer_lines, answer_markdown, contrast_cells, need_words, sentence
 from gffpn.report.caption import caption, data_words
 from gffpn.report.facts import Facts, StudyFacts
 from gffpn.report.figures.drawn import drawings
@@ -36,6 +36,7 @@ from gffpn.stats.planning import Need
 from gffpn.stats.question import Question
 from gffpn.stats.study import Arm, Contrast, Run, Study, study
 from gffpn.stats.verdicts import Verdict, Word
+from gffpn.verbs.plan import seed_words
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -188,6 +189,69 @@ def test_every_number_of_points_has_its_unit(clear: Study) -> None:
     assert "Margin: 1.0 points." in answer_markdown(clear)
 
 
+def test_more_seeds_are_those_of_the_arm_that_has_fewer(clear: Study) -> None:
+    (one,) = clear.contrasts
+    assert one.verdict
+    assert one.estimate
+    unknown = replace(one, verdict=replace(one.verdict, word="cannot tell"), need=Need(7, None))
+    unequal = replace(unknown, estimate=replace(one.estimate, seeds=(3, 6)))
+    assert need_words(unequal, clear.question) == "7 seeds per arm"
+
+
+@pytest.mark.parametrize(
+    ("looks", "factor", "words"),
+    [
+        ((), 3, " as one of several contrasts"),
+        ((3, 6), 1, " at one of 2 looks, each at 2.5 %"),
+        ((3, 6), 3, " as one of several contrasts at one of 2 looks, each at 2.5 %"),
+    ],
+)
+def test_an_interval_without_zero_says_why_it_cannot_tell(
+    clear: Study, looks: tuple[int, ...], factor: int, words: str
+) -> None:
+    (one,) = clear.contrasts
+    assert one.verdict
+    assert one.estimate
+    p = factor * one.estimate.p
+    unknown = replace(one, verdict=replace(one.verdict, word="cannot tell", p=p), need=None)
+    said = sentence(unknown, Question(looks=looks))
+    assert said.endswith(f", but p < 0.001{words}).")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "detectable", "looks", "words"),
+    [
+        (1, None, (), "One seed: no verdict."),
+        (3, None, (), "What it can detect is known when two seeds of two arms are finished."),
+        (
+            6,
+            None,
+            (3, 6),
+            "What it can detect is known when 3 seeds of two arms, the first look, are",
+        ),
+        (5, 0.02, (3, 6), "No verdict with 5 seeds: experiment.looks declares verdicts with 3, 6 seeds."),
+        (6, 0.02, (3, 6), "With 6 seeds, a true difference of 2.0 points is found with 80 % probability"),
+    ],
+)
+def test_a_plan_says_whether_its_seeds_end_with_a_verdict(
+    seeds: int, detectable: float | None, looks: tuple[int, ...], words: str
+) -> None:
+    assert seed_words(seeds, detectable, Question(looks=looks)).startswith(words)
+
+
+def test_the_page_says_with_which_arm_each_is_compared(clear: Study) -> None:
+    def basis(study: Study) -> str:
+        return str(contents("s", study, None, with_pictures=False)["basis"])
+
+    assert basis(clear).endswith(" Each other arm is compared with fpn.")
+    assert basis(replace(clear, arms=clear.arms[:1], contrasts=())).endswith(" points on.")
+    (one,) = clear.contrasts
+    two = replace(clear, contrasts=(one, replace(one, a=one.b, b=one.a)))
+    assert basis(two).endswith(
+        " Each arm is compared with the first one from which it differs in one setting."
+    )
+
+
 def test_the_verdict_and_what_is_needed_come_before_the_figures(clear: Study) -> None:
     headers, body = contrast_cells(clear)
     assert headers[:4] == ["contrast", "difference", "verdict", "needed"]
@@ -302,6 +366,31 @@ def test_minutes_are_left_out_where_they_do_not_compare(clear: Study) -> None:
     )
     table = costs_table(replace(clear, arms=(arms[0], *clear.arms[1:])))
     assert [cell.text for cell in table.lines[0].cells[-3:]] == ["n/a"] * 3
+
+
+@pytest.mark.parametrize("training", [{"devices": ("another",)}, {"threads": (2, 1)}])
+def test_minutes_of_runs_that_did_not_train_alike_are_left_out(
+    clear: Study, training: dict[str, Any]
+) -> None:
+    first, *others = clear.arms[1].runs
+    assert first.record
+    moved = replace(first.record, training=replace(first.record.training, **training))
+    arm = replace(clear.arms[1], runs=(replace(first, record=moved), *others))
+    table = costs_table(replace(clear, arms=(clear.arms[0], arm)))
+    assert [cell.text for cell in table.lines[0].cells[-2:]] == ["25.0", "n/a"]
+    assert table.notes[0].endswith(" Minutes are left out: the runs differ in device, threads or neighbours.")
+
+
+def test_speeds_of_different_versions_of_torch_are_not_compared(clear: Study) -> None:
+    def with_torch(run: Run) -> Run:
+        assert run.record
+        origin = replace(run.record.provenance, libraries={"torch": "2.0"})
+        return replace(run, record=replace(run.record, provenance=origin))
+
+    a, b = clear.arms
+    assert doubt_of_timing(a, b) == ""
+    other = replace(b, runs=tuple(map(with_torch, b.runs)))
+    assert doubt_of_timing(a, other) == "timed with different versions of torch"
 
 
 @pytest.mark.parametrize(

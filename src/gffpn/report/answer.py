@@ -81,6 +81,8 @@ def need_words(contrast: Contrast, question: Question) -> str:
         more = need.seeds - min(found.seeds)
         if more <= 0:
             return f"{ENOUGH} for {points(question.margin)} points: the difference may be smaller"
+        if len(set(found.seeds)) > 1:
+            return f"{need.seeds} seeds per arm"
         return f"{more} more seed{'s' if more > 1 else ''} per arm"
     if need.many_seeds:
         return f"more than {MOST_SEEDS} seeds per arm"
@@ -125,13 +127,20 @@ def _verdict_sentence(contrast: Contrast, question: Question) -> str:
     if verdict.word == "same":
         return f"{a} and {b} are the same within {points(question.margin)} points ({facts})."
     if low > 0 or high < 0:  # without this, the interval seems to contradict the verdict
-        facts += f", but p {probability(verdict.p)} as one of several contrasts"
+        facts += f", but p {probability(verdict.p)}{_strictness(contrast, question)}"
     need = need_words(contrast, question)
     margin = points(question.margin)
     aim = f"; to find a difference of {margin} points with 80 % probability: {need}" if need else ""
     if need.startswith(ENOUGH):
         aim = f"; a difference of {margin} points would be found with 80 % probability, so it may be smaller"
     return f"{a} against {b}: cannot tell ({facts}){aim}."
+
+
+def _strictness(contrast: Contrast, question: Question) -> str:
+    """Return why a contrast whose interval excludes zero has no verdict: several contrasts, several looks."""
+    found, verdict, looks = contrast.estimate, contrast.verdict, len(question.looks)
+    several = " as one of several contrasts" if found and verdict and verdict.p > found.p else ""
+    return several + (f" at one of {looks} looks, each at {100 * question.alpha:.1f} %" if looks > 1 else "")
 
 
 def arm_cells(study: Study) -> tuple[list[str], list[list[str]]]:

@@ -31,8 +31,9 @@ def doubt_in_study(study: Study) -> str:
 
 
 def minutes_compare(study: Study) -> bool:
-    """Return whether other runs shared the machine with all of a study's runs, or with none."""
-    return len({one.choice.shares_machine for arm in study.arms for one in arm.records}) == 1
+    """Return whether a study's runs trained alike: devices, threads, and other runs beside all or none."""
+    records = [one for arm in study.arms for one in arm.records]
+    return len({(one.choice.shares_machine, one.devices, one.training.threads) for one in records}) == 1
 
 
 def doubt_of_machine(a: Arm, b: Arm) -> str:
@@ -43,6 +44,8 @@ def doubt_of_machine(a: Arm, b: Arm) -> str:
         return "not timed yet; repeating the sweep's command does it"
     if len({(one.device, one.threads) for one in speeds}) > 1:
         return "timed on different devices"
+    if len({one.provenance.libraries.get("torch") for one in records}) > 1:
+        return "timed with different versions of torch"
     if any(timed_beside_others(one) for one in records):
         return "timed while other processes may have used the same machine"
     return ""

@@ -1,8 +1,12 @@
 """`plan`: what a sweep will run, before it runs."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from gffpn.verbs.words import Verbs, add_overrides
+
+if TYPE_CHECKING:
+    from gffpn.stats.question import Question
 
 
 def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
@@ -22,7 +26,6 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
 
 def act(arguments: argparse.Namespace) -> None:
     """Print the plan of a sweep."""
-    from gffpn.report.answer import points
     from gffpn.report.table import print_cells
     from gffpn.suite.forecast import forecast
 
@@ -44,15 +47,26 @@ def act(arguments: argparse.Namespace) -> None:
     else:
         order = f", {found.at_a_time} at a time" if found.at_a_time > 1 else ""
         print(f"{left} of {len(found.plans)} runs are left: about {found.minutes:.0f} minutes{order}.")
-    if found.seeds < 2:
-        print("One seed: no verdict. With several, such as seed=0,1,2, the sweep ends with verdicts.")
-    elif found.detectable is not None:
-        print(
-            f"With {found.seeds} seeds, a true difference of {points(found.detectable)} points is found with "
-            f"80 % probability (margin: {points(found.study.question.margin)})."
-        )
-    else:
-        print("What it can detect is known when two seeds of two arms are finished.")
+    print(seed_words(found.seeds, found.detectable, found.study.question))
+
+
+def seed_words(seeds: int, detectable: float | None, asked: "Question") -> str:
+    """Return what a sweep with a number of seeds per arm can find, if it ends with a verdict."""
+    from gffpn.report.answer import points
+
+    looks = ", ".join(map(str, asked.looks))
+    if seeds < 2:
+        return "One seed: no verdict. With several, such as seed=0,1,2, the sweep ends with verdicts."
+    if looks and seeds not in asked.looks:
+        return f"No verdict with {seeds} seeds: experiment.looks declares verdicts with {looks} seeds."
+    if detectable is None:
+        first = min(asked.looks, default=0)
+        known = f"{first} seeds of two arms, the first look," if first else "two seeds of two arms"
+        return f"What it can detect is known when {known} are finished."
+    return (
+        f"With {seeds} seeds, a true difference of {points(detectable)} points is found with "
+        f"80 % probability (margin: {points(asked.margin)})."
+    )
 
 
 def _counts(states: list[str]) -> tuple[str, str]:

@@ -177,14 +177,23 @@ def _basis(study: Study) -> str:
     images = " or ".join(
         f"{images:,} test images with {objects:,} objects" for images, objects in sorted(tests)
     )
-    against = "" if study.question.contrasts else " Each arm is compared with the first one."
     endpoint = study.question.primary_endpoint
     at_half = endpoint == "mAP50" or endpoint.startswith(OF_A_CLASS)
     return (
         f"{seeds}, {images}. Primary endpoint {endpoint} (average precision at IoU "
         f"{'0.5' if at_half else '0.50 to 0.95'}); a difference "
-        f"matters from {points(study.question.margin)} points on.{against}"
+        f"matters from {points(study.question.margin)} points on.{_against(study)}"
     )
+
+
+def _against(study: Study) -> str:
+    """Return with which arm each one is compared if no contrasts were declared; empty without contrasts."""
+    seconds = {one.b.name for one in study.contrasts}
+    if study.question.contrasts or not seconds:
+        return ""
+    if len(seconds) == 1:
+        return f" Each other arm is compared with {seconds.pop()}."
+    return " Each arm is compared with the first one from which it differs in one setting."
 
 
 def _simulated(study: Study) -> dict[str, str]:

@@ -108,7 +108,8 @@ def costs_table(study: Study) -> Table:
         ("FPS", "with decoding"),
         ("minutes", "of training"),
     )
-    doubt = "" if fps else f" Left out (n/a): {doubt_in_study(study)}."
+    doubt = "" if minutes else " Minutes are left out: the runs differ in device, threads or neighbours."
+    doubt += "" if fps else f" Left out (n/a): {doubt_in_study(study)}."
     return Table("Cost by arm", "arm", headers, lines, (f"FPS and minutes: medians over the seeds.{doubt}",))
 
 
