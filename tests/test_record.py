@@ -15,6 +15,7 @@ from gffpn.runs.record import OtherVersionError, Record, read_record, size_word,
 
 AWKWARD = ("n_hole", "mean", "AP_8_16", "edge/left", "a, b", "mAP50", "P")
 """Class names that look like other figures, or that a separator could split."""
+NEWER = "a newer gffpn wrote it: use that one"
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -63,7 +64,6 @@ def test_nan_is_refused(tmp_path: Path) -> None:
         ("seed", None, "seed: got None, expected int"),
         ("image_size", [1, 2, 3], "image_size: got [1, 2, 3]"),
         ("choice", {"neck": "fpn"}, "choice.backbone: missing"),
-        ("more", 1, "more: unknown"),
     ],
 )
 def test_a_damaged_record_is_refused_in_one_line(
@@ -85,6 +85,20 @@ def test_a_record_of_another_version_is_refused(tmp_path: Path, content: str) ->
     path.write_text(content)
     with pytest.raises(OtherVersionError, match=r"expected 2; an? (older|newer) gffpn wrote it"):
         read_record(path)
+
+
+@pytest.mark.parametrize("part", ["speed", "training", ""])
+def test_a_record_with_a_field_that_is_not_known_yet_is_newer(tmp_path: Path, part: str) -> None:
+    """So that it is named, and not replaced as a damaged one."""
+    path = tmp_path / "metrics.json"
+    write_record(path, record())
+    content = json.loads(path.read_text())
+    (content[part] if part else content)["added"] = 1
+    path.write_text(json.dumps(content))
+    error = RunFolder(tmp_path).other_version()
+    assert error
+    assert error.newer
+    assert str(error) == f"{path}: {f'{part}.added' if part else 'added'}: unknown; " + NEWER
 
 
 def test_a_record_from_before_speed_could_be_measured_later_is_read(tmp_path: Path) -> None:

@@ -7,11 +7,16 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 T = TypeVar("T")
 
 
+class UnknownFieldError(ValueError):
+    """Raised for a field that the dataclass does not have: the file may be newer than this code."""
+
+
 def from_json(kind: type[T], value: Any, where: str = "") -> T:
     """Return the dataclass `kind` whose `dataclasses.asdict` was written as JSON; lists become tuples.
 
     A missing field takes its default if it has one, because the file may be older than the field. Raises
-    ValueError with one line that names the first field that is missing, unknown or of another type.
+    ValueError with one line that names the first field that is missing, unknown (an UnknownFieldError) or of
+    another type.
     """
     if not isinstance(value, dict):
         raise ValueError(f"{where or kind.__name__}: got {value!r:.60}, expected an object")
@@ -20,9 +25,12 @@ def from_json(kind: type[T], value: Any, where: str = "") -> T:
         field.name: field.default is dataclasses.MISSING
         for field in dataclasses.fields(kind)  # type: ignore[arg-type]
     }
-    missing = [name for name, needed in required.items() if needed and name not in value]
-    for name in [*missing, *(key for key in value if key not in required)]:
-        raise ValueError(f"{_inside(where, name)}: {'unknown' if name in value else 'missing'}")
+    for name, needed in required.items():
+        if needed and name not in value:
+            raise ValueError(f"{_inside(where, name)}: missing")
+    for name in value:
+        if name not in required:
+            raise UnknownFieldError(f"{_inside(where, name)}: unknown")
     return kind(**{name: _read(hints[name], one, _inside(where, name)) for name, one in value.items()})
 
 

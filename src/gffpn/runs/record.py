@@ -8,7 +8,7 @@ from typing import Any
 
 from gffpn.figures import Cost, Figures, OperatingPoint, Speed
 from gffpn.files.sources import code_digest
-from gffpn.files.typed_json import from_json
+from gffpn.files.typed_json import UnknownFieldError, from_json
 from gffpn.files.writing import write_atomically
 from gffpn.runs.provenance import Provenance
 
@@ -25,16 +25,20 @@ TEST_PRECISION = "32-true"
 
 
 class OtherVersionError(ValueError):
-    """Raised for a metrics.json of another version of gffpn."""
+    """Raised for a metrics.json of another version of gffpn.
 
-    def __init__(self, path: Path, version: object) -> None:
-        self.newer = isinstance(version, int) and version > VERSION
+    One with a field that is `unknown` is newer, too: fields are added without a new version.
+    """
+
+    def __init__(self, path: Path, version: object, *, unknown: str = "") -> None:
+        self.newer = bool(unknown) or (isinstance(version, int) and version > VERSION)
         cure = (
             "a newer gffpn wrote it: use that one"
             if self.newer
-            else "an older gffpn wrote it: when the run's command is repeated, only its test is"
+            else "an older gffpn wrote it: the run's command tests it again, and trains it if code changed"
         )
-        super().__init__(f"{path}: got version {version or 'none'}, expected {VERSION}; {cure}")
+        fault = unknown or f"got version {version or 'none'}, expected {VERSION}"
+        super().__init__(f"{path}: {fault}; {cure}")
 
 
 @dataclass(frozen=True)
@@ -221,5 +225,7 @@ def read_record(path: Path) -> Record:
         raise OtherVersionError(path, version)
     try:
         return from_json(Record, content)
+    except UnknownFieldError as error:
+        raise OtherVersionError(path, version, unknown=str(error)) from error
     except ValueError as error:
         raise ValueError(f"{path}: damaged: {error}") from error
