@@ -368,7 +368,9 @@ def test_minutes_are_left_out_where_they_do_not_compare(clear: Study) -> None:
     assert [cell.text for cell in table.lines[0].cells[-3:]] == ["n/a"] * 3
 
 
-@pytest.mark.parametrize("training", [{"devices": ("another",)}, {"threads": (2, 1)}])
+@pytest.mark.parametrize(
+    "training", [{"devices": ("another",)}, {"threads": (2, 1)}, {"minutes_others": 0.3}]
+)
 def test_minutes_of_runs_that_did_not_train_alike_are_left_out(
     clear: Study, training: dict[str, Any]
 ) -> None:

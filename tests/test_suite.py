@@ -269,6 +269,11 @@ def test_a_caption_refers_to_the_columns_of_what_was_varied() -> None:
             {"launcher": "joblib"},
             "minutes were measured while other runs used the same machine: neck=panet.",
         ),
+        (
+            "training",
+            {"minutes_others": 0.2},
+            "minutes were measured while other processes took a part of the cores: neck=panet.",
+        ),
     ],
 )
 def test_a_caption_names_the_rows_that_differ_in_what_nobody_varied(

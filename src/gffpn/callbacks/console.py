@@ -1,26 +1,33 @@
 """One printed line per validated epoch, to follow a long run in a log file or through a pipe."""
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
+from gffpn.machine.others import Neighbours
+
 
 class EpochLines(Callback):
-    """Callback that prints a line per validation and logs the training time, kept across resumptions.
+    """Callback that prints a line per validation and keeps the training time, also across resumptions.
 
-    The line shows the losses, val mAP50, the speed, and the time spent and left.
+    The line shows the losses, val mAP50, the speed, and the time spent and left. `taken` is the sum over the
+    lines of their seconds times the share of the cores that other processes took.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.taken = 0.0
+        self._neighbours: Neighbours | None = None
         self._line_start = 0.0
         self._images = 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._line_start = time.monotonic()
         self._images = 0
+        # of several processes, the others would count as neighbours
+        self._neighbours = Neighbours() if trainer.world_size == 1 else None
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -37,6 +44,9 @@ class EpochLines(Callback):
         spent = time.monotonic() - self._line_start
         self.seconds += spent
         self._line_start = time.monotonic()
+        if self._neighbours:
+            self.taken += spent * self._neighbours.share()
+            self._neighbours = Neighbours()
         images, self._images = self._images, 0
         if not trainer.is_global_zero:
             return
@@ -53,13 +63,22 @@ class EpochLines(Callback):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds}
+        return {"seconds": self.seconds, "taken": self.taken}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.seconds = state_dict["seconds"]
+        self.taken = state_dict.get("taken", 0.0)  # a checkpoint may be older than this
 
 
-def trained_minutes(trainer: L.Trainer) -> float:
-    """Return the minutes spent on training and validation, summed over all attempts."""
+class Taken(NamedTuple):
+    """What training and validation took, over all attempts."""
+
+    minutes: float
+    minutes_others: float
+    """Share of the cores that other processes took meanwhile, while none was free."""
+
+
+def taken(trainer: L.Trainer) -> Taken:
+    """Return what training took with this trainer."""
     (clock,) = (callback for callback in trainer.callbacks if isinstance(callback, EpochLines))  # type: ignore[attr-defined]
-    return clock.seconds / 60
+    return Taken(clock.seconds / 60, clock.taken / clock.seconds if clock.seconds else 0.0)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gffpn.machine.others import SHARE
 from gffpn.runs.record import Record, size_word
 from gffpn.stats.arms import differing, settings
 
@@ -138,6 +139,11 @@ def timed_beside_others(record: Record) -> bool:
     return record.speed.others > 0 or (record.choice.shares_machine and record.speed.timed_run is None)
 
 
+def trained_beside_others(record: Record) -> bool:
+    """Return whether processes other than runs of its sweep took cores from a run while it trained."""
+    return not record.choice.shares_machine and record.training.minutes_others > SHARE
+
+
 def _origin(record: Record) -> str:
     images = ", ".join(f"{count} {split}" for split, count in record.data.images.items())
     return f"{record.data.origin or record.choice.data}; images: {images}"
@@ -218,6 +224,7 @@ DOUBTS: tuple[tuple[str, Callable[[Record], Any]], ...] = (
         "minutes were measured while other runs used the same machine",
         lambda record: record.choice.shares_machine,
     ),
+    ("minutes were measured while other processes took a part of the cores", trained_beside_others),
     (
         "FPS are not measured yet, because other runs used the machine; repeating the command does it",
         lambda record: record.speed is None,

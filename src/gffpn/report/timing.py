@@ -1,6 +1,6 @@
 """Do the speeds of two arms compare?"""
 
-from gffpn.report.caption import timed_beside_others
+from gffpn.report.caption import timed_beside_others, trained_beside_others
 from gffpn.runs.record import Record
 from gffpn.stats.study import Arm, Study
 
@@ -33,7 +33,8 @@ def doubt_in_study(study: Study) -> str:
 def minutes_compare(study: Study) -> bool:
     """Return whether a study's runs trained alike: devices, threads, and other runs beside all or none."""
     records = [one for arm in study.arms for one in arm.records]
-    return len({(one.choice.shares_machine, one.devices, one.training.threads) for one in records}) == 1
+    alike = len({(one.choice.shares_machine, one.devices, one.training.threads) for one in records}) == 1
+    return alike and not any(map(trained_beside_others, records))
 
 
 def doubt_of_machine(a: Arm, b: Arm) -> str:

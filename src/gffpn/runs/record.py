@@ -116,6 +116,8 @@ class Training:
     devices: tuple[str, ...] = ()
     """Models of the first process's GPUs or processors with which a step was trained, over all attempts;
     empty in a record that is older than this field."""
+    minutes_others: float = 0.0
+    """Share of the cores that other processes took in these minutes, while none was free."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from gffpn.build.detector import build_data, build_task
 from gffpn.build.trainer import build_trainer
-from gffpn.callbacks.console import trained_minutes
+from gffpn.callbacks.console import taken
 from gffpn.callbacks.cpu_threads import cpu_threads
 from gffpn.config.compose import image_size
 from gffpn.config.resolve import resolved
@@ -25,6 +25,7 @@ from gffpn.data.datamodule import DetectionData
 from gffpn.data.index import DataIndex
 from gffpn.figures import Speed
 from gffpn.fold import inference_form
+from gffpn.machine.memory import keep_freed_memory
 from gffpn.machine.others import Neighbours
 from gffpn.machine.processes import is_lead
 from gffpn.machine.thread_choice import AT_START
@@ -96,7 +97,7 @@ def fit_and_test(
             processes=trainer.world_size,
             threads=tuple(threads.used),
             devices=tuple(threads.devices),
-            minutes=trained_minutes(trainer),
+            **taken(trainer)._asdict(),
             chosen_epoch=task.chosen_epoch,
             trained_epochs=trainer.current_epoch,
             still_improving=still_improving([value for _, value in curves(folder.path).get("val/mAP50", [])]),
@@ -190,13 +191,16 @@ def measure_speed(
 ) -> Speed:
     """Return the speed of the detector's inference form, with norms folded, on images of the test split.
 
-    It is the same function as the detector, as it would be deployed. The test split must be open.
+    It is the same function as the detector, as it would be deployed. The test split must be open. On a CPU,
+    memory is kept as in training, so that a run is timed alike after its training and after its sweep.
     """
+    if device.type == "cpu":
+        keep_freed_memory()
     size = image_size(config)
     # Lightning moves the detector to the CPU after the test, and decoding may use the head
     task.detector.to(device)
     neighbours = Neighbours()
-    taken = speed(
+    measured = speed(
         inference_form(task.detector),
         lambda raw: task.decode(raw, size),
         data.sample("test"),
@@ -208,7 +212,7 @@ def measure_speed(
     if others:
         words = f"other processes took {others:.0%} of the cores while FPS were measured; they may be too low"
         print(f"WARNING: {words}", file=sys.stderr, flush=True)
-    return replace(taken, others=others)
+    return replace(measured, others=others)
 
 
 def log_results(loggers: Sequence[Logger], record: Record, test: Predictions | None) -> None:
