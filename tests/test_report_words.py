@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from fake_runs import predicted_run, record
-from gffpn.report.analyses import Analyses, possible_errors, read_analyses
+from gffpn.report.analyses import Analyses, error_differences, possible_errors, read_analyses
 from gffpn.report.answer import answer_lines, answer_markdown, contrast_cells, need_words, sentence
 from gffpn.report.caption import caption, data_words
 from gffpn.report.facts import Facts, StudyFacts
@@ -321,6 +321,24 @@ def test_detection_at_the_largest_side_is_compared_with_an_interval(clear: Study
     assert table.notes[-1].endswith("no difference to fpn is shown.")
     assert table.notes[-1].startswith("Exploratory")
     assert "centre lies in the object's box" in table.notes[1]
+
+
+def test_arms_without_verdict_for_their_training_are_not_compared_elsewhere(clear: Study) -> None:
+    analyses = read_analyses(clear)
+    assert analyses.detection_differences
+    assert error_differences(analyses, 1, 0)
+
+    def on_another(run: Run) -> Run:
+        assert run.record
+        training = replace(run.record.training, devices=("another",))
+        return replace(run, record=replace(run.record, training=training))
+
+    first, second = clear.arms
+    other = replace(second, runs=tuple(map(on_another, second.runs)))
+    for arms in ((first, other), (first, first)):
+        analyses = read_analyses(replace(clear, arms=arms))
+        assert analyses.detection_differences == {}
+        assert error_differences(analyses, 1, 0) is None
 
 
 def test_bands_that_exclude_zero_say_where(clear: Study) -> None:

@@ -13,7 +13,7 @@ from gffpn.stats.detection_curve import ArmCurve, arm_curve, curves
 from gffpn.stats.draws import draws
 from gffpn.stats.error_types import ErrorType
 from gffpn.stats.rates import error_rates
-from gffpn.stats.study import Contrast, Run, Study
+from gffpn.stats.study import Contrast, Run, Study, unvaried_difference
 
 FEW = 5
 """Size bins with fewer test objects are left out of comparisons of errors."""
@@ -59,7 +59,16 @@ class Analyses:
         runs = {at: [one.analysis.curve for one in self.arms[at] if one.analysis.curve] for at in self.curves}
         first, *others = runs
         images = len(set(self.arms[first][0].analysis.groups))
-        return {at: band(curves(runs[at]), curves(runs[first]), images=images) for at in others}
+        return {
+            at: band(curves(runs[at]), curves(runs[first]), images=images)
+            for at in others
+            if self.comparable(at, first)
+        }
+
+    def comparable(self, a: int, b: int) -> bool:
+        """Return whether two arms, by position, are not the same and were trained alike but for settings."""
+        one, other = self.study.arms[a], self.study.arms[b]
+        return not (one.folders & other.folders or unvaried_difference(one, other))
 
     @property
     def same_images(self) -> bool:
@@ -127,6 +136,8 @@ def error_differences(analyses: Analyses, a: int, b: int) -> ErrorDifferences | 
     runs = [one.analysis for arm in arms for one in arm]
     counts = [[one.analysis.errors for one in arm if one.analysis.errors] for arm in arms]
     if not all(counts) or sum(map(len, counts)) < len(runs) or not analyses.same_images:
+        return None
+    if not analyses.comparable(a, b):
         return None
     objects = counts[0][0].objects
     if any(not np.array_equal(one.objects, objects) for arm in counts for one in arm):

@@ -259,7 +259,7 @@ def _obstacle(a: Arm, b: Arm, endpoint: str, asked: Question) -> str:
         and len({_bin(record, endpoint) for record in (*a.records, *b.records)}) > 1
     ):
         return "the bins of size hold different objects"
-    if reason := _unvaried(a, b):
+    if reason := unvaried_difference(a, b):
         return reason
     if min(counts) == 1:
         return "one seed" if max(counts) == 1 else f"one seed of {(a, b)[counts.index(1)].name}"
@@ -274,7 +274,7 @@ def _obstacle(a: Arm, b: Arm, endpoint: str, asked: Question) -> str:
     return ""
 
 
-def _unvaried(a: Arm, b: Arm) -> str:
+def unvaried_difference(a: Arm, b: Arm) -> str:
     """Return in what the trainings of two arms differ although no setting varies it, or an empty string."""
     for arm in (a, b):
         if len({record.data.fingerprint for record in arm.records}) > 1:
