@@ -136,6 +136,27 @@ def test_a_file_that_is_edited_during_a_sweep_changes_no_job(
     assert f"{mine}/neck/late.yaml was edited after the sweep started" in output
 
 
+def test_data_that_change_during_a_sweep_end_it(
+    train: Train, tiny: list[str], squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(squares, own)
+    started: list[str] = []
+
+    def edit(*_: object, **__: object) -> None:
+        started.append("a run")
+        label = own / "labels/train0.txt"
+        label.write_text(label.read_text().replace("0 ", "1 ", 1))
+        raise ValueError("enough for this test")
+
+    monkeypatch.setattr("gffpn.suite.execution.fit_and_test", edit)
+    words = [*tiny, "logger.wandb=off", "neck=fpn,panet", f"data.root={own}", f"data.splits={own}/splits"]
+    code, output = train("-m", *words)
+    assert code == 1
+    assert len(started) == 1
+    assert "FAILED: neck=panet: DataError: the data changed since the sweep started; repeat" in output
+
+
 def code_in(
     folder: Path, files: dict[str, str], target: str, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, str]:

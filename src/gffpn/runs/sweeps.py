@@ -21,6 +21,8 @@ class SweepPlan:
     """The `experiment` of its configuration. A run that was finished before has that of its own command."""
     jobs: tuple[tuple[str, ...], ...]
     """Overrides of each job; empty for a sweeper that chooses them by the results so far."""
+    data: tuple[str, ...] = ()
+    """Fingerprint of each job's data set as it was at the start; empty where it is generated."""
 
 
 def write_plan(folder: Path, plan: SweepPlan) -> None:
@@ -40,6 +42,7 @@ def read_plan(folder: Path) -> SweepPlan | None:
             tuple(map(str, content["command"])),
             dict(content["experiment"]),
             tuple(tuple(map(str, job)) for job in content["jobs"]),
+            tuple(map(str, content.get("data", ()))),
         )
     except FileNotFoundError:
         return None

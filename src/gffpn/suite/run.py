@@ -166,6 +166,7 @@ class Job(Single):
         since = (self.sweep / PLAN).stat().st_mtime
         plan = Plan.of(self.config, group=self.sweep.name, command=self.command, since=since)
         _check(plan, self.config)
+        self._check_data(plan.index.fingerprint)
         self.plan = plan
         self._record()
         check_start(self.config)  # here, so that a failure is recorded in the run's folder
@@ -173,6 +174,13 @@ class Job(Single):
             execute_apart(plan)
         else:
             execute(plan)
+
+    def _check_data(self, fingerprint: str) -> None:
+        """Raise DataError if the data set is not what it was when the sweep started."""
+        planned = read_plan(self.sweep)
+        before = planned.data[self.number] if planned and planned.data else ""
+        if before and before != fingerprint:
+            raise DataError("the data changed since the sweep started; repeat the command")
 
     @property
     def label(self) -> str:

@@ -113,7 +113,8 @@ class SweepCallback(Callback):
             )
         sweeps = Path(config.paths.runs) / "sweeps"
         check_writable(sweeps, setting="paths.runs=FOLDER")
-        self._planned = [job.overrides for job in check_jobs(config)]
+        checked = check_jobs(config)
+        self._planned = [job.overrides for job in checked]
         use_arms(config)
         if self._planned:  # unknown for a sweeper that chooses its jobs by their results
             check_contrasts(asked, self._planned, declared_jobs(config))
@@ -133,7 +134,7 @@ class SweepCallback(Callback):
             wait_for_earlier(folder)
         for stale in (folder / "jobs").glob("*.json"):
             stale.unlink()
-        self._write_plan(config, folder)
+        self._write_plan(config, folder, [job.data for job in checked])
         with open_dict(config):
             config.hydra.sweep.dir = str(folder)
             # every launcher composes its jobs from these overrides
@@ -154,12 +155,13 @@ class SweepCallback(Callback):
             adapt_submitit()
             print(f"Output of the runs: {folder / '.submitit'}", flush=True)
 
-    def _write_plan(self, config: DictConfig, folder: Path) -> None:
+    def _write_plan(self, config: DictConfig, folder: Path, data: Sequence[str]) -> None:
         given = [str(word) for word in (*config.hydra.overrides.task, *config.hydra.overrides.hydra)]
         plan = SweepPlan(
             command=tuple(sweep_command(given, config_dirs(config.hydra))),
             experiment=OmegaConf.to_container(config.experiment, resolve=True),  # type: ignore[arg-type]
             jobs=tuple(map(tuple, self._planned)),
+            data=tuple(data),
         )
         write_plan(folder, plan)
 
