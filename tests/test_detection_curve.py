@@ -20,10 +20,8 @@ from gffpn.stats.detection_curve import (
     run_curve,
     side_grid,
 )
-from gffpn.stats.hits import Hits, chance_rate, false_call_threshold, find_hits, hits_by_bin
+from gffpn.stats.hits import Hits, chance_rate, false_call_threshold, find_hits
 from hand_predictions import Image, predictions
-
-EDGES = (8.0, 16.0, 32.0)
 
 
 def call(x: float, y: float, label: int = 0, score: float = 0.9) -> list[float]:
@@ -44,9 +42,6 @@ def test_hits_by_hand() -> None:
     assert hits.image.tolist() == [0, 0, 1, 1, 2, 3]
     assert hits.side.tolist() == [4, 20, 4, 20, 4, 4]
     assert hits.hit.tolist() == [True, False, False, True, False, False]
-    counts = hits_by_bin(hits, EDGES)
-    assert counts.objects.tolist() == [[1, 0, 1, 0], [1, 0, 1, 0], [1, 0, 0, 0], [1, 0, 0, 0]]
-    assert counts.hits.tolist() == [[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
 
 
 def test_crowd_regions_are_neither_objects_nor_false_calls() -> None:

@@ -11,7 +11,7 @@ from gffpn.stats.error_gains import error_gains
 from gffpn.stats.error_types import ErrorType
 from gffpn.stats.hits import find_hits
 from gffpn.stats.operating import confusion_matrix, image_calls, precision_recall
-from gffpn.stats.rates import error_rates, image_rates
+from gffpn.stats.rates import error_rates
 from hand_predictions import Image, erring_detector, predictions
 
 PART = [0.0, 0.0, 20.0, 20.0]
@@ -94,14 +94,6 @@ def test_rates_without_such_images_do_not_exist() -> None:
     assert images.overkill_rate() is None
     assert images.escape_rate(np.array([0])) is None
     assert image_calls(predictions(LINE[4]), 0.5).missed_object_rate() is None
-
-
-def test_rates_of_counts_in_replicates_by_hand() -> None:
-    images = image_calls(predictions(*LINE), 0.5)
-    found = image_rates([images], np.array([[0, 1, 3, 0, 2, 1, 5], [1, 1, 1, 1, 0, 0, 0]]))
-    assert found.points.tolist() == [[1 / 4, 3 / 4, 1 / 2]]
-    # the second replicate has no clean image
-    assert found.replicates.tolist() == [[[3 / 4, 1.0, 2 / 3], [1 / 4, 3 / 4, 1 / 2]]]
 
 
 def test_error_rates_by_hand() -> None:

@@ -38,16 +38,6 @@ class Hits:
     false call hits in the second, another image."""
 
 
-@dataclass(frozen=True)
-class BinHits:
-    """Objects and hit objects per image and size bin, for sums over images that a bootstrap draws."""
-
-    hits: Ints
-    """(N, bins)"""
-    objects: Ints
-    """(N, bins)"""
-
-
 def false_call_threshold(val: Predictions, rate: float = FALSE_CALLS) -> float:
     """Return the lowest threshold at which val has at most `rate` false calls per image."""
     false = false_calls(val.evaluated)
@@ -75,16 +65,6 @@ def find_hits(predictions: Predictions, threshold: float) -> Hits:
         hit=hit[kept],
         chance=_chance_hits(called),
     )
-
-
-def hits_by_bin(hits: Hits, edges: tuple[float, ...]) -> BinHits:
-    """Count objects and hits in the bins between 0, the `edges` (network pixels) and infinity."""
-    at = (hits.image, np.searchsorted(edges, hits.side, side="right"))
-    found = np.zeros((hits.images, len(edges) + 1), np.int64)
-    objects = np.zeros_like(found)
-    np.add.at(found, at, hits.hit)
-    np.add.at(objects, at, 1)
-    return BinHits(found, objects)
 
 
 def chance_rate(hits: Hits, weights: Floats | Ints) -> Floats:
