@@ -118,6 +118,18 @@ def test_a_changed_bundle_is_refused(bundle: Path, change: Change, message: str,
         open_bundle(changed(bundle, change), tmp_path / "open")
 
 
+def test_a_verdict_that_was_taken_out_is_missed(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = changed(bundle, edited("manifest.json", lambda one: one["verdicts"].clear()))
+    with pytest.raises(SystemExit) as leaving:
+        verbs(["report", str(path), "--out", str(tmp_path / "again")])
+    assert leaving.value.code == 1
+    printed = capsys.readouterr().out
+    assert "0 of 0 verdicts follow from the predictions." in printed
+    assert "necks: gffpn - fpn: stored is nothing, computed is better (+0." in printed
+
+
 @pytest.mark.parametrize("name", ["../out.txt", "/out.txt", "a/../../out.txt", "c:out.txt", "a\\..\\out.txt"])
 def test_no_file_leaves_the_folder(bundle: Path, name: str, tmp_path: Path) -> None:
     def change(contents: dict[str, bytes]) -> None:

@@ -18,6 +18,7 @@ from fake_runs import predicted_run
 from fake_sweeps import EXPERIMENT, SKILLS, add_to_config, crash, fake_sweep, kill
 from gffpn.__main__ import main as verbs
 from gffpn.files.tables import markdown_table
+from gffpn.report.analyses import read_analyses
 from gffpn.report.answer import answer_markdown
 from gffpn.report.caption import numbered
 from gffpn.report.collect import Source, collect
@@ -511,3 +512,33 @@ def test_text_alone_is_small_and_links_its_figures(tmp_path: Path) -> None:
     assert text.count("python train.py -m neck=fpn,panet seed=0,1,2") == 1
     assert "not run" not in text  # claims that these studies do not test
     assert "| reproduced" in text
+
+
+def test_a_look_that_was_not_declared_is_noted(tmp_path: Path) -> None:
+    runs, skills = tmp_path / "runs", {"fpn": 0.4, "gffpn": 0.9}
+    early = fake_sweep(runs, "early", skills=skills, seeds=(0, 1))
+    fake_sweep(runs, "subset", skills={"fpn": 0.4}, seeds=(0, 1))  # which has no verdict
+    late = fake_sweep(runs, "late", skills={**skills, "panet": 0.5})
+    fake_sweep(runs, "damaged", skills=skills, seeds=(0, 1))
+    (runs / "sweeps" / "damaged" / "jobs" / "0000.json").write_text("{")
+
+    def notes(folder: Path) -> list[str]:
+        return [note for note in answered(*collect([folder]))[0].notes if "look" in note]
+
+    (note,) = notes(late)
+    assert note.startswith("the sweep early has verdicts on 2 of these seeds; with another look that")
+    assert notes(early) == []
+    write_plan(late, replace(read_plan(late), experiment={**EXPERIMENT, "looks": [2, 3]}))  # type: ignore[type-var]
+    assert notes(late) == []
+
+
+def test_a_damaged_log_is_left_out_of_the_curves_and_named(tmp_path: Path) -> None:
+    (source,) = collect([fake_sweep(tmp_path / "runs", skills={"fpn": 0.4, "gffpn": 0.9})])
+    path = source.runs[0].path
+    assert path
+    log = path / "logs/attempt_0/metrics.csv"
+    log.write_text(log.read_text().replace("\n0,", "\nx,", 1))
+    analyses = read_analyses(source.study())
+    assert [len(runs) for runs in analyses.logged.values()] == [2, 3]
+    (note,) = analyses.notes
+    assert note.startswith(f"{log}: damaged: row 1: ")

@@ -1,12 +1,14 @@
 """The analyses of a study's runs, by arm, and what is averaged or compared over them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from gffpn.runs.folder import RunFolder
+from gffpn.runs.reading import Curves as LoggedCurves
+from gffpn.runs.reading import curves as logged_curves
 from gffpn.stats.analysis import CURVE_REPLICATES, Analysis, kept_analysis
 from gffpn.stats.bands import Band, Curves, band
 from gffpn.stats.detection_curve import ArmCurve, arm_curve, curves
@@ -34,8 +36,10 @@ class Analyses:
     study: Study
 
     arms: tuple[tuple[Analysed, ...], ...]
+    logged: Mapping[str, Sequence[LoggedCurves]]
+    """The logged curves of the runs that have a folder, by the name of the arm."""
     notes: tuple[str, ...]
-    """One line for each run whose predictions cannot be read."""
+    """One line for each run whose predictions or whose log cannot be read."""
 
     def __post_init__(self) -> None:
         self._explored: dict[str, tuple[Contrast, ...]] = {}
@@ -79,7 +83,19 @@ class Analyses:
 def read_analyses(study: Study) -> Analyses:
     """Return the analyses of a study's finished runs; the first time, each is computed and kept."""
     notes: list[str] = []
-    return Analyses(study, tuple(tuple(_analysed(arm.runs, notes)) for arm in study.arms), tuple(notes))
+    arms = tuple(tuple(_analysed(arm.runs, notes)) for arm in study.arms)
+    logged = {arm.name: _logged(arm.runs, notes) for arm in study.arms}
+    return Analyses(study, arms, logged, tuple(notes))
+
+
+def _logged(runs: Sequence[Run], notes: list[str]) -> list[LoggedCurves]:
+    found = []
+    for path in (run.path for run in runs if run.path):
+        try:
+            found.append(logged_curves(path))
+        except ValueError as error:
+            notes.append(str(error))
+    return found
 
 
 def _analysed(runs: Sequence[Run], notes: list[str]) -> list[Analysed]:

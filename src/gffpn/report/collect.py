@@ -1,6 +1,7 @@
 """The runs of a report, found in folders of sweeps and of runs, by the question that they answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,32 @@ def _of_sweep(folder: Path, alone: Path | None) -> Source:
         notes.append("the sweep chose its runs by the results so far, so their differences are no evidence")
     experiment = plan.experiment if plan else _experiment(runs, notes)
     asked = _nameable(question(experiment) if experiment else Question(), runs, notes)
+    if not asked.looks:
+        notes += _earlier_looks(folder, runs, asked)
     return Source(folder.name, folder, tuple(runs), asked, plan.command if plan else (), tuple(notes))
+
+
+def _earlier_looks(sweep: Path, runs: Sequence[Run], asked: Question) -> Iterator[str]:
+    """Yield a note on each other sweep that had verdicts on fewer seeds of two or more of the same arms.
+
+    Who adds seeds until there is a verdict finds differences that are not there.
+    """
+    arms = Arms([run.overrides for run in runs], asked.arms)
+    seeds = [
+        {run.path.name for run, at in zip(runs, arms.of_run, strict=True) if at == arm and run.path}
+        for arm in range(len(arms.names))
+    ]
+    for other in sorted(sweep.resolve().parent.iterdir()):
+        if other.name == sweep.name or not is_sweep(other):
+            continue
+        with suppress(ValueError):  # damaged; its own report says so
+            known = {Path(job["run"]).name for job in read_jobs(other)}
+            early = [len(names & known) for names in seeds if 1 < len(names & known) < len(names)]
+            if len(early) > 1:
+                yield (
+                    f"the sweep {other.name} has verdicts on {max(early)} of these seeds; with another look "
+                    "that experiment.looks did not declare, more than 5 % of equal arms are called different"
+                )
 
 
 def _of_loose(folders: Sequence[Path]) -> list[Source]:

@@ -56,6 +56,16 @@ def check_verdicts(stored: Sequence[StoredVerdict], studies: Sequence[Study]) ->
     return faults
 
 
+def missing_verdicts(stored: Sequence[StoredVerdict], studies: Sequence[Study]) -> list[str]:
+    """Return a line for each verdict that follows from the predictions but is not stored."""
+    known = {(one.study, one.contrast, one.endpoint) for one in stored}
+    return [
+        f"{one.study}: {one.contrast}: stored is nothing, computed is {_words(one)}"
+        for one in verdicts_of(studies)
+        if one.word and (one.study, one.contrast, one.endpoint) not in known
+    ]
+
+
 def _agree(one: StoredVerdict, other: StoredVerdict) -> bool:
     pairs = [(getattr(one, name), getattr(other, name)) for name in ("delta", "low", "high", "p")]
     return one.word == other.word and all(

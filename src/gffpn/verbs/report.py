@@ -101,13 +101,14 @@ def _report_bundle(path: Path, folder: Path, arguments: argparse.Namespace) -> N
 
     from gffpn.report.bundle import open_bundle
     from gffpn.report.collect import collect
-    from gffpn.report.recheck import check_figures, check_verdicts
+    from gffpn.report.recheck import check_figures, check_verdicts, missing_verdicts
 
     manifest = open_bundle(path, folder)
     sources = collect([folder], alone=folder)
     figures = check_figures(sources)
     studies, facts = _read(sources)
     wrong = check_verdicts(manifest.verdicts, studies)
+    missing = missing_verdicts(manifest.verdicts, studies)
     checks = (
         f"Bundle {path.name} of gffpn {manifest.gffpn}: the hashes of {len(manifest.files)} files agree.",
         f"{figures.agreeing} of {figures.count} figures of {figures.runs} runs follow from the predictions.",
@@ -115,13 +116,14 @@ def _report_bundle(path: Path, folder: Path, arguments: argparse.Namespace) -> N
         "predictions.",
         *figures.faults,
         *wrong,
+        *missing,
     )
     for line in checks:
         print(line)
     # the folder is gone when the report is read
     known = tuple(replace(one, source=f"{path}, {Path(one.source).name}") for one in facts.studies)
     _write(studies, replace(facts, studies=known, checks=checks), arguments)
-    if figures.faults or wrong:
+    if figures.faults or wrong or missing:
         raise SystemExit(1)
 
 

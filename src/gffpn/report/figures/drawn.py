@@ -10,7 +10,7 @@ from gffpn.report.figures.canvas import Drawing, inline_svg, save
 from gffpn.report.figures.costs import COSTS, cost
 from gffpn.report.figures.errors import error_figure
 from gffpn.report.figures.forest import forest
-from gffpn.report.figures.learning import learning, logged_sizes, read_curves, unassigned
+from gffpn.report.figures.learning import learning, logged_sizes, unassigned
 from gffpn.report.figures.rates import detection, precision_recall
 from gffpn.report.figures.sizes import by_size, differences_by_size
 from gffpn.stats.study import Study
@@ -22,7 +22,7 @@ ERRORS_OF = 3
 def drawings(study: Study, analyses: Analyses | None = None) -> dict[str, Drawing]:
     """Return the figures of a study by name, in the order of the page; those without data are left out."""
     analyses = analyses or read_analyses(study)
-    logged = read_curves(study)
+    logged = analyses.logged
     found: dict[str, Drawing | None] = {
         "forest": forest(study),
         "sizes": by_size(study),

@@ -10,7 +10,7 @@ from gffpn.metrics.matching import Floats
 from gffpn.report.figures.canvas import Drawing, axes, tag
 from gffpn.report.figures.palette import colour, dash
 from gffpn.report.figures.series import legend, mean_of_known
-from gffpn.runs.reading import Curves, curves
+from gffpn.runs.reading import Curves
 from gffpn.stats.study import Study
 
 POINTS = 50
@@ -20,11 +20,6 @@ TELEMETRY = 3
 _OBJECTS = "train/objects_"
 MANY = 30
 """With more runs than this, fewer epochs are drawn, and the file stays small."""
-
-
-def read_curves(study: Study) -> Mapping[str, Sequence[Curves]]:
-    """Return the logged curves of the runs that have a folder, by arm."""
-    return {arm.name: [curves(run.path) for run in arm.runs if run.path] for arm in study.arms}
 
 
 def learning(
