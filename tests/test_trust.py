@@ -157,6 +157,21 @@ def test_data_that_change_during_a_sweep_end_it(
     assert "FAILED: neck=panet: DataError: the data changed since the sweep started; repeat" in output
 
 
+def test_a_sweep_says_that_it_takes_the_name_of_another(
+    train: Train, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise ValueError("enough for this test")
+
+    monkeypatch.setattr("gffpn.suite.execution.fit_and_test", stop)
+    monkeypatch.setattr("gffpn.suite.run.check_start", lambda _: None)
+    words = ["-m", *tiny, "logger.wandb=off", "name=mine"]
+    for necks, said in (("fpn", False), ("fpn,panet", False), ("fpn,panet", False), ("panet", True)):
+        _, output = train(*words, f"neck={necks}")
+        assert ("sweeps/mine had the table of other runs" in output) == said, necks
+    assert "neck=fpn,panet" in output.partition("The earlier sweep: ")[2]
+
+
 def code_in(
     folder: Path, files: dict[str, str], target: str, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, str]:

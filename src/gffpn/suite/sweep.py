@@ -4,11 +4,12 @@ import atexit
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from gffpn.report.table import row_of
 from gffpn.runs.commands import sweep_command
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.provenance import changes_since
-from gffpn.runs.sweeps import SweepPlan, read_jobs, write_plan
+from gffpn.runs.sweeps import SweepPlan, read_jobs, read_plan, write_plan
 from gffpn.stats.arms import settings
 from gffpn.stats.question import check_contrasts, question
 
@@ -132,6 +133,7 @@ class SweepCallback(Callback):
             from gffpn.suite.submission import wait_for_earlier
 
             wait_for_earlier(folder)
+        _mention_replaced(folder, self._planned)
         for stale in (folder / "jobs").glob("*.json"):
             stale.unlink()
         self._write_plan(config, folder, [job.data for job in checked])
@@ -226,6 +228,18 @@ class SweepCallback(Callback):
 
         show_results(folder, rows, config, asks=bool(self._planned))
         return not _name_failures(rows)
+
+
+def _mention_replaced(folder: Path, planned: Sequence[Sequence[str]]) -> None:
+    """Print which sweep had this folder before, if this one does not hold all of its runs."""
+    with suppress(ValueError):  # damaged
+        earlier = read_plan(folder)
+        if earlier and set(earlier.jobs) - set(map(tuple, planned)):
+            print(
+                f"{folder} had the table of other runs, which is replaced; the runs are kept. To have both, "
+                f"choose another name=NAME. The earlier sweep: {shlex.join(earlier.command)}",
+                flush=True,
+            )
 
 
 def config_dirs(hydra: HydraConf) -> list[str]:
