@@ -17,7 +17,7 @@ One file holds both splits; a key is the split and a field, such as `test/boxes`
 `classes` (K,) holds the class names. Nothing is pickled: `numpy.load(path)` reads it without this project.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,12 @@ from numpy.typing import NDArray
 
 from gffpn.files.arrays import UNREADABLE
 from gffpn.files.writing import whole_file
-from gffpn.metrics.evaluated import Evaluated
-from gffpn.metrics.matching import Boxes, Ints
+from gffpn.metrics.evaluated import MAX_DETECTIONS, Evaluated
+from gffpn.metrics.matching import SIZE_EDGES, Boxes, Ints, Matches, SizeRange, size_ranges
 
 SPLITS = ("val", "test")
+ALL_SIZES = size_ranges(SIZE_EDGES)[:1]
+"""The one size range that holds all objects."""
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -44,6 +46,12 @@ class Predictions:
     sizes: Ints
     """(N, 2) height and width of the image file."""
     evaluated: Evaluated
+
+    def matches(
+        self, ranges: Sequence[SizeRange] = ALL_SIZES, *, max_detections: int = MAX_DETECTIONS
+    ) -> Matches:
+        """Match the detections to the objects, in every size range."""
+        return self.evaluated.matches(len(self.classes), ranges, max_detections=max_detections)
 
 
 def write_predictions(path: Path, splits: Mapping[str, Predictions]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from gffpn.figures import Figure
 from gffpn.metrics.average_precision import RECALLS, precision_at_recalls
 from gffpn.metrics.evaluated import MAX_DETECTIONS
-from gffpn.metrics.matching import Floats, Ints, size_ranges
+from gffpn.metrics.matching import Floats, Ints
 from gffpn.runs.predictions import Predictions
 from gffpn.stats.assignment import Flags, assigned, calls, in_crowd, overlapping
 
@@ -59,9 +59,7 @@ class ImageCalls:
 
 def precision_recall(predictions: Predictions, *, max_detections: int = MAX_DETECTIONS) -> PrecisionRecall:
     """Return the curves of all classes and their mean."""
-    overall = size_ranges((1.0,))[:1]
-    matches = predictions.evaluated.matches(len(predictions.classes), overall, max_detections=max_detections)
-    precision = precision_at_recalls(matches)[:, _IOU_50]
+    precision = precision_at_recalls(predictions.matches(max_detections=max_detections))[:, _IOU_50]
     present = ~np.isnan(precision[:, 0])
     mean = precision[present].mean(axis=0) if present.any() else np.full(len(RECALLS), np.nan)
     return PrecisionRecall(RECALLS, precision, mean)

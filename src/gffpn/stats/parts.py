@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gffpn.metrics.matching import SIZE_EDGES, size_ranges
 from gffpn.runs.predictions import Predictions
 from gffpn.stats.draws import Counts, group_draws
 from gffpn.stats.estimate import Estimate, Family, Sample, Seed
@@ -54,10 +53,7 @@ def part_figures(
     predictions: Predictions, masks: Masks, weights: Counts, *, max_detections: int
 ) -> dict[str, Seed]:
     """Return mAP50 of a run on each part, with its replicates by `weights` (N, B)."""
-    classes = len(predictions.classes)
-    matches = predictions.evaluated.matches(
-        classes, size_ranges(SIZE_EDGES)[:1], max_detections=max_detections
-    )
+    matches = predictions.matches(max_detections=max_detections)
     groups = group_draws(predictions.groups, weights)
     weights = np.concatenate([np.ones_like(weights[:, :1]), weights], axis=1)
     found = {}

@@ -72,7 +72,7 @@ def replicates(
     wanted = [name for name in names if only is None or name in only]
     if not any(name.startswith("AP_") for name in wanted):
         ranges = ranges[:1]
-    matches = predictions.evaluated.matches(len(predictions.classes), ranges, max_detections=max_detections)
+    matches = predictions.matches(ranges, max_detections=max_detections)
     weights = draws(predictions.groups, count)
     weights = np.concatenate([np.ones_like(weights[:, :1]), weights], axis=1)
     figures = _figures(matches, predictions.classes, weights, wanted)

@@ -6,7 +6,7 @@ from itertools import permutations, product
 
 import numpy as np
 
-from gffpn.metrics.matching import SIZE_EDGES, Floats, size_ranges
+from gffpn.metrics.matching import Floats
 from gffpn.runs.predictions import Predictions
 from gffpn.stats.draws import Counts
 from gffpn.stats.reweighted import mean_precision, reweighted_precision
@@ -61,10 +61,7 @@ def small_sets(predictions: Predictions, objects: int, count: int) -> Counts:
 
 def figures_on(predictions: Predictions, sets: Counts, *, max_detections: int) -> tuple[Floats, float]:
     """Return mAP50 on each small set (count,), and on all images."""
-    classes = len(predictions.classes)
-    matches = predictions.evaluated.matches(
-        classes, size_ranges(SIZE_EDGES)[:1], max_detections=max_detections
-    )
+    matches = predictions.matches(max_detections=max_detections)
     weights = np.concatenate([np.ones_like(sets[:, :1]), sets], axis=1)
     figures = mean_precision(reweighted_precision(matches, weights, ious=slice(0, 1)))
     return figures[1:], float(figures[0])

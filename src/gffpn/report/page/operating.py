@@ -1,14 +1,13 @@
 """Tables of the operating point: rates per arm, confusion of classes, and what errors cost."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from gffpn.figures import Figure
 from gffpn.report.analyses import Analysed, Analyses, possible_errors
-from gffpn.report.answer import spread_words
-from gffpn.report.page.tables import Cell, Line, Table
+from gffpn.report.page.tables import Line, Table, spread_cell
 from gffpn.stats.study import Study
 
 _NO_CLEAN = "; n/a, because every test image has an object"
@@ -31,7 +30,7 @@ def rates_table(study: Study, analyses: Analyses) -> Table | None:
     for at, (arm, runs) in enumerate(zip(study.arms, analyses.arms, strict=True)):
         if runs:
             columns = [[value(one) for one in runs] for value in found.values()]
-            lines.append(Line((at,), arm.name, tuple(map(_cell, columns))))
+            lines.append(Line((at,), arm.name, tuple(map(spread_cell, columns))))
     if not lines:
         return None
     images = next((one.analysis.images for arm in analyses.arms for one in arm if one.analysis.images), None)
@@ -56,11 +55,6 @@ def _of(one: Analysed, name: str) -> Figure:
 def _rate(one: Analysed, name: str) -> Figure:
     test = _of(one, "test")
     return getattr(test, name) if test else None
-
-
-def _cell(values: Sequence[Figure]) -> Cell:
-    known = [value for value in values if value is not None]
-    return Cell(spread_words(values), float(np.mean(known)) if known else None)
 
 
 @dataclass(frozen=True)
@@ -100,7 +94,9 @@ def gains_table(study: Study, analyses: Analyses) -> Table | None:
     for at, (arm, runs) in enumerate(zip(study.arms, analyses.arms, strict=True)):
         if runs:
             each = np.stack([one.analysis.gains[list(kinds)] for one in runs])
-            lines.append(Line((at,), arm.name, tuple(_cell(list(map(_known, column))) for column in each.T)))
+            lines.append(
+                Line((at,), arm.name, tuple(spread_cell(list(map(_known, column))) for column in each.T))
+            )
     if not lines:
         return None
     headers = tuple((kind.name.lower(), "") for kind in kinds)

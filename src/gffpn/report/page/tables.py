@@ -72,7 +72,7 @@ def arms_table(study: Study) -> Table:
         done, asked = len(arm.records), len(arm.runs)
         seeds = Cell(str(done) if done == asked else f"{done} of {asked}", done)
         costs = [_costs(arm.records, fps=fps)[name] for name in ("params", "GFLOPs", "FPS network")]
-        cells = (seeds, *(_figure(arm.figures(name)) for name in shown), *costs)
+        cells = (seeds, *(spread_cell(arm.figures(name)) for name in shown), *costs)
         beside = papers[arm.name]
         row = ("1", *(points(beside[name]) if name in beside else "" for name in shown)) if beside else ()
         padded = (*row, *[""] * (len(headers) - len(row))) if row else ()
@@ -85,7 +85,8 @@ def _paper(study: Study, arm: Arm) -> dict[str, float]:
     return (paper_row(table, arm.records[0].columns()) or {}) if table and arm.records else {}
 
 
-def _figure(values: Sequence[Figure]) -> Cell:
+def spread_cell(values: Sequence[Figure]) -> Cell:
+    """Return the mean ± sd (n) of shares, sorted by the mean."""
     known = [value for value in values if value is not None]
     return Cell(spread_words(values), statistics.mean(known) if known else None)
 
@@ -158,7 +159,7 @@ def classes_table(study: Study) -> Table | None:
         if arm.records:
             beside = _paper(study, arm)
             paper = tuple(points(beside[name]) if name in beside else "" for name in names)
-            cells = tuple(_figure(arm.figures(f"AP50/{name}")) for name in names)
+            cells = tuple(spread_cell(arm.figures(f"AP50/{name}")) for name in names)
             lines.append(Line((at,), arm.name, cells, paper if any(paper) else ()))
     return Table(
         "AP50 by class: mean ± standard deviation (seeds), percent",
