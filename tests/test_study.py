@@ -267,6 +267,15 @@ def test_replicates_are_kept_and_made_again_from_other_predictions(tmp_path: Pat
     assert other["mAP50"][0] > first["mAP50"][0]
 
 
+def test_a_plan_has_both_names_of_an_arm_and_counts_its_runs_once(
+    tiny: list[str], capsys: pytest.CaptureFixture
+) -> None:
+    gffpn(["plan", *tiny, "neck=fpn", "trainer.threads=1,2", "seed=0,1,1"])
+    planned = capsys.readouterr().out
+    assert re.search(r"threads=1 *\W *0, 1 .*\n.*threads=2 *\W *0, 1 ", planned), planned
+    assert "2 of 2 runs are left" in planned
+
+
 @pytest.mark.slow
 def test_a_sweep_with_seeds_ends_with_verdicts_and_can_be_planned(
     train: Train, tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture

@@ -19,6 +19,7 @@ from gffpn.data.index import DataIndex
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.reading import finished_runs
 from gffpn.runs.record import Record
+from gffpn.stats.arms import settings
 from gffpn.stats.planning import Parts
 from gffpn.stats.question import check_contrasts, question
 from gffpn.stats.study import Run, Study, study
@@ -55,17 +56,20 @@ def forecast(overrides: Sequence[str]) -> Forecast:
         asked = question(config.experiment)
         overrides_of_jobs = [job.overrides for job in planned]
         check_contrasts(asked, overrides_of_jobs, declared_jobs(config))
-        unique, indices = dict[str, tuple[Plan, Job]](), dict[str, DataIndex]()
+        unique, asked_for = dict[str, Plan](), dict[tuple[object, ...], tuple[Plan, Job]]()
+        indices = dict[str, DataIndex]()
         for job in planned:
             HydraConfig.instance().set_config(job.config)
             key = index_key(job.config)
             plan = Plan.of(job.config, group=None, index=indices.get(key))
             indices[key] = plan.index
-            unique[plan.name] = plan, job  # seed=0,0 asks for one run twice
-        plans = [plan for plan, _ in unique.values()]
+            unique[plan.name] = plan
+            # seed=0,0 asks for one run twice, and so may two arms under different names
+            asked_for[plan.name, *settings(job.overrides).items()] = plan, job
+        plans = [*unique.values()]
         left = [plan for plan in plans if not plan.is_done]
         at_a_time = runs_at_a_time(config, overrides_of_jobs) if left else 1
-    runs = [_run(plan, job.overrides) for plan, job in unique.values()]
+    runs = [_run(plan, job.overrides) for plan, job in asked_for.values()]
     found = study("plan", runs, asked)
     folder = Path(config.paths.runs)
     known = [(row.record, _crop(RunFolder(folder / row.run).read_config())) for row in finished_runs(folder)]
