@@ -115,16 +115,16 @@ def _earlier_looks(sweep: Path, runs: Sequence[Run], asked: Question) -> Iterato
         for arm in range(len(arms.names))
     ]
     for other in sorted(sweep.resolve().parent.iterdir()):
-        if other.name == sweep.name or not is_sweep(other):
-            continue
-        with suppress(ValueError):  # damaged; its own report says so
-            known = {Path(job["run"]).name for job in read_jobs(other)}
-            early = [len(names & known) for names in seeds if 1 < len(names & known) < len(names)]
-            if len(early) > 1:
-                yield (
-                    f"the sweep {other.name} has verdicts on {max(early)} of these seeds; with another look "
-                    "that experiment.looks did not declare, more than 5 % of equal arms are called different"
-                )
+        known = set[str]()
+        with suppress(ValueError, OSError):  # damaged, or another user's; its own report says so
+            if other.name != sweep.name and is_sweep(other):
+                known = {Path(job["run"]).name for job in read_jobs(other)}
+        early = [len(names & known) for names in seeds if 1 < len(names & known) < len(names)]
+        if len(early) > 1:
+            yield (
+                f"the sweep {other.name} has verdicts on {max(early)} of these seeds; with another look "
+                "that experiment.looks did not declare, more than 5 % of equal arms are called different"
+            )
 
 
 def _of_loose(folders: Sequence[Path]) -> list[Source]:
