@@ -528,7 +528,9 @@ def test_a_look_that_was_not_declared_is_noted(tmp_path: Path) -> None:
     (note,) = notes(late)
     assert note.startswith("the sweep early has verdicts on 2 of these seeds; with another look that")
     assert notes(early) == []
-    write_plan(late, replace(read_plan(late), experiment={**EXPERIMENT, "looks": [2, 3]}))  # type: ignore[type-var]
+    plan = read_plan(late)
+    assert plan
+    write_plan(late, replace(plan, experiment={**EXPERIMENT, "looks": [2, 3]}))
     assert notes(late) == []
 
 
