@@ -1,6 +1,7 @@
 """Does the simulation of error rates simulate what it says, and do the rivals follow their rules?"""
 
 import csv
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks import variance_ratio, verdict_errors
 from benchmarks.replicates import synthetic
 from benchmarks.synthetic_sweep import SMALL, Effects, Found, Truth, draw_arm, draw_truth, matches_of
-from benchmarks.verdict_cells import CELLS
+from benchmarks.verdict_cells import CELLS, true_differences
 from benchmarks.verdict_rules import RIVALS, Trial, sign_flip
 from gffpn.metrics.evaluated import Evaluated
 from gffpn.metrics.matching import Boxes, Floats, Matches, size_ranges
@@ -89,7 +90,11 @@ def test_rivals_by_hand() -> None:
     assert sign_flip(six, 0, 1)
 
 
-def test_one_cell_of_the_simulation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_cell_of_the_simulation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = partial(true_differences, images=3_000)
+    monkeypatch.setattr(verdict_errors, "true_differences", few)
     out = tmp_path / "rates.csv"
     cell = str(CELLS[0])
     verdict_errors.main(["--repeats", "2", "--replicates", "20", "--cells", cell, "--out", str(out)])

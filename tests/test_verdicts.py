@@ -33,7 +33,7 @@ def made(delta: float, variance: float, *, df: int = 10) -> Estimate:
     return Estimate(delta, 0.0, (shared, shared), (2, 2), GROUPS, GROUPS - 1, 0.5)
 
 
-def crossed(rng: np.random.Generator, seeds: int, *, count: int = 4000) -> Sample:
+def crossed(rng: np.random.Generator, seeds: int, *, count: int = 1000) -> Sample:
     """Return figures with a variance of 4 between seeds, 1 between images, and 2 of both together."""
     figures = rng.normal(0, 2, seeds)
     images = rng.normal(0, 1, count) + rng.normal(0, math.sqrt(2), (seeds, count))
