@@ -72,12 +72,13 @@ def numbers(node: dict, where: str = "") -> Iterator[tuple[str, float]]:
 def test_a_number_and_its_decimal_form_are_one_run(choice: str) -> None:
     base = resolved(compose_config([])) if choice else {}
     chosen = [choice] if choice else []
-    plain = resolved(compose_config(chosen))
+    composed = compose_config(chosen)
+    plain = resolved(composed)
     own = {group: node for group, node in plain.items() if node != base.get(group)}
     for key, value in numbers(own):
         if key in ("trainer.limit_train_batches", "trainer.limit_eval_batches"):
             continue  # 1 is a number of batches, 1.0 a share
-        other = compose_config(chosen)
+        other = composed.copy()
         OmegaConf.update(other, key, int(value) if isinstance(value, float) else float(value))
         try:
             check(other)
