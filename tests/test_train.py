@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,6 +51,7 @@ class Finished:
 def finished(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """Run GF-FPN for two epochs, with W&B logging offline."""
     overrides = [*tiny_overrides(squares, tmp_path_factory.mktemp("finished")), "neck=gffpn"]
+    overrides += ["logger.wandb=auto"]
     tested: dict[str, torch.Tensor] = {}
 
     precisions: list[str] = []
@@ -93,7 +94,7 @@ def test_a_run_leaves_its_metrics_and_files(finished: Finished) -> None:
 @pytest.mark.slow
 def test_a_run_with_anchors_leaves_the_same(tiny: list[str]) -> None:
     """The classes have names that used to be taken for a count of objects and for two names."""
-    words = ["neck=gffpn", "head=yolov5", "logger.wandb=off", "data.classes=[n_hole,edge/left]"]
+    words = ["neck=gffpn", "head=yolov5", "data.classes=[n_hole,edge/left]"]
     check_what_a_run_leaves(run_tiny([*tiny, *words]), ["n_hole", "edge/left"])
 
 
@@ -261,7 +262,7 @@ def test_the_tested_weights_are_the_averaged_ones(finished: Finished) -> None:
 def test_a_resumed_run_ends_bit_equal_to_an_uninterrupted_one(
     tiny: list[str], tmp_path: Path, fail_in_epoch: Callable[[int], None]
 ) -> None:
-    overrides = [*tiny, "neck=gffpn", "trainer.max_epochs=3", "logger.wandb=off"]
+    overrides = [*tiny, "neck=gffpn", "trainer.max_epochs=3"]
     uninterrupted = run_tiny([*overrides, f"paths.runs={tmp_path}/whole"])
     fail_in_epoch(1)
     with pytest.raises(RuntimeError, match="on fire"):
@@ -314,7 +315,7 @@ def test_steps_on_images_without_objects_are_trained(tiny: list[str], squares: P
             content = b"" if bare else path.read_bytes()
             (empty / folder / path.name).write_bytes(content)
     overrides = [*tiny, f"data.root={empty}", f"data.splits={empty}/splits", "neck=fpn"]
-    overrides += ["trainer.max_epochs=1", "logger.wandb=off"]
+    overrides += ["trainer.max_epochs=1"]
     assert run_tiny(overrides).status == "finished"
 
 
@@ -426,7 +427,7 @@ def test_a_batch_of_one_image_is_refused_where_a_norm_needs_more(
 def test_a_sweep_continues_after_a_failure_and_repeats_only_unfinished_runs(
     tiny: list[str], tmp_path: Path, train: Train
 ) -> None:
-    overrides = [*tiny, "neck=fpn", "trainer.max_epochs=1", "optim.lr=0.002,-1,0.001", "logger.wandb=off"]
+    overrides = [*tiny, "neck=fpn", "trainer.max_epochs=1", "optim.lr=0.002,-1,0.001"]
     code, first = train("-m", *overrides, "name=broken")
     assert code == 1
     folder = tmp_path / "runs" / "sweeps" / "broken"
@@ -454,39 +455,68 @@ def only(arms: dict[str, list[str]]) -> list[str]:
     return ["experiment.arms=null", f"experiment.arms={{{listed}}}", "experiment.contrasts=[]"]
 
 
-# avoids training what other experiments train: `league` has every neck, `ladder` has the arms that
-# `ladder_small` inherits, a widened FPN and the other context of `parts`, `table3` has the necks of `table4`
-# on both backbones, and a seed changes no code path
+# necks that differ from the others in layers alone, which other tests take: they have no further levels, no
+# buffers, and no guided stages on another base
+ALIKE = ("fpn", "none", "panet", "bifpn", "gffpn", "gfpanet", "afpn", "fpn_additive", "pafpn_additive")
+ALIKE += ("fpn_c2", "fpn_p2", "panet_c2")
+# settings of GF-FPN that its telemetry reads during the training
+READINGS = ("attention as printed", "projection per channel", "guides from the pyramid")
+RUNGS = ("C2 to P3", "FCCFM", "panet_c2", "fpn x1.184")
+RECIPES = ("base", "mosaic", "nwd_overlap", "nwd_loss")
+
+
+def some(experiment: str, names: Iterable[str]) -> list[str]:
+    """Return overrides that leave an experiment these of its own arms."""
+    arms = arms_of(experiment)
+    return only({name: arms[name] for name in names})
+
+
+# avoids training again what other experiments or tests train: test_config.py composes every arm,
+# test_necks.py takes the gradients of every neck and of every setting of GF-FPN, and a seed changes no code
 LESS = {
-    "ladder_small": only({"fpn": ["neck=fpn"], **arms_of("ladder_small")}),
-    "league": only({name: words for name, words in arms_of("league").items() if len(words) == 1}),
-    "luck": ["seed=0"],
-    "parts": ["neck.lpam.context=lsam"],
+    "deeppcb": ["seed=0", "augment.crop=32", "neck=fpn"],
+    "few_images": ["experiment.arms=null", "neck=fpn"],  # they set what is set here
+    "ladder": some("ladder", RUNGS),
+    "ladder_small": some("ladder_small", ["none", "add_residual"]),
+    "league": only(
+        {name: words for name, words in arms_of("league").items() if len(words) == 1 and name not in ALIKE}
+    ),
+    "luck": ["seed=0", "neck=panet"],
+    "neu_det": ["seed=0", "neck=fpn"],
+    "nuclei": ["seed=0", "neck=fpn"],
+    "parts": ["neck.lpam.attention=se,cbam", "neck.lpam.context=lsam"],
     "plain_necks": ["neck=fpn"],
+    "readings": some("readings", READINGS),
+    "recipe": some("recipe", RECIPES),
+    "table3": ["neck=gffpn"],
     "table4": ["backbone=cspdarknet", "neck=gffpn"],
+    "table6": ["ablation=star_residual,add"],
     "twins": ["neck=fpn"],
     "twins_small": ["neck=fpn"],
-    "few_images": ["experiment.arms=null"],  # they set what is set here
-    "neu_det": ["seed=0"],
-    "nuclei": ["seed=0"],
-    "deeppcb": ["seed=0", "augment.crop=32"],
-    "recipe": [
-        f"~experiment.arms.{name}" for name in ("half_lr", "twice_lr", "linear", "no_zoom", "few_points")
-    ],
 }
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for simulated images, which several experiments share."""
+    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", sorted(path.stem for path in (ROOT / "experiments").glob("*.yaml")))
-def test_every_experiment_runs_at_toy_scale(experiment: str, tmp_path: Path, train: Train) -> None:
+def test_every_experiment_runs_at_toy_scale(
+    experiment: str, cache: Path, tmp_path: Path, train: Train
+) -> None:
     toy = ["image_size=64", "batch_size=4", "trainer.max_epochs=1", "loader.workers=0", "logger.wandb=off"]
     toy += ["trainer.fps_seconds=0", "logger.pictures=0"]
     toy += ["trainer.minutes=null", "trainer.check_val_every_n_epoch=1"]
     toy += ["data=tinyindus_sim"]  # simulated, so that nothing is downloaded
     # in bf16, PyTorch 2.15 returns NaN gradients for a strided convolution of a single cell (CFPT's P7 here)
     toy += ["data.train_images=4", "data.val_images=4", "data.test_images=4", "trainer.precision=32-true"]
+    # `make demo` trains in processes of its own, as it does for users; the others save the import of torch
+    toy += [] if experiment == "demo" else ["runs_at_a_time=1"]
     toy += LESS.get(experiment, [])
-    places = [f"paths.runs={tmp_path}", f"paths.cache={tmp_path}/cache"]
+    places = [f"paths.runs={tmp_path}", f"paths.cache={cache}"]
     code, printed = train(f"experiments={experiment}", *toy, *places)
     assert code == 0
     (table,) = (tmp_path / "sweeps").glob("*/results.csv")
