@@ -33,6 +33,7 @@ def tiny_overrides(squares: Path, folder: Path) -> list[str]:
         "loader.workers=0",
         "runs_at_a_time=1",  # in this process, without another import of torch
         "logger.pictures=4",
+        "logger.wandb=off",
         f"paths.runs={folder}/runs",
         f"paths.cache={folder}/cache",
     ]

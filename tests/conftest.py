@@ -76,7 +76,7 @@ def uneven(tiny: list[str], squares: Path, tmp_path: Path) -> list[str]:
         stems = "".join(f"{split}{k}\n" for k in range(count))
         (tmp_path / "splits" / f"{split}.txt").write_text(stems)
     kept = [o for o in tiny if not o.startswith(("paths.runs", "data.splits"))]
-    engine = ["trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.threads=1", "logger.wandb=off"]
+    engine = ["trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.threads=1"]
     return [*kept, *engine, f"data.splits={tmp_path}/splits"]
 
 

@@ -31,7 +31,7 @@ TORCHRUN = {"LOCAL_RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "M
 
 @pytest.fixture
 def plan(tiny: list[str]) -> Plan:
-    return Plan.of(compose_config([*tiny, "logger.wandb=off"]), group=None)
+    return Plan.of(compose_config(tiny), group=None)
 
 
 @pytest.fixture

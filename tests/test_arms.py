@@ -119,7 +119,7 @@ def test_the_search_for_the_recipe_refuses_what_its_arms_set(tiny: list[str], tr
 def test_a_sweep_runs_its_arms(tiny: list[str], train: Train) -> None:
     arms = "+experiment.arms={base: [], slow: ['optim.lr=0.001'], many: ['batch_size=8', 'optim.lr=0.004']}"
     kept = [word for word in tiny if not word.startswith("batch_size")]
-    code, printed = train("-m", *kept, "neck=fpn", "logger.wandb=off", "trainer.max_epochs=1", arms)
+    code, printed = train("-m", *kept, "neck=fpn", "trainer.max_epochs=1", arms)
     assert code == 0, printed
     assert "│ 0.001    │ 16         │" in printed
     assert "│ 0.004    │ 8          │" in printed

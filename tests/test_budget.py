@@ -52,7 +52,7 @@ def test_less_than_an_epoch_is_refused() -> None:
 def budget_words(tiny: list[str], minutes: float = 0.5) -> list[str]:
     """Return the overrides of a tiny run with a budget, and no time for FPS."""
     kept = [word for word in tiny if not word.startswith("trainer.max_epochs")]
-    return [*kept, "logger.wandb=off", "neck=fpn", "budget=5min", f"trainer.minutes={minutes}"]
+    return [*kept, "neck=fpn", "budget=5min", f"trainer.minutes={minutes}"]
 
 
 def test_a_budget_gives_epochs_and_is_no_part_of_the_name(

@@ -237,7 +237,7 @@ def test_a_run_reports_its_numbers_and_measures_its_speed_with_the_first(
     monkeypatch.setattr(Neighbours, "share", lambda self: 0.25)
     kept: list[str] = []
     monkeypatch.setattr("gffpn.suite.fit.keep_freed_memory", lambda: kept.append("memory"))
-    words = [*tiny, "trainer.max_epochs=1", "trainer.accelerator=cpu", "logger.wandb=off"]
+    words = [*tiny, "trainer.max_epochs=1", "trainer.accelerator=cpu"]
     try:
         code, printed = train("-m", *words, "neck=fpn", "seed=0,1")
     finally:

@@ -26,7 +26,7 @@ from gffpn.verbs.evaluate import page
 def run(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """Train two epochs."""
     overrides = tiny_overrides(squares, tmp_path_factory.mktemp("evaluate"))
-    return run_tiny([*overrides, "neck=none", "logger.wandb=off", "trainer.threads=1"])
+    return run_tiny([*overrides, "neck=none", "trainer.threads=1"])
 
 
 @pytest.mark.parametrize("slicing", [None, Slicing(64)], ids=["plain", "one_slice"])

@@ -70,7 +70,7 @@ def folder(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from commands import tiny_overrides
 
     overrides = tiny_overrides(squares, tmp_path_factory.mktemp("library"))
-    short = ["neck=none", "trainer.max_epochs=1", "logger.wandb=off", "trainer.threads=1"]
+    short = ["neck=none", "trainer.max_epochs=1", "trainer.threads=1"]
     return run_tiny([*(o for o in overrides if "max_epochs" not in o), *short]).path
 
 

@@ -80,7 +80,7 @@ def test_the_results_show_finished_runs_or_say_what_to_run(tmp_path: Path, kerne
 def test_the_microscope_opens_a_run_or_an_untrained_network(
     tiny: list[str], tmp_path: Path, kernel: str
 ) -> None:
-    words = [*tiny, "neck=gffpn", "trainer.max_epochs=1", "logger.wandb=off", "logger.pictures=0"]
+    words = [*tiny, "neck=gffpn", "trainer.max_epochs=1", "logger.pictures=0"]
     trained, runs = run_tiny(words).path.name, tmp_path / "runs"
     both = outputs(kernel, tmp_path, "neck_microscope", tmp_path / "none", runs)
     for said, found in zip(("UNTRAINED: neck=gffpn", trained), both, strict=True):

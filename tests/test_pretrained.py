@@ -86,7 +86,7 @@ def test_fetched_weights_are_used_without_asking_the_hub(
 def test_only_the_start_of_a_run_needs_the_weights(
     hub: Path, tiny: list[str], connections: list[Any], train: Train
 ) -> None:
-    overrides = [*tiny, *TIMM, "backbone.pretrained=true", "logger.wandb=off", "trainer.max_epochs=1"]
+    overrides = [*tiny, *TIMM, "backbone.pretrained=true", "trainer.max_epochs=1"]
     folder = run_tiny(overrides)
     expected = torch.load(folder.checkpoints / "best.ckpt", weights_only=True)["state_dict"]
     shutil.rmtree(hub)

@@ -464,7 +464,7 @@ def test_the_commands_of_a_report_fill_its_gaps(
 
     monkeypatch.setattr("gffpn.suite.execution.fit_and_test", fails_once)
     folder = tmp_path / "runs" / "sweeps" / "mine"
-    words = [*tiny, "neck=fpn", "trainer.max_epochs=1", "logger.wandb=off", "logger.pictures=0"]
+    words = [*tiny, "neck=fpn", "trainer.max_epochs=1", "logger.pictures=0"]
     own = tmp_path / "own"
     own.mkdir()
     code, _ = train("--config-dir", str(own), "-m", *words, "seed=0,1", "name=mine", "rerun=all")

@@ -327,7 +327,6 @@ def test_two_runs_at_a_time_end_with_one_table(tiny: list[str], tmp_path: Path, 
     words = [
         *(word for word in tiny if not word.startswith(("runs_at_a_time", "paths.runs"))),
         f'paths.runs="{runs_in}"',
-        "logger.wandb=off",
         "neck=fpn",
     ]
     code, printed = train_py("-m", *words, "seed=0,1", "runs_at_a_time=2", "name=two")

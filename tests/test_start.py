@@ -16,7 +16,7 @@ from gffpn.config.check import check
 from gffpn.config.compose import compose_config
 from gffpn.runs.folder import RunFolder
 
-FPN = ["neck=fpn", "logger.wandb=off", "trainer.accelerator=cpu", "trainer.precision=32-true"]
+FPN = ["neck=fpn", "trainer.accelerator=cpu", "trainer.precision=32-true"]
 
 
 def runs_in(folder: Path) -> dict[str, RunFolder]:

@@ -64,7 +64,7 @@ def started_by_other_code(run: RunFolder) -> None:
 def test_a_finished_run_of_other_code_is_named_and_runs_again_on_request(
     train: Train, tiny: list[str], tmp_path: Path
 ) -> None:
-    words = [*tiny, "neck=fpn", "logger.wandb=off", "trainer.max_epochs=1"]
+    words = [*tiny, "neck=fpn", "trainer.max_epochs=1"]
     train(*words)
     (path,) = (tmp_path / "runs").glob("fpn_*")
     run = RunFolder(path)
@@ -95,7 +95,7 @@ def test_the_code_of_a_run_does_not_depend_on_what_the_process_digested_before(t
 
 
 def test_an_interrupted_run_of_other_code_restarts(train: Train, tiny: list[str], tmp_path: Path) -> None:
-    words = [*tiny, "neck=fpn", "logger.wandb=off"]
+    words = [*tiny, "neck=fpn"]
     train(*words)
     (path,) = (tmp_path / "runs").glob("fpn_*")
     run = RunFolder(path)
@@ -126,7 +126,7 @@ def test_a_file_that_is_edited_during_a_sweep_changes_no_job(
     (mine / "neck").mkdir()
     (mine / "optim" / "mine.yaml").write_text("defaults: [recipe]\nlr: 0.0012\n")
     shutil.copy(CONF / "neck" / "panet.yaml", mine / "neck" / "late.yaml")
-    words = [*tiny, "trainer.max_epochs=1", "logger.wandb=off", "optim=mine", "neck=fpn,late"]
+    words = [*tiny, "trainer.max_epochs=1", "optim=mine", "neck=fpn,late"]
     edits = f"+hydra.callbacks.edits={{_target_: test_trust.Edits, folder: {mine}}}"
     code, output = train("-m", "--config-dir", str(mine), *words, edits)
     assert code == 0, output
