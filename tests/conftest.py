@@ -86,6 +86,16 @@ def train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Tra
 
     That function returns the exit code and the printed output.
     """
+    return trainer(monkeypatch, capsys)
+
+
+@pytest.fixture
+def train_with_others(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Train:
+    """Return a function like that of `train`, whose output includes that of the processes it starts."""
+    return trainer(monkeypatch, capfd)
+
+
+def trainer(monkeypatch: pytest.MonkeyPatch, capture: pytest.CaptureFixture) -> Train:
     # imported here, because torch takes seconds and some tests do not need it
     from gffpn.config.overrides import start
     from gffpn.suite.train import main
@@ -98,7 +108,7 @@ def train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Tra
                 start(main)
         except SystemExit as leaving:
             code = int(leaving.code or 0)
-        printed = capsys.readouterr()
+        printed = capture.readouterr()
         return code, printed.out + printed.err
 
     return answer

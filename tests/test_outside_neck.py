@@ -2,13 +2,12 @@
 
 import csv
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from commands import command, record_of, tiny_overrides
+from commands import Train, command, record_of, tiny_overrides
 from gffpn.__main__ import main
 from gffpn.build.detector import build_data, build_task
 from gffpn.build.index import build_index
@@ -54,18 +53,19 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def short(squares: Path, outside: Path) -> list[str]:
-    return [*tiny_overrides(squares, outside), "trainer.max_epochs=1", "logger.wandb=off"]
-
-
-def train(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return command("-m", "gffpn", "train", *words, cwd=cwd)
+    return [*tiny_overrides(squares, outside), "trainer.max_epochs=1"]
 
 
 @pytest.fixture
-def verb(outside: Path, monkeypatch: pytest.MonkeyPatch) -> Verb:
-    """Run `gffpn VERB WORDS...` in the user's folder, in this process."""
+def inside(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the user's folder the working directory, from which this process imports."""
     monkeypatch.chdir(outside)
     monkeypatch.syspath_prepend(outside)
+
+
+@pytest.fixture
+def verb(inside: None) -> Verb:
+    """Run `gffpn VERB WORDS...` in the user's folder, in this process."""
     return lambda *words: main(list(words))
 
 
@@ -76,7 +76,7 @@ def rows(sweep: Path) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def trained(outside: Path, short: list[str]) -> Path:
     """Train the neck once and return the run's folder."""
-    done = train("--config-dir", "conf", "neck=mine", *short, cwd=outside)
+    done = command("-m", "gffpn", "train", "--config-dir", "conf", "neck=mine", *short, cwd=outside)
     assert done.returncode == 0, done.stderr
     (metrics,) = (outside / "runs").glob("mine_*_s0_*/metrics.json")
     return metrics.parent
@@ -84,28 +84,29 @@ def trained(outside: Path, short: list[str]) -> Path:
 
 @pytest.mark.slow
 def test_a_sweep_trains_it_together_with_a_built_in_neck(
-    outside: Path, short: list[str], trained: Path
+    outside: Path, short: list[str], trained: Path, inside: None, train: Train
 ) -> None:
-    done = train("-m", "--config-dir", "conf", "neck=mine,fpn", *short, "name=two", cwd=outside)
-    assert done.returncode == 0, done.stderr
+    code, printed = train("-m", "--config-dir", "conf", "neck=mine,fpn", *short, "name=two")
+    assert code == 0, printed
     both = rows(outside / "runs" / "sweeps" / "two")
     assert [(row["neck"], row["status"]) for row in both] == [("mine", "finished"), ("fpn", "finished")]
     assert Path(both[0]["run"]) == trained
-    assert "Already finished, skipped" in done.stdout
+    assert "Already finished, skipped" in printed
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`:UserWarning")
 def test_a_sweep_in_two_processes_yields_the_figures_of_one(
-    verb: Verb, outside: Path, uneven: list[str], tmp_path: Path
+    inside: None, outside: Path, uneven: list[str], tmp_path: Path, train_with_others: Train
 ) -> None:
     """No image counts twice in val and test sets that the processes cannot divide evenly."""
     # one image per process and step: one process has two steps of val and test, the other has one
     words = [*uneven, "trainer=ddp", "trainer.devices=2", "neck=mine", "batch_size=2"]
     words += [f"paths.runs={tmp_path}/runs", "name=ddp"]
-    done = train("-m", "--config-dir", "conf", *words, cwd=outside)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "self.log" not in done.stderr
+    code, printed = train_with_others("-m", "--config-dir", "conf", *words)
+    assert code == 0, printed
+    assert "epoch 2/2" in printed  # that of the run's own processes
+    assert "self.log" not in printed
     (row,) = rows(tmp_path / "runs" / "sweeps" / "ddp")
     assert (row["neck"], row["status"]) == ("mine", "finished")
     folder = RunFolder(Path(row["run"]))
