@@ -1,9 +1,12 @@
 """Settings and fixtures of all tests: few threads, no network, a detection data set of a few kilobytes."""
 
+import copy
 import gc
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # one thread, because tensors are small and other tests run at the same time; set before torch is imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -11,6 +14,7 @@ os.environ["WANDB_MODE"] = "offline"
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 
 from commands import SIDE, Train, own_logging, tiny_overrides
@@ -33,6 +37,25 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure() -> None:
     """Let extension modules clean up at exit; some report leaks otherwise."""
     gc.unfreeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parse_yaml_once() -> Iterator[None]:
+    """Parse equal texts of configuration files only once; composing then takes a quarter less time."""
+    parse, parsed = OmegaConf.load, dict[str, Any]()
+
+    def load(file: Any) -> Any:
+        if not hasattr(file, "read"):
+            return parse(file)
+        text = file.read()
+        if text not in parsed:
+            file.seek(0)
+            parsed[text] = parse(file)
+        return copy.deepcopy(parsed[text])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OmegaConf, "load", load)
+        yield
 
 
 COUNTS = {"train": 8, "val": 4, "test": 4}
