@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -94,6 +95,7 @@ def match(neck: str, to: str, by: str, overrides: Sequence[str], *, classes: int
     size = image_size(config)
     knob, holder, key = _knob(config, neck)
 
+    @cache
     def measured(value: float) -> float:
         holder[key] = value
         with torch.device("meta"):
