@@ -2,8 +2,10 @@
 
 import csv
 from dataclasses import asdict, replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,12 @@ import yaml
 from gffpn.figures import BinFigures, ClassFigures, Cost, Figures, OperatingPoint, Rates, Speed
 from gffpn.metrics.evaluated import Evaluated
 from gffpn.metrics.matching import Boxes
+from gffpn.runs.folder import RunFolder
 from gffpn.runs.predictions import Predictions, write_predictions
 from gffpn.runs.provenance import Provenance
 from gffpn.runs.record import Choice, DataFacts, Record, Settings, Training, write_record
 from gffpn.runs.verify import results
+from gffpn.stats.replicates import kept_replicates
 
 BINS = {"0_8": 0, "8_16": 12, "16_32": 40, "32_96": 81, "96_up": 5}
 EDGES = (0.0, 8.0, 16.0, 32.0, 96.0, None)
@@ -178,17 +182,37 @@ def predictions(skill: float, *, seed: int = 0, images: int = 12, classes: tuple
     )
 
 
+@cache
+def found(
+    skill: float, seed: int, classes: tuple[str, ...]
+) -> tuple[dict[str, Predictions], dict[str, Figures], OperatingPoint | None]:
+    """Return the invented detections of a run, and the figures and the operating point that follow."""
+    splits = {
+        split: predictions(skill, seed=seed + 100 * (split == "val"), classes=classes)
+        for split in ("val", "test")
+    }
+    return splits, *results(splits)
+
+
+@cache
+def kept(skill: float, seed: int, classes: tuple[str, ...]) -> bytes:
+    """Return the file of the replicates of such a run, which take half of a test's time to compute."""
+    with TemporaryDirectory() as folder:
+        run = RunFolder(Path(folder))
+        write_predictions(run.predictions, found(skill, seed, classes)[0])
+        kept_replicates(run)
+        return (run.path / "replicates.npz").read_bytes()
+
+
 def predicted_run(runs: Path, neck: str, *, skill: float, **facts: Any) -> Path:
     """Write a finished run with invented predictions, from which its figures follow; return its folder."""
     made = record(neck, **facts)
-    splits = {
-        split: predictions(skill, seed=made.seed + 100 * (split == "val"), classes=made.data.classes)
-        for split in ("val", "test")
-    }
-    figures, point = results(splits)
+    splits, figures, point = found(skill, made.seed, made.data.classes)
     facts["mAP50"] = figures["test"].mAP50
     run = finished_run(runs, neck, **facts)
     write_predictions(run / "predictions.npz", splits)
+    if not (replicates := run / "replicates.npz").exists():
+        replicates.write_bytes(kept(skill, made.seed, made.data.classes))
     counts = {"train": 8, "val": 12, "test": 12}
     done = replace(made, test=figures["test"], val=figures["val"], operating_point=point)
     write_record(run / "metrics.json", replace(done, data=replace(made.data, images=counts)))

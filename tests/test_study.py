@@ -163,8 +163,13 @@ def made(runs: Path, skills: dict[str, float], *, seeds: int = 3, asked: Questio
     return study("invented", found, asked or Question())
 
 
-def test_a_clear_difference_is_a_verdict_in_words(tmp_path: Path) -> None:
-    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
+@pytest.fixture(scope="module")
+def answer(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """Return the study of two necks that clearly differ, with three seeds each."""
+    return made(tmp_path_factory.mktemp("answer"), {"fpn": 0.3, "gffpn": 0.9})
+
+
+def test_a_clear_difference_is_a_verdict_in_words(answer: Study) -> None:
     (contrast,) = answer.contrasts
     assert contrast.verdict is not None
     assert contrast.verdict.word == "better"
@@ -184,8 +189,8 @@ def test_a_note_warns_of_networks_that_learned_nothing(tmp_path: Path) -> None:
     assert not made(tmp_path / "one", {"fpn": 0.0}).notes
 
 
-def test_the_reverse_contrast_is_the_reverse_verdict(tmp_path: Path) -> None:
-    there = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9}).contrasts[0]
+def test_the_reverse_contrast_is_the_reverse_verdict(tmp_path: Path, answer: Study) -> None:
+    there = answer.contrasts[0]
     back = made(tmp_path, {"gffpn": 0.9, "fpn": 0.3}).contrasts[0]
     assert there.estimate is not None
     assert back.estimate is not None
@@ -216,8 +221,7 @@ def test_verdicts_are_taken_at_declared_looks_only(tmp_path: Path) -> None:
     assert due.contrasts[0].verdict is not None
 
 
-def test_a_class_with_few_objects_has_no_verdict(tmp_path: Path) -> None:
-    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
+def test_a_class_with_few_objects_has_no_verdict(answer: Study) -> None:
     counts = {one.name: one.objects for one in answer.arms[0].records[0].test.classes}
     assert min(counts.values()) >= 20
     assert answer.explore("AP50/pock")[0].verdict is not None
@@ -356,10 +360,8 @@ def differing(record: Record, key: str) -> Record:
     ],
 )
 def test_arms_whose_trainings_differ_are_compared_only_if_they_differ_in_a_setting(
-    tmp_path: Path, key: str, group: str, reason: str
+    answer: Study, key: str, group: str, reason: str
 ) -> None:
-    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
-
     def elsewhere(run: Run) -> Run:
         assert run.record
         return replace(run, record=differing(run.record, key))
@@ -382,8 +384,7 @@ def test_arms_whose_trainings_differ_are_compared_only_if_they_differ_in_a_setti
     assert study("invented", everywhere, Question()).contrasts[0].reason == ""
 
 
-def test_seeds_of_one_arm_on_other_training_images_are_not_compared(tmp_path: Path) -> None:
-    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
+def test_seeds_of_one_arm_on_other_training_images_are_not_compared(answer: Study) -> None:
     *others, last = answer.arms[1].runs
     assert last.record
     moved = replace(last, record=differing(last.record, "data.root"))
@@ -393,8 +394,7 @@ def test_seeds_of_one_arm_on_other_training_images_are_not_compared(tmp_path: Pa
         assert found.reason.endswith(": trained on different data")
 
 
-def test_an_arm_under_two_names_is_no_comparison_and_counts_once(tmp_path: Path) -> None:
-    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
+def test_an_arm_under_two_names_is_no_comparison_and_counts_once(answer: Study) -> None:
     runs = [run for arm in answer.arms for run in arm.runs]
     again = [
         replace(run, overrides=(*run.overrides, "ablation=star_residual")) for run in answer.arms[1].runs
@@ -414,8 +414,7 @@ def test_an_arm_under_two_names_is_no_comparison_and_counts_once(tmp_path: Path)
     assert {one.df for one in found} == {one.estimate.df for one in alone.contrasts if one.estimate}
 
 
-def test_the_number_of_objects_stands_in_the_head_only_where_all_runs_agree(tmp_path: Path) -> None:
-    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
+def test_the_number_of_objects_stands_in_the_head_only_where_all_runs_agree(answer: Study) -> None:
     first = next(head for head in arm_cells(answer)[0] if head.startswith("AP 16-32"))
     assert re.fullmatch(r"AP 16-32 \(n=\d+\)", first)
     last = answer.arms[1].runs[-1]
@@ -427,8 +426,7 @@ def test_the_number_of_objects_stands_in_the_head_only_where_all_runs_agree(tmp_
     assert "AP 16-32" in arm_cells(replace(answer, arms=(answer.arms[0], arm)))[0]
 
 
-def test_a_test_set_without_objects_does_not_mean_that_nothing_was_learned(tmp_path: Path) -> None:
-    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
+def test_a_test_set_without_objects_does_not_mean_that_nothing_was_learned(answer: Study) -> None:
     runs = []
     for run in (run for arm in answer.arms for run in arm.runs):
         assert run.record
@@ -436,8 +434,7 @@ def test_a_test_set_without_objects_does_not_mean_that_nothing_was_learned(tmp_p
     assert study("empty", runs, Question()).notes == ()
 
 
-def test_few_objects_give_an_interval_without_verdict(tmp_path: Path) -> None:
-    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
+def test_few_objects_give_an_interval_without_verdict(answer: Study) -> None:
     (small,) = answer.explore("AP_8_16")
     assert small.reason.startswith("too few objects (")
     assert small.estimate is not None
@@ -448,8 +445,7 @@ def test_few_objects_give_an_interval_without_verdict(tmp_path: Path) -> None:
     assert "95 % interval" in sentence(small, answer.question)
 
 
-def test_bins_that_hold_other_objects_are_not_compared(tmp_path: Path) -> None:
-    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
+def test_bins_that_hold_other_objects_are_not_compared(answer: Study) -> None:
     runs = []
     for run in answer.arms[1].runs:
         assert run.record
@@ -461,9 +457,8 @@ def test_bins_that_hold_other_objects_are_not_compared(tmp_path: Path) -> None:
     assert found.reason == "the bins of size hold different objects"
 
 
-def test_missing_contrasts_count_in_the_family(tmp_path: Path) -> None:
+def test_missing_contrasts_count_in_the_family(answer: Study) -> None:
     """So that a verdict does not change when the missing runs finish."""
-    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
     alone = answer.contrasts[0].verdict
     missing = Arm("panet", (Run(("neck=panet",), "missing", None, None),), ())
     pairs = [(answer.arms[1], answer.arms[0]), (missing, answer.arms[0])]
