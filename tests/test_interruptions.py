@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
@@ -27,9 +28,9 @@ from gffpn.runs.folder import RunFolder
 from gffpn.suite import tracking
 from gffpn.suite.tracker import RowCount, Tracker
 from gffpn.weights import WeightsError
-from kill_and_resume import figures, sweep, try_moment
+from kill_and_resume import figures, try_moment
 
-FPN = ["neck=fpn", "logger.wandb=off"]
+FPN = ["neck=fpn"]
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def two_runs(tiny: list[str]) -> list[str]:
     """Return overrides for a sweep of two runs on a CPU in fp32, without `paths.runs`."""
     kept = [o for o in tiny if not o.startswith(("paths.runs", "loader.workers", "trainer.max_epochs"))]
     engine = ["trainer.accelerator=cpu", "trainer.precision=32-true", "loader.workers=2"]
-    return [*kept, *engine, "neck=fpn,panet", "trainer.max_epochs=3", "logger.wandb=off"]
+    return [*kept, *engine, "neck=none,fpn", "trainer.max_epochs=3"]
 
 
 @pytest.mark.slow
@@ -346,22 +347,34 @@ def test_the_second_user_of_a_lock_waits_for_the_first(tmp_path: Path, capsys: p
 
 
 @pytest.mark.slow
-def test_two_concurrent_sweeps_execute_each_run_once(two_runs: list[str], tmp_path: Path) -> None:
-    done: list[Any] = []
-    short = ["trainer.max_epochs=1", "loader.workers=0"]
-    threads = [
-        threading.Thread(target=lambda: done.append(sweep(tmp_path / "runs", [*two_runs, *short])))
-        for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [one.returncode for one in done] == [0, 0], done[0].stderr + done[1].stderr
-    output = "".join(one.stdout + one.stderr for one in done)
-    assert output.count("Running: ") == 2
-    assert output.count("Already finished, skipped") == 2
-    assert output.count("Waiting for the sweep") == 1
+def test_two_concurrent_sweeps_execute_each_run_once(
+    two_runs: list[str], tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one stands still from its first run until the second one waits for it."""
+    acquire = FileLock.acquire
+
+    def continued(lock: FileLock, *arguments: Any, **named: Any) -> object:
+        if "timeout" in named:
+            process.send_signal(signal.SIGCONT)
+        return acquire(lock, *arguments, **named)
+
+    monkeypatch.setattr(FileLock, "acquire", continued)
+    short = ["trainer.max_epochs=1", "loader.workers=0", f"paths.runs={tmp_path}/runs", "name=both"]
+    words = ["-m", *two_runs, *short]
+    with subprocess.Popen(
+        [sys.executable, "train.py", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        begun = next(line for line in process.stdout if line.startswith("Running: "))
+        process.send_signal(signal.SIGSTOP)
+        try:
+            code, second = train(*words)
+        finally:
+            process.send_signal(signal.SIGCONT)
+        first = begun + process.stdout.read()
+    assert (process.returncode, code) == (0, 0), first + second
+    assert (first.count("Running: "), second.count("Running: ")) == (2, 0)
+    assert second.count("Already finished, skipped") == 2
+    assert second.count("Waiting for the sweep") == 1
 
 
 @pytest.mark.slow
