@@ -55,7 +55,7 @@ def two_runs(tiny: list[str]) -> list[str]:
     """Return overrides for a sweep of two runs on a CPU in fp32, without `paths.runs`."""
     kept = [o for o in tiny if not o.startswith(("paths.runs", "loader.workers", "trainer.max_epochs"))]
     engine = ["trainer.accelerator=cpu", "trainer.precision=32-true", "loader.workers=2"]
-    return [*kept, *engine, "neck=none,fpn", "trainer.max_epochs=3"]
+    return [*kept, *engine, "neck=none,panet", "trainer.max_epochs=3"]
 
 
 @pytest.mark.slow
