@@ -122,6 +122,7 @@ def test_an_option_without_effect_is_refused(
         ("trainer.fps_seconds=-1", "trainer.fps_seconds: got -1, expected a number of seconds, 0 or more"),
         ("seed=x", "seed: got 'x', expected a whole number, 0 or more"),
         ("seed=1.5", "seed: got 1.5, expected"),
+        ("paths.cache=", "paths.cache: got '', expected a folder"),
         ("seed=${foo}", "Interpolation key 'foo' not found"),
         ("loader.cache=tape", "loader.cache: got 'tape', expected one of ['disk', 'ram', 'none']"),
         ("logger.wandb=maybe", "logger.wandb: got 'maybe', expected one of ['auto',"),
@@ -218,12 +219,41 @@ def test_verbs_report_wrong_overrides_alike(capsys: pytest.CaptureFixture) -> No
         ),
         (["data", "check", "batch_size=0"], 2, "ERROR: batch_size: got 0"),
         (["data", "card", "data=voc"], 1, "ERROR: data.root is not set"),
+        (["data", "card", "data=voc", "data.root="], 1, "ERROR: data.root is not set"),
+        (["data", "card", "data=voc", "paths.cache="], 2, "ERROR: paths.cache: got '', expected a folder"),
     ]:
         with pytest.raises(SystemExit) as leaving:
             verbs(arguments)
         assert leaving.value.code == code
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["predict", "RUN", ""],
+            "an argument is empty, after 'predict RUN': is a variable of the shell not set?",
+        ),
+        (["report", "RUN", "--out", ""], "an argument is empty, after 'report RUN --out'"),
+        (["report", "RUN", "--out="], "--out= is empty, after 'report RUN'"),
+        (["data", "check", ""], "an argument is empty, after 'data check'"),
+        (["train", ""], "an argument is empty, after 'train'"),
+    ],
+)
+def test_an_empty_argument_is_not_the_working_directory(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as leaving:
+        verbs(arguments)
+    assert leaving.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from gffpn.config.overrides import WRONG_OVERRIDE, refuse, search_path, unwrapped
+from gffpn.config.overrides import WRONG_OVERRIDE, check_words, refuse, search_path, unwrapped
 from gffpn.data.index import DataError
 from gffpn.verbs import (
     benchmark,
@@ -68,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     each with one line on stderr. Ctrl-C gives exit code 130.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    check_words(words)
     if words[:1] == ["train"]:
         train.start(words[1:])
         return

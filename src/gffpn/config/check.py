@@ -75,6 +75,7 @@ def check(config: DictConfig) -> None:
         _check_name(config.name)
         frozen_parts(config.freeze)
         check_extra(config.trainer.extra)
+        _check_folders(config)
         _check_files(config)
         for key, literal in LITERALS.items():
             one_of(key, OmegaConf.select(config, key), literal)
@@ -92,6 +93,7 @@ def check_data(config: DictConfig) -> None:
     """
     try:
         _check_present(config, ("data",))
+        _check_folders(config)
         _check_numbers(config)
         choices = _choices(config)
         for where, node in _with_target(config.data, "data"):
@@ -190,6 +192,12 @@ def _check_schedule(config: DictConfig) -> None:
             f"trainer.save_every_n_epochs: got {kept}, expected a multiple of "
             f"trainer.check_val_every_n_epoch ({interval}), because weights are kept when they are validated"
         )
+
+
+def _check_folders(config: DictConfig) -> None:
+    for key in ("runs", "cache"):
+        if not config.paths[key]:
+            raise ValueError(f"paths.{key}: got {config.paths[key]!r}, expected a folder")
 
 
 def _check_files(config: DictConfig) -> None:

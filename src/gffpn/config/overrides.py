@@ -82,6 +82,14 @@ def start(main: Callable[[], object]) -> None:
         del os.environ["HYDRA_FULL_ERROR"]
 
 
+def check_words(words: Sequence[str]) -> None:
+    """Refuse an empty argument, which would stand for the working directory, with one line and exit code 2."""
+    for place, word in enumerate(words):
+        if not word or (word.startswith("--") and word.endswith("=")):
+            before = " ".join(words[:place]) or "the command"
+            refuse(f"{word or 'an argument'} is empty, after {before!r}: is a variable of the shell not set?")
+
+
 def refuse(error: Exception | str, *, code: int = 2) -> None:
     """Print an error on stderr and exit with `code`."""
     print(f"ERROR: {error}", file=sys.stderr, flush=True)

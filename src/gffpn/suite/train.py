@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import hydra
 from omegaconf import DictConfig
 
-from gffpn.config.overrides import CONF, start
+from gffpn.config.overrides import CONF, check_words, start
 from gffpn.guide.train_help import asks_for_help, print_help
 from gffpn.machine.imports import first_imports
 
@@ -26,6 +26,7 @@ def train() -> None:
 
     Users can keep their own necks in the working directory.
     """
+    check_words(sys.argv[1:])
     if asks_for_help(sys.argv[1:]):
         print_help(sys.argv[1:], program="python train.py")
         return
