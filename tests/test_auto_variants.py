@@ -455,9 +455,36 @@ def only_unknown_images(root: Path) -> None:
         path.rename(path.with_suffix(".heic"))
 
 
+def other_form(name: str, text: str) -> Export:
+    """Return what writes an image and the annotations of a program that no reader knows."""
+
+    def act(root: Path) -> None:
+        picture(root / "images/a.png")
+        write(root / name, text)
+
+    return act
+
+
 @pytest.mark.parametrize(
     ("act", "message"),
     [
+        (
+            other_form("via_region_data.json", '{"a.png123": {"filename": "a.png", "regions": []}}'),
+            r"via_region_data\.json cannot be read, export as COCO, .* it holds a\.png123",
+        ),
+        (
+            other_form("ann/a.png.json", '{"size": {}, "objects": []}'),
+            r"ann/a\.png\.json cannot be read, .* it holds size, objects",
+        ),
+        (
+            other_form("results.json", '[{"image_id": 1, "score": 0.5, "bbox": [1, 1, 5, 5]}]'),
+            r"results\.json cannot be read, .*: holds a file of results",
+        ),
+        (
+            other_form("all.json", '{"images": [{"id": 1, "file_name": "a.p'),  # an aborted download
+            r"all\.json cannot be read, .*: Unterminated string",
+        ),
+        (other_form("_annotations.csv", "filename,class,xmin\n"), r"annotations in \.csv files are not read"),
         (
             only_an_archive,
             r"my set\.zip: an archive, .* unzip -q '/.*/my set\.zip' -d '/.*/my set', and give",
@@ -478,6 +505,15 @@ def test_what_is_not_recognised_is_refused_with_its_cure(tmp_path: Path, act: Ex
     act(tmp_path)
     with pytest.raises(DataError, match=message):
         auto(tmp_path).index()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_coco_file_is_recognised_in_its_encoding(tmp_path: Path, encoding: str) -> None:
+    cvat_coco(tmp_path)
+    expected = auto(tmp_path).index().fingerprint
+    path = tmp_path / "annotations/instances_default.json"
+    path.write_bytes(path.read_text().encode(encoding))
+    assert auto(tmp_path).index().fingerprint == expected
 
 
 def test_a_file_without_images_is_refused(tmp_path: Path) -> None:

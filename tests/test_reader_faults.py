@@ -223,6 +223,15 @@ def broken(name: str, text: str) -> Callable[[Path], object]:
     return lambda root: (root / name).write_text(text)
 
 
+def broken_bytes(name: str, raw: bytes) -> Callable[[Path], object]:
+    return lambda root: (root / name).write_bytes(raw)
+
+
+def splits_in_a_file(root: Path) -> None:
+    shutil.rmtree(root / "splits")
+    (root / "splits").write_text("{}")
+
+
 FATAL = [
     (
         voc,
@@ -234,6 +243,8 @@ FATAL = [
     (coco, broken("all.json", "{"), "unreadable file"),
     (coco, broken("all.json", "[" * 100_000), "unreadable file"),
     (coco, broken("all.json", '{"images": []}'), "no list 'annotations'"),
+    (coco, broken_bytes("all.json", '{"images": "划"}'.encode("gbk")), "utf-8: .*: save it as UTF-8"),
+    (yolo, broken_bytes("data.yaml", "names: [dënt]".encode("latin-1")), "utf-8: .*: save it as UTF-8"),
     (coco, broken("all.json", "[]"), "all.json: holds a list, expected the ground truth"),
     (coco, broken("all.json", "3"), "all.json: holds 3, expected"),
     (coco, broken("all.json", B_XML), r"all.json: looks like XML \(Pascal VOC: data=voc\)"),
@@ -251,6 +262,8 @@ FATAL = [
     (yolo, broken("data.yaml", "names: {1: dent, 2: scratch}"), "expected a list `names`"),
     (yolo, broken("data.yaml", "names: !!python/object/apply:os.getcwd []"), "expected a list `names`"),
     (voc, lambda root: shutil.rmtree(root / "splits"), "train.txt: no such list"),
+    (voc, splits_in_a_file, "splits: data.splits is a file, expected a folder with train.txt"),
+    (voc, val_list('["b"]'), "val.txt: looks like JSON, expected a text file of one image per line"),
     (voc, val_list("\n"), r"empty split.*\n.*val: no image \(train 1, val 0, test 1\)"),
 ]
 

@@ -320,7 +320,7 @@ def test_steps_on_images_without_objects_are_trained(tiny: list[str], squares: P
 
 
 @pytest.mark.parametrize("mode", [[], ["-m"]])
-@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_a_split_without_objects_is_refused_before_a_run_starts(
     tiny: list[str],
     tmp_path: Path,

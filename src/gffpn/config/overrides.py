@@ -83,7 +83,7 @@ def start(main: Callable[[], object]) -> None:
 
 
 def check_words(words: Sequence[str]) -> None:
-    """Refuse an empty argument, which would stand for the working directory, with one line and exit code 2."""
+    """Refuse an empty argument, which would mean the working directory, with one line and exit code 2."""
     for place, word in enumerate(words):
         if not word or (word.startswith("--") and word.endswith("=")):
             before = " ".join(words[:place]) or "the command"

@@ -51,8 +51,13 @@ def _check_limit(config: DictConfig, total: int, processes: int) -> None:
 
 
 def check_objects(index: DataIndex) -> None:
-    """Raise DataError if there are no objects to train with, or none by which to choose an epoch."""
-    for split, purpose in {"train": "nothing can be learnt", "val": "no epoch can be chosen by it"}.items():
+    """Raise DataError if there are no objects to train with, to choose an epoch by, or to test on."""
+    purposes = {
+        "train": "nothing can be learnt",
+        "val": "no epoch can be chosen by it",
+        "test": "nothing can be measured on it: label its objects, or leave it out to draw it from train",
+    }
+    for split, purpose in purposes.items():
         if not any(len(record.objects.boxes) for record in index.splits[split]):
             raise DataError(f"the {split} split has no objects, so {purpose}")
 

@@ -67,7 +67,7 @@ def names_files(root: Path, folders: Sequence[str]) -> list[str]:
 def has_names(path: Path) -> bool:
     """Return True if a YAML file is a mapping with `names`."""
     try:
-        content = yaml.load(path.read_bytes(), yaml.BaseLoader)
+        content = yaml.load(decoded(path.read_bytes()), yaml.BaseLoader)
     except (OSError, yaml.YAMLError, RecursionError, ValueError):
         return False
     return isinstance(content, dict) and "names" in content
@@ -79,7 +79,7 @@ def _read(root: Path, name: str, faults: Faults) -> tuple[str, ...] | None:
         if not name.lower().endswith(YAML):
             return _one_per_line(decoded(raw))
         # this loader keeps every scalar as it is written: YAML would read `no` as false and `010` as 8
-        names = yaml.load(raw, yaml.BaseLoader)["names"]
+        names = yaml.load(decoded(raw), yaml.BaseLoader)["names"]
         if isinstance(names, dict):
             if missing := [label for label in range(len(names)) if str(label) not in names]:
                 raise LookupError(f"it has the keys {', '.join(map(str, names))}, but not {missing[0]}"[:200])
@@ -104,7 +104,7 @@ def keypoint_numbers(root: Root, folders: Sequence[str], faults: Faults) -> int:
         if not name.lower().endswith(YAML):
             continue
         try:
-            content = yaml.load((root.path / name).read_bytes(), yaml.BaseLoader)
+            content = yaml.load(decoded((root.path / name).read_bytes()), yaml.BaseLoader)
         except (OSError, yaml.YAMLError, RecursionError, ValueError):
             continue  # a fault of its names
         shape = content.get("kpt_shape") if isinstance(content, dict) else None

@@ -25,6 +25,7 @@ from gffpn.data.readers.coco_entries import (
 )
 from gffpn.data.readers.coco_plain import Found, Named, plain
 from gffpn.data.readers.crowd import Crowd, refuse_many
+from gffpn.data.readers.decoding import decoded
 from gffpn.data.readers.faults import Faults, Kind
 from gffpn.data.readers.file_names import ImageFolders
 from gffpn.data.readers.formats import WrongFormat, are_fractions, check_coco, check_text
@@ -107,9 +108,9 @@ def _load(root: Root, folder: str, name: str, faults: Faults) -> Item | None:
     if images is None or path is None:
         return None
     try:
-        raw = path.read_bytes()
-        check_text(raw[:1000].decode(errors="replace"), wanted="coco")
-        content: Item = json.loads(raw)
+        text = decoded(path.read_bytes())
+        check_text(text[:1000], wanted="coco")
+        content: Item = json.loads(text)
         check_coco(content)
     except WrongFormat as error:
         faults.add(Kind.OTHER_FORM, f"{name}: {error}")

@@ -3,7 +3,7 @@
 import codecs
 import re
 
-# byte order marks, and the first sign of an XML file in UTF-16 without one (XML 1.0, appendix F)
+# byte order marks, and the first sign of XML and JSON in UTF-16 without one (XML 1.0, appendix F)
 _STARTS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark is the beginning of this one
@@ -12,6 +12,8 @@ _STARTS = {
     codecs.BOM_UTF16_BE: "utf-16",
     b"<\0": "utf-16-le",
     b"\0<": "utf-16-be",
+    b"{\0": "utf-16-le",
+    b"\0{": "utf-16-be",
 }
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([\w.-]+)["']""", re.ASCII)
 

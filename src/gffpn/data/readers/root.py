@@ -20,7 +20,8 @@ _IRREGULAR = re.compile(r"\\|//|/\.|^[./]|/$")
 class Root:
     """Root folder of a data set, which resolves names below it.
 
-    `holds` names its expected contents, for the message. Raises DataError if `root` is None, empty or not a folder.
+    `holds` names its expected contents, for the message. Raises DataError if `root` is None, empty or not a
+    folder.
     """
 
     def __init__(self, root: str | None, holds: str) -> None:

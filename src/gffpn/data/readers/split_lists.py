@@ -47,11 +47,16 @@ def matched(path: Path, keys: Mapping[str, Sequence[T]], root: Root, faults: Fau
     """
     chosen: list[T] = []
     try:
-        lines = decoded(path.read_bytes()).splitlines()
+        text = decoded(path.read_bytes())
     except ValueError as error:
         faults.add(Kind.UNREADABLE_ANNOTATION, f"{path}: expected a UTF-8 list of images: {error}")
         return chosen
-    for number, line in enumerate(lines, start=1):
+    if text.lstrip().startswith(("{", "[")):
+        faults.add(
+            Kind.UNREADABLE_FILE, f"{path}: looks like JSON, expected a text file of one image per line"
+        )
+        return chosen
+    for number, line in enumerate(text.splitlines(), start=1):
         entry = line.strip()
         if not entry:
             continue

@@ -85,7 +85,13 @@ class Partition:
             return {split: list(items) for split, items in found.items()}
         lists = paths_of(root, self._lists)
         for path in [path for paths in lists.values() for path in paths if not path.is_file()]:
-            faults.add(Kind.MISSING_FOLDER, f"{path}: no such list; {contents(path.parent)}")
+            what = f"{path}: no such list; {contents(path.parent)}"
+            if path.parent.is_file():
+                lists_of = (
+                    "a folder with train.txt, val.txt and test.txt, or {train: FILE, val: FILE, test: FILE}"
+                )
+                what = f"{path.parent}: data.splits is a file, expected {lists_of}"
+            faults.add(Kind.MISSING_FOLDER, what)
             faults.settle()
         keys: dict[str, list[T]] = {}
         for item in found["train"]:

@@ -12,7 +12,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from gffpn.data.index import SPLITS
+from gffpn.data.readers.decoding import decoded
 from gffpn.data.readers.file_names import fits, near_miss, spelled
+from gffpn.data.readers.formats import check_coco
 from gffpn.data.readers.places import Place
 from gffpn.data.readers.recognise.form import Form, NoForm
 from gffpn.data.readers.recognise.lists import split_lists
@@ -20,6 +22,8 @@ from gffpn.data.readers.recognise.tree import Tree, folder_of, split_of
 
 _KEYS = (rb'"images"\s*:\s*\[', rb'"annotations"\s*:\s*\[', rb'"categories"\s*:\s*\[')
 _NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
+LARGEST_OTHER = 1 << 26
+"""Bytes of a JSON file of another form that is parsed for the message."""
 LOOKED_AT = 20
 """Number of file names, from all parts of a file, by which the folder of images is found.
 
@@ -35,7 +39,7 @@ def coco(tree: Tree) -> Form:
     if not names:
         if task := next((name for name in files[:LOOKED_AT] if _is_task(tree.start(name))), ""):
             raise NoForm(f"{task} is Label Studio's own JSON: export as COCO or YOLO, with images")
-        raise NoForm("no JSON file with images, annotations and categories")
+        raise NoForm(_other_json(tree, files) or "no JSON file with images, annotations and categories")
     instances = [name for name in names if PurePosixPath(name).stem.startswith("instances")]
     chosen = _by_split(instances or list(names))
     folders = {s: [_folder(tree, file, s, names[file]) for file in found] for s, found in chosen.items()}
@@ -52,6 +56,18 @@ def coco(tree: Tree) -> Form:
 
 def _is_task(text: str) -> bool:
     return text.lstrip().startswith("[") and '"data"' in text and '"annotations"' in text
+
+
+def _other_json(tree: Tree, files: Sequence[str]) -> str:
+    """Return words about the first JSON file, which is of another form or damaged; empty without one."""
+    for name in files[:1]:
+        path = tree.root / name
+        try:
+            if path.stat().st_size < LARGEST_OTHER:
+                check_coco(json.loads(decoded(path.read_bytes())))
+        except (OSError, ValueError, RecursionError) as error:
+            return f"{name} cannot be read, export as COCO, Pascal VOC or YOLO: {error}"
+    return ""
 
 
 def _tool(tree: Tree, files: Mapping[str, Sequence[str]]) -> str:
@@ -76,9 +92,10 @@ def _file_names(tree: Tree, name: str) -> list[str] | None:
         (tree.root / name).open("rb") as file,
         closing(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) as text,
     ):
-        if not all(re.search(key, text) for key in _KEYS):
+        whole = text if b"\0" not in text[:4] else decoded(text[:]).encode()  # UTF-16
+        if not all(re.search(key, whole) for key in _KEYS):
             return None
-        return list(map(_plain, _NAME.findall(text)))
+        return list(map(_plain, _NAME.findall(whole)))
 
 
 def _plain(raw: bytes) -> str:

@@ -30,6 +30,8 @@ RECOGNISERS: Mapping[str, Recogniser] = {
     "masks": masks,
     "deeppcb": deeppcb,
 }
+TABLES = (".csv", ".tsv", ".xlsx", ".ndjson", ".jsonl", ".parquet", ".tfrecord", ".record", ".mat")
+"""Suffixes of other files in which programs write annotations."""
 
 
 def recognise(root: Root) -> tuple[Form, Tree]:
@@ -65,7 +67,10 @@ def recognise(root: Root) -> tuple[Form, Tree]:
 
 
 def _no_form(tree: Tree, reasons: list[str]) -> str:
-    reasons.sort(key=lambda reason: ": no " in reason)  # a near miss first
+    if tables := tree.of(TABLES):
+        what = f"{tables[0]}: annotations in {suffix_of(tables[0])} files are not read"
+        reasons.append(f"{what}: export as COCO, Pascal VOC or YOLO")
+    reasons.sort(key=_is_plain_lack)  # a near miss first
     number = len(tree.images)
     head = f"{tree.root}: no form that data=auto recognises, {number} image{'s' if number != 1 else ''}"
     cure = "Choose a reader and its folders yourself, see docs/data.md."
@@ -75,11 +80,15 @@ def _no_form(tree: Tree, reasons: list[str]) -> str:
         counts = Counter(suffix_of(name) or "no suffix" for name in tree.files)
         held = ", ".join(f"{count} of {suffix}" for suffix, count in counts.most_common(6))
         head += f"; it holds {f'files: {held}' if held else 'no file'}"
-        reasons = [reason for reason in reasons if ": no " not in reason]
+        reasons = [reason for reason in reasons if not _is_plain_lack(reason)]
         cure = f"Give the folder that holds the images, too, as {' '.join(sorted(SUFFIXES))}."
         if archives := tree.of(ARCHIVES):
             cure = f"{archives[0]}: {about_file(str(tree.root / archives[0]))}"
     return "\n".join([head, *(f"  {reason}" for reason in reasons), cure])
+
+
+def _is_plain_lack(reason: str) -> bool:
+    return reason.partition(": ")[2].startswith("no ")
 
 
 def _overlap(forms: Sequence[Form]) -> bool:
