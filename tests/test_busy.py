@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -176,6 +177,18 @@ def test_others_that_keep_the_cores_busy_are_noticed(
     readings = iter([Reading(5.0, 1.0, 3.0), Reading(5.0 + wall, 1.0 + own, 3.0 + idle)])
     assert Neighbours(lambda: next(readings)).share() == pytest.approx(share)
     assert Neighbours(lambda: None).share() == 0.0
+
+
+def test_a_process_whose_name_is_cut_inside_a_letter_is_counted(tmp_path: Path) -> None:
+    if others.read_cores() is None:
+        pytest.skip("this system shows no processes")
+    named = tmp_path / ("ä" * 10)  # 20 bytes, of which Linux shows 15
+    shutil.copy("/bin/sleep", named)
+    with subprocess.Popen([named, "60"]) as process:
+        try:
+            assert others.read_cores() is not None
+        finally:
+            process.kill()
 
 
 def test_processes_that_this_one_started_are_no_others() -> None:

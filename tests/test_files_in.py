@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -75,6 +77,26 @@ def test_a_name_that_is_not_utf8_is_refused_with_a_cure(root: Path) -> None:
     for reader in readers:
         with pytest.raises(ValueError, match=r"gr\\xf6n\.png: the name is not UTF-8.*convmv"):
             reader()
+
+
+def test_a_locale_of_another_encoding_changes_no_file_and_ends_no_command(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, pathlib\n"
+        "from gffpn.files.names import check_name\n"
+        "from gffpn.files.writing import write_atomically\n"
+        "from gffpn.machine.terminal import print_what_fits\n"
+        "write_atomically(pathlib.Path(sys.argv[1]), '\\u00b1')\n"
+        "print_what_fits()\n"
+        "print('up \\u2191')\n"
+        "try:\n    check_name(os.fsdecode('\\u00fc.png'.encode()))\n"
+        "except ValueError as error:\n    print(error)\n"
+    )
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-c", code, str(tmp_path / "file")]
+    done = subprocess.run(command, env={**os.environ, **locale}, capture_output=True, text=True, check=True)
+    assert (tmp_path / "file").read_bytes() == "±".encode()
+    assert done.stdout.startswith("up ?")
+    assert "names of files are read as ascii, as the locale says: set PYTHONUTF8=1" in done.stdout
 
 
 def test_links_that_the_user_made_are_followed(root: Path) -> None:

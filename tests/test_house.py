@@ -150,3 +150,13 @@ def test_init_files_import_nothing_of_ours() -> None:
             names = [one.module for one in statements if isinstance(one, ast.ImportFrom)]
             names += [name.name for one in statements if isinstance(one, ast.Import) for name in one.names]
             assert not [name for name in names if name and name.partition(".")[0] == "gffpn"], path
+
+
+def test_text_files_have_an_encoding_that_does_not_depend_on_the_locale() -> None:
+    places = {"read_text": 0, "write_text": 1}
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                place = places.get(node.func.attr, len(node.args))
+                given = len(node.args) != place or any(word.arg == "encoding" for word in node.keywords)
+                assert node.func.attr not in places or given, f"{path}, line {node.lineno}"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from gffpn.config.overrides import WRONG_OVERRIDE, check_words, refuse, search_path, unwrapped
 from gffpn.data.index import DataError
+from gffpn.machine.terminal import print_what_fits
 from gffpn.verbs import (
     benchmark,
     benchmark_train,
@@ -68,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     each with one line on stderr. Ctrl-C gives exit code 130.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    print_what_fits()
     check_words(words)
     if words[:1] == ["train"]:
         train.start(words[1:])

@@ -95,7 +95,7 @@ class ImageCache:
     def _open(self) -> NDArray[np.uint8] | None:
         """Return the memory-mapped file, or None if it is missing or incomplete."""
         try:
-            whole = json.loads(self.file.with_suffix(".json").read_text()) == self._facts()
+            whole = json.loads(self.file.with_suffix(".json").read_text(encoding="utf-8")) == self._facts()
             return np.asarray(np.load(self.file, mmap_mode="r"), np.uint8) if whole else None
         except (OSError, json.JSONDecodeError):  # missing, or the folder of another user
             return None
@@ -135,7 +135,7 @@ class ImageCache:
             with part.open("wb") as stream:
                 self._write_pixels(stream)
             part.replace(self.file)
-            part.write_text(json.dumps(self._facts()))
+            part.write_text(json.dumps(self._facts()), encoding="utf-8")
             part.replace(self.file.with_suffix(".json"))
         finally:
             part.unlink(missing_ok=True)

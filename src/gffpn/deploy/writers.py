@@ -101,7 +101,7 @@ class CocoFile:
     def write_all(self, results: Iterable[Result]) -> None:
         categories = [{"id": number, "name": name} for number, name in enumerate(self._classes, start=1)]
         images: list[str] = []
-        with whole_file(self._path) as draft, draft.open("w") as file:
+        with whole_file(self._path) as draft, draft.open("w", encoding="utf-8") as file:
             file.write(f'{{"categories": {json.dumps(categories)},\n"annotations": [')
             count = 0
             for image, result in enumerate(results, start=1):

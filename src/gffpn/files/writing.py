@@ -94,4 +94,4 @@ def whole_file(path: Path) -> Iterator[Path]:
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file completely or not at all."""
     with whole_file(path) as draft:
-        draft.write_text(text)
+        draft.write_text(text, encoding="utf-8")

@@ -22,14 +22,17 @@ def available_memory(root: Path = Path("/")) -> int | None:
     Returns None where the system (Linux below `root`) does not report it.
     """
     try:
-        lines = (root / "proc/meminfo").read_text().splitlines()
+        lines = (root / "proc/meminfo").read_text(encoding="utf-8").splitlines()
         (free,) = [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
     except (OSError, ValueError):
         return None
     for folder, limit, usage, prefix in _CGROUPS:
         try:
-            most, used = (int((root / folder / name).read_text()) for name in (limit, usage))
-            stat = dict(line.split() for line in (root / folder / "memory.stat").read_text().splitlines())
+            most, used = (int((root / folder / name).read_text(encoding="utf-8")) for name in (limit, usage))
+            stat = dict(
+                line.split()
+                for line in (root / folder / "memory.stat").read_text(encoding="utf-8").splitlines()
+            )
             # cached files count as used, but they give way
             cached = sum(int(stat[f"{prefix}{name}"]) for name in ("active_file", "inactive_file"))
         except (OSError, ValueError, KeyError):  # another version, or no limit ("max")

@@ -56,7 +56,7 @@ class Neighbours:
 def idle_time() -> float | None:
     """Return the idle time of the usable cores in seconds, from Linux; None elsewhere."""
     try:
-        lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+        lines = [line.split() for line in Path("/proc/stat").read_text(encoding="utf-8").splitlines()]
         cores = {f"cpu{core}" for core in os.sched_getaffinity(0)}
     except (OSError, AttributeError):
         return None
@@ -71,8 +71,9 @@ def _own_time() -> float | None:
     ticks: dict[int, int] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            # the name of a program, in brackets, may contain spaces and brackets
-            words = path.read_text().rpartition(")")[2].split()
+            # the name of a program, in brackets, may contain spaces and brackets, and ends after 15 bytes,
+            # which may be inside a letter
+            words = path.read_bytes().rpartition(b")")[2].split()
         except OSError:  # the process has ended
             continue
         pid, parent = int(path.parent.name), int(words[1])

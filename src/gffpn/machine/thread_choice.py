@@ -58,7 +58,7 @@ def _waited() -> float | None:
     total, found = 0, False
     for task in Path("/proc/self/task").glob("*/schedstat"):
         try:
-            total += int(task.read_text().split()[1])
+            total += int(task.read_text(encoding="utf-8").split()[1])
             found = True
         except (OSError, IndexError):  # the thread has ended
             continue

@@ -149,7 +149,7 @@ def simulated_mask(picture: Path) -> NDArray[np.bool_]:
     The simulator measures them and writes them beside the boxes.
     """
     split, folder = picture.parent.name, picture.parents[2]
-    written = json.loads((folder / "annotations" / f"{split}.json").read_text())
+    written = json.loads((folder / "annotations" / f"{split}.json").read_text(encoding="utf-8"))
     (image,) = [one for one in written["images"] if Path(one["file_name"]).name == picture.name]
     masks = [one["segmentation"] for one in written["annotations"] if one["image_id"] == image["id"]]
     found = np.zeros((image["height"], image["width"]), np.bool_)

@@ -86,7 +86,7 @@ def claimed() -> list[tuple[Claim, list[Comparison]]]:
 
 @cache
 def _entries() -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = yaml.safe_load(CLAIMS.read_text())
+    entries: list[dict[str, Any]] = yaml.safe_load(CLAIMS.read_text(encoding="utf-8"))
     return entries
 
 

@@ -13,7 +13,7 @@ COSTS = "table5_complexity"
 
 @cache
 def _tables() -> dict[str, Any]:
-    tables: dict[str, Any] = yaml.safe_load(FIGURES.read_text())
+    tables: dict[str, Any] = yaml.safe_load(FIGURES.read_text(encoding="utf-8"))
     return tables
 
 

@@ -25,7 +25,7 @@ def unfinished(folder: RunFolder) -> tuple[str, str]:
         return "other version", str(error)
     status = folder.status
     if status == "failed":
-        line = error_line(folder.traceback.read_text(errors="replace"))
+        line = error_line(folder.traceback.read_text(encoding="utf-8", errors="replace"))
         return ("diverged" if DIVERGED in line.partition(":")[0] else "failed"), line
     if status == "missing":
         return "missing", f"{folder.path} does not exist" if not folder.path.exists() else "not started"

@@ -76,7 +76,7 @@ def write_evaluation(run: Path, evaluation: Evaluation) -> Path:
 def read_evaluation(path: Path) -> Evaluation:
     """Read a record. Raises ValueError with one line for a damaged one or one of another version."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         version = content.get("version") if isinstance(content, dict) else None
         if version != VERSION:
             raise ValueError(f"got version {version}, expected {VERSION}")

@@ -106,7 +106,7 @@ class RunFolder:
     def read_start(self) -> Start | None:
         """Return the contents of start.json, or None if it is missing or damaged."""
         try:
-            return from_json(Start, json.loads(self.start.read_text()))
+            return from_json(Start, json.loads(self.start.read_text(encoding="utf-8")))
         except (FileNotFoundError, ValueError):
             return None
 
@@ -125,7 +125,7 @@ class RunFolder:
     def read_command(self) -> list[str]:
         """Return the words of the command that repeats the run; empty if it is not recorded."""
         try:
-            return [str(word) for word in json.loads(self.command.read_text())]
+            return [str(word) for word in json.loads(self.command.read_text(encoding="utf-8"))]
         except (FileNotFoundError, ValueError, TypeError):
             return []
 

@@ -144,7 +144,7 @@ def _attempts(run: Path) -> Iterator[list[dict[str, float]]]:
     """Yield the rows of each attempt's metrics.csv, in order; a row lacks the columns that it did not log."""
     paths = run.glob("logs/attempt_*/metrics.csv")
     for path in sorted(paths, key=lambda path: int(path.parent.name.removeprefix("attempt_"))):
-        with path.open(newline="", errors="replace") as file:
+        with path.open(encoding="utf-8", newline="", errors="replace") as file:
             yield list(_numbers(path, list(csv.DictReader(file))))
 
 

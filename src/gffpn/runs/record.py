@@ -219,7 +219,7 @@ def read_record(path: Path) -> Record:
     FileNotFoundError.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path}: damaged: {error}") from error
     version = content.get("version") if isinstance(content, dict) else None

@@ -37,7 +37,7 @@ def read_plan(folder: Path) -> SweepPlan | None:
     """
     path = folder / PLAN
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         return SweepPlan(
             tuple(map(str, content["command"])),
             dict(content["experiment"]),
@@ -74,7 +74,7 @@ def read_jobs(folder: Path, planned: Sequence[Sequence[str]] = ()) -> list[dict[
     }
     for path in (folder / "jobs").glob("*.json"):
         try:
-            records[int(path.stem)] = _checked(json.loads(path.read_text()))
+            records[int(path.stem)] = _checked(json.loads(path.read_text(encoding="utf-8")))
         except ValueError as error:
             raise ValueError(f"{path}: damaged: {error}") from error
     return [records[number] for number in sorted(records)]

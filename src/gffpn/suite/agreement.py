@@ -91,7 +91,7 @@ def ask(folder: Path) -> str:
                     f"or it does not share the folder {folder.parent} with this one"
                 )
             time.sleep(INTERVAL_S)
-        return answer.read_text()
+        return answer.read_text(encoding="utf-8")
     finally:
         answer.unlink(missing_ok=True)
         question.unlink(missing_ok=True)
@@ -99,7 +99,7 @@ def ask(folder: Path) -> str:
 
 def _sign(folder: Path) -> str:
     try:
-        return (folder / SIGN).read_text()
+        return (folder / SIGN).read_text(encoding="utf-8")
     except FileNotFoundError:
         return ""
 

@@ -184,7 +184,7 @@ def _remembered(plain: Mapping[str, Any], index: DataIndex) -> Pace:
     file = _file(plain, index)
     with alone(file.parent / ".lock", waits_for="another measurement of the speed"):
         try:
-            return from_json(Pace, json.loads(file.read_text()))
+            return from_json(Pace, json.loads(file.read_text(encoding="utf-8")))
         except (OSError, ValueError):  # missing or damaged
             print("Measuring the training speed, from which the epochs follow", flush=True)
         pace = _measure(OmegaConf.create(dict(plain)), index)

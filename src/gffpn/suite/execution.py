@@ -276,7 +276,7 @@ def _composed(plan: Plan) -> Iterator[Path]:
     # a folder for each command, as another one may execute the same run
     with TemporaryDirectory(dir=folder) as own:
         file = Path(own) / f"{plan.name}.yaml"
-        file.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(plan.config))))
+        file.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(plan.config))), encoding="utf-8")
         yield file
 
 

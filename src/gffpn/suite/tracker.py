@@ -32,7 +32,7 @@ class OwnId:
     def read(self) -> str:
         """Return the kept id; the first call creates it."""
         try:
-            kept = self._file.read_text().strip()
+            kept = self._file.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             kept = ""
         return kept or self.replace()

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from gffpn.config.overrides import CONF, check_words, start
 from gffpn.guide.train_help import asks_for_help, print_help
 from gffpn.machine.imports import first_imports
+from gffpn.machine.terminal import print_what_fits
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
@@ -26,6 +27,7 @@ def train() -> None:
 
     Users can keep their own necks in the working directory.
     """
+    print_what_fits()
     check_words(sys.argv[1:])
     if asks_for_help(sys.argv[1:]):
         print_help(sys.argv[1:], program="python train.py")

@@ -49,7 +49,7 @@ def act(arguments: argparse.Namespace) -> None:
         training=not arguments.no_training,
     )
     record, page = benchmark(arguments.overrides, options, only=paper_costs() if arguments.paper else None)
-    print(page.read_text())
+    print(page.read_text(encoding="utf-8"))
     print(f"Benchmark: {page}, .csv, .png")
     if record.partial:
         raise SystemExit(130)

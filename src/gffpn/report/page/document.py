@@ -76,7 +76,7 @@ def page(
         words=WORDS,
         checks=facts.checks if facts else (),
         colours=variables(),
-        style=Markup((_HERE / "style.css").read_text()),
-        script=Markup((_HERE / "script.js").read_text()),
+        style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
+        script=Markup((_HERE / "script.js").read_text(encoding="utf-8")),
         version=version("gffpn"),
     )

@@ -57,7 +57,7 @@ def _roots(run: Run) -> Sequence[Path]:
     if run.path is None or run.record is None:
         return []
     try:
-        config = yaml.safe_load((run.path / "config.yaml").read_text())
+        config = yaml.safe_load((run.path / "config.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
     data, paths = config.get("data") or {}, config.get("paths") or {}
