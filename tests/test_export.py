@@ -202,6 +202,9 @@ def refusals(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     torch.save(of_another_version, best)
     line = refused(capsys, folder)
     assert "best.ckpt: the weights do not fit this version's network; train it again: Missing key(s)" in line
+    torch.save({"epoch": 1}, best)
+    assert f"{best}: holds no tensors by name, expected a state dict" in refused(capsys, folder)
+    torch.save(of_another_version, best)
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("- bright", "- shiny"))
     assert "data: got fingerprint" in refused(capsys, folder)

@@ -248,6 +248,11 @@ def test_damaged_weights_are_named_whatever_the_damage(tmp_path: Path) -> None:
         damaged.write_bytes(changed)
         with contextlib.suppress(WeightsError):  # or the damage does not matter
             load_torch(damaged)
+    torch.save({"state_dict": {"conv.weight": torch.zeros(100_000)}}, whole)
+    for length in (0, 4, 100, 5_000, 50_000, 200_000):
+        damaged.write_bytes(whole.read_bytes()[:length])
+        with pytest.raises(WeightsError, match=r"damaged\.pt: "):
+            load_torch(damaged)
     damaged.write_text("hello world")
     with pytest.raises(WeightsError, match=r"damaged\.pt: "):
         load_torch(damaged)

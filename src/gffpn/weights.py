@@ -37,9 +37,10 @@ def load_torch(path: Path, map_location: Any = "cpu") -> Any:
                 f"expected a file of tensors and plain values"
             ) from error
         raise WeightsError(f"{path}: not a file of weights, or damaged") from error
-    except OSError:
-        raise
     except Exception as error:  # whatever damaged bytes lead to, such as UnicodeDecodeError or KeyError
+        # for a file that was cut short, torch seeks before its beginning: an error without the name of a file
+        if isinstance(error, OSError) and error.filename:
+            raise
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise WeightsError(f"{path}: cannot be loaded: {reason:.200}") from error
 

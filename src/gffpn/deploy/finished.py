@@ -18,7 +18,7 @@ from gffpn.heads.postprocess import Decode
 from gffpn.pyramid import check_image_size, size_multiple
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.record import Record
-from gffpn.weights import load_torch
+from gffpn.weights import read_tensors
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,8 @@ class FinishedRun:
             raise ValueError(f"{self.folder.config}: {explain(unwrapped(error))}") from error
         check_image_size(self.image_size, size_multiple(detector.neck), neck=self.config.choice.neck)
         best = self.folder.checkpoints / "best.ckpt"
-        state = load_torch(best)["state_dict"]
         own = "detector."
-        weights = {key.removeprefix(own): x for key, x in state.items() if key.startswith(own)}
+        weights = {key.removeprefix(own): x for key, x in read_tensors(best).items() if key.startswith(own)}
         try:
             detector.load_state_dict(weights)
         except RuntimeError as error:
