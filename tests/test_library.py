@@ -64,6 +64,21 @@ def test_levels_that_do_not_fit_are_refused() -> None:
         gffpn.neck("gffpm", levels)
 
 
+def test_arguments_of_another_kind_are_refused() -> None:
+    """One text in place of a list, and a second name of a neck, which would have been built instead."""
+    levels = [(64, 4), (128, 8), (256, 16), (512, 32)]
+    with pytest.raises(ValueError, match=r"overrides: got 'size=n', expected a list, such as \['size=n'\]"):
+        gffpn.neck("gffpn", levels, "size=n")
+    with pytest.raises(ValueError, match="overrides: got 'neck=fpn', but the name of the neck is 'gffpn'"):
+        gffpn.neck("gffpn", levels, ["size=n", "neck=fpn"])
+    wrong: list[dict[str, Any]] = [{"classes": "dark"}, {"allowed": "mine"}]
+    for options in wrong:
+        with pytest.raises(ValueError, match=r"got '\w+', expected a list, such as \['\w+'\]"):
+            gffpn.load("runs/NAME", **options)
+    with pytest.raises(ValueError, match=r"slicing: got 640, expected Slicing\(SIDE\)"):
+        gffpn.load("runs/NAME", slicing=640)
+
+
 @pytest.fixture(scope="module")
 def folder(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train one epoch and return the run's folder."""

@@ -27,7 +27,11 @@ def load(path: "str | Path", **options: Any) -> "ImageDetector":
     `half`, `allowed`.
     """
     from gffpn.deploy.detector import load_detector
+    from gffpn.deploy.slices import Slicing
 
+    slicing = options.get("slicing")
+    if not isinstance(slicing, Slicing | None):
+        raise ValueError(f"slicing: got {slicing!r}, expected Slicing(SIDE) of gffpn.deploy.slices, or None")
     return load_detector(path, **options)
 
 

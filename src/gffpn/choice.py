@@ -1,6 +1,6 @@
 """Validated look-up of the choices that users write in YAML."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, TypeVar, get_args
 
 Key = TypeVar("Key", bound=Hashable)
@@ -22,3 +22,10 @@ def one_of(name: str, got: object, choices: Any) -> None:
     """Raise ValueError, naming the argument, unless `got` is one of the values of a `Literal` type."""
     if got not in get_args(choices):
         raise ValueError(f"{name}: got {got!r}, expected one of {list(get_args(choices))}")
+
+
+def several(where: str, given: Iterable[str]) -> list[str]:
+    """Return the texts of a list. Raise ValueError for one text, of which Python would take each letter."""
+    if isinstance(given, str):
+        raise ValueError(f"{where}: got {given!r}, expected a list, such as {[given]}")
+    return list(given)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from torch import Tensor, nn
 
 from gffpn.build.detector import build_neck
+from gffpn.choice import several
 from gffpn.config.compose import compose_config
 from gffpn.config.overrides import WRONG_OVERRIDE, explain, unwrapped
 from gffpn.pyramid import Level, Levels, Neck
@@ -17,9 +18,12 @@ def neck_on(name: str, in_levels: Iterable[tuple[int, int]], overrides: Iterable
     `overrides` change its settings as for train.py: `size=n`, `neck.base.width=uniform`, `seed=1` ... Raises
     ValueError for a wrong value, and if the neck reads a level that is not given.
     """
+    words = several("overrides", overrides)
+    for other in (word for word in words if word.startswith("neck=")):
+        raise ValueError(f"overrides: got {other!r}, but the name of the neck is {name!r}")
     levels = tuple(Level(channels, stride) for channels, stride in in_levels)
     try:
-        return build_neck(compose_config([f"neck={name}", *overrides]), levels)
+        return build_neck(compose_config([f"neck={name}", *words]), levels)
     except WRONG_OVERRIDE as error:
         raise ValueError(explain(unwrapped(error))) from error
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gffpn.choice import choose
+from gffpn.choice import choose, several
 from gffpn.data.letterbox import Letterbox, letterboxed
 from gffpn.data.readers.images import read_image, upright_rgb
 from gffpn.deploy.detections import Detections
@@ -162,7 +162,8 @@ def load_detector(
     `half` computes in bf16 if the device multiplies it in hardware: faster, with slightly other scores.
     `allowed` names packages whose classes the run's configuration may construct.
     """
-    network = open_network(Path(path), device, allowed=allowed, half=half)
+    only = None if classes is None else several("classes", classes)
+    network = open_network(Path(path), device, allowed=several("allowed", allowed), half=half)
     return ImageDetector(
-        network, threshold=threshold, only=classes, max_detections=max_detections, slicing=slicing
+        network, threshold=threshold, only=only, max_detections=max_detections, slicing=slicing
     )
