@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import struct
@@ -724,6 +725,25 @@ def test_no_image_takes_the_place_of_another(
     assert sum(bool(text) for text in texts) == objects
     with (out / "detections.csv").open() as file:
         assert len(list(csv.reader(file))) == 1 + objects
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("detections.jsonl", "junk\n", "detections.jsonl, line 1: damaged: remove its folder, or choose"),
+        ("detections.jsonl", '{"image": "a.png"}\n', "detections.jsonl, line 1: damaged"),
+        ("detections.jsonl", "3\n", "detections.jsonl, line 1: damaged"),
+        ("settings.json", "{\n", "settings.json: damaged: .*; --overwrite starts over"),
+    ],
+)
+def test_a_damaged_file_of_an_earlier_call_is_named(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture, name: str, text: str, message: str
+) -> None:
+    out = tmp_path / "out"
+    assert predict(photos, "--out", out) == 1  # one of the photos is damaged
+    (out / name).write_text(text)
+    assert predict(photos, "--out", out) == 2
+    assert re.search(message, capsys.readouterr().err)
 
 
 def test_a_later_image_of_equal_stem_keeps_both(tmp_path: Path) -> None:

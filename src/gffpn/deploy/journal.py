@@ -53,7 +53,8 @@ class Journal:
 
     A later line may also say that the image is `FORGOTTEN`.
 
-    A last line that a kill left incomplete is removed when the file is opened.
+    A last line that a kill left incomplete is removed when the file is opened. Raises ValueError if another
+    line is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -66,10 +67,14 @@ class Journal:
         end = 0
         if path.exists():
             with path.open("rb") as file:
-                for line in file:
+                for number, line in enumerate(file, start=1):
                     if not line.endswith(b"\n"):
                         break
-                    self._remember(json.loads(line), end)
+                    try:
+                        self._remember(json.loads(line), end)
+                    except (ValueError, LookupError, TypeError) as error:
+                        cure = "remove its folder, or choose another one with --out"
+                        raise ValueError(f"{path}, line {number}: damaged: {cure}") from error
                     end += len(line)
         self._file: BufferedWriter = path.open("ab")
         self._file.truncate(end)

@@ -251,7 +251,10 @@ def _prepare(folder: Path, settings: dict[str, Any], *, overwrite: bool) -> None
             (folder / kind.FILE).unlink(missing_ok=True)
         journal.write_bytes(b"")
     elif record.exists():
-        before = json.loads(record.read_text(encoding="utf-8"))
+        try:
+            before: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{record}: damaged: {error}; --overwrite starts over") from error
         changed = [name for name, value in settings.items() if before.get(name, value) != value]
         if changed:
             listed = ", ".join(f"{name}: {before.get(name)}, now {settings[name]}" for name in changed)
