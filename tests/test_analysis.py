@@ -12,7 +12,7 @@ from gffpn.runs.folder import RunFolder
 from gffpn.runs.record import Record
 from gffpn.stats import analysis as module
 from gffpn.stats.analysis import Analysis, analysis, found_objects, kept_analysis
-from gffpn.stats.study import Run
+from gffpn.stats.runs import Run
 from hand_predictions import Image, predictions
 
 

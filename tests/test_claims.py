@@ -19,7 +19,8 @@ from gffpn.report.facts import Claim
 from gffpn.runs.folder import RunFolder
 from gffpn.stats.arms import Arms, settings
 from gffpn.stats.question import Question
-from gffpn.stats.study import Run, study
+from gffpn.stats.runs import Run
+from gffpn.stats.study import study
 
 MISSING = object()
 BOTH = [["gffpn", "fpn"], ["gffpn", "panet"]]

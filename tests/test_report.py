@@ -31,7 +31,8 @@ from gffpn.runs.commands import run_command, sweep_command
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.sweeps import PLAN, read_plan, record_job, write_plan
 from gffpn.stats.question import Question
-from gffpn.stats.study import Run, Study, study
+from gffpn.stats.runs import Run
+from gffpn.stats.study import Study, study
 
 
 def answered(source: Source) -> tuple[Study, StudyFacts]:

@@ -34,7 +34,8 @@ from gffpn.runs.folder import RunFolder
 from gffpn.runs.predictions import read_predictions, write_predictions
 from gffpn.runs.record import write_record
 from gffpn.stats.question import Question
-from gffpn.stats.study import Run, Study, study
+from gffpn.stats.runs import Run
+from gffpn.stats.study import Study, study
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 SCRIPT = Path(__file__).parents[1] / "src/gffpn/report/page/script.js"

@@ -34,7 +34,8 @@ from gffpn.stats.bands import Band
 from gffpn.stats.error_types import ErrorType
 from gffpn.stats.planning import Need
 from gffpn.stats.question import Question
-from gffpn.stats.study import Arm, Contrast, Run, Study, study
+from gffpn.stats.runs import Arm, Run
+from gffpn.stats.study import Contrast, Study, study
 from gffpn.stats.verdicts import Verdict, Word
 from gffpn.verbs.plan import seed_words
 

@@ -17,7 +17,8 @@ from gffpn.runs.predictions import write_predictions
 from gffpn.runs.record import Record
 from gffpn.stats.arms import Arms
 from gffpn.stats.question import Question, check_class, check_contrasts, question
-from gffpn.stats.study import Arm, Run, Study, compare, study
+from gffpn.stats.runs import Arm, Run
+from gffpn.stats.study import Study, compare, study
 
 PARTS = [
     [f"neck.lpam.attention={attention}", f"neck.lpam.context={context}", f"seed={seed}"]

@@ -11,11 +11,13 @@ from gffpn.runs.reading import Curves as LoggedCurves
 from gffpn.runs.reading import curves as logged_curves
 from gffpn.stats.analysis import CURVE_REPLICATES, Analysis, kept_analysis
 from gffpn.stats.bands import Band, Curves, band
+from gffpn.stats.comparable import unvaried_difference
 from gffpn.stats.detection_curve import ArmCurve, arm_curve, curves
 from gffpn.stats.draws import draws
 from gffpn.stats.error_types import ErrorType
 from gffpn.stats.rates import error_rates
-from gffpn.stats.study import Contrast, Run, Study, unvaried_difference
+from gffpn.stats.runs import Run
+from gffpn.stats.study import Contrast, Study
 
 FEW = 5
 """Size bins with fewer test objects are left out of comparisons of errors."""

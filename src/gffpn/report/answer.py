@@ -12,7 +12,8 @@ from gffpn.report.timing import speeds_compare
 from gffpn.report.which import not_compared, which
 from gffpn.stats.planning import MANY_SEEDS, MOST_SEEDS, Need
 from gffpn.stats.question import Question
-from gffpn.stats.study import Arm, Contrast, Study
+from gffpn.stats.runs import Arm
+from gffpn.stats.study import Contrast, Study
 
 COSTS = ("params M", "GFLOPs", "FPS net")
 CONTRASTS = (

@@ -17,7 +17,8 @@ from gffpn.report.timing import doubt_of_timing
 from gffpn.runs.record import size_word
 from gffpn.stats.arms import settings
 from gffpn.stats.question import OF_A_CLASS
-from gffpn.stats.study import Arm, Contrast, Study
+from gffpn.stats.runs import Arm
+from gffpn.stats.study import Contrast, Study
 
 CLAIMS = Path(__file__).with_name("claims.yaml")
 COSTS = ("params_m", "gflops", "fps_end_to_end")

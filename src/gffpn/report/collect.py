@@ -13,7 +13,8 @@ from gffpn.runs.folder import RunFolder
 from gffpn.runs.sweeps import folder_of_run, is_sweep, read_jobs, read_plan
 from gffpn.stats.arms import Arms, settings
 from gffpn.stats.question import Question, question
-from gffpn.stats.study import Run, Study, study
+from gffpn.stats.runs import Run
+from gffpn.stats.study import Study, study
 
 
 @dataclass(frozen=True)

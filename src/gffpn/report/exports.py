@@ -7,7 +7,8 @@ from typing import Any
 from gffpn.files.tables import plain
 from gffpn.report.answer import needed_images
 from gffpn.report.facts import StudyFacts
-from gffpn.stats.study import Arm, Contrast, Study
+from gffpn.stats.runs import Arm
+from gffpn.stats.study import Contrast, Study
 
 Rows = list[dict[str, Any]]
 

@@ -11,7 +11,8 @@ from gffpn.runs.commands import run_command
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.provenance import Provenance
 from gffpn.runs.record import Record
-from gffpn.stats.study import Arm, Run, Study
+from gffpn.stats.runs import Arm, Run
+from gffpn.stats.study import Study
 
 
 def study_facts(study: Study, source: Source) -> StudyFacts:

@@ -15,7 +15,8 @@ from gffpn.report.which import difference_name
 from gffpn.stats.draws import draws
 from gffpn.stats.estimate import Estimate
 from gffpn.stats.parts import FEWEST, Parts, compared, part_figures, parts_by_name
-from gffpn.stats.study import Study, distinct
+from gffpn.stats.runs import distinct
+from gffpn.stats.study import Study
 
 CAPTION = (
     "mAP50 in percent with 95 % intervals, over seeds and test images; each is about one figure by itself. "

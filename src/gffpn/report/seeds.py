@@ -9,7 +9,8 @@ from gffpn.report.study_rows import root_of
 from gffpn.report.which import difference_name
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.predictions import Predictions, read_predictions
-from gffpn.stats.study import Arm, Study
+from gffpn.stats.runs import Arm
+from gffpn.stats.study import Study
 
 
 def with_seeds(studies: Sequence[Study]) -> list[Study]:

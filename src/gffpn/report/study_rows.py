@@ -5,7 +5,8 @@ from typing import Any
 
 from gffpn.report.table import row_of
 from gffpn.runs.folder import RunFolder
-from gffpn.stats.study import Run, Study
+from gffpn.stats.runs import Run
+from gffpn.stats.study import Study
 
 
 def root_of(run: Run) -> str:

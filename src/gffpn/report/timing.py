@@ -2,7 +2,8 @@
 
 from gffpn.report.caption import timed_beside_others, trained_beside_others
 from gffpn.runs.record import Record
-from gffpn.stats.study import Arm, Study
+from gffpn.stats.runs import Arm
+from gffpn.stats.study import Study
 
 
 def doubt_of_timing(a: Arm, b: Arm) -> str:

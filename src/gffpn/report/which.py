@@ -8,7 +8,8 @@ from itertools import combinations
 
 from gffpn.report.caption import NAMED, shortened
 from gffpn.stats.arms import Arms
-from gffpn.stats.study import Arm, Contrast, Study
+from gffpn.stats.runs import Arm
+from gffpn.stats.study import Contrast, Study
 
 MINUS = " \N{MINUS SIGN} "
 _DECIDED = {

@@ -22,7 +22,8 @@ from gffpn.runs.record import Record
 from gffpn.stats.arms import settings
 from gffpn.stats.planning import Parts
 from gffpn.stats.question import check_contrasts, question
-from gffpn.stats.study import Run, Study, study
+from gffpn.stats.runs import Run
+from gffpn.stats.study import Study, study
 from gffpn.suite.execution import Plan
 from gffpn.suite.jobs import Job, check_jobs, declared_jobs
 from gffpn.suite.sharing import runs_at_a_time

@@ -13,7 +13,7 @@ from PIL import Image
 
 from gffpn.data.readers.images import read_image
 from gffpn.metrics.matching import Floats
-from gffpn.stats.study import Run
+from gffpn.stats.runs import Run
 
 QUALITY = 82
 LONGEST = 440

@@ -13,7 +13,8 @@ from gffpn.report.table import decimals
 from gffpn.report.timing import doubt_in_study, minutes_compare, speeds_compare
 from gffpn.report.which import difference_name
 from gffpn.runs.record import Record
-from gffpn.stats.study import Arm, Study
+from gffpn.stats.runs import Arm
+from gffpn.stats.study import Study
 
 MOST_CLASSES = 20
 """With more classes than this, differences by class are left out."""

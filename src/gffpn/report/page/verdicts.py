@@ -9,7 +9,8 @@ from gffpn.report.answer import interval, points, sentence
 from gffpn.report.figures.sizes import bins, size_word
 from gffpn.report.timing import doubt_of_timing
 from gffpn.runs.record import Record
-from gffpn.stats.study import Arm, Contrast, Study
+from gffpn.stats.runs import Arm
+from gffpn.stats.study import Contrast, Study
 
 MANY = 8
 """With more contrasts than this, those without a winner are folded."""
