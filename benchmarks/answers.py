@@ -66,6 +66,7 @@ OTHERS = {
     "nuclei/results.md": "GF-FPN and FPN on nuclei, five minutes a run ([recipe](../../docs/recipe.md))",
     "neu_det/results.md": "GF-FPN and FPN on NEU-DET, half an hour a run ([recipe](../../docs/recipe.md))",
     "yolov8n/results.md": "GF-FPN and YOLOv8n in equal time, two data sets ([recipe](../../docs/recipe.md))",
+    "slices_nuclei.csv": "FPN on nuclei with slices at test (`gffpn evaluate runs/NAME --slice 128`)",
     "twins_small/sizes_of_twins.md": "the same defects in four sizes, SIMULATED data",
     "twins_small/lookalikes.md": "the same defects beside look-alikes of two kinds, SIMULATED data",
     "luck_simulated/luck.md": "how far two seeds differ by luck on 169 objects, SIMULATED data",
