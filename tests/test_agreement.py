@@ -22,7 +22,8 @@ from gffpn.runs.folder import RunFolder
 from gffpn.runs.identity import digest_of
 from gffpn.suite import agreement, execution
 from gffpn.suite.agreement import COMPOSED_BY_LEAD, SIGN, AgreementError, Answers, ask
-from gffpn.suite.execution import Plan, check_same_as_lead, execute, execute_apart
+from gffpn.suite.execution import check_same_as_lead, execute, execute_apart
+from gffpn.suite.plan import Plan
 
 Calls = list[tuple[str, bool]]
 """Processes that have started to train, and whether they resumed."""

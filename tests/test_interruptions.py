@@ -410,7 +410,7 @@ def test_sigterm_before_the_first_step_prints_one_line(
         os.kill(os.getpid(), signal.SIGTERM)
 
     handler = signal.getsignal(signal.SIGTERM)
-    for step in ("gffpn.suite.execution.build_index", "gffpn.suite.run.run"):  # in the run, and before it
+    for step in ("gffpn.suite.plan.build_index", "gffpn.suite.run.run"):  # in the run, and before it
         with monkeypatch.context() as patch:
             patch.setattr(step, terminated)
             code, output = train(*plain)

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -50,6 +50,14 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_
     return answer
 
 
+def refusal(words: Sequence[str], capsys: pytest.CaptureFixture) -> str:
+    """Return what a verb prints that refuses its arguments."""
+    with pytest.raises(SystemExit) as leaving:
+        verbs(words)
+    assert leaving.value.code == 2
+    return str(capsys.readouterr().err)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -77,10 +85,7 @@ def test_an_option_without_effect_is_refused(
     monkeypatch.chdir(tmp_path)
     for name in ("m.onnx", "0.png"):
         (tmp_path / name).touch()
-    with pytest.raises(SystemExit) as leaving:
-        verbs(words)
-    assert leaving.value.code == 2
-    assert message in capsys.readouterr().err
+    assert message in refusal(words, capsys)
 
 
 @pytest.mark.parametrize(
@@ -250,10 +255,7 @@ def test_an_empty_argument_is_not_the_working_directory(
     capsys: pytest.CaptureFixture,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as leaving:
-        verbs(arguments)
-    assert leaving.value.code == 2
-    assert message in capsys.readouterr().err
+    assert message in refusal(arguments, capsys)
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -262,7 +264,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     def broken(*_: object) -> None:
         raise ConfigAttributeError("a bug")  # composing raises this error, too
 
-    monkeypatch.setattr("gffpn.suite.execution.build_index", broken)
+    monkeypatch.setattr("gffpn.suite.plan.build_index", broken)
     monkeypatch.setattr(sys, "argv", ["train.py", f"paths.runs={tmp_path}"])
     with pytest.raises(ConfigAttributeError, match="a bug"):
         start(train.main)
@@ -285,7 +287,7 @@ class Windows(nn.Module):
 def test_an_image_size_that_a_neck_cannot_take_is_refused_before_data_is_read(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr("gffpn.suite.execution.build_index", lambda _: pytest.fail("data was read"))
+    monkeypatch.setattr("gffpn.suite.plan.build_index", lambda _: pytest.fail("data was read"))
     overrides = ["neck=none", f"neck._target_={__name__}.Windows"]
     with pytest.raises(SystemExit) as leaving:
         run(compose_config([*overrides, "image_size=[320, 96]"]))

@@ -104,7 +104,7 @@ def load_weights(config: DictConfig, detector: Detector) -> None:
 def load_start(config: DictConfig, detector: Detector, classes: Sequence[str]) -> None:
     """Load the weights that a training starts from: the pretrained ones, then those of `init`.
 
-    Logs a warning if `init` is a run with other `classes`, or if a part of `freeze` stays as random as it is.
+    Logs a warning if `init` is a run with other `classes`, or if a part of `freeze` would stay random.
     See `load_weights` and `load_matching` for the errors.
     """
     frozen = {part: detector.get_submodule(part) for part in frozen_parts(config.freeze)}
@@ -122,14 +122,14 @@ def load_start(config: DictConfig, detector: Detector, classes: Sequence[str]) -
 def _compare_classes(weights: Path, own: tuple[str, ...]) -> None:
     record = RunFolder(weights.parent.parent).read()
     known = record.data.classes if record else own
-    others = [position for position, pair in enumerate(zip(known, own, strict=False)) if pair[0] != pair[1]]
-    if len(known) == len(own) and others:
-        first = others[0]
-        log.warning(
-            "init: %s has other classes, or another order: class %d is %r there and %r here, and the head "
-            "starts from what it knows of the former",
-            *(weights, first, known[first], own[first]),
-        )
+    if len(known) != len(own) or known == own:
+        return
+    first = next(position for position in range(len(own)) if known[position] != own[position])
+    log.warning(
+        "init: %s has other classes, or another order: class %d is %r there and %r here, and the head starts "
+        "from what it knows of the former",
+        *(weights, first, known[first], own[first]),
+    )
 
 
 def build_neck(config: DictConfig, in_levels: Levels) -> Neck:

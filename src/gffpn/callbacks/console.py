@@ -12,13 +12,13 @@ from gffpn.machine.others import Neighbours
 class EpochLines(Callback):
     """Callback that prints a line per validation and keeps the training time, also across resumptions.
 
-    The line shows the losses, val mAP50, the speed, and the time spent and left. `taken` is the sum over the
-    lines of their seconds times the share of the cores that other processes took.
+    The line shows the losses, val mAP50, the speed, and the time spent and left. `seconds_of_others` is the
+    sum over the lines of their seconds times the share of the cores that other processes took.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self.taken = 0.0
+        self.seconds_of_others = 0.0
         self._neighbours: Neighbours | None = None
         self._line_start = 0.0
         self._images = 0
@@ -45,7 +45,7 @@ class EpochLines(Callback):
         self.seconds += spent
         self._line_start = time.monotonic()
         if self._neighbours:
-            self.taken += spent * self._neighbours.share()
+            self.seconds_of_others += spent * self._neighbours.share()
             self._neighbours = Neighbours()
         images, self._images = self._images, 0
         if not trainer.is_global_zero:
@@ -63,22 +63,23 @@ class EpochLines(Callback):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "taken": self.taken}
+        return {"seconds": self.seconds, "seconds_of_others": self.seconds_of_others}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.seconds = state_dict["seconds"]
-        self.taken = state_dict.get("taken", 0.0)  # a checkpoint may be older than this
+        # a checkpoint may be older than this
+        self.seconds_of_others = state_dict.get("seconds_of_others", 0.0)
 
 
-class Taken(NamedTuple):
-    """What training and validation took, over all attempts."""
+class TrainingTime(NamedTuple):
+    """Time of training and validation, over all attempts."""
 
     minutes: float
-    minutes_others: float
+    others: float
     """Share of the cores that other processes took meanwhile, while none was free."""
 
 
-def taken(trainer: L.Trainer) -> Taken:
-    """Return what training took with this trainer."""
+def training_time(trainer: L.Trainer) -> TrainingTime:
+    """Return how long this trainer has trained."""
     (clock,) = (callback for callback in trainer.callbacks if isinstance(callback, EpochLines))  # type: ignore[attr-defined]
-    return Taken(clock.seconds / 60, clock.taken / clock.seconds if clock.seconds else 0.0)
+    return TrainingTime(clock.seconds / 60, clock.seconds_of_others / clock.seconds if clock.seconds else 0.0)

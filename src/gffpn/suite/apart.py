@@ -15,7 +15,8 @@ from gffpn.machine.imports import first_imports
 def main(path: Path, group: str) -> None:
     """Execute the run of a configuration that the sweep composed; `path` is named after the run."""
     with first_imports():
-        from gffpn.suite.execution import Plan, check_unchanged, execute
+        from gffpn.suite.execution import check_unchanged, execute
+        from gffpn.suite.plan import Plan
         from gffpn.suite.run import Single, attempt
 
     class Apart(Single):

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from gffpn.build.detector import build_data, build_task
 from gffpn.build.trainer import build_trainer
-from gffpn.callbacks.console import taken
+from gffpn.callbacks.console import training_time
 from gffpn.callbacks.cpu_threads import cpu_threads
 from gffpn.config.compose import image_size
 from gffpn.config.resolve import resolved
@@ -93,11 +93,13 @@ def fit_and_test(
             return None
         write_predictions(folder.predictions, splits)
         threads = cpu_threads(trainer)
+        time = training_time(trainer)
         training = Training(
             processes=trainer.world_size,
             threads=tuple(threads.used),
             devices=tuple(threads.devices),
-            **taken(trainer)._asdict(),
+            minutes=time.minutes,
+            minutes_others=time.others,
             chosen_epoch=task.chosen_epoch,
             trained_epochs=trainer.current_epoch,
             still_improving=still_improving([value for _, value in curves(folder.path).get("val/mAP50", [])]),
@@ -200,7 +202,7 @@ def measure_speed(
     # Lightning moves the detector to the CPU after the test, and decoding may use the head
     task.detector.to(device)
     neighbours = Neighbours()
-    measured = speed(
+    taken = speed(
         inference_form(task.detector),
         lambda raw: task.decode(raw, size),
         data.sample("test"),
@@ -212,7 +214,7 @@ def measure_speed(
     if others:
         words = f"other processes took {others:.0%} of the cores while FPS were measured; they may be too low"
         print(f"WARNING: {words}", file=sys.stderr, flush=True)
-    return replace(measured, others=others)
+    return replace(taken, others=others)
 
 
 def log_results(loggers: Sequence[Logger], record: Record, test: Predictions | None) -> None:

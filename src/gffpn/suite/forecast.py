@@ -24,8 +24,8 @@ from gffpn.stats.planning import Parts
 from gffpn.stats.question import check_contrasts, question
 from gffpn.stats.runs import Run
 from gffpn.stats.study import Study, study
-from gffpn.suite.execution import Plan
 from gffpn.suite.jobs import Job, check_jobs, declared_jobs
+from gffpn.suite.plan import Plan
 from gffpn.suite.sharing import runs_at_a_time
 
 

@@ -31,9 +31,10 @@ from gffpn.runs.provenance import changes_since
 from gffpn.runs.sweeps import PLAN, read_plan, record_job
 from gffpn.suite.agreement import AgreementError, composed_by_lead
 from gffpn.suite.door import check_index, check_start
-from gffpn.suite.execution import Plan, execute, execute_apart, say
+from gffpn.suite.execution import execute, execute_apart, say
 from gffpn.suite.jobs import chooses_in_advance
 from gffpn.suite.output import label_of, labelled, print_progress
+from gffpn.suite.plan import DATA_CHANGED, Plan
 from gffpn.suite.speeds import time_runs
 from gffpn.suite.sweep import config_dirs
 from gffpn.weights import WeightsError
@@ -180,7 +181,7 @@ class Job(Single):
         planned = read_plan(self.sweep)
         before = planned.data[self.number] if planned and planned.data else ""
         if before and before != fingerprint:
-            raise DataError("the data changed since the sweep started; repeat the command")
+            raise DataError(DATA_CHANGED)
 
     @property
     def label(self) -> str:
