@@ -7,7 +7,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,20 +20,6 @@ UNFIT_NAME = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, err
 """Error numbers of names that are too long, contain a wrong character, or are a folder's or a file's."""
 CROP_MARGIN = 0.25
 """Surroundings of a crop at each side, as a share of the object's longer side."""
-
-
-class PerImage(Protocol):
-    """Writer of the files of one image; several threads call it."""
-
-    def write(self, pixels: NDArray[np.uint8], result: Result) -> None:
-        """Write the files of an RGB image (H, W, 3), completely or not at all."""
-
-
-class AtEnd(Protocol):
-    """Writer of one file for all images."""
-
-    def write_all(self, results: Iterable[Result]) -> None:
-        """Write the file completely or not at all; the results are read once, one after another."""
 
 
 LARGEST_JPEG = 65_500
@@ -150,7 +135,9 @@ PER_IMAGE: dict[str, type[Pictures] | type[YoloLabels] | type[Crops]] = {
     "yolo": YoloLabels,
     "crops": Crops,
 }
+"""Writers of the files of one RGB image (H, W, 3); several threads call their `write`."""
 AT_END: dict[str, type[CocoFile] | type[CsvFile]] = {"coco": CocoFile, "csv": CsvFile}
+"""Writers of one file for all images; their `write_all` reads the results once, one after another."""
 OUTPUTS = (*PER_IMAGE, *AT_END)
 NAMES = ("pictures", "labels", "crops", *(kind.FILE for kind in AT_END.values()))
 """Folders and files of the outputs."""
