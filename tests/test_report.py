@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from gffpn.runs.sweeps import PLAN, read_plan, record_job, write_plan
 from gffpn.stats.question import Question
 from gffpn.stats.runs import Run
 from gffpn.stats.study import Study, study
+from gffpn.suite.earlier import earlier_commands
 
 
 def answered(source: Source) -> tuple[Study, StudyFacts]:
@@ -533,6 +535,35 @@ def test_a_look_that_was_not_declared_is_noted(tmp_path: Path) -> None:
     assert plan
     write_plan(late, replace(plan, experiment={**EXPERIMENT, "looks": [2, 3]}))
     assert notes(late) == []
+
+
+def test_a_sweep_that_was_extended_had_a_look(tmp_path: Path) -> None:
+    runs, skills = tmp_path / "runs", {"fpn": 0.4, "gffpn": 0.9}
+    folder = runs / "sweeps" / "necks"
+
+    def noted(*seeds: int, unfinished: int = 0, looks: Sequence[int] = ()) -> list[str]:
+        """Start a command and return the notes of its report; the last runs of each arm do not finish."""
+        earlier = earlier_commands(folder)
+        shutil.rmtree(folder / "jobs", ignore_errors=True)
+        fake_sweep(runs, skills=skills, seeds=seeds, experiment={**EXPERIMENT, "looks": looks})
+        plan = read_plan(folder)
+        assert plan
+        write_plan(folder, replace(plan, earlier=earlier))
+        (source,) = collect([folder])
+        for run in source.runs:
+            if run.path and int(run.seed) in seeds[len(seeds) - unfinished :]:
+                kill(run.path)
+        return [note.partition(" before")[0] for note in source.notes if "look" in note]
+
+    assert noted(0, 1, unfinished=2) == []
+    assert noted(0, 1, 2, unfinished=1) == []  # extended before any run had finished
+    assert noted(0, 1, 2) == []  # resumed
+    assert noted(0, 1) == []
+    had = "the sweep necks had verdicts on {} of these seeds"
+    assert noted(0, 1, 2, 3, unfinished=4) == [had.format(3), had.format(2)]
+    assert noted(0, 1, 2, 3) == [had.format(3), had.format(2)]
+    assert noted(0, 1, 2, 3, looks=(2, 4)) == [had.format(3)]
+    assert [len(one.runs) for one in earlier_commands(folder)] == [6, 4, 8]
 
 
 def test_a_damaged_log_is_left_out_of_the_curves_and_named(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from commands import Train, record_of
+from fake_runs import record
 from gffpn.config.overrides import CONF
 from gffpn.data import cache
 from gffpn.data.cache import ImageCache
@@ -22,6 +23,8 @@ from gffpn.data.index import ImageRecord
 from gffpn.files.sources import syntax_digest
 from gffpn.runs.code import code_of
 from gffpn.runs.folder import RunFolder
+from gffpn.runs.record import Record
+from gffpn.runs.sweeps import read_plan
 
 
 def reexported(root: Path, copy: Path) -> Path:
@@ -170,6 +173,24 @@ def test_a_sweep_says_that_it_takes_the_name_of_another(
         _, output = train(*words, f"neck={necks}")
         assert ("sweeps/mine had the table of other runs" in output) == said, necks
     assert "neck=fpn,panet" in output.partition("The earlier sweep: ")[2]
+
+
+def test_a_sweep_that_is_extended_keeps_which_of_its_runs_had_finished(
+    train: Train, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(config: DictConfig, *_: object, **__: object) -> Record:
+        return record(config.choice.neck, seed=config.seed)
+
+    monkeypatch.setattr("gffpn.suite.execution.fit_and_test", fit)
+    monkeypatch.setattr("gffpn.suite.run.check_start", lambda _: None)
+    words = ["-m", *tiny, "logger.wandb=off", "name=mine", "neck=fpn,panet"]
+    noted = "the sweep mine had verdicts on 2 of these seeds before it was extended on 20"
+    for seeds, said in (("0,1", False), ("0,1,2", True)):
+        _, output = train(*words, f"seed={seeds}")
+        assert (noted in " ".join(output.split())) == said
+    plan = read_plan(tmp_path / "runs/sweeps/mine")
+    assert plan
+    assert [(one.seeds, len(one.runs)) for one in plan.earlier] == [(("0", "1"), 4)]
 
 
 def code_in(

@@ -1,12 +1,12 @@
 """The runs of a report, found in folders of sweeps and of runs, by the question that they answer."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gffpn.report.caption import numbered, shortened
+from gffpn.report.looks import undeclared_looks
 from gffpn.report.loose import by_data, by_name, each_once, pseudo_overrides, unnamed_differences
 from gffpn.report.state import damage, unfinished
 from gffpn.runs.folder import RunFolder
@@ -100,32 +100,8 @@ def _of_sweep(folder: Path, alone: Path | None) -> Source:
         notes.append("the sweep chose its runs by the results so far, so their differences are no evidence")
     experiment = plan.experiment if plan else _experiment(runs, notes)
     asked = _nameable(question(experiment) if experiment else Question(), runs, notes)
-    if not asked.looks:
-        notes += _earlier_looks(folder, runs, asked)
+    notes += undeclared_looks(folder, runs, asked)
     return Source(folder.name, folder, tuple(runs), asked, plan.command if plan else (), tuple(notes))
-
-
-def _earlier_looks(sweep: Path, runs: Sequence[Run], asked: Question) -> Iterator[str]:
-    """Yield a note on each other sweep that had verdicts on fewer seeds of two or more of the same arms.
-
-    Who adds seeds until there is a verdict finds differences that are not there.
-    """
-    arms = Arms([run.overrides for run in runs], asked.arms)
-    seeds = [
-        {run.path.name for run, at in zip(runs, arms.of_run, strict=True) if at == arm and run.path}
-        for arm in range(len(arms.names))
-    ]
-    for other in sorted(sweep.resolve().parent.iterdir()):
-        known = set[str]()
-        with suppress(ValueError, OSError):  # damaged, or another user's; its own report says so
-            if other.name != sweep.name and is_sweep(other):
-                known = {Path(job["run"]).name for job in read_jobs(other)}
-        early = [len(names & known) for names in seeds if 1 < len(names & known) < len(names)]
-        if len(early) > 1:
-            yield (
-                f"the sweep {other.name} has verdicts on {max(early)} of these seeds; with another look "
-                "that experiment.looks did not declare, more than 5 % of equal arms are called different"
-            )
 
 
 def _of_loose(folders: Sequence[Path]) -> list[Source]:

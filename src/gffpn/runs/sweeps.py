@@ -6,9 +6,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from gffpn.files.typed_json import from_json
 from gffpn.files.writing import write_atomically
 
 PLAN = "sweep.json"
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What an earlier command of a sweep had finished when the next one started."""
+
+    until: str
+    """When that was, in UTC: `2026-11-30T23:59:59+00:00`."""
+    seeds: tuple[str, ...]
+    """Seeds that it planned."""
+    looks: tuple[int, ...]
+    """Numbers of seeds at which it declared verdicts."""
+    runs: tuple[str, ...]
+    """Names of the finished runs."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +38,8 @@ class SweepPlan:
     """Overrides of each job; empty for a sweeper that chooses them by the results so far."""
     data: tuple[str, ...] = ()
     """Fingerprint of each job's data set as it was at the start; empty where it is generated."""
+    earlier: tuple[Earlier, ...] = ()
+    """Earlier commands, one for all those that planned equal seeds."""
 
 
 def write_plan(folder: Path, plan: SweepPlan) -> None:
@@ -43,6 +60,7 @@ def read_plan(folder: Path) -> SweepPlan | None:
             dict(content["experiment"]),
             tuple(tuple(map(str, job)) for job in content["jobs"]),
             tuple(map(str, content.get("data", ()))),
+            tuple(from_json(Earlier, one) for one in content.get("earlier", ())),
         )
     except FileNotFoundError:
         return None

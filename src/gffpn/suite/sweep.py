@@ -4,12 +4,11 @@ import atexit
 import hashlib
 import os
 import re
-import shlex
 import shutil
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,9 +32,10 @@ from gffpn.report.table import row_of
 from gffpn.runs.commands import sweep_command
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.provenance import changes_since
-from gffpn.runs.sweeps import SweepPlan, read_jobs, read_plan, write_plan
+from gffpn.runs.sweeps import Earlier, SweepPlan, read_jobs, write_plan
 from gffpn.stats.arms import settings
 from gffpn.stats.question import check_contrasts, question
+from gffpn.suite.earlier import earlier_commands, mention_replaced
 
 NOT_IN_A_NAME = (
     "paths.",
@@ -133,10 +133,11 @@ class SweepCallback(Callback):
             from gffpn.suite.submission import wait_for_earlier
 
             wait_for_earlier(folder)
-        _mention_replaced(folder, self._planned)
+        mention_replaced(folder, self._planned)
+        earlier = earlier_commands(folder)
         for stale in (folder / "jobs").glob("*.json"):
             stale.unlink()
-        self._write_plan(config, folder, [job.data for job in checked])
+        self._write_plan(config, folder, [job.data for job in checked], earlier)
         with open_dict(config):
             config.hydra.sweep.dir = str(folder)
             # every launcher composes its jobs from these overrides
@@ -157,13 +158,16 @@ class SweepCallback(Callback):
             adapt_submitit()
             print(f"Output of the runs: {folder / '.submitit'}", flush=True)
 
-    def _write_plan(self, config: DictConfig, folder: Path, data: Sequence[str]) -> None:
+    def _write_plan(
+        self, config: DictConfig, folder: Path, data: Sequence[str], earlier: tuple[Earlier, ...]
+    ) -> None:
         given = [str(word) for word in (*config.hydra.overrides.task, *config.hydra.overrides.hydra)]
         plan = SweepPlan(
             command=tuple(sweep_command(given, config_dirs(config.hydra))),
             experiment=OmegaConf.to_container(config.experiment, resolve=True),  # type: ignore[arg-type]
             jobs=tuple(map(tuple, self._planned)),
             data=tuple(data),
+            earlier=earlier,
         )
         write_plan(folder, plan)
 
@@ -228,18 +232,6 @@ class SweepCallback(Callback):
 
         show_results(folder, rows, config, asks=bool(self._planned))
         return not _name_failures(rows)
-
-
-def _mention_replaced(folder: Path, planned: Sequence[Sequence[str]]) -> None:
-    """Print which sweep had this folder before, if this one does not hold all of its runs."""
-    with suppress(ValueError):  # damaged
-        earlier = read_plan(folder)
-        if earlier and set(earlier.jobs) - set(map(tuple, planned)):
-            print(
-                f"{folder} had the table of other runs, which is replaced; the runs are kept. To have both, "
-                f"choose another name=NAME. The earlier sweep: {shlex.join(earlier.command)}",
-                flush=True,
-            )
 
 
 def config_dirs(hydra: HydraConf) -> list[str]:
