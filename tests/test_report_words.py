@@ -1,5 +1,6 @@
 """Do the words of a report follow from the verdicts alone, with units, and name the data and what is few?"""
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -217,6 +218,34 @@ def test_an_interval_without_zero_says_why_it_cannot_tell(
     unknown = replace(one, verdict=replace(one.verdict, word="cannot tell", p=p), need=None)
     said = sentence(unknown, Question(looks=looks))
     assert said.endswith(f", but p < 0.001{words}).")
+
+
+@pytest.mark.parametrize(
+    ("p", "looks", "words"),
+    [
+        (0.0004, (), "< 0.001"),
+        (0.0421, (), "0.042"),
+        (0.0499, (), "0.0499"),
+        (0.0499997, (), "0.0499997"),
+        (0.05, (), "0.050"),
+        (0.0501, (), "0.050"),
+        (math.nextafter(0.05, 0), (), "0.049999999999999996"),
+        (0.02498, (3, 6), "0.02498"),
+        (0.0251, (3, 6), "0.025"),
+        (0.0166, (3, 6, 12), "0.0166"),
+        (0.0167, (3, 6, 12), "0.017"),
+    ],
+)
+def test_a_printed_p_value_is_on_the_side_of_its_verdict(
+    clear: Study, p: float, looks: tuple[int, ...], words: str
+) -> None:
+    asked = Question(looks=looks)
+    (one,) = clear.contrasts
+    assert one.verdict
+    judged = replace(one, verdict=replace(one.verdict, p=p))
+    assert f"; p {words})." in sentence(judged, asked)
+    _, (cells,) = contrast_cells(replace(clear, question=asked, contrasts=(judged,)))
+    assert words in cells
 
 
 @pytest.mark.parametrize(

@@ -43,9 +43,15 @@ def interval(low: float, high: float) -> str:
     return f"{points(low)} to {points(high)}"
 
 
-def probability(p: float) -> str:
-    """Return a p value as text, `< 0.001` if it is smaller."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+def probability(p: float, level: float) -> str:
+    """Return a p value as text, `< 0.001` if it is smaller.
+
+    It has as many decimals, but at least three, as show on which side of the `level` of its test it is.
+    """
+    if p < 0.001 <= level:
+        return "< 0.001"
+    texts = (f"{p:.{decimals}f}" for decimals in range(3, 20))
+    return next((text for text in texts if (float(text) < level) == (p < level)), str(p))
 
 
 def spread_words(values: Sequence[Figure]) -> str:
@@ -120,7 +126,7 @@ def _verdict_sentence(contrast: Contrast, question: Question) -> str:
         less = f", less than {points(question.margin)} points" if verdict.small else ""
         return (
             f"{a} is {verdict.word} than {b} by {points(abs(found.delta))} points of {contrast.endpoint}"
-            f"{less} (95 % interval {ends}; p {probability(verdict.p)})."
+            f"{less} (95 % interval {ends}; p {probability(verdict.p, question.alpha)})."
         )
     facts = (
         f"{points(found.delta, sign=True)} points of {contrast.endpoint}, 95 % interval {interval(low, high)}"
@@ -128,7 +134,7 @@ def _verdict_sentence(contrast: Contrast, question: Question) -> str:
     if verdict.word == "same":
         return f"{a} and {b} are the same within {points(question.margin)} points ({facts})."
     if low > 0 or high < 0:  # without this, the interval seems to contradict the verdict
-        facts += f", but p {probability(verdict.p)}{_strictness(contrast, question)}"
+        facts += f", but p {probability(verdict.p, question.alpha)}{_strictness(contrast, question)}"
     need = need_words(contrast, question)
     margin = points(question.margin)
     aim = f"; to find a difference of {margin} points with 80 % probability: {need}" if need else ""
@@ -201,7 +207,7 @@ def _contrast_line(one: Contrast, question: Question) -> list[str]:
         need_words(one, question),
         interval(*found.interval()),
         f"{found.superiority:.2f}",
-        probability(verdict.p) if verdict else "",
+        probability(verdict.p, question.alpha) if verdict else "",
         points(verdict.detectable) if verdict else "",
     ]
 

@@ -216,7 +216,7 @@ def _of_verdict(test: Comparison, study: Study, contrast: Contrast, turned: bool
     seeds = " and ".join(dict.fromkeys(map(str, found.seeds)))
     reason = (
         f"{points(delta, sign=True)} points of {_measure(contrast.endpoint)} ({interval(low, high)}), "
-        f"p {probability(verdict.p)}, {seeds} seeds"
+        f"p {probability(verdict.p, study.question.alpha)}, {seeds} seeds"
     )
     if test.difference is not None and not low <= test.difference <= high:
         reason += f"; the paper's {points(test.difference, sign=True)} lies outside"
