@@ -566,6 +566,26 @@ def test_a_sweep_that_was_extended_had_a_look(tmp_path: Path) -> None:
     assert [len(one.runs) for one in earlier_commands(folder)] == [6, 4, 8]
 
 
+def test_sweeps_that_ask_the_same_of_the_same_runs_are_shown_once(tmp_path: Path) -> None:
+    runs, skills = tmp_path / "runs", {"fpn": 0.4, "gffpn": 0.9}
+    folders = [fake_sweep(runs, name, skills=skills) for name in ("one", "two")]
+    shutil.copytree(runs, tmp_path / "copy")
+    copy = tmp_path / "copy/sweeps/one"
+    for (first, second), named in (
+        (folders, "the sweep two"),
+        (folders[::-1], "the sweep one"),
+        ((folders[0], copy), str(copy)),
+    ):
+        (source,) = collect([first, second])
+        assert source.folder == first
+        assert source.notes == (f"{named} asks the same of the same runs, and is left out",)
+    assert len(collect([runs], alone=runs)) == 2  # a bundle stores the verdicts of both
+    fake_sweep(runs, "two", skills=skills, experiment={**EXPERIMENT, "margin": 0.02})
+    one, two = collect(folders)
+    assert one.notes == ()
+    assert two.notes == ("the sweep one asks something else of these runs; each may err in 5 %",)
+
+
 def test_a_damaged_log_is_left_out_of_the_curves_and_named(tmp_path: Path) -> None:
     (source,) = collect([fake_sweep(tmp_path / "runs", skills={"fpn": 0.4, "gffpn": 0.9})])
     path = source.runs[0].path

@@ -10,11 +10,15 @@ from gffpn.report.looks import undeclared_looks
 from gffpn.report.loose import by_data, by_name, each_once, pseudo_overrides, unnamed_differences
 from gffpn.report.state import damage, unfinished
 from gffpn.runs.folder import RunFolder
+from gffpn.runs.record import Record
 from gffpn.runs.sweeps import folder_of_run, is_sweep, read_jobs, read_plan
 from gffpn.stats.arms import Arms, settings
 from gffpn.stats.question import Question, question
 from gffpn.stats.runs import Run
 from gffpn.stats.study import Study, study
+
+Members = list[list[tuple[str, Record | None]]]
+"""Name and record of each run, by arm."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,10 @@ class Source:
 def collect(paths: Sequence[Path], *, alone: Path | None = None) -> list[Source]:
     """Return the sweeps and the other runs in `paths`, each of which is a sweep, a run, or a folder of runs.
 
-    Runs that none of the sweeps started are grouped by their data set; of copies of one run, one counts.
-    Sources of one name get numbers.
-    If `alone` is given, no run outside this folder is read, wherever a sweep says that its runs are.
+    Runs that none of the sweeps started are grouped by their data set; of copies of one run, one counts, and
+    of sweeps that ask the same of the same runs, the first one. Sources of one name get numbers.
+    If `alone` is given, a bundle, no run outside this folder is read, wherever a sweep says that its runs
+    are, and no sweep is left out.
     Raises ValueError for a path without runs, and if other versions of gffpn wrote all that there are.
     """
     sweeps, runs = dict[Path, None](), dict[Path, None]()
@@ -55,6 +60,7 @@ def collect(paths: Sequence[Path], *, alone: Path | None = None) -> list[Source]
         runs |= dict.fromkeys(folder.resolve() for folder in found[1])
     made = [_of_sweep(folder, alone) for folder in sweeps]
     made = [source for source in made if source.runs]
+    made = made if alone else _each_once(made)
     used = {run.path.resolve() for source in made for run in source.runs if run.path}
     made += _of_loose(by_name([folder for folder in runs if folder not in used]))
     every = [run for source in made for run in source.runs]
@@ -102,6 +108,35 @@ def _of_sweep(folder: Path, alone: Path | None) -> Source:
     asked = _nameable(question(experiment) if experiment else Question(), runs, notes)
     notes += undeclared_looks(folder, runs, asked)
     return Source(folder.name, folder, tuple(runs), asked, plan.command if plan else (), tuple(notes))
+
+
+def _each_once(sources: Sequence[Source]) -> list[Source]:
+    """Return sweeps without those that repeat an earlier one, with a note on it, and on runs asked twice."""
+    kept = list[tuple[Members, Source]]()
+    for source in sources:
+        members = _members(source)
+        alike = [at for at, (others, _) in enumerate(kept) if others == members]
+        repeated = [at for at in alike if kept[at][1].question == source.question]
+        for at in repeated[:1]:
+            copy = source.folder if source.name == kept[at][1].name else f"the sweep {source.name}"
+            note = f"{copy} asks the same of the same runs, and is left out"
+            kept[at] = members, replace(kept[at][1], notes=(*kept[at][1].notes, note))
+        if not repeated:
+            notes = [
+                f"the sweep {kept[at][1].name} asks something else of these runs; each may err in 5 %"
+                for at in alike
+            ]
+            kept.append((members, replace(source, notes=(*source.notes, *notes))))
+    return [source for _, source in kept]
+
+
+def _members(source: Source) -> Members:
+    """Return the names and the records of the runs of each arm, which a copy has, too."""
+    arms = Arms([run.overrides for run in source.runs], source.question.arms)
+    members: Members = [[] for _ in arms.names]
+    for run, at in zip(source.runs, arms.of_run, strict=True):
+        members[at].append((run.path.name if run.path else " ".join(run.overrides), run.record))
+    return [sorted(runs, key=lambda run: run[0]) for runs in members]
 
 
 def _of_loose(folders: Sequence[Path]) -> list[Source]:

@@ -146,7 +146,7 @@ def _write(studies: "list[Study]", facts: "Facts", arguments: argparse.Namespace
         finished = sum(run.status == "finished" for run in known.runs)
         missing = f" ({counts(known.gaps)})" if known.gaps else ""
         print(f"{study.name}: {finished} of {len(known.runs)} runs finished{missing}")
-        for line in answer_lines(study):
+        for line in (*answer_lines(study), *(f"NOTE: {note}." for note in study.notes)):
             print(f"  {line}")
     if arguments.text:
         files = write_text(arguments.out, studies, facts)
