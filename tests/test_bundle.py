@@ -326,6 +326,36 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.C
     assert "report.md" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("mine.zip", "--bundle: mine.zip exists and is no bundle; remove it, or choose another name"),
+        ("docs/report.md", "--out: docs/report.md is no file of a report and would be replaced; choose"),
+        ("docs/runs.csv", "--out: docs/runs.csv is no file of a report and would be replaced; choose"),
+    ],
+)
+def test_a_file_of_someone_else_is_not_replaced(
+    name: str,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    predicted_run(Path("runs"), "fpn", skill=0.5)
+    command = ["report", "--out", "docs", "--bundle", "mine.zip"]
+    for _ in range(2):
+        verbs(command)
+    with zipfile.ZipFile("mine.zip", "w") as archive:
+        archive.writestr("manifest.json", "{}")
+    if name != "mine.zip":
+        Path("mine.zip").unlink()
+        Path(name).write_text("# My report")
+    with pytest.raises(SystemExit):
+        verbs(command)
+    assert words in capsys.readouterr().err
+
+
 def test_two_runs_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [predicted_run(tmp_path / where, "fpn", skill=0.5) for where in ("a", "b")]
     add_to_config(runs[1], optim={"lr": 0.1})

@@ -261,6 +261,21 @@ def test_files_below_a_run_are_not_replaced(
         verbs(["predictions", ".", "--coco", "coco/detections.json"])
 
 
+def test_a_file_with_other_contents_is_not_replaced(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run, _ = finished(tmp_path)
+    found, truth = tmp_path / "found.json", tmp_path / "annotations.json"
+    words = ["predictions", str(run.path), "--coco", str(found), "--truth", str(truth)]
+    truth.write_text("{}")
+    with pytest.raises(SystemExit):
+        verbs(words)
+    assert f"--truth: {truth} exists and holds something else; remove it, or" in capsys.readouterr().err
+    assert truth.read_text() == "{}"
+    assert not found.exists()
+    truth.unlink()
+    for _ in range(2):
+        verbs(words)
+
+
 def test_an_unfinished_run_and_a_damaged_record_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -40,6 +40,17 @@ def check_file(path: Path, *, setting: str) -> None:
     check_writable(path.parent, setting=setting)
 
 
+def check_not_replaced(path: Path, text: str, *, setting: str) -> None:
+    """Raise ValueError, naming the setting that chose it, if a file is there whose content is not `text`.
+
+    A command may be repeated, but of another file nothing says that its user can do without it.
+    """
+    if path.is_file() and path.read_bytes() != text.encode():
+        raise ValueError(
+            f"{setting}: {path} exists and holds something else; remove it, or choose another name"
+        )
+
+
 @contextmanager
 def alone(
     file: Path, *, waits_for: str | None = None, meanwhile: Callable[[], None] = lambda: None

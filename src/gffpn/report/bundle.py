@@ -89,6 +89,15 @@ def write_bundle(path: Path, sources: Sequence[Source], studies: Sequence[Study]
     return len(files)
 
 
+def is_bundle(path: Path) -> bool:
+    """Return whether a file is a bundle, though it may be damaged or of another version."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {"gffpn", "verdicts"} <= set(json.loads(archive.read(MANIFEST)))
+    except (zipfile.BadZipFile, zlib.error, OSError, LookupError, ValueError, TypeError):
+        return False
+
+
 def _content_of(file: Path) -> bytes:
     """Return what a bundle holds of a file: of the place of a job's run, only the name of its folder."""
     content = file.read_bytes()

@@ -37,7 +37,7 @@ def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
 
 def write_coco(arguments: argparse.Namespace) -> None:
     """Write the detections of one split, and its truth if asked."""
-    from gffpn.files.writing import check_file, write_atomically
+    from gffpn.files.writing import check_file, check_not_replaced, write_atomically
     from gffpn.runs.coco import coco_results, coco_truth
     from gffpn.runs.folder import RunFolder, check_no_run_file
     from gffpn.runs.predictions import SPLITS, read_predictions
@@ -53,12 +53,14 @@ def write_coco(arguments: argparse.Namespace) -> None:
     if not folder.predictions.is_file():
         folder.finished()  # says what the folder is, if it is no finished run
     predictions = read_predictions(folder.predictions)[arguments.split]
-    rows = coco_results(predictions)
-    write_atomically(arguments.coco, json.dumps(rows) + "\n")
+    rows, truth = coco_results(predictions), coco_truth(predictions)
+    texts = {"--coco": json.dumps(rows) + "\n", "--truth": json.dumps(truth) + "\n"}
+    for setting, path in files.items():
+        check_not_replaced(path, texts[setting], setting=setting)
+    for setting, path in files.items():
+        write_atomically(path, texts[setting])
     print(f"{len(rows)} detections in {len(predictions.names)} images: {arguments.coco}")
     if arguments.truth:
-        truth = coco_truth(predictions)
-        write_atomically(arguments.truth, json.dumps(truth) + "\n")
         print(f"{len(truth['annotations'])} objects: {arguments.truth}")
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from gffpn.stats.study import Study
 
 RUNS = Path("runs")
+_CSV = (b"study,", b"\n")  # without a row, there are no headers
+BEGINNINGS = {"report.md": b"# Report\n", "arms.csv": _CSV, "contrasts.csv": _CSV, "runs.csv": _CSV}
+"""Beginnings of files by which an earlier report is recognised."""
 
 
 def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
@@ -73,14 +76,23 @@ def act(arguments: argparse.Namespace) -> None:
 def _check_outputs(out: Path, bundle: Path | None) -> None:
     """Raise ValueError, before the work, if the results cannot be written where they are wanted."""
     from gffpn.files.writing import check_writable
+    from gffpn.report.bundle import is_bundle
 
     check_writable(out, setting="--out FOLDER")
+    for name, beginnings in BEGINNINGS.items():
+        path = out / name
+        if path.is_file() and not path.read_bytes().startswith(beginnings):
+            raise ValueError(
+                f"--out: {path} is no file of a report and would be replaced; choose another folder"
+            )
     if bundle is None:
         return
     if bundle.suffix != ".zip":  # `report` would take it for a folder of runs
         raise ValueError(f"--bundle: got {bundle}, expected a name that ends in .zip")
     if bundle.is_dir():
         raise ValueError(f"--bundle: got {bundle}, a folder, expected the name of a file")
+    if bundle.is_file() and not is_bundle(bundle):
+        raise ValueError(f"--bundle: {bundle} exists and is no bundle; remove it, or choose another name")
     check_writable(bundle.parent, setting="--bundle FILE.zip")
 
 
