@@ -553,7 +553,7 @@ def test_a_sweep_that_was_extended_had_a_look(tmp_path: Path) -> None:
         for run in source.runs:
             if run.path and int(run.seed) in seeds[len(seeds) - unfinished :]:
                 kill(run.path)
-        return [note.partition(" before")[0] for note in source.notes if "look" in note]
+        return [re.split(" before| until", note)[0] for note in source.notes if "look" in note]
 
     assert noted(0, 1, unfinished=2) == []
     assert noted(0, 1, 2, unfinished=1) == []  # extended before any run had finished
@@ -562,8 +562,32 @@ def test_a_sweep_that_was_extended_had_a_look(tmp_path: Path) -> None:
     had = "the sweep necks had verdicts on {} of these seeds"
     assert noted(0, 1, 2, 3, unfinished=4) == [had.format(3), had.format(2)]
     assert noted(0, 1, 2, 3) == [had.format(3), had.format(2)]
-    assert noted(0, 1, 2, 3, looks=(2, 4)) == [had.format(3)]
-    assert [len(one.runs) for one in earlier_commands(folder)] == [6, 4, 8]
+    assert noted(0, 1, 2, 3, looks=(2, 4)) == [had.format(3), "the sweep necks had verdicts for looks=[]"]
+    assert [len(one.runs) for one in earlier_commands(folder)] == [6, 4, 8, 8]
+
+
+def test_a_question_that_was_changed_after_its_verdicts_is_noted(tmp_path: Path) -> None:
+    runs, skills = tmp_path / "runs", {"fpn": 0.4, "gffpn": 0.9}
+    folder = runs / "sweeps" / "necks"
+
+    def noted(*seeds: int, **asked: object) -> list[str]:
+        """Start a command and return the notes of its report."""
+        earlier = earlier_commands(folder)
+        plan = read_plan(fake_sweep(runs, skills=skills, seeds=seeds, experiment={**EXPERIMENT, **asked}))
+        assert plan
+        write_plan(folder, replace(plan, earlier=earlier))
+        return [note.partition(" until 20")[0] for note in collect([folder])[0].notes]
+
+    assert noted(0) == []
+    assert noted(0, margin=0.02) == []  # one seed had no verdict
+    assert noted(0, 1, margin=0.02, looks=[2]) == []
+    assert noted(0, 1, margin=0.02, looks=[2], claim="others", command="others") == []
+    had = "the sweep necks had verdicts for"
+    assert noted(0, 1, margin=0.03, looks=[2]) == [f"{had} margin=0.02"]
+    assert noted(0, 1, primary_endpoint="test/AP_8_16", margin=0.03, looks=[2]) == [
+        f'{had} primary_endpoint="test/mAP50", margin=0.02',
+        f'{had} primary_endpoint="test/mAP50"',
+    ]
 
 
 def test_sweeps_that_ask_the_same_of_the_same_runs_are_shown_once(tmp_path: Path) -> None:

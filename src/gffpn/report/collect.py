@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gffpn.report.caption import numbered, shortened
-from gffpn.report.looks import undeclared_looks
+from gffpn.report.looks import earlier_verdicts
 from gffpn.report.loose import by_data, by_name, each_once, pseudo_overrides, unnamed_differences
 from gffpn.report.state import damage, unfinished
 from gffpn.runs.folder import RunFolder
@@ -106,7 +106,7 @@ def _of_sweep(folder: Path, alone: Path | None) -> Source:
         notes.append("the sweep chose its runs by the results so far, so their differences are no evidence")
     experiment = plan.experiment if plan else _experiment(runs, notes)
     asked = _nameable(question(experiment) if experiment else Question(), runs, notes)
-    notes += undeclared_looks(folder, runs, asked)
+    notes += earlier_verdicts(folder, runs, asked)
     return Source(folder.name, folder, tuple(runs), asked, plan.command if plan else (), tuple(notes))
 
 

@@ -1,53 +1,69 @@
-"""Verdicts that were taken on fewer seeds of the same arms: looks that nobody declared."""
+"""Verdicts that were taken on the same arms before: looks and questions that nobody declared."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from gffpn.runs.sweeps import Earlier, is_sweep, read_jobs, read_plan
+from gffpn.runs.sweeps import Earlier, asked_words, is_sweep, read_jobs, read_plan
 from gffpn.stats.arms import Arms
 from gffpn.stats.question import Question
 from gffpn.stats.runs import Run
 
+TOO_MANY = "more than 5 % of equal arms are called different"
 
-def undeclared_looks(sweep: Path, runs: Sequence[Run], asked: Question) -> Iterator[str]:
-    """Yield a note on each time that fewer seeds of two or more of a sweep's arms had verdicts.
 
-    They were those of another sweep beside it, or its own before it was extended. Who adds seeds until there
-    is a verdict finds differences that are not there.
+def earlier_verdicts(sweep: Path, runs: Sequence[Run], asked: Question) -> Iterator[str]:
+    """Yield a note on each time that two or more of a sweep's arms had verdicts before, undeclared ones.
+
+    They were those of another sweep beside it on fewer of the same seeds, or its own before it was extended,
+    or before it was asked something else. Who adds seeds, or tries questions, until there is a verdict finds
+    differences that are not there.
     """
     arms = Arms([run.overrides for run in runs], asked.arms)
     members = [
         [run for run, at in zip(runs, arms.of_run, strict=True) if at == arm and run.path]
         for arm in range(len(arms.names))
     ]
-    for had, when, look in _looks(sweep):
-        early = list[int]()
+    questions = dict[str, str]()
+    for name, look, changed in _looks(sweep):
+        early, judged = list[int](), 0
         for arm in members:
             names = {run.path.name for run in arm if run.path}
             count = len(names & set(look.runs))
+            if count < 2 or (look.looks and count not in look.looks):
+                continue
+            judged += 1
             # a sweep that was interrupted, and resumed for the same seeds, has not been extended
-            extended = 1 < count < len(names) and {run.seed for run in arm} - set(look.seeds)
-            if extended and count not in asked.looks and (not look.looks or count in look.looks):
+            if (
+                count < len(names)
+                and count not in asked.looks
+                and {run.seed for run in arm} - set(look.seeds)
+            ):
                 early.append(count)
         if len(early) > 1:
-            yield (
-                f"{had} verdicts on {max(early)} of these seeds{when}; with another look "
-                "that experiment.looks did not declare, more than 5 % of equal arms are called different"
-            )
+            had = f"had verdicts on {max(early)} of these seeds before it was extended on {look.until[:10]}"
+            has = f"has verdicts on {max(early)} of these seeds"
+            look_words = "with another look that experiment.looks did not declare"
+            yield f"the sweep {name} {had if look.until else has}; {look_words}, {TOO_MANY}"
+        if judged > 1 and changed:
+            words = ", ".join(f"{word:.60}" for word in changed)
+            had = f"had verdicts for {words} until {look.until[:10]}"
+            questions[words] = f"the sweep {name} {had}; with both, {TOO_MANY}"
+    yield from questions.values()
 
 
-def _looks(sweep: Path) -> Iterator[tuple[str, str, Earlier]]:
-    """Yield the runs that had verdicts, after the words that come before and behind `verdicts on N seeds`."""
+def _looks(sweep: Path) -> Iterator[tuple[str, Earlier, list[str]]]:
+    """Yield the sweep, the runs that had verdicts, and what it asked of them that it no longer asks."""
     for other in sorted(sweep.resolve().parent.iterdir()):
         with suppress(ValueError, OSError):  # damaged, or another user's; its own report says so
             if not is_sweep(other):
                 continue
             plan = read_plan(other)
-            if other.name == sweep.name:
-                for look in plan.earlier if plan else ():
-                    yield f"the sweep {other.name} had", f" before it was extended on {look.until[:10]}", look
-            else:
+            if other.name != sweep.name:
                 looks = plan.experiment.get("looks") if plan else None
                 found = tuple(Path(job["run"]).name for job in read_jobs(other))
-                yield f"the sweep {other.name} has", "", Earlier("", (), tuple(looks or ()), found)
+                yield other.name, Earlier("", (), tuple(looks or ()), found), []
+            elif plan:
+                now = asked_words(plan.experiment)
+                for look in plan.earlier:
+                    yield other.name, look, [word for word in look.asked if word not in now]

@@ -24,6 +24,8 @@ class Earlier:
     """Numbers of seeds at which it declared verdicts."""
     runs: tuple[str, ...]
     """Names of the finished runs."""
+    asked: tuple[str, ...] = ()
+    """Its question, see `asked_words`; empty if it was not recorded."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,13 @@ class SweepPlan:
     data: tuple[str, ...] = ()
     """Fingerprint of each job's data set as it was at the start; empty where it is generated."""
     earlier: tuple[Earlier, ...] = ()
-    """Earlier commands, one for all those that planned equal seeds."""
+    """Earlier commands, one for all those that asked the same of equal seeds."""
+
+
+def asked_words(experiment: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the part of an `experiment` on which its verdicts depend, as words such as `margin=0.01`."""
+    keys = ("primary_endpoint", "contrasts", "margin", "looks")
+    return tuple(f"{key}={json.dumps(experiment.get(key))}" for key in keys)
 
 
 def write_plan(folder: Path, plan: SweepPlan) -> None:

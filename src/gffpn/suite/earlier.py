@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gffpn.runs.folder import RunFolder
-from gffpn.runs.sweeps import Earlier, folder_of_run, read_jobs, read_plan
+from gffpn.runs.sweeps import Earlier, asked_words, folder_of_run, read_jobs, read_plan
 from gffpn.stats.arms import settings
 
 
@@ -26,19 +26,21 @@ def mention_replaced(folder: Path, planned: Sequence[Sequence[str]]) -> None:
 def earlier_commands(folder: Path) -> tuple[Earlier, ...]:
     """Return what each earlier command of a sweep had finished when the next one started, the last one now.
 
-    Commands for equal seeds count as one. None for a new sweep, or if its plan is missing or damaged.
+    Commands that ask the same of equal seeds count as one. None for a new sweep, or if its plan is missing or
+    damaged.
     """
     with suppress(ValueError):
         if plan := read_plan(folder):
-            kept = {one.seeds: one for one in plan.earlier}
+            kept = {(one.seeds, one.asked): one for one in plan.earlier}
             seeds = tuple(sorted({settings(job).get("seed", "0") for job in plan.jobs}))
             found = [folder_of_run(folder, job["run"]) for job in read_jobs(folder)]
             done = {path.name for path in found if path and RunFolder(path).read()}
-            if seeds in kept:
-                done |= set(kept[seeds].runs)
+            key = seeds, asked_words(plan.experiment)
+            if key in kept:
+                done |= set(kept[key].runs)
             if done:
                 now = datetime.now(UTC).isoformat(timespec="seconds")
                 looks = tuple(plan.experiment.get("looks") or ())
-                kept[seeds] = Earlier(now, seeds, looks, tuple(sorted(done)))
+                kept[key] = Earlier(now, seeds, looks, tuple(sorted(done)), key[1])
             return tuple(kept.values())
     return ()
