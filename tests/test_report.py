@@ -603,6 +603,8 @@ def test_sweeps_that_ask_the_same_of_the_same_runs_are_shown_once(tmp_path: Path
         (source,) = collect([first, second])
         assert source.folder == first
         assert source.notes == (f"{named} asks the same of the same runs, and is left out",)
+    (source,) = collect([runs, tmp_path / "copy"])
+    assert len(source.notes) == 3
     assert len(collect([runs], alone=runs)) == 2  # a bundle stores the verdicts of both
     fake_sweep(runs, "two", skills=skills, experiment={**EXPERIMENT, "margin": 0.02})
     one, two = collect(folders)

@@ -60,9 +60,14 @@ def collect(paths: Sequence[Path], *, alone: Path | None = None) -> list[Source]
         runs |= dict.fromkeys(folder.resolve() for folder in found[1])
     made = [_of_sweep(folder, alone) for folder in sweeps]
     made = [source for source in made if source.runs]
+    used = {run.path.resolve(): run.record for source in made for run in source.runs if run.path}
+    known = {path.name: record for path, record in used.items() if record}
     made = made if alone else _each_once(made)
-    used = {run.path.resolve() for source in made for run in source.runs if run.path}
-    made += _of_loose(by_name([folder for folder in runs if folder not in used]))
+    loose = [folder for folder in by_name([*runs]) if folder not in used]
+    # a copy of a sweep's run is no further one
+    copies = [folder for folder in loose if folder.name in known]
+    copies = [folder for folder in copies if RunFolder(folder).read() == known[folder.name]]
+    made += _of_loose([folder for folder in loose if folder not in copies])
     every = [run for source in made for run in source.runs]
     if not any(run.record for run in every):
         for run in every:
