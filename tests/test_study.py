@@ -385,6 +385,40 @@ def test_arms_whose_trainings_differ_are_compared_only_if_they_differ_in_a_setti
     assert study("invented", everywhere, Question()).contrasts[0].reason == ""
 
 
+@pytest.mark.parametrize("key", ["trainer.precision", "trainer.accelerator", "trainer.devices"])
+def test_arms_of_which_other_shares_trained_elsewhere_are_not_compared(answer: Study, key: str) -> None:
+    def reason(*elsewhere: int) -> str:
+        """Return why there is no verdict if the first runs of each arm, so many, trained elsewhere."""
+        runs = [
+            replace(run, record=differing(run.record, key)) if run.record and at < count else run
+            for arm, count in zip(answer.arms, elsewhere, strict=True)
+            for at, run in enumerate(arm.runs)
+        ]
+        return study("invented", runs, Question()).contrasts[0].reason
+
+    assert reason(1, 1) == reason(2, 2) == ""
+    assert reason(1, 2).startswith("trained ")
+
+
+def test_seeds_of_one_arm_that_trained_for_other_numbers_of_epochs_are_not_compared(answer: Study) -> None:
+    *others, last = answer.arms[1].runs
+    assert last.record
+    longer = replace(last.record, settings=replace(last.record.settings, epochs=99))
+    runs = [*answer.arms[0].runs, *others, replace(last, record=longer)]
+    (found,) = study("invented", runs, Question()).contrasts
+    assert found.reason == f"{answer.arms[1].name}: trained for different numbers of epochs"
+
+
+def test_a_pair_that_is_declared_in_both_orders_is_one_test(answer: Study) -> None:
+    runs = [run for arm in answer.arms for run in arm.runs]
+    pair = ("gffpn", "fpn")
+    once, twice = (
+        study("invented", runs, Question(contrasts=asked)) for asked in ((pair,), (pair, pair[::-1]))
+    )
+    assert once.contrasts[0].verdict
+    assert [one.verdict for one in twice.contrasts] == [once.contrasts[0].verdict]
+
+
 def test_seeds_of_one_arm_on_other_training_images_are_not_compared(answer: Study) -> None:
     *others, last = answer.arms[1].runs
     assert last.record

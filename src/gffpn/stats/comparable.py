@@ -1,6 +1,7 @@
 """May two arms be compared?"""
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 
 from gffpn.figures import BinFigures
@@ -11,7 +12,7 @@ from gffpn.stats.runs import Arm
 
 FEW_OBJECTS = 20
 """A class or a size of object with fewer test objects gets an interval but no verdict."""
-UNVARIED: tuple[tuple[tuple[str, ...], Callable[[Record], object], str], ...] = (
+UNVARIED: tuple[tuple[tuple[str, ...], Callable[[Record], Hashable], str], ...] = (
     (("trainer.precision",), lambda record: record.settings.precision, "trained in different precisions"),
     (("trainer.accelerator",), lambda record: record.devices, "trained on different devices"),
     (
@@ -63,6 +64,8 @@ def unvaried_difference(a: Arm, b: Arm) -> str:
     for arm in (a, b):
         if len({record.data.fingerprint for record in arm.records}) > 1:
             return f"{arm.name}: trained on different data"
+        if len({record.settings.epochs for record in arm.records}) > 1:  # of a budget, on different machines
+            return f"{arm.name}: trained for different numbers of epochs"
     chosen = [[settings(run.overrides) for run in arm.runs] for arm in (a, b)]
 
     def differ(keys: Iterable[str]) -> bool:
@@ -70,8 +73,9 @@ def unvaried_difference(a: Arm, b: Arm) -> str:
         return one != other
 
     for keys, outcome, reason in UNVARIED:
-        found = [{outcome(record) for record in arm.records} for arm in (a, b)]
-        if found[0] != found[1] and not differ([*keys, "trainer"]):
+        found = [Counter(outcome(record) for record in arm.records) for arm in (a, b)]
+        shares = [{value: count / counts.total() for value, count in counts.items()} for counts in found]
+        if shares[0] != shares[1] and not differ([*keys, "trainer"]):
             return reason
     given = dict.fromkeys(key for runs in chosen for run in runs for key in run)
     of_data = [key for key in given if key in OF_DATA or key.startswith("data.")]

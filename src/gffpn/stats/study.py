@@ -74,7 +74,10 @@ def study(name: str, runs: Sequence[Run], asked: Question) -> Study:
         if one.folders & other.folders
     ]
     tested_on = [arm.replicates[0].truth if arm.replicates else "" for arm in arms]
-    pairs = [(arms[a], arms[b]) for a, b in found.contrasts(declared, tested_on)]
+    once: dict[frozenset[int], tuple[int, int]] = {}  # a pair that is declared in both orders is one test
+    for pair in found.contrasts(declared, tested_on):
+        once.setdefault(frozenset(pair), pair)
+    pairs = [(arms[a], arms[b]) for a, b in once.values()]
     compared = {arm.name for pair in pairs for arm in pair}
     if not declared and (alone := [arm.name for arm in arms if arm.name not in compared]) and len(arms) > 1:
         notes.append(f"not compared, as no other arm has the same data: {', '.join(alone)}")
