@@ -1,6 +1,7 @@
 """Tests of arms, contrasts, and the verdicts that a sweep ends with."""
 
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations, product
@@ -339,6 +340,21 @@ def test_seeds_of_one_arm_on_other_images_are_not_compared(tmp_path: Path) -> No
     for endpoint in ("mAP50", "AP_32_96"):
         (one,) = study("invented", runs, Question()).explore(endpoint)
         assert (one.reason, one.estimate) == ("tested on different images", None)
+
+
+def test_predictions_of_another_run_are_noted(tmp_path: Path) -> None:
+    answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
+    runs = [run for arm in answer.arms for run in arm.runs]
+    first, last = runs[0].path, runs[-1].path
+    assert first
+    assert last
+    shutil.copy(RunFolder(first).predictions, RunFolder(last).predictions)
+    mixed = study("invented", runs, Question())
+    (note,) = mixed.notes
+    assert note.startswith(f"{last}: predictions.npz does not give the mAP50 of metrics.json, and contrasts")
+    RunFolder(last).predictions.unlink()
+    (note,) = study("invented", runs, Question()).notes
+    assert note.endswith("; contrasts are without this run")
 
 
 def differing(record: Record, key: str) -> Record:

@@ -2,17 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from gffpn.runs.folder import RunFolder
+from gffpn.runs.record import Record
 from gffpn.stats.arms import Arms
 from gffpn.stats.comparable import few_objects, obstacle
 from gffpn.stats.estimate import Estimate, Family, Sample
 from gffpn.stats.planning import Need, need
 from gffpn.stats.question import Question
-from gffpn.stats.replicates import kept_replicates
+from gffpn.stats.replicates import Replicates, kept_replicates
 from gffpn.stats.runs import Arm, Run, distinct
 from gffpn.stats.verdicts import Verdict, verdicts
 
+TOLERANCE = 1e-6
+"""Largest difference of two figures that are computed in two ways, in shares."""
 LEARNED = 0.05
 """mAP50 below which a detector has hardly learned anything."""
 
@@ -104,8 +108,19 @@ def _arm(name: str, runs: Sequence[Run], notes: list[str]) -> Arm:
             try:
                 replicates.append(kept_replicates(RunFolder(run.path)))
             except ValueError as error:
-                notes.append(str(error))
+                notes.append(f"{error}; contrasts are without this run")
+            else:
+                notes += _other_figures(run.path, run.record, replicates[-1])
     return Arm(name, tuple(runs), tuple(replicates))
+
+
+def _other_figures(path: Path, record: Record, found: Replicates) -> list[str]:
+    """Return a note if a run's predictions give other figures than its record has: one is not the run's."""
+    recorded = record.test.columns()
+    figures = zip(found.endpoints, map(recorded.get, found.endpoints), found.points, strict=True)
+    others = [name for name, value, point in figures if value is not None and abs(value - point) > TOLERANCE]
+    fault = f"predictions.npz does not give the {others[0]} of metrics.json" if others else ""
+    return [f"{path}: {fault}, and contrasts follow from it (gffpn verify shows all)"] if others else []
 
 
 def compare(
