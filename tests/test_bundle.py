@@ -326,6 +326,21 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.C
     assert "report.md" in capsys.readouterr().err
 
 
+def test_a_bundle_keeps_that_another_sweep_had_verdicts(tmp_path: Path) -> None:
+    skills = {"fpn": 0.4, "gffpn": 0.9}
+    early = fake_sweep(tmp_path / "runs", "early", skills=skills, seeds=(0, 1))
+    late = fake_sweep(tmp_path / "runs", "late", skills=skills)
+    (early / "jobs" / "._0000.json").write_bytes(b"\0")  # as macOS adds to copies
+    for number, given in enumerate(([late], [early, late])):
+        sources = collect(given)
+        write_bundle(tmp_path / f"{number}.zip", sources, [source.study() for source in sources])
+        open_bundle(tmp_path / f"{number}.zip", tmp_path / str(number))
+        alone = tmp_path / str(number)
+        notes = [note for source in collect([alone], alone=alone) for note in source.notes]
+        assert notes == list(sources[-1].notes)
+        assert notes[0].startswith("the sweep early has verdicts on 2 of these seeds; ")
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 from gffpn.files.typed_json import from_json
 from gffpn.files.writing import whole_file
 from gffpn.report.collect import Source
-from gffpn.runs.sweeps import PLAN, is_sweep
+from gffpn.report.looks import others_beside
+from gffpn.runs.sweeps import PLAN, is_sweep, plan_text, read_jobs, read_plan
 from gffpn.stats.study import Study
 
 FORMAT = 1
@@ -99,8 +100,19 @@ def is_bundle(path: Path) -> bool:
 
 
 def _content_of(file: Path) -> bytes:
-    """Return what a bundle holds of a file: of the place of a job's run, only the name of its folder."""
+    """Return what a bundle holds of a file.
+
+    Of the place of a job's run, it is only the name of its folder. The plan of a sweep also has the other
+    sweeps of its runs, which are not in the bundle but had verdicts.
+    """
     content = file.read_bytes()
+    if file.name == PLAN:
+        with contextlib.suppress(ValueError):
+            plan = read_plan(file.parent)
+            names = {Path(job["run"]).name for job in read_jobs(file.parent)}
+            others = [one for one in others_beside(file.parent) if len(names & set(one.runs)) > 1]
+            if plan and others:
+                content = plan_text(dataclasses.replace(plan, earlier=(*plan.earlier, *others))).encode()
     if file.parent.name == "jobs":
         with contextlib.suppress(ValueError, AttributeError, TypeError):  # a damaged one, as it is
             job = json.loads(content)

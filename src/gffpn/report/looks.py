@@ -54,16 +54,25 @@ def earlier_verdicts(sweep: Path, runs: Sequence[Run], asked: Question) -> Itera
 
 def _looks(sweep: Path) -> Iterator[tuple[str, Earlier, list[str]]]:
     """Yield the sweep, the runs that had verdicts, and what it asked of them that it no longer asks."""
+    beside = others_beside(sweep)
+    yield from ((other.sweep, other, []) for other in beside)
+    with suppress(ValueError, OSError):
+        if plan := read_plan(sweep):
+            now, there = asked_words(plan.experiment), {other.sweep for other in beside}
+            for look in plan.earlier:
+                if look.sweep not in there:
+                    changed = [word for word in look.asked if word not in now]
+                    yield look.sweep or sweep.name, look, changed
+
+
+def others_beside(sweep: Path) -> list[Earlier]:
+    """Return the other sweeps beside one, with their runs."""
+    found = list[Earlier]()
     for other in sorted(sweep.resolve().parent.iterdir()):
         with suppress(ValueError, OSError):  # damaged, or another user's; its own report says so
-            if not is_sweep(other):
-                continue
-            plan = read_plan(other)
-            if other.name != sweep.name:
+            if other.name != sweep.name and is_sweep(other):
+                plan = read_plan(other)
                 looks = plan.experiment.get("looks") if plan else None
-                found = tuple(Path(job["run"]).name for job in read_jobs(other))
-                yield other.name, Earlier("", (), tuple(looks or ()), found), []
-            elif plan:
-                now = asked_words(plan.experiment)
-                for look in plan.earlier:
-                    yield other.name, look, [word for word in look.asked if word not in now]
+                runs = tuple(Path(job["run"]).name for job in read_jobs(other))
+                found.append(Earlier("", (), tuple(looks or ()), runs, sweep=other.name))
+    return found

@@ -14,10 +14,10 @@ PLAN = "sweep.json"
 
 @dataclass(frozen=True)
 class Earlier:
-    """What an earlier command of a sweep had finished when the next one started."""
+    """What an earlier command of a sweep had finished when the next one started, or another sweep."""
 
     until: str
-    """When that was, in UTC: `2026-11-30T23:59:59+00:00`."""
+    """When that was, in UTC: `2026-11-30T23:59:59+00:00`; empty for another sweep."""
     seeds: tuple[str, ...]
     """Seeds that it planned."""
     looks: tuple[int, ...]
@@ -25,7 +25,9 @@ class Earlier:
     runs: tuple[str, ...]
     """Names of the finished runs."""
     asked: tuple[str, ...] = ()
-    """Its question, see `asked_words`; empty if it was not recorded."""
+    """Its question, see `asked_words`; empty for another sweep."""
+    sweep: str = ""
+    """Name of the other sweep, which lay beside this one when a bundle was made."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class SweepPlan:
     data: tuple[str, ...] = ()
     """Fingerprint of each job's data set as it was at the start; empty where it is generated."""
     earlier: tuple[Earlier, ...] = ()
-    """Earlier commands, one for all those that asked the same of equal seeds."""
+    """Earlier commands, one for all that asked the same of equal seeds; in a bundle also other sweeps."""
 
 
 def asked_words(experiment: Mapping[str, Any]) -> tuple[str, ...]:
@@ -52,7 +54,12 @@ def asked_words(experiment: Mapping[str, Any]) -> tuple[str, ...]:
 
 def write_plan(folder: Path, plan: SweepPlan) -> None:
     """Write sweep.json into the sweep's folder."""
-    write_atomically(folder / PLAN, json.dumps(asdict(plan), indent=1) + "\n")
+    write_atomically(folder / PLAN, plan_text(plan))
+
+
+def plan_text(plan: SweepPlan) -> str:
+    """Return the contents of sweep.json."""
+    return json.dumps(asdict(plan), indent=1) + "\n"
 
 
 def read_plan(folder: Path) -> SweepPlan | None:
@@ -99,6 +106,8 @@ def read_jobs(folder: Path, planned: Sequence[Sequence[str]] = ()) -> list[dict[
         for number, overrides in enumerate(planned)
     }
     for path in (folder / "jobs").glob("*.json"):
+        if not path.stem.isdecimal():  # such as ._0001.json, which another system adds to a copy
+            continue
         try:
             records[int(path.stem)] = _checked(json.loads(path.read_text(encoding="utf-8")))
         except ValueError as error:
