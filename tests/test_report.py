@@ -609,6 +609,8 @@ def test_sweeps_that_ask_the_same_of_the_same_runs_are_shown_once(tmp_path: Path
     fake_sweep(runs, "two", skills=skills, experiment={**EXPERIMENT, "margin": 0.02})
     one, two = collect(folders)
     assert one.notes == ()
+    turned = fake_sweep(runs, "turned", skills=dict(reversed(skills.items())))
+    assert len(collect([folders[0], turned])) == 1
     assert two.notes == ("the sweep one asks something else of these runs; each may err in 5 %",)
 
 

@@ -117,31 +117,39 @@ def _of_sweep(folder: Path, alone: Path | None) -> Source:
 
 def _each_once(sources: Sequence[Source]) -> list[Source]:
     """Return sweeps without those that repeat an earlier one, with a note on it, and on runs asked twice."""
-    kept = list[tuple[Members, Source]]()
+    kept = list[tuple[Members, tuple[object, ...], Source]]()
     for source in sources:
-        members = _members(source)
-        alike = [at for at, (others, _) in enumerate(kept) if others == members]
-        repeated = [at for at in alike if kept[at][1].question == source.question]
+        members, asked = _asked(source)
+        alike = [at for at, one in enumerate(kept) if one[0] == members]
+        repeated = [at for at in alike if kept[at][1] == asked]
         for at in repeated[:1]:
-            copy = source.folder if source.name == kept[at][1].name else f"the sweep {source.name}"
+            first = kept[at][2]
+            copy = source.folder if source.name == first.name else f"the sweep {source.name}"
             note = f"{copy} asks the same of the same runs, and is left out"
-            kept[at] = members, replace(kept[at][1], notes=(*kept[at][1].notes, note))
+            kept[at] = members, asked, replace(first, notes=(*first.notes, note))
         if not repeated:
+            others = [kept[at][2].name for at in alike]
             notes = [
-                f"the sweep {kept[at][1].name} asks something else of these runs; each may err in 5 %"
-                for at in alike
+                f"the sweep {name} asks something else of these runs; each may err in 5 %" for name in others
             ]
-            kept.append((members, replace(source, notes=(*source.notes, *notes))))
-    return [source for _, source in kept]
+            kept.append((members, asked, replace(source, notes=(*source.notes, *notes))))
+    return [source for _, _, source in kept]
 
 
-def _members(source: Source) -> Members:
-    """Return the names and the records of the runs of each arm, which a copy has, too."""
-    arms = Arms([run.overrides for run in source.runs], source.question.arms)
+def _asked(source: Source) -> tuple[Members, tuple[object, ...]]:
+    """Return the names and records of the runs of each arm, which a copy has, too, and what is asked of them.
+
+    Neither depends on the order of the arms.
+    """
+    asked = source.question
+    arms = Arms([run.overrides for run in source.runs], asked.arms)
     members: Members = [[] for _ in arms.names]
     for run, at in zip(source.runs, arms.of_run, strict=True):
         members[at].append((run.path.name if run.path else " ".join(run.overrides), run.record))
-    return [sorted(runs, key=lambda run: run[0]) for runs in members]
+    names = [tuple(sorted(name for name, _ in runs)) for runs in members]
+    pairs = {frozenset((names[a], names[b])) for a, b in arms.contrasts(asked.contrasts)}
+    runs = sorted((sorted(runs, key=lambda run: run[0]) for runs in members), key=lambda runs: runs[0][0])
+    return runs, (asked.primary_endpoint, asked.margin, asked.looks, pairs)
 
 
 def _of_loose(folders: Sequence[Path]) -> list[Source]:
