@@ -342,6 +342,17 @@ def test_seeds_of_one_arm_on_other_images_are_not_compared(tmp_path: Path) -> No
         assert (one.reason, one.estimate) == ("tested on different images", None)
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "count"), [("AP_0_8", 0), ("AP_8_16", 2), ("AP50/bright", 2), ("mAP50", None)]
+)
+def test_too_few_objects_for_a_verdict_are_named_before_the_sweep(
+    endpoint: str, count: int | None, tiny: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    gffpn(["plan", *tiny, "neck=fpn", "seed=0,1", f"experiment.primary_endpoint=test/{endpoint}"])
+    said = f"test/{endpoint}: the test split has {count} such objects, and a verdict needs 20"
+    assert (said in capsys.readouterr().err) == (count is not None)
+
+
 def test_predictions_of_another_run_are_noted(tmp_path: Path) -> None:
     answer = made(tmp_path, {"fpn": 0.3, "gffpn": 0.9})
     runs = [run for arm in answer.arms for run in arm.runs]

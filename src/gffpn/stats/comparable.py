@@ -7,11 +7,9 @@ from dataclasses import replace
 from gffpn.figures import BinFigures
 from gffpn.runs.record import Record
 from gffpn.stats.arms import settings
-from gffpn.stats.question import Question
+from gffpn.stats.question import FEW_OBJECTS, Question
 from gffpn.stats.runs import Arm
 
-FEW_OBJECTS = 20
-"""A class or a size of object with fewer test objects gets an interval but no verdict."""
 UNVARIED: tuple[tuple[tuple[str, ...], Callable[[Record], Hashable], str], ...] = (
     (("trainer.precision",), lambda record: record.settings.precision, "trained in different precisions"),
     (("trainer.accelerator",), lambda record: record.devices, "trained on different devices"),

@@ -12,6 +12,8 @@ OF_A_CLASS = "AP50/"
 """Prefix of the endpoint of a class."""
 ALPHA = 0.05
 """Probability with which a family of verdicts may err."""
+FEW_OBJECTS = 20
+"""A class or a size of object with fewer test objects gets an interval but no verdict."""
 MARGIN = 0.01
 """Smallest difference that matters unless declared, in shares of 1: one point."""
 

@@ -1,15 +1,20 @@
 """Checks at the start of a run or a sweep, so that it is refused before anything is simulated or trained."""
 
 import math
+import sys
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
 
 from gffpn.build.detector import rehearse, train_size
 from gffpn.config.resolve import processes_of, resolved
 from gffpn.data.index import DataError, DataIndex
+from gffpn.data.letterbox import Letterbox
 from gffpn.detector import Detector
+from gffpn.metrics.matching import network_bins, size_bin
 from gffpn.pyramid import StartsFromWeights
+from gffpn.stats.question import FEW_OBJECTS, OF_A_CLASS
 from gffpn.streams import torch_stream
 
 
@@ -60,6 +65,30 @@ def check_objects(index: DataIndex) -> None:
     for split, purpose in purposes.items():
         if not any(len(record.objects.boxes) for record in index.splits[split]):
             raise DataError(f"the {split} split has no objects, so {purpose}")
+
+
+def mention_few_objects(endpoint: str, index: DataIndex, image_size: tuple[int, int]) -> None:
+    """Print a warning if the test split has too few objects of a class or a size for a verdict on it.
+
+    `image_size` is (height, width) of the network's input, whose pixels sizes are in.
+    """
+    bins = [f"AP_{one.name}" for one in network_bins()]
+    test = [record.objects for record in index.splits["test"]]
+    if endpoint in bins:
+        fits = [Letterbox.fit((record.height, record.width), image_size) for record in test]
+        boxes = [fit.to_network(record.boxes) for fit, record in zip(fits, test, strict=True)]
+        found = int((size_bin(np.concatenate(boxes)) == bins.index(endpoint)).sum())
+    elif endpoint.startswith(OF_A_CLASS):
+        label = index.classes.index(endpoint.removeprefix(OF_A_CLASS))
+        found = sum(int((record.labels == label).sum()) for record in test)
+    else:
+        return
+    if found < FEW_OBJECTS:
+        print(
+            f"WARNING: experiment.primary_endpoint=test/{endpoint}: the test split has {found} such objects, "
+            f"and a verdict needs {FEW_OBJECTS}",
+            file=sys.stderr,
+        )
 
 
 def _check_single_image(config: DictConfig, detector: Detector) -> None:

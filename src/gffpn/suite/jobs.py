@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gffpn.build.index import build_index, index_key
 from gffpn.config.check import check
-from gffpn.config.compose import targets
+from gffpn.config.compose import image_size, targets
 from gffpn.config.overrides import WRONG_OVERRIDE, explain
 from gffpn.config.remembered import remember
 from gffpn.runs.code import code_of
@@ -20,7 +20,7 @@ from gffpn.runs.provenance import provenance
 from gffpn.stats.question import check_class, question
 from gffpn.suite.arms import SWEEPER, jobs_of
 from gffpn.suite.budget import measure_paces
-from gffpn.suite.door import check_objects
+from gffpn.suite.door import check_objects, mention_few_objects
 from gffpn.suite.output import without_log
 
 LOCAL_LAUNCHERS = ("basic", "joblib", "submitit_local")
@@ -98,6 +98,8 @@ def _read(job: DictConfig) -> str:
     with without_log(), suppress(InstantiationException):  # the constructor fails again in its own job
         index = build_index(job)
         check_objects(index)
-        check_class(question(job.experiment), index.classes)
+        asked = question(job.experiment)
+        check_class(asked, index.classes)
+        mention_few_objects(asked.primary_endpoint, index, image_size(job))
         return index.fingerprint
     return ""
