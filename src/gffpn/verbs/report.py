@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 _CSV = (b"study,", b"\n")  # without a row, there are no headers
-BEGINNINGS = {"report.md": b"# Report\n", "arms.csv": _CSV, "contrasts.csv": _CSV, "runs.csv": _CSV}
+BEGINNINGS = {"report.md": (b"# Report\n",), "arms.csv": _CSV, "contrasts.csv": _CSV, "runs.csv": _CSV}
 """Beginnings of files by which an earlier report is recognised."""
 
 
