@@ -204,6 +204,12 @@ def test_a_run_counts_once_however_often_and_wherever_it_is_given(tmp_path: Path
     (source,) = collect([tmp_path / "runs", detour, detour / other.name, link, tmp_path / "backup"])
     assert [one.path for one in source.runs] == [copy, other]
     assert source.notes == (f"{run} is the same run as {copy} and does not count",)
+    # as of two files of weights that were at one path
+    weights = predicted_run(tmp_path / "other", "fpn", skill=0.6).rename(tmp_path / "fpn_0123456789")
+    (source,) = collect([copy, weights])
+    assert source.notes == (
+        f"{copy} has the settings and the seed, but not the hash, of {weights} and does not count",
+    )
     sweep = fake_sweep(tmp_path / "swept", skills={"fpn": 0.4}, seeds=(0,))
     assert len(collect([sweep, sweep / ".." / "necks"])) == 1
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from gffpn.report.state import damage
 from gffpn.runs.folder import RunFolder
-from gffpn.runs.identity import determining
+from gffpn.runs.identity import determining, digest_of
 from gffpn.runs.reading import arm_of
 
 CHOICES = ("neck", "ablation", "backbone", "head", "data")
@@ -31,8 +31,14 @@ def each_once(folders: Sequence[Path]) -> tuple[list[Path], list[str]]:
     for copies in found.values():
         first, *others = sorted(copies, key=lambda path: RunFolder(path).read() is None)
         kept.append(first)
-        notes += [f"{other} is the same run as {first} and does not count" for other in others]
+        notes += [f"{other} {_relation(other, first)} {first} and does not count" for other in others]
     return by_name(kept), notes
+
+
+def _relation(run: Path, first: Path) -> str:
+    """Return how a run of equal settings is related: another hash is of other weights to start from."""
+    same = digest_of(run.name) == digest_of(first.name) or RunFolder(run).read() == RunFolder(first).read()
+    return "is the same run as" if same else "has the settings and the seed, but not the hash, of"
 
 
 def by_name(folders: Sequence[Path]) -> list[Path]:
