@@ -209,3 +209,6 @@ def test_labelme_shapes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     (tmp_path / "x.json").write_text('{"shapes": [{"label": "a", "points": [[1, "2"]]}]}')
     with pytest.raises(DataError, match=r"x\.json: points are .*, expected \[\[x, y\], \.\.\.\]"):
         read("enclose").index()
+    (tmp_path / "x.json").write_text("[" * 200_000)
+    with pytest.raises(DataError, match=r"x\.json: maximum recursion depth"):
+        read("enclose").index()

@@ -110,7 +110,7 @@ def _read(root: Root, pair: Pair, parse: Parse, faults: Faults, unlabelled: Unla
         with open(path, "rb", buffering=0) as file:
             text = decoded(file.read())
         return parse(pair.image, pair.annotation, text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         kind = Kind.WRONG_FORMAT if isinstance(error, WrongFormat) else Kind.UNREADABLE_ANNOTATION
         faults.add(kind, f"{pair.annotation}: {error}")
         return None
