@@ -407,6 +407,23 @@ def test_frames_of_a_real_video(photos: Path, tmp_path: Path, capsys: pytest.Cap
     assert "torn.mp4: not readable as a video" in printed.err
 
 
+def test_a_title_in_an_older_encoding_keeps_no_video_from_being_read(tmp_path: Path) -> None:
+    from gffpn.deploy.video import frames
+
+    av = pytest.importorskip("av")
+    path = tmp_path / "clip.avi"
+    with av.open(path, "w") as container:
+        container.metadata["title"] = "Pruefung"
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(painted(64, 96), format="rgb24")))
+        container.mux(stream.encode())
+    content = path.read_bytes()
+    assert content.count(b"Pruefung") == 1
+    path.write_bytes(content.replace(b"Pruefung", "Prüfung ".encode("latin-1")))
+    assert [frame.shape for frame in frames(str(path))] == [(64, 96, 3)]
+
+
 @pytest.mark.parametrize(
     ("matrix", "size", "corner"),
     [

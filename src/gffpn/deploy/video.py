@@ -39,8 +39,10 @@ def frames(source: str | int) -> Iterator[NDArray[np.uint8]]:
     Raises DataError, naming the source, if it cannot be decoded.
     """
     av, name = library(source), _name(source)
+    form = None if isinstance(source, str) else "v4l2"
     try:
-        with av.open(name, format=None if isinstance(source, str) else "v4l2") as container:
+        # titles and comments, which nobody reads here, are often in an older encoding
+        with av.open(name, format=form, metadata_errors="replace") as container:
             if not container.streams.video:
                 raise DataError(f"{name}: contains no video")
             container.streams.video[0].thread_type = "AUTO"
