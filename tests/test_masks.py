@@ -136,6 +136,23 @@ def test_a_split_without_masks_is_drawn_from_train(tmp_path: Path) -> None:
     assert index.mended == {said: 1}
 
 
+def test_a_train_without_objects_is_joined_with_the_other_splits(tmp_path: Path) -> None:
+    """Sets for the detection of anomalies, such as MVTec AD, train on good products alone."""
+    write_images(tmp_path, "train/good/0.png", *(f"test/{place}.png" for place in ("good/0", "dent/0")))
+    for number in range(1, 4):
+        save(tmp_path / f"test/dent/{number}.png", PHOTO + np.uint8(number))
+    for number in range(4):
+        save(tmp_path / f"ground_truth/dent/{number}_mask.png", GREY)
+    given = {"masks": "ground_truth", "mask_suffix": "_mask"}
+    by_split = {"train": "train", "test": "test"}
+    for unlabelled in ("background", "drop"):
+        with pytest.raises(DataError, match=r"train, .* has no object: .* data\.images=\[A,B\] in place"):
+            masks(tmp_path, images=by_split, unlabelled=unlabelled, **given).index()
+    index = masks(tmp_path, images=["train", "test"], unlabelled="background", **given).index()
+    assert sum(map(len, index.splits.values())) == 6
+    assert all(any(len(record.boxes) for record in index.splits[split]) for split in ("train", "val"))
+
+
 def test_smoothed_masks_need_a_threshold(root: Path) -> None:
     grey = GREY * 200
     grey[0, 0] = 90

@@ -58,7 +58,8 @@ def _check_limit(config: DictConfig, total: int, processes: int) -> None:
 def check_objects(index: DataIndex) -> None:
     """Raise DataError if there are no objects to train with, to choose an epoch by, or to test on."""
     purposes = {
-        "train": "nothing can be learnt",
+        "train": "nothing can be learnt: label its objects, or give the folders of all splits as one list, "
+        "data.images=[A,B], from which the splits are drawn",
         "val": "no epoch can be chosen by it",
         "test": "nothing can be measured on it: label its objects, or leave it out to draw it from train",
     }

@@ -156,8 +156,21 @@ class Partition:
             return
         cure = "list some images for it"
         if drawn:
-            cure = self._larger([record for split in ("train", *drawn) for record in parts[split]], drawn)
+            pool = [record for split in ("train", *drawn) for record in parts[split]]
+            several = len(drawn) < len(SPLITS) - 1
+            objects = any(len(record.objects.boxes) for record in pool)
+            cure = self._larger(pool, drawn) if objects or not several else self._with_objects()
         faults.add(Kind.EMPTY_SPLIT, f"{what}: {cure}")
+
+    def _with_objects(self) -> str:
+        """Return advice for a train without objects, from which other splits are drawn."""
+        cure = "list images with objects for it"
+        if self._lists is None:
+            cure = (
+                "give the folders of all splits as one list, data.images=[A,B] in place of"
+                " {train: A, test: B}, and all splits are drawn from it"
+            )
+        return f"train, from which it is drawn, has no object: {cure}"
 
     def _larger(self, records: Sequence[ImageRecord], drawn: Sequence[str]) -> str:
         """Return advice for a set that is too small for its fractions."""
