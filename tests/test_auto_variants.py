@@ -455,6 +455,12 @@ def only_unknown_images(root: Path) -> None:
         path.rename(path.with_suffix(".heic"))
 
 
+def masks_beside_their_images(root: Path) -> None:
+    for stem in EVERY:
+        picture(root / f"train/{stem}.png")
+        draw_mask(root / f"train/{stem}_GT.png")
+
+
 def other_form(name: str, text: str) -> Export:
     """Return what writes an image and the annotations of a program that no reader knows."""
 
@@ -492,6 +498,7 @@ def other_form(name: str, text: str) -> Export:
         (only_unknown_images, r"0 images; it holds files: 6 of \.txt, 5 of \.heic\n(.*\n)*Give the folder"),
         (own_json_of_label_studio, r"project-1\.json is Label Studio's own JSON: export as COCO"),
         (two_files_of_the_same_images, r"COCO files of the same images: .*; expected one"),
+        (masks_beside_their_images, r"5 images .* data=masks data\.images=\. data\.masks=\. .*_suffix=_GT"),
         (names_from_1, r"dataset\.yml: .* it has the keys 1, 2, but not 0"),
         (lambda _: None, r"0 images; it holds no file\nGive the folder"),
         (

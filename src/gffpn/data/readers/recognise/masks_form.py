@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from gffpn.data.readers.listing import alike, stem_of
+from gffpn.data.readers.listing import alike, stem_of, without_suffix
 from gffpn.data.readers.recognise.form import Form, NoForm
 from gffpn.data.readers.recognise.layout import IMAGE_FOLDERS, layout
 from gffpn.data.readers.recognise.lists import split_lists
@@ -21,7 +21,7 @@ def masks(tree: Tree) -> Form:
         folder for folder in set(map(folder_of, tree.images)) if _position(folder, MASK_FOLDERS) is not None
     }
     if not masked:
-        raise NoForm("no image in a folder called masks")
+        raise NoForm(_beside_images(tree.images) or "no image in a folder called masks")
     found = [name for name in tree.images if folder_of(name) in masked]
     images = [name for name in tree.images if folder_of(name) not in masked]
     if (base := _folder_per_image(images, found)) is not None:
@@ -33,6 +33,19 @@ def masks(tree: Tree) -> Form:
         if own and all(stem_of(name).endswith(suffix) for name in found):
             return _beside(tree, images, own, suffix)
     raise NoForm(f"no mask named like an image, for instance {found[0]}")
+
+
+def _beside_images(images: Sequence[str]) -> str:
+    """Return words about masks that lie beside their images, such as a_GT.png; empty if there are none."""
+    paths = {alike(without_suffix(name)) for name in images}
+    parts = [without_suffix(name).rpartition("_") for name in images]
+    ends = Counter(
+        f"_{end}" for path, _, end in parts if alike(f"_{end}") in SUFFIXES and alike(path) in paths
+    )
+    for end, number in ends.most_common(1):
+        cure = f"if they are masks, data=masks data.images=. data.masks=. data.mask_suffix={end}"
+        return f"{number} images have one beside them that ends with {end}: {cure}"
+    return ""
 
 
 def _beside(tree: Tree, images: Sequence[str], found: Sequence[str], suffix: str) -> Form:
