@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 from rich.console import Console
 
 from gffpn.__main__ import main
@@ -22,7 +22,7 @@ from gffpn.data.index import DataError, DataIndex, ImageRecord
 from gffpn.data.letterbox import Letterbox
 from gffpn.data.readers import inspection
 from gffpn.data.readers.images import Look, look
-from gffpn.files.content import stamp
+from gffpn.files.content import content_digest, stamp
 from gffpn.metrics.detection import DetectionMetric
 from gffpn.metrics.matching import SIZE_EDGES, size_ranges
 
@@ -33,7 +33,8 @@ def record(
     path: Path, boxes: list[list[float]], labels: list[int], size: tuple[int, int] = (64, 64)
 ) -> ImageRecord:
     xyxy = np.array(boxes, np.float32).reshape(-1, 4)
-    return ImageRecord(path, path.name, *size, xyxy, np.array(labels, np.int64))
+    content = content_digest(path) if path.exists() else ""
+    return ImageRecord(path, path.name, *size, xyxy, np.array(labels, np.int64), content=content)
 
 
 def texture(seed: int, side: int = 64) -> Image.Image:
@@ -158,6 +159,21 @@ def test_copies_with_another_compression_or_size_are_near_duplicates(tmp_path: P
     assert [pair.exact for pair in group.pairs] == [False, False, True, False]
     (copies,) = near_duplicates([records[0], records[3], records[4]])
     assert (copies.images, copies.exact) == ((0, 1), True)
+
+
+def test_copies_that_are_stored_turned_or_in_other_colours_are_near_duplicates(tmp_path: Path) -> None:
+    """Training sees such images alike, with data.unusual_images=convert."""
+    upright = texture(0, 128).convert("RGB")
+    upright.save(tmp_path / "a.png")
+    turn = Image.Exif()
+    turn[0x0112] = 6
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "b.jpg", exif=turn, quality=90)
+    profiles = (ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"))
+    lab = ImageCms.profileToProfile(upright, *profiles, outputMode="LAB")
+    assert lab is not None
+    lab.save(tmp_path / "c.tif")
+    (group,) = near_duplicates([record(tmp_path / name, [], []) for name in ("a.png", "b.jpg", "c.tif")])
+    assert (group.images, group.exact) == ((0, 1, 2), False)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,6 @@ This allows for recompression, resizing and slightly more light, but not for a d
 Mirrored, rotated or cropped copies are not found.
 """
 
-import hashlib
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +16,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from scipy.spatial import KDTree
 
 from gffpn.data.index import ImageRecord
+from gffpn.data.readers.images import opened, upright_rgb
 from gffpn.machine.threads import in_threads
 
 CELLS, COARSE = 32, 8
@@ -26,15 +25,6 @@ TOLERANCE = 10
 than 5; apart from one exact pair, no two of its 1,800 images differ by less than 13."""
 _BLOCK = 64
 """Number of images whose neighbours are in memory at a time; each image may be a neighbour of all others."""
-
-
-class Thumbnail(NamedTuple):
-    """Features of an image that are compared with those of other images."""
-
-    digest: bytes
-    """SHA-256 of the file's bytes."""
-    grey: NDArray[np.uint8]
-    """Grey values (32, 32)."""
 
 
 class Pair(NamedTuple):
@@ -62,12 +52,12 @@ class Group(NamedTuple):
 
 def near_duplicates(records: Sequence[ImageRecord]) -> list[Group]:
     """Return the groups of identical or nearly identical images."""
-    thumbnails = list(in_threads(_thumbnail, [record.path for record in records], "Comparing images"))
-    digests = [thumbnail.digest for thumbnail in thumbnails]
-    grey = np.stack([thumbnail.grey for thumbnail in thumbnails])
+    grey = np.stack(list(in_threads(_thumbnail, [record.path for record in records], "Comparing images")))
     found: list[Group] = []
     for links in connections(grey, TOLERANCE):
-        pairs = tuple(Pair(one, other, digests[one] == digests[other]) for one, other in links)
+        pairs = tuple(
+            Pair(one, other, records[one].content == records[other].content) for one, other in links
+        )
         found.append(Group(tuple(sorted({place for link in links for place in link})), pairs))
     return found
 
@@ -127,12 +117,10 @@ def _candidates(grey: NDArray[np.uint8], tolerance: int) -> Iterator[tuple[int, 
         yield from ((one, np.array(found, np.int64)) for one, found in enumerate(near, start))
 
 
-def _thumbnail(path: Path) -> Thumbnail:
-    content = path.read_bytes()
-    with Image.open(io.BytesIO(content)) as image:
+def _thumbnail(path: Path) -> NDArray[np.uint8]:
+    """Return the grey values (32, 32) of an image as training sees it: upright, and in 8 bits."""
+    with opened(path) as image:
         if isinstance(image, JpegImageFile):
             image.draft("L", (4 * CELLS, 4 * CELLS))  # decodes a smaller image, but none below this size
-        deep = image.mode.startswith("I")  # 16-bit grey, which Pillow would clip
-        whole = Image.fromarray((np.asarray(image) // 256).astype(np.uint8)) if deep else image.convert("L")
-        small = whole.resize((CELLS, CELLS), Image.Resampling.BOX)
-        return Thumbnail(hashlib.sha256(content).digest(), np.asarray(small))
+        whole = Image.fromarray(upright_rgb(image)).convert("L")
+        return np.asarray(whole.resize((CELLS, CELLS), Image.Resampling.BOX))
