@@ -1,6 +1,7 @@
 """Does average precision equal COCO's, count each box in one size, and not depend on how it is gathered?"""
 
 import math
+import tracemalloc
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -13,6 +14,7 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
+from gffpn.metrics import matching
 from gffpn.metrics.average_precision import average_precision, object_counts, paper_average_precision
 from gffpn.metrics.detection import DetectionMetric
 
@@ -252,6 +254,32 @@ def without_crowd(scene: Batch) -> Batch:
         for target in scene[1]
     ]
     return scene[0], dropped
+
+
+def test_many_objects_in_every_image_are_matched_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shelves and cells: 100 detections and 400 objects of a class in each of 40 images: 1.6 M pairs."""
+    draw = np.random.default_rng(0)
+
+    def boxes(count: int) -> list[list[float]]:
+        corners = draw.uniform(0, 600, (count, 2))
+        return np.concatenate([corners, corners + draw.uniform(5, 40, (count, 2))], 1).tolist()
+
+    scene = batch(
+        *(
+            image(k, [[*box, 0] for box in boxes(400)], [[*box, 0, draw.random()] for box in boxes(100)])
+            for k in range(40)
+        )
+    )
+    metric = metric_of(scene)
+    whole = metric.matches()
+    monkeypatch.setattr(matching, "_PAIRS", 1 << 16, raising=False)
+    tracemalloc.start()
+    parts = metric.matches()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (parts.outcome == whole.outcome).all()
+    assert (whole.outcome == matching.TRUE).any()
+    assert peak < 64 << 20
 
 
 def test_a_box_of_32_by_32_is_counted_once() -> None:

@@ -13,7 +13,7 @@ Deviations: the size ranges of pycocotools are closed on both sides, so that a b
 as small and as medium; ours are half-open and count each box once. Area is width x height.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -28,7 +28,8 @@ TRUE, FALSE, IGNORED = 1, 0, -1
 
 # 1/1000 px: coordinates are rescaled in float32, and rounding must not decide the bin of a 32 px box
 SIDE_DECIMALS = 3
-_BLOCK = 65536
+_PAIRS = 1 << 20
+"""Pairs of boxes at a time; each takes 150 bytes, and images of shelves or cells have hundreds of objects."""
 SIZE_EDGES = (8, 16, 32, 96)
 """Side lengths in pixels that separate the size bins."""
 
@@ -223,22 +224,29 @@ def _overlaps(
     They are ordered by detection, then from the last object to the first, because COCO gives ties to the
     last.
     """
-    order = np.argsort(object_group, kind="stable")
-    sorted_group = object_group[order]
-    parts: list[tuple[Ints, Ints, Floats]] = []
-    for start in range(0, len(detection_group), _BLOCK):
-        groups = detection_group[start : start + _BLOCK]
-        end = np.searchsorted(sorted_group, groups, side="right")
-        count = end - np.searchsorted(sorted_group, groups, side="left")
-        offset = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        detection = start + np.repeat(np.arange(len(groups)), count)
-        obj = order[np.repeat(end, count) - 1 - offset]
+    order = np.lexsort((-np.arange(len(object_group)), object_group))
+    parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
+    for detection, position in pairs_of_groups(detection_group, object_group[order]):
+        obj = order[position]
         iou = paired_iou(detection_xyxy[detection], object_xyxy[obj], crowd[obj])
         near = iou >= IOU_THRESHOLDS[0]
         parts.append((detection[near], obj[near], iou[near]))
-    empty = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-    detections, objects, ious = zip(empty, *parts, strict=True)
+    detections, objects, ious = zip(*parts, strict=True)
     return np.concatenate(detections), np.concatenate(objects), np.concatenate(ious)
+
+
+def pairs_of_groups(ones: Ints, others: Ints) -> Iterator[tuple[Ints, Ints]]:
+    """Yield all pairs (one, other) of the same group, in their order and in parts that fit in memory.
+
+    The arguments are the groups of both; those of `others` are increasing.
+    """
+    first = np.searchsorted(others, ones, side="left")
+    counts = np.searchsorted(others, ones, side="right") - first
+    _, starts = np.unique(np.cumsum(counts) // _PAIRS, return_index=True)
+    for start, stop in pairwise([*starts.tolist(), len(ones)]):
+        count = counts[start:stop]
+        offset = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        yield np.repeat(np.arange(start, stop), count), np.repeat(first[start:stop], count) + offset
 
 
 def paired_iou(a: Floats, b: Floats, crowd: NDArray[np.bool_] | bool = False) -> Floats:

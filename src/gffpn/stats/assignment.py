@@ -4,19 +4,17 @@ metrics/matching.py gives the outcome of every detection; here the object is kno
 disregarded.
 """
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gffpn.metrics.evaluated import Evaluated
-from gffpn.metrics.matching import Boxes, Floats, Ints, paired_iou
+from gffpn.metrics.matching import Boxes, Floats, Ints, paired_iou, pairs_of_groups
 
 Flags = NDArray[np.bool_]
 
 FOREGROUND_IOU = 0.5
-_BLOCK = 8192
 
 
 class Pairs(NamedTuple):
@@ -57,7 +55,7 @@ def overlapping(evaluated: Evaluated, lowest: float = FOREGROUND_IOU) -> Pairs:
     """Return the pairs of all classes whose IoU is at least `lowest`."""
     detections, objects = evaluated.detections, evaluated.objects
     parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
-    for detection, obj in pairs_of_images(detections.image, objects.image):
+    for detection, obj in pairs_of_groups(detections.image, objects.image):
         iou = np.where(evaluated.crowd[obj], 0.0, paired_iou(detections.xyxy[detection], objects.xyxy[obj]))
         near = iou >= lowest
         parts.append((detection[near], obj[near], iou[near]))
@@ -88,22 +86,9 @@ def in_crowd(evaluated: Evaluated) -> Flags:
     regions = np.flatnonzero(evaluated.crowd)
     detections, objects = evaluated.detections, evaluated.objects
     inside = np.zeros(len(evaluated.scores), np.bool_)
-    for detection, position in pairs_of_images(detections.image, objects.image[regions]):
+    for detection, position in pairs_of_groups(detections.image, objects.image[regions]):
         region = regions[position]
         share = paired_iou(detections.xyxy[detection], objects.xyxy[region], crowd=True)
         same_class = detections.label[detection] == objects.label[region]
         inside[detection[same_class & (share >= FOREGROUND_IOU)]] = True
     return inside
-
-
-def pairs_of_images(detection_image: Ints, object_image: Ints) -> Iterator[tuple[Ints, Ints]]:
-    """Yield all pairs (detection, object) of the same image in parts that fit in memory.
-
-    Both arrays are increasing.
-    """
-    for start in range(0, len(detection_image), _BLOCK):
-        images = detection_image[start : start + _BLOCK]
-        first = np.searchsorted(object_image, images, side="left")
-        count = np.searchsorted(object_image, images, side="right") - first
-        offset = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        yield start + np.repeat(np.arange(len(images)), count), np.repeat(first, count) + offset

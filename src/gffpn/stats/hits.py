@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gffpn.metrics.evaluated import Evaluated
-from gffpn.metrics.matching import Floats, Ints, sides
+from gffpn.metrics.matching import Floats, Ints, pairs_of_groups, sides
 from gffpn.runs.predictions import Predictions
-from gffpn.stats.assignment import Flags, calls, pairs_of_images
+from gffpn.stats.assignment import Flags, calls
 
 HIT_SIDE = 8.0
 """Pixels of the network's input to which the sides of a smaller box are grown."""
@@ -86,7 +86,7 @@ def _hits(evaluated: Evaluated) -> tuple[Ints, Ints]:
     centre, half = _centres(detections.xyxy), np.maximum(_extent(objects.xyxy), HIT_SIDE) / 2
     middle = _centres(objects.xyxy)
     parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
-    for detection, obj in pairs_of_images(detections.image, objects.image):
+    for detection, obj in pairs_of_groups(detections.image, objects.image):
         inside = (np.abs(centre[detection] - middle[obj]) <= half[obj]).all(axis=1)
         inside &= detections.label[detection] == objects.label[obj]
         parts.append((detection[inside], obj[inside]))
