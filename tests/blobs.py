@@ -36,6 +36,9 @@ class Blobs:
     def skip_below(self, score: float) -> None:
         pass
 
+    def return_up_to(self, detections: int) -> None:
+        pass
+
     def _found(self, image: NDArray[np.uint8]) -> Detections:
         assert image.shape == (3, *self.image_size)
         areas, _ = ndimage.label(image[0] >= BRIGHT)

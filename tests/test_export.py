@@ -124,6 +124,8 @@ def loaded(folder: Path, detector: Path, image: Path) -> None:
         gffpn.load(detector, device="gpu")
     with pytest.raises(ValueError, match="an ONNX file computes in fp32"):
         gffpn.load(detector, half=True)
+    with pytest.raises(ValueError, match=r"--max-det: got 301, expected at most 300, which .*\.onnx"):
+        gffpn.load(detector, max_detections=301)
     broken = detector.with_name("broken.onnx")
     broken.write_bytes(b"no model")
     with pytest.raises(ValueError, match=r"broken.onnx: not readable as ONNX"):

@@ -1,12 +1,14 @@
 """Do the examples of docs/library.md work, and do their networks train?"""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import gffpn
 from commands import record_of, run_tiny
@@ -119,6 +121,22 @@ def test_detections_do_not_depend_on_the_parts_of_a_batch(folder: Path, squares:
     assert len(found) == 5
     np.testing.assert_allclose(found[0].scores, expected[0].scores, atol=1e-5)
     np.testing.assert_allclose(found[0].boxes, expected[0].boxes, atol=0.01)
+
+
+def test_more_detections_than_in_the_test_are_returned_if_asked_for(
+    folder: Path, squares: Path, tmp_path: Path
+) -> None:
+    """The run's own limit is 3 here; 64 x 64 pixels have no 300 detections."""
+    shutil.copytree(folder, tmp_path / "run")
+    config = OmegaConf.load(tmp_path / "run" / "config.yaml")
+    config.head.decode.max_detections = 3
+    OmegaConf.save(config, tmp_path / "run" / "config.yaml")
+    image = next(squares.glob("images/*.png"))
+    every = gffpn.load(folder, threshold=0.0, device="cpu")(image)
+    assert len(every) > 5
+    for asked, expected in ((None, 3), (2, 2), (5, 5), (1000, len(every))):
+        detector = gffpn.load(tmp_path / "run", threshold=0.0, device="cpu", max_detections=asked)
+        assert detector(image).scores.tolist() == every.scores[:expected].tolist()
 
 
 def test_a_loaded_run_detects_what_its_test_detected(

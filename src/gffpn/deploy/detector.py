@@ -36,9 +36,10 @@ class ImageDetector:
 
     Detections score at least `threshold`, by default that of the run's operating point (the best F1 on val).
     `only` names the classes that are reported. At most `max_detections` are returned per image; by default,
-    as many as the network returns for one input. With `slicing`, a large image is also searched in slices.
+    as many as in the run's test for one input. With `slicing`, a large image is also searched in slices.
 
-    Raises ValueError for values outside their range and for an unknown class.
+    Raises ValueError for values outside their range, for an unknown class, and for more detections than an
+    ONNX file returns.
     """
 
     def __init__(
@@ -57,6 +58,8 @@ class ImageDetector:
         self.network = network
         self.classes = network.classes
         self.threshold, self.threshold_origin = _threshold(threshold, network.operating_threshold)
+        if max_detections is not None and slicing is None:  # each slice has detections of its own
+            network.return_up_to(max_detections)
         self.max_detections = max_detections or network.max_detections
         self.slicing = slicing
         positions = {name: position for position, name in enumerate(self.classes)}

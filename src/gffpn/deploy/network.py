@@ -45,6 +45,9 @@ class Network(Protocol):
     def skip_below(self, score: float) -> None:
         """Permit that detections with a lower score are left out, which saves time."""
 
+    def return_up_to(self, detections: int) -> None:
+        """Return this many detections per input if there are as many. Raises ValueError if it cannot."""
+
 
 class TorchNetwork:
     """The network of a finished run in PyTorch; `folded` selects its inference form.
@@ -101,6 +104,9 @@ class TorchNetwork:
         below = float(np.nextafter(np.float32(score), np.float32(0)))
         self._decode.score_threshold = max(self._decode.score_threshold, below)
 
+    def return_up_to(self, detections: int) -> None:
+        self.max_detections = self._decode.max_detections = max(self.max_detections, detections)
+
 
 class OnnxNetwork:
     """The network of a file that `gffpn export` wrote, in ONNX Runtime on the CPU.
@@ -151,6 +157,13 @@ class OnnxNetwork:
         # the file selects by its own threshold, and hundreds of unwanted detections in each slice would take
         # a fifth of the network's time to merge
         self._lowest = np.float32(score)
+
+    def return_up_to(self, detections: int) -> None:
+        if detections > self.max_detections:
+            raise ValueError(
+                f"--max-det: got {detections}, expected at most {self.max_detections}, which {self._path} "
+                "returns for one input; the run's folder returns more, and so do slices"
+            )
 
 
 def open_network(path: Path, on: str = "auto", *, allowed: Sequence[str] = (), half: bool = False) -> Network:
