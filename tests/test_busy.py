@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -173,7 +174,7 @@ def test_this_system_is_read() -> None:
 def test_others_that_keep_the_cores_busy_are_noticed(
     wall: float, own: float, idle: float, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(others, "usable_cores", lambda: 2)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     readings = iter([Reading(5.0, 1.0, 3.0), Reading(5.0 + wall, 1.0 + own, 3.0 + idle)])
     assert Neighbours(lambda: next(readings)).share() == pytest.approx(share)
     assert Neighbours(lambda: None).share() == 0.0

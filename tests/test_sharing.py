@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -47,7 +48,7 @@ SIX = [["neck=fpn", f"seed={seed}"] for seed in range(6)]
 def machine(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Return an invented machine of four cores and 100 GB, on which a run takes 1 GB; tests change it."""
     made = SimpleNamespace(cores=4, memory=100 * GB, run=1 * GB, device=torch.device("cpu"))
-    monkeypatch.setattr(sharing, "cpu_count", lambda: made.cores)
+    monkeypatch.setattr(sharing, "usable_cores", lambda: made.cores)
     monkeypatch.setattr(sharing, "available_memory", lambda: made.memory)
     monkeypatch.setattr(sharing, "run_bytes", lambda config: made.run)
     monkeypatch.setattr(sharing, "device", lambda accelerator: made.device)
@@ -128,7 +129,7 @@ def test_a_sweep_outlasts_the_kill_of_a_process(
     assert first.endswith("perhaps for lack of memory. Continuing with 2 runs at a time")
     assert second.endswith("Continuing with one run at a time")
     started.clear()
-    monkeypatch.setattr(sharing, "cpu_count", lambda: 4)
+    monkeypatch.setattr(sharing, "usable_cores", lambda: 4)
     sharing._launch_again(SimpleNamespace(joblib={"n_jobs": -2}), SIX, 5)  # joblib: all cores but one
     assert [asked for asked, *_ in started] == [-2, 2, 1]
 
@@ -184,6 +185,17 @@ def test_available_memory_respects_the_limit_of_a_container(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     assert available_memory(tmp_path) == available
+
+
+def test_no_more_cores_are_used_than_granted() -> None:
+    """LOKY_MAX_CPU_COUNT stands for the CPU limit of a container, which counts in the same place."""
+    code = (
+        "from gffpn.machine.cores import usable_cores; from gffpn.machine.thread_choice import AT_START; "
+        "from tinyindus import write; print(usable_cores(), AT_START, write.usable_cores())"
+    )
+    limits = {**os.environ, "LOKY_MAX_CPU_COUNT": "1", "OMP_NUM_THREADS": "3"}
+    done = subprocess.run([sys.executable, "-c", code], env=limits, capture_output=True, text=True)
+    assert done.stdout.split() == ["1", "1", "1"], done.stderr
 
 
 def test_each_line_says_which_run_printed_it(monkeypatch: pytest.MonkeyPatch) -> None:

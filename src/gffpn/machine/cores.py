@@ -1,9 +1,8 @@
 """CPU cores that this process may use. Does not import torch."""
 
-import os
-
 
 def usable_cores() -> int:
-    """Return the number of cores that the scheduler grants this process, at most those of the machine."""
-    # macOS has no CPU affinity
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the number of cores that this process can keep busy: affinity and a container's limit count."""
+    from joblib import cpu_count  # a fifth of a second
+
+    return int(cpu_count())

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gffpn.machine.cores import usable_cores
-
 SHARE = 0.1
 """Share of the usable cores from which other processes make a time doubtful, unless a core is free."""
 FREE = 0.5
@@ -49,7 +47,7 @@ class Neighbours:
         if start is None or now is None or (wall := now.wall - start.wall) < LEAST_S:
             return 0.0
         idle, own = (now.idle - start.idle) / wall, (now.own - start.own) / wall
-        taken = 1 - (idle + own) / usable_cores()
+        taken = 1 - (idle + own) / len(os.sched_getaffinity(0))
         return taken if taken > SHARE and idle < FREE else 0.0
 
 
@@ -62,7 +60,7 @@ def idle_time() -> float | None:
         return None
     # the fourth figure is idle time, the fifth is time idle while waiting for a disk
     ticks = [int(words[4]) + int(words[5]) for words in lines if words[0] in cores]
-    return sum(ticks) / os.sysconf("SC_CLK_TCK") if len(ticks) == usable_cores() else None
+    return sum(ticks) / os.sysconf("SC_CLK_TCK") if len(ticks) == len(cores) else None
 
 
 def _own_time() -> float | None:

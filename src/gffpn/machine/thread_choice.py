@@ -12,10 +12,11 @@ from pathlib import Path
 
 import torch
 
+from gffpn.machine.cores import usable_cores
 from gffpn.machine.others import FREE, idle_time
 
-AT_START = torch.get_num_threads()
-"""The number that torch chooses itself: OMP_NUM_THREADS, or one thread per usable core."""
+AT_START = min(torch.get_num_threads(), usable_cores())
+"""What torch chooses itself, OMP_NUM_THREADS or all cores, of which a container may grant only some."""
 WARM_UP = 3
 """Training steps before the first look, which prepare kernels and memory; only one if it is slow."""
 LOOK_S, TRIAL_S = 2.0, 1.0

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from joblib import cpu_count
 from omegaconf import DictConfig
 
 from gffpn.callbacks.finite import LossNotFiniteError
@@ -21,6 +20,7 @@ from gffpn.config.remembered import edited_files
 from gffpn.config.resolve import starts_processes
 from gffpn.data.index import DataError
 from gffpn.files.writing import UNWRITABLE, check_writable, write_atomically
+from gffpn.machine.cores import usable_cores
 from gffpn.machine.devices import device
 from gffpn.machine.processes import is_lead
 from gffpn.machine.signals import HOW_TO_CONTINUE, INTERRUPTED, interrupted_by_sigterm
@@ -60,7 +60,7 @@ def run(config: DictConfig) -> str | float:
         with labelled(job.label if together != 1 else ""):
             status = attempt(job)
         if is_lead() and not config.choice.launcher.startswith(("slurm", "submitit")):
-            print_progress(job.sweep, at_a_time=together if together > 0 else cpu_count())
+            print_progress(job.sweep, at_a_time=together if together > 0 else usable_cores())
         return status if chooses_in_advance(hydra) else job.objective()
     # the processes that Lightning starts use the configuration of the first one
     shared = composed_by_lead()

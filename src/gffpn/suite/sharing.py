@@ -14,13 +14,13 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
-from joblib import cpu_count
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import Tensor, nn
 
 from gffpn.build.detector import rehearse, train_size
 from gffpn.config.resolve import starts_processes
+from gffpn.machine.cores import usable_cores
 from gffpn.machine.devices import device
 from gffpn.machine.memory import available_memory
 from gffpn.machine.thread_choice import AT_START
@@ -51,7 +51,7 @@ def _launch_again(launcher: JoblibLauncher, jobs: Sequence[Sequence[str]], initi
             return _launch(launcher, jobs, initial_job_idx)
         except TerminatedWorkerError:
             asked = launcher.joblib["n_jobs"]
-            left = max(1, (asked if asked > 0 else cpu_count() + 1 + asked) - 1)  # -1: all cores
+            left = max(1, (asked if asked > 0 else usable_cores() + 1 + asked) - 1)  # -1: all cores
             launcher.joblib["n_jobs"] = left
             words = f"{left} runs at a time" if left > 1 else "one run at a time"
             print(
@@ -108,13 +108,13 @@ def runs_at_a_time(config: DictConfig, planned: Sequence[Sequence[str]]) -> int:
     if any(arm.trainer.accelerator != "cpu" and device("auto").type != "cpu" for arm in arms):
         return 1
     threads = max(arm.trainer.threads or 1 for arm in arms)
-    carried = min(jobs, cpu_count() // threads)
+    carried = min(jobs, usable_cores() // threads)
     return max(1, min(carried, _carried_by_memory(arms))) if carried > 1 else 1
 
 
 def threads_each(runs: int) -> int:
     """Return the number of CPU threads of each of several runs at a time."""
-    return max(1, min(AT_START, cpu_count() // runs))
+    return max(1, min(AT_START, usable_cores() // runs))
 
 
 @contextmanager
@@ -144,7 +144,7 @@ def _carried_by_memory(arms: Sequence[DictConfig]) -> int:
     """Return how many of the largest runs fit into the memory that is available."""
     available = available_memory()
     if available is None:
-        return len(arms) + cpu_count()
+        return len(arms) + usable_cores()
     return int(SHARE_OF_MEMORY * available // max(map(run_bytes, arms)))
 
 
