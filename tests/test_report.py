@@ -375,8 +375,52 @@ def test_nothing_but_damaged_runs_is_a_report_of_gaps(tmp_path: Path) -> None:
 def test_damaged_records_of_a_sweep_are_named(tmp_path: Path, name: str, content: str) -> None:
     folder = fake_sweep(tmp_path, skills={"fpn": 0.4}, seeds=(0,))
     (folder / name).write_text(content)
-    with pytest.raises(ValueError, match=rf"{name}: damaged"):
+    with pytest.raises(
+        ValueError, match=rf"{name}: damaged: .*; repeating the sweep's command writes it again"
+    ):
         collect([folder])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (PLAN, "{"),
+        ("jobs/0000.json", "{"),
+        (PLAN, '{"command": [], "jobs": [], "experiment": {"claim": "GF-FPN finds more."}}'),
+        (PLAN, '{"command": [], "jobs": [], "experiment": {"primary_endpoint": "test/mAP50", "arms": 3}}'),
+    ],
+)
+def test_a_damaged_sweep_does_not_keep_others_from_their_report(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    runs = tmp_path / "runs"
+    whole = fake_sweep(runs, "whole", skills={"fpn": 0.4, "gffpn": 0.9})
+    damaged = fake_sweep(runs, "damaged", skills={"fpn": 0.4, "panet": 0.45})
+    (damaged / name).write_text(content)
+    sources = collect([runs])
+    assert [(source.name, len(source.runs)) for source in sources] == [
+        ("whole", 6),
+        ("runs on tinyindus_sim", 3),  # of panet, as the others are those of the whole sweep, too
+    ]
+    assert sources[1].notes[-1].startswith(f"the sweep damaged is left out: {damaged / name}: ")
+    for run in sources[1].runs:
+        assert run.path
+        shutil.rmtree(run.path)
+    (source,) = collect([runs])
+    assert source.notes[-1].startswith("the sweep damaged is left out: ")
+    shutil.rmtree(whole)
+    for path in runs.glob("*/config.yaml"):
+        shutil.rmtree(path.parent)
+    with pytest.raises(ValueError, match="the sweep damaged is left out"):
+        collect([runs])
+
+
+def test_a_wrong_question_of_a_loose_run_is_noted(tmp_path: Path) -> None:
+    run = predicted_run(tmp_path, "fpn", skill=0.5)
+    add_to_config(run, experiment={"primary_endpoint": "test/mAP5"})
+    (source,) = collect([tmp_path])
+    (note,) = source.notes
+    assert note.startswith(f"{run}/config.yaml: experiment.primary_endpoint: got test/mAP5, expected one of")
 
 
 def test_csv_files_hold_every_figure(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The runs of a report, found in folders of sweeps and of runs, by the question that they answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from gffpn.report.loose import by_data, by_name, each_once, pseudo_overrides, un
 from gffpn.report.state import damage, unfinished
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.record import Record
-from gffpn.runs.sweeps import folder_of_run, is_sweep, read_jobs, read_plan
+from gffpn.runs.sweeps import PLAN, folder_of_run, is_sweep, read_jobs, read_plan
 from gffpn.stats.arms import Arms, settings
 from gffpn.stats.question import Question, question
 from gffpn.stats.runs import Run
@@ -48,8 +48,11 @@ def collect(paths: Sequence[Path], *, alone: Path | None = None) -> list[Source]
     Runs that none of the sweeps started are grouped by their data set; of copies of one run, one counts, and
     of sweeps that ask the same of the same runs, the first one. Sources of one name get numbers.
     If `alone` is given, a bundle, no run outside this folder is read, wherever a sweep says that its runs
-    are, and no sweep is left out.
-    Raises ValueError for a path without runs, and if other versions of gffpn wrote all that there are.
+    are, and no sweep is left out for asking the same.
+    A sweep in a folder of runs whose own files are damaged is left out, with a note; its runs are then runs
+    that no sweep started.
+    Raises ValueError for a path without runs, for the folder of a damaged sweep, and if other versions of
+    gffpn wrote all that there are.
     """
     sweeps, runs = dict[Path, None](), dict[Path, None]()
     for path in paths:
@@ -58,7 +61,14 @@ def collect(paths: Sequence[Path], *, alone: Path | None = None) -> list[Source]
             raise ValueError(_nothing(path))
         sweeps |= dict.fromkeys(folder.resolve() for folder in found[0])
         runs |= dict.fromkeys(folder.resolve() for folder in found[1])
-    made = [_of_sweep(folder, alone) for folder in sweeps]
+    made, damaged = list[Source](), list[str]()
+    for folder in sweeps:
+        try:
+            made.append(_of_sweep(folder, alone))
+        except ValueError as error:
+            if folder in [path.resolve() for path in paths]:
+                raise
+            damaged.append(f"the sweep {folder.name} is left out: {error}")
     made = [source for source in made if source.runs]
     used = {run.path.resolve(): run.record for source in made for run in source.runs if run.path}
     known = {path.name: record for path, record in used.items() if record}
@@ -67,7 +77,11 @@ def collect(paths: Sequence[Path], *, alone: Path | None = None) -> list[Source]
     # a copy of a sweep's run is no further one
     copies = [folder for folder in loose if folder.name in known]
     copies = [folder for folder in copies if RunFolder(folder).read() == known[folder.name]]
-    made += _of_loose([folder for folder in loose if folder not in copies])
+    others = _of_loose([folder for folder in loose if folder not in copies])
+    if damaged and not made + others:
+        raise ValueError(damaged[0])
+    # the runs of a damaged sweep are among the others
+    made = [*made, *_noted(others, damaged)] if others else [*_noted(made[:1], damaged), *made[1:]]
     every = [run for source in made for run in source.runs]
     if not any(run.record for run in every):
         for run in every:
@@ -75,6 +89,11 @@ def collect(paths: Sequence[Path], *, alone: Path | None = None) -> list[Source]
                 raise ValueError(run.fault)
     names = numbered([source.name for source in made])
     return [replace(source, name=name) for source, name in zip(made, names, strict=True)]
+
+
+def _noted(sources: Sequence[Source], notes: Sequence[str]) -> list[Source]:
+    """Return sources with further notes."""
+    return [replace(source, notes=(*source.notes, *notes)) for source in sources]
 
 
 def _sweeps(path: Path) -> list[Path]:
@@ -109,8 +128,8 @@ def _of_sweep(folder: Path, alone: Path | None) -> Source:
     notes: list[str] = []
     if plan and not plan.jobs:
         notes.append("the sweep chose its runs by the results so far, so their differences are no evidence")
-    experiment = plan.experiment if plan else _experiment(runs, notes)
-    asked = _nameable(question(experiment) if experiment else Question(), runs, notes)
+    asked = _question_of(plan.experiment, folder / PLAN) if plan else _of_runs(runs, notes)
+    asked = _nameable(asked, runs, notes)
     notes += earlier_verdicts(folder, runs, asked)
     return Source(folder.name, folder, tuple(runs), asked, plan.command if plan else (), tuple(notes))
 
@@ -126,13 +145,13 @@ def _each_once(sources: Sequence[Source]) -> list[Source]:
             first = kept[at][2]
             copy = source.folder if source.name == first.name else f"the sweep {source.name}"
             note = f"{copy} asks the same of the same runs, and is left out"
-            kept[at] = members, asked, replace(first, notes=(*first.notes, note))
+            kept[at] = members, asked, *_noted([first], [note])
         if not repeated:
             others = [kept[at][2].name for at in alike]
             notes = [
                 f"the sweep {name} asks something else of these runs; each may err in 5 %" for name in others
             ]
-            kept.append((members, asked, replace(source, notes=(*source.notes, *notes))))
+            kept.append((members, asked, *_noted([source], notes)))
     return [source for _, _, source in kept]
 
 
@@ -163,8 +182,7 @@ def _of_loose(folders: Sequence[Path]) -> list[Source]:
         if others := unnamed_differences(members, overrides):
             said = f"these runs also differ in {shortened(others)}"
             notes.append(f"{said}: a difference of their arms may come from that")
-        experiment = _experiment(runs, notes)
-        asked = _nameable(question(experiment) if experiment else Question(), runs, notes)
+        asked = _nameable(_of_runs(runs, notes), runs, notes)
         alike = sum(name == other for other, _ in sets) > 1
         title = f"runs on {name}{f' {fingerprint[:6]}' if alike else ''}"
         made.append(Source(title, members[0].parent, tuple(runs), asked, notes=tuple(notes), started=False))
@@ -188,24 +206,36 @@ def _same(one: Run, other: Run) -> bool:
     return one.path == other.path and settings(one.overrides) == settings(other.overrides)
 
 
-def _experiment(runs: Sequence[Run], notes: list[str]) -> Mapping[str, Any] | None:
-    """Return the `experiment` of the first run that has one; a note says if others asked something else."""
+def _of_runs(runs: Sequence[Run], notes: list[str]) -> Question:
+    """Return the question of the first run that has one; a note says if others asked something else."""
     found = [
-        (run.path.name, asked)
+        (run.path, asked)
         for run in runs
         if run.path and run.status != "damaged"
         if (asked := RunFolder(run.path).read_config().get("experiment"))
     ]
     if not found:
-        return None
-    name, first = found[0]
-    others = [other for other, asked in found if asked != first]
+        return Question()
+    path, first = found[0]
+    others = [other.name for other, asked in found if asked != first]
     if others:
         notes.append(
-            f"the runs were started for different experiments; their question is that of {name}, "
+            f"the runs were started for different experiments; their question is that of {path.name}, "
             f"not that of {others[0]}{f' and {len(others) - 1} more' if len(others) > 1 else ''}"
         )
-    return first
+    try:
+        return _question_of(first, RunFolder(path).config)
+    except ValueError as error:
+        notes.append(f"{error}; arms are compared as without a question")
+        return Question()
+
+
+def _question_of(experiment: Any, file: Path) -> Question:
+    """Return the question of an `experiment`. Raises ValueError, with its file's name, for a wrong one."""
+    try:
+        return question(experiment) if experiment else Question()
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file}: {error}") from error
 
 
 def _nameable(asked: Question, runs: Sequence[Run], notes: list[str]) -> Question:

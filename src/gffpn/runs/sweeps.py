@@ -10,6 +10,7 @@ from gffpn.files.typed_json import from_json
 from gffpn.files.writing import write_atomically
 
 PLAN = "sweep.json"
+CURE = "repeating the sweep's command writes it again"
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def read_plan(folder: Path) -> SweepPlan | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: damaged: {error}") from error
+        raise ValueError(f"{path}: damaged: {error}; {CURE}") from error
 
 
 def is_sweep(folder: Path) -> bool:
@@ -111,7 +112,7 @@ def read_jobs(folder: Path, planned: Sequence[Sequence[str]] = ()) -> list[dict[
         try:
             records[int(path.stem)] = _checked(json.loads(path.read_text(encoding="utf-8")))
         except ValueError as error:
-            raise ValueError(f"{path}: damaged: {error}") from error
+            raise ValueError(f"{path}: damaged: {error}; {CURE}") from error
     return [records[number] for number in sorted(records)]
 
 

@@ -48,7 +48,7 @@ def question(experiment: Mapping[str, Any]) -> Question:
         )
     return Question(
         claim=experiment.get("claim"),
-        primary_endpoint=_endpoint(experiment["primary_endpoint"]),
+        primary_endpoint=_endpoint(experiment.get("primary_endpoint")),
         arms={_word(name): tuple(map(str, words)) for name, words in (experiment.get("arms") or {}).items()},
         contrasts=_contrasts(experiment.get("contrasts") or ()),
         margin=_margin(experiment.get("margin", MARGIN)),
