@@ -4,7 +4,9 @@ import ast
 import importlib
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -24,7 +26,7 @@ from gffpn.files.sources import syntax_digest
 from gffpn.runs.code import code_of
 from gffpn.runs.folder import RunFolder
 from gffpn.runs.record import Record
-from gffpn.runs.sweeps import read_plan
+from gffpn.runs.sweeps import read_jobs, read_plan
 
 
 def reexported(root: Path, copy: Path) -> Path:
@@ -191,6 +193,42 @@ def test_a_sweep_that_is_extended_keeps_which_of_its_runs_had_finished(
     plan = read_plan(tmp_path / "runs/sweeps/mine")
     assert plan
     assert [(one.seeds, len(one.runs)) for one in plan.earlier] == [(("0", "1"), 4)]
+
+
+def test_a_finished_sweep_whose_repetition_is_interrupted_lacks_nothing(
+    train: Train, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(config: DictConfig, *_: object, **__: object) -> Record:
+        return record(config.choice.neck, seed=config.seed)
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    def missing() -> list[str]:
+        plan = read_plan(folder)
+        assert plan
+        return [" ".join(job["overrides"][-2:]) for job in read_jobs(folder, plan.jobs) if not job["run"]]
+
+    mine = tmp_path / "conf/neck/mine.yaml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text((CONF / "neck/fpn.yaml").read_text())
+    monkeypatch.setattr("gffpn.suite.execution.fit_and_test", fit)
+    monkeypatch.setattr("gffpn.suite.run.check_start", lambda _: None)
+    words = ["--config-dir", str(mine.parent.parent), "-m", *tiny, "name=mine", "neck=fpn,mine"]
+    folder = tmp_path / "runs/sweeps/mine"
+    train(*words, "seed=0,1")
+    assert missing() == []
+    monkeypatch.setattr("gffpn.suite.run.check", interrupt)
+    # which the end of an interrupted process does
+    monkeypatch.setattr("gffpn.suite.sweep.alone", lambda *_, **__: nullcontext())
+    monkeypatch.setattr("gffpn.suite.sweep.atexit", Mock())
+    train(*words, "seed=0,1")
+    assert missing() == []
+    train(*words, "seed=1,2")  # whose jobs have other numbers
+    assert missing() == ["neck=fpn seed=2", "neck=mine seed=2"]
+    mine.write_text(mine.read_text().replace("widen: 1.0", "widen: 2.0"))
+    train(*words, "seed=1")
+    assert missing() == ["neck=mine seed=1"]
 
 
 def code_in(

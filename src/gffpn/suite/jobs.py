@@ -1,11 +1,13 @@
 """Checks of a sweep's jobs before the first of them starts."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
@@ -15,8 +17,12 @@ from gffpn.config.check import check
 from gffpn.config.compose import image_size, targets
 from gffpn.config.overrides import WRONG_OVERRIDE, explain
 from gffpn.config.remembered import remember
+from gffpn.config.resolve import processes_of, resolved
 from gffpn.runs.code import code_of
+from gffpn.runs.folder import RunFolder
+from gffpn.runs.identity import EPOCHS, digest_of, run_name
 from gffpn.runs.provenance import provenance
+from gffpn.runs.sweeps import read_jobs, record_job
 from gffpn.stats.question import check_class, question
 from gffpn.suite.arms import SWEEPER, jobs_of
 from gffpn.suite.budget import measure_paces
@@ -85,6 +91,42 @@ def declared_jobs(config: DictConfig) -> list[list[str]]:
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     arms = config.experiment.arms
     return jobs_of(parser.parse_overrides(params), arms) if params or arms else []
+
+
+def keep_finished(folder: Path, jobs: Sequence[Job]) -> None:
+    """Remove the records that an earlier command left in a sweep's folder, but keep those of finished runs.
+
+    They are the runs that these jobs will skip. So a command that is interrupted before it comes to them does
+    not leave them out of the sweep's report. The jobs of a sweeper that chooses them are not known.
+    """
+    known = dict[tuple[str, ...], Path]()
+    with suppress(ValueError):  # damaged
+        known = {tuple(one["overrides"]): Path(one["run"]) for one in read_jobs(folder) if one["run"]}
+    for stale in (folder / "jobs").glob("*.json"):
+        stale.unlink()
+    for number, job in enumerate(jobs):
+        run = known.get(tuple(job.overrides))
+        if run and job.config.rerun == "never" and _is_finished(RunFolder(run), job):
+            record_job(folder, number, overrides=job.overrides, run=run)
+
+
+def _is_finished(run: RunFolder, job: Job) -> bool:
+    """Return whether a run is finished and has the hash of a job, if that generates the same data."""
+    start, before = run.read_start(), HydraConfig.instance().cfg
+    if run.read() is None or start is None:
+        return False
+    HydraConfig.instance().set_config(job.config)  # for the names of what was chosen
+    try:
+        plain = resolved(job.config)
+        if plain["trainer"]["minutes"] is not None:  # the epochs follow from the speed
+            own = run.read_config()["trainer"]
+            plain["trainer"] |= {key: own[key] for key in (name.partition(".")[2] for name in EPOCHS)}
+        name = run_name(plain, job.data or start.data, processes=processes_of(plain))
+        return digest_of(name) == digest_of(run.path.name)
+    except (ValueError, LookupError, OSError):  # its own start says what is wrong
+        return False
+    finally:
+        HydraConfig.instance().cfg = before
 
 
 def _without_hydra(job: DictConfig) -> object:

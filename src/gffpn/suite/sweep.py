@@ -103,7 +103,7 @@ class SweepCallback(Callback):
         with first_imports():
             from gffpn.machine.processes import siblings
             from gffpn.suite.arms import use_arms
-            from gffpn.suite.jobs import check_jobs, declared_jobs
+            from gffpn.suite.jobs import check_jobs, declared_jobs, keep_finished
 
         _check_directories(config)
         check_paper_table(config.experiment.paper_table)
@@ -135,8 +135,7 @@ class SweepCallback(Callback):
             wait_for_earlier(folder)
         mention_replaced(folder, self._planned)
         earlier = earlier_commands(folder)
-        for stale in (folder / "jobs").glob("*.json"):
-            stale.unlink()
+        keep_finished(folder, checked)
         self._write_plan(config, folder, [job.data for job in checked], earlier)
         with open_dict(config):
             config.hydra.sweep.dir = str(folder)
