@@ -285,6 +285,31 @@ def test_a_caption_names_the_rows_that_differ_in_what_nobody_varied(
     assert "NOTE" not in "\n".join(caption([row("fpn"), row("panet")]))
 
 
+@pytest.mark.parametrize(
+    ("words", "part", "fields"),
+    [
+        ("trainer.accelerator=gpu", "training", {"devices": ("a GPU",)}),
+        ("trainer.precision=bf16-mixed", "settings", {"precision": "bf16-mixed"}),
+        ("trainer=ddp", "training", {"processes": 2}),
+        ("trainer.num_nodes=2", "training", {"processes": 2}),
+        ("data=nuclei", "data", {"fingerprint": "ffff"}),
+        ("data.train_images=50", "data", {"fingerprint": "ffff"}),
+        ("image_size=640", "data", {"fingerprint": "ffff"}),  # of simulated data
+    ],
+)
+def test_what_a_setting_varies_is_no_unintended_difference(
+    words: str, part: str, fields: dict[str, object]
+) -> None:
+    """But rows that share the setting and differ all the same are noted."""
+    key = words.partition("=")[0]
+    first = {**row(), "overrides": [f"{key}=other", "seed=0"]}
+    other = with_field(record(), part, **fields)
+    second = {**row(made=other), "overrides": [words, "seed=0"]}
+    third = {**row(made=other), "overrides": [f"{key}=other", "seed=1"]}
+    assert "NOTE: the rows come from different" not in "\n".join(caption([first, second]))
+    assert "NOTE: the rows come from different" in "\n".join(caption([first, second, third]))
+
+
 def test_a_caption_says_which_runs_are_not_timed_yet() -> None:
     waiting = replace(record(), speed=None)
     text = "\n".join(caption([row("fpn"), row("panet", waiting)]))

@@ -6,7 +6,7 @@ from typing import Any
 
 from gffpn.machine.others import SHARE
 from gffpn.runs.record import Record, size_word
-from gffpn.stats.arms import differing, settings
+from gffpn.stats.arms import OF_DATA, differing, settings
 
 Row = Mapping[str, Any]
 STILL_IMPROVING = "\N{UPWARDS ARROW}"
@@ -93,6 +93,16 @@ class _Facts:
             groups.setdefault(str(fact(row)), []).append(row)
         return dict(sorted(groups.items(), key=lambda item: -len(item[1])))
 
+    def differ(self, fact: Callable[[Record], Any], keys: Sequence[str]) -> bool:
+        """Return whether rows differ in a fact, although they have equal values of the settings `keys`."""
+        groups = {*keys, *(key.partition(".")[0] for key in keys)}
+        varied = [key for key in self.varied if key in groups or ("data" in keys and key.startswith("data."))]
+        found: dict[tuple[str | None, ...], set[str]] = {}
+        for row in self.rows:
+            chosen = settings(row["overrides"])
+            found.setdefault(tuple(map(chosen.get, varied)), set()).add(str(fact(row["record"])))
+        return any(len(values - {""}) > 1 for values in found.values())
+
     def names(self, rows: Sequence[Row]) -> str:
         """Return the varied settings of some rows, or those of the others if they are fewer."""
         if len(rows) == len(self.rows):
@@ -174,24 +184,29 @@ def _marks(finished: Sequence[Row], said: _Facts, unit: str) -> list[str]:
     return lines
 
 
-DIFFERENCES: tuple[tuple[str, Callable[[Record], Any], str], ...] = (
-    ("devices or numbers of threads", _machine, "trainer.threads"),
-    ("devices of training", lambda record: ", ".join(record.training.devices), "trainer.accelerator"),
-    ("numbers of processes", lambda record: record.training.processes, "trainer.devices"),
-    ("precisions of training", lambda record: record.settings.precision, "trainer.precision"),
-    ("data sets", lambda record: record.data.fingerprint, "data"),
-    ("commits of the code", lambda record: record.provenance.commit, ""),
-    ("versions of Python", lambda record: record.provenance.python, ""),
+DIFFERENCES: tuple[tuple[str, Callable[[Record], Any], tuple[str, ...]], ...] = (
+    ("devices or numbers of threads", _machine, ("trainer.threads", "trainer.accelerator")),
+    ("devices of training", lambda record: ", ".join(record.training.devices), ("trainer.accelerator",)),
+    (
+        "numbers of processes",
+        lambda record: record.training.processes,
+        ("trainer.devices", "trainer.num_nodes"),
+    ),
+    ("precisions of training", lambda record: record.settings.precision, ("trainer.precision",)),
+    ("data sets", lambda record: record.data.fingerprint, OF_DATA),
+    ("commits of the code", lambda record: record.provenance.commit, ()),
+    ("versions of Python", lambda record: record.provenance.python, ()),
 )
-"""Unintended differences: their name, the fact, and the column that would make them intended."""
+"""Unintended differences: their name, the fact, and the settings that would make them intended; the option of
+`trainer` may set each of its own, and `data` stands for all of its settings."""
 
 
 def _notes(finished: Sequence[Row], said: _Facts) -> list[str]:
     """Return a note for each difference that nobody varied, and for each doubt about a row."""
     found = [
         f"the rows come from different {name}: {said('', fact)}."
-        for name, fact, column in DIFFERENCES
-        if len(said.groups(fact).keys() - {""}) > 1 and column not in said.varied
+        for name, fact, keys in DIFFERENCES
+        if said.differ(fact, keys)
     ]
     records: list[Record] = [row["record"] for row in finished]
     for library in dict.fromkeys(name for record in records for name in record.provenance.libraries):

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 
 SEED = "seed"
+OF_DATA = ("data", "image_size", "scale")
+"""Settings on which the data depend, those of simulated images on their size; `data` stands for all of it."""
 Settings = Mapping[str, str]
 """Overrides by key."""
 

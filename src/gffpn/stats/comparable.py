@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from gffpn.figures import BinFigures
 from gffpn.runs.record import Record
-from gffpn.stats.arms import settings
+from gffpn.stats.arms import OF_DATA, settings
 from gffpn.stats.question import FEW_OBJECTS, Question
 from gffpn.stats.runs import Arm
 
@@ -21,8 +21,6 @@ UNVARIED: tuple[tuple[tuple[str, ...], Callable[[Record], Hashable], str], ...] 
 )
 """What the machine decides unless arms differ in a setting: the settings, their outcome, and why arms are not
 compared. The option of `trainer` may set each of them."""
-OF_DATA = ("data", "image_size", "scale")
-"""Settings on which the data depend, those of simulated images on their size; `data` stands for all of it."""
 
 
 def obstacle(a: Arm, b: Arm, endpoint: str, asked: Question) -> str:
