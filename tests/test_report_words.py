@@ -14,10 +14,11 @@ import yaml
 
 from fake_runs import predicted_run, record
 from gffpn.report.analyses import Analyses, error_differences, possible_errors, read_analyses
-from gffpn.report.answer import answer_lines, answer_markdown, contrast_cells, need_words, sentence
+from gffpn.report.answer import answer_lines, answer_markdown, contrast_cells, legend, need_words, sentence
 from gffpn.report.caption import caption, data_words
 from gffpn.report.facts import Facts, StudyFacts
 from gffpn.report.figures.drawn import drawings
+from gffpn.report.figures.forest import forest
 from gffpn.report.figures.sizes import count_word, few_words
 from gffpn.report.page.contents import contents
 from gffpn.report.page.detection import detection_table
@@ -246,6 +247,47 @@ def test_a_printed_p_value_is_on_the_side_of_its_verdict(
     assert f"; p {words})." in sentence(judged, asked)
     _, (cells,) = contrast_cells(replace(clear, question=asked, contrasts=(judged,)))
     assert words in cells
+
+
+@pytest.mark.parametrize(
+    ("margin", "words"),
+    [(0.01, "1.0"), (0.07, "7.0"), (0.125, "12.5"), (0.0025, "0.25"), (0.0005, "0.05"), (1 / 30, "3.33333")],
+)
+def test_a_margin_is_not_rounded(clear: Study, margin: float, words: str) -> None:
+    asked = replace(clear, question=Question(margin=margin))
+    (one,) = clear.contrasts
+    assert one.verdict
+    same = replace(one, verdict=replace(one.verdict, word="same"))
+    drawn = forest(asked)
+    assert drawn
+    assert f"Margin: {words} points." in " ".join(legend(asked))
+    assert f" are the same within {words} points " in sentence(same, asked.question)
+    assert f" a difference matters from {words} points on." in str(
+        contents("s", asked, None, with_pictures=False)
+    )
+    assert f"differences below the margin of {words} points." in " ".join(drawn.caption.split())
+    assert seed_words(3, 0.02, asked.question).endswith(f"(margin: {words}).")
+
+
+def test_no_probability_is_rounded_to_certainty(clear: Study) -> None:
+    (one,) = clear.contrasts
+    assert one.estimate
+    for share, words in ((0.9996, "> 0.99"), (0.0004, "< 0.01"), (0.994, "0.99"), (0.5, "0.50")):
+        known = replace(one, estimate=replace(one.estimate, superiority=share))
+        assert words in contrast_cells(replace(clear, contrasts=(known,)))[1][0]
+
+
+def test_the_legend_counts_the_family_and_the_images_of_all_contrasts(clear: Study) -> None:
+    (one,) = clear.contrasts
+    assert one.estimate
+    assert (said := " ".join(legend(clear))).count(
+        "(12 independent ones); p by Holm's rule for 1 contrast."
+    ) == 1, said
+    on_others = replace(one, estimate=replace(one.estimate, groups=30))
+    few = replace(one, endpoint="AP_8_16", verdict=None, reason="too few objects (12)")
+    missing = Contrast(replace(one.a, runs=()), one.b, one.endpoint, reason="no finished run")
+    both = replace(clear, contrasts=(one, on_others, few, missing))
+    assert "(12 or 30 independent ones); p by Holm's rule for 3 contrasts." in " ".join(legend(both))
 
 
 @pytest.mark.parametrize(

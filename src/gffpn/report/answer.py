@@ -13,7 +13,7 @@ from gffpn.report.which import not_compared, which
 from gffpn.stats.planning import MANY_SEEDS, MOST_SEEDS, Need
 from gffpn.stats.question import Question
 from gffpn.stats.runs import Arm
-from gffpn.stats.study import Contrast, Study
+from gffpn.stats.study import Contrast, Study, family_size
 
 COSTS = ("params M", "GFLOPs", "FPS net")
 CONTRASTS = (
@@ -54,6 +54,17 @@ def probability(p: float, level: float) -> str:
     return next((text for text in texts if (float(text) < level) == (p < level)), str(p))
 
 
+def margin_words(share: float) -> str:
+    """Return a share that somebody chose in percent points, with all of its decimals: `1.0`, `0.25`."""
+    text = points(share)
+    return text if math.isclose(float(text), 100 * share) else f"{100 * share:.6g}"
+
+
+def likelihood(share: float) -> str:
+    """Return a probability with two decimals, never rounded to certainty."""
+    return "> 0.99" if share > 0.995 else "< 0.01" if share < 0.005 else f"{share:.2f}"
+
+
 def spread_words(values: Sequence[Figure]) -> str:
     """Return `mean ± sd (n)` of shares in percent; n/a without any, no sd of a single one."""
     known = [value for value in values if value is not None]
@@ -87,7 +98,7 @@ def need_words(contrast: Contrast, question: Question) -> str:
     if need.seeds is not None:
         more = need.seeds - min(found.seeds)
         if more <= 0:
-            return f"{ENOUGH} for {points(question.margin)} points: the difference may be smaller"
+            return f"{ENOUGH} for {margin_words(question.margin)} points: the difference may be smaller"
         if len(set(found.seeds)) > 1:
             return f"{need.seeds} seeds per arm"
         return f"{more} more seed{'s' if more > 1 else ''} per arm"
@@ -123,7 +134,7 @@ def _verdict_sentence(contrast: Contrast, question: Question) -> str:
         return f"{a} against {b}: no verdict ({contrast.reason}; {facts})."
     if verdict.word in ("better", "worse"):
         ends = interval(low, high) if found.delta > 0 else interval(-high, -low)
-        less = f", less than {points(question.margin)} points" if verdict.small else ""
+        less = f", less than {margin_words(question.margin)} points" if verdict.small else ""
         return (
             f"{a} is {verdict.word} than {b} by {points(abs(found.delta))} points of {contrast.endpoint}"
             f"{less} (95 % interval {ends}; p {probability(verdict.p, question.alpha)})."
@@ -132,11 +143,11 @@ def _verdict_sentence(contrast: Contrast, question: Question) -> str:
         f"{points(found.delta, sign=True)} points of {contrast.endpoint}, 95 % interval {interval(low, high)}"
     )
     if verdict.word == "same":
-        return f"{a} and {b} are the same within {points(question.margin)} points ({facts})."
+        return f"{a} and {b} are the same within {margin_words(question.margin)} points ({facts})."
     if low > 0 or high < 0:  # without this, the interval seems to contradict the verdict
         facts += f", but p {probability(verdict.p, question.alpha)}{_strictness(contrast, question)}"
     need = need_words(contrast, question)
-    margin = points(question.margin)
+    margin = margin_words(question.margin)
     aim = f"; to find a difference of {margin} points with 80 % probability: {need}" if need else ""
     if need.startswith(ENOUGH):
         aim = f"; a difference of {margin} points would be found with 80 % probability, so it may be smaller"
@@ -206,7 +217,7 @@ def _contrast_line(one: Contrast, question: Question) -> list[str]:
         verdict_words(one),
         need_words(one, question),
         interval(*found.interval()),
-        f"{found.superiority:.2f}",
+        likelihood(found.superiority),
         probability(verdict.p, question.alpha) if verdict else "",
         points(verdict.detectable) if verdict else "",
     ]
@@ -216,20 +227,19 @@ def legend(study: Study) -> list[str]:
     """Return how the tables of arms and contrasts are to be read."""
     asked = study.question
     lines = ["Arms: mean ± standard deviation over seeds (number of seeds), percent."]
-    judged = [one for one in study.contrasts if one.verdict]
-    if judged:
-        found = judged[0].estimate
-        assert found is not None
+    if judged := [one.estimate for one in study.contrasts if one.estimate and one.verdict]:
+        images = " or ".join(map(str, sorted({one.groups for one in judged})))
+        family = family_size(study.contrasts)
         looks = f", {len(asked.looks)} looks" if len(asked.looks) > 1 else ""
         lines.append(
             f"Contrasts: percent points of {asked.primary_endpoint}; intervals hold for other seeds and "
-            f"other test images ({found.groups} independent ones); p by Holm's rule for "
-            f"{len(study.contrasts)} contrast{'s' if len(study.contrasts) > 1 else ''}{looks}."
+            f"other test images ({images} independent ones); p by Holm's rule for "
+            f"{family} contrast{'s' if family > 1 else ''}{looks}."
         )
         lines.append(
-            f"Margin: {points(asked.margin)} points. needed: what finds a difference as large as the margin "
-            "with 80 % probability. detectable: the smallest true difference found with 80 % probability. "
-            "P(A > B): share of pairs of runs, over seeds and test images, in which A is higher."
+            f"Margin: {margin_words(asked.margin)} points. needed: what finds a difference as large as the "
+            "margin with 80 % probability. detectable: the smallest true difference found with 80 % "
+            "probability. P(A > B): share of pairs of runs, over seeds and test images, in which A is higher."
         )
     return [*lines, *(f"NOTE: {note}." for note in study.notes)]
 

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from gffpn.figures import Figure
-from gffpn.report.answer import interval, points, probability
+from gffpn.report.answer import interval, margin_words, points, probability
 from gffpn.report.facts import Claim, Outcome
 from gffpn.report.paper import paper_figure
 from gffpn.report.timing import doubt_of_timing
@@ -224,7 +224,7 @@ def _of_verdict(test: Comparison, study: Study, contrast: Contrast, turned: bool
         return ("reproduced" if (delta < 0) == test.lower else "contradicted"), reason
     margin = study.question.margin
     if verdict.word == "same" and test.difference is not None and abs(test.difference) > margin:
-        return "contradicted", f"{reason}; the same within {points(margin)} points"
+        return "contradicted", f"{reason}; the same within {margin_words(margin)} points"
     return "cannot tell", reason
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from gffpn.files.tables import markdown_table
 from gffpn.files.writing import write_atomically
 from gffpn.metrics.matching import Floats
-from gffpn.report.answer import interval, points
+from gffpn.report.answer import interval, margin_words, points
 from gffpn.report.figures.canvas import save
 from gffpn.report.figures.luck import histograms
 from gffpn.report.seeds import check_equal_images, data_line, note_lines, tested
@@ -41,7 +41,7 @@ def name_of(one: Luck) -> str:
 def luck_cells(found: Sequence[Luck], marks: Sequence[float]) -> tuple[list[str], list[list[str]]]:
     """Return the head and the rows of the table, in percent points; `marks` are shares."""
     head = ["runs", "all images", "on small sets: sd", "95 % of them"]
-    head += [f"luck of \N{PLUS-MINUS SIGN}{points(mark)} or more" for mark in marks]
+    head += [f"luck of \N{PLUS-MINUS SIGN}{margin_words(mark)} or more" for mark in marks]
     rows = []
     for one in found:
         low, high = np.percentile(one.differences, [2.5, 97.5])

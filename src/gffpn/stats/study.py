@@ -146,7 +146,7 @@ def compare(
                 found, reason = None, "the figures do not vary"
         made.append(Contrast(a, b, endpoint, found, reason=reason))
     in_family = [one.estimate for one in made if one.estimate and not one.reason]
-    declared = sum(not few_objects(one.a, endpoint) for one in made)
+    declared = family_size(made)
     judged = iter(verdicts(in_family, margin=asked.margin, alpha=asked.alpha, declared=declared))
     level = asked.alpha / max(declared, 1)
     return tuple(
@@ -155,6 +155,11 @@ def compare(
         else one
         for one in made
     )
+
+
+def family_size(contrasts: Sequence[Contrast]) -> int:
+    """Return for how many contrasts Holm's rule accounts: those of few objects are not in the family."""
+    return sum(not few_objects(one.a, one.endpoint) for one in contrasts)
 
 
 def _family(arms: Sequence[Arm], samples: Mapping[str, Sample | None], truth: str) -> Family:

@@ -23,7 +23,7 @@ from gffpn.stats.arms import settings
 from gffpn.stats.planning import Parts
 from gffpn.stats.question import check_contrasts, question
 from gffpn.stats.runs import Run
-from gffpn.stats.study import Study, study
+from gffpn.stats.study import Study, family_size, study
 from gffpn.suite.jobs import Job, check_jobs, declared_jobs
 from gffpn.suite.plan import Plan
 from gffpn.suite.sharing import runs_at_a_time
@@ -152,7 +152,7 @@ def _detectable(found: Study, seeds: int) -> float | None:
     """Return the median of what the contrasts can detect with all seeds, by the runs that are finished."""
     if seeds < 2:
         return None
-    level = found.question.alpha / max(len(found.contrasts), 1)
+    level = found.question.alpha / max(family_size(found.contrasts), 1)
     known = [
         Parts.of(one.estimate).detectable(seeds, alpha=level)
         for one in found.contrasts

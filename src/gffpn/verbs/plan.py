@@ -52,7 +52,7 @@ def act(arguments: argparse.Namespace) -> None:
 
 def seed_words(seeds: int, detectable: float | None, asked: "Question") -> str:
     """Return what a sweep with a number of seeds per arm can find, if it ends with a verdict."""
-    from gffpn.report.answer import points
+    from gffpn.report.answer import margin_words, points
 
     looks = ", ".join(map(str, asked.looks))
     if seeds < 2:
@@ -65,7 +65,7 @@ def seed_words(seeds: int, detectable: float | None, asked: "Question") -> str:
         return f"What it can detect is known when {known} are finished."
     return (
         f"With {seeds} seeds, a true difference of {points(detectable)} points is found with "
-        f"80 % probability (margin: {points(asked.margin)})."
+        f"80 % probability (margin: {margin_words(asked.margin)})."
     )
 
 

@@ -2,7 +2,7 @@
 
 from matplotlib.axes import Axes
 
-from gffpn.report.answer import interval, points
+from gffpn.report.answer import interval, likelihood, margin_words, points
 from gffpn.report.figures.canvas import Drawing, axes, tag
 from gffpn.report.figures.palette import BAND, INK, QUIET, colour
 from gffpn.report.figures.series import seed_differences, versus, width_of
@@ -47,7 +47,7 @@ def forest(study: Study) -> Drawing | None:
         figure,
         f"Differences in {endpoint} with 95 % intervals",
         "; ".join(_words(one) for one in rows) + ".",
-        CAPTION.format(margin=f"{margin:g}"),
+        CAPTION.format(margin=margin_words(study.question.margin)),
     )
 
 
@@ -91,7 +91,9 @@ def _row(plot: Axes, y: int, contrast: Contrast, arms: tuple[int, int]) -> None:
     text = f"{versus(contrast.a.name, contrast.b.name, ROOM - beside)}   {figures}"
     height = plot.get_yaxis_transform()
     left = plot.text(0, y + 0.27, text, transform=height, color=QUIET if unknown else INK)
-    right = plot.text(1, y + 0.27, f"P {_share(one.superiority)}", transform=height, ha="right", color=QUIET)
+    right = plot.text(
+        1, y + 0.27, f"P {likelihood(one.superiority)}", transform=height, ha="right", color=QUIET
+    )
     for label in (left, right):
         label.set_gid(tag(*arms))
 
@@ -101,8 +103,3 @@ def _detectable(plot: Axes, y: int, contrast: Contrast) -> None:
     assert contrast.verdict
     found = 100 * contrast.verdict.detectable
     plot.plot([-found, found], [y - 0.13] * 2, "|", color=QUIET, markersize=5, zorder=2, scalex=False)
-
-
-def _share(probability: float) -> str:
-    """Return a probability with two decimals, never rounded to certainty."""
-    return "> 0.99" if probability > 0.995 else "< 0.01" if probability < 0.005 else f"{probability:.2f}"

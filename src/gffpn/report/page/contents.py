@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from gffpn.report.analyses import Analyses, one_class, read_analyses
-from gffpn.report.answer import legend, points
+from gffpn.report.answer import legend, margin_words
 from gffpn.report.caption import caption, data_words, shortened
 from gffpn.report.facts import RunFacts, StudyFacts
 from gffpn.report.figures.canvas import inline_svg
@@ -182,7 +182,7 @@ def _basis(study: Study) -> str:
     return (
         f"{seeds}, {images}. Primary endpoint {endpoint} (average precision at IoU "
         f"{'0.5' if at_half else '0.50 to 0.95'}); a difference "
-        f"matters from {points(study.question.margin)} points on.{_against(study)}"
+        f"matters from {margin_words(study.question.margin)} points on.{_against(study)}"
     )
 
 
