@@ -376,4 +376,6 @@ def test_two_runs_of_one_name_are_refused(tmp_path: Path, capsys: pytest.Capture
     add_to_config(runs[1], optim={"lr": 0.1})
     with pytest.raises(SystemExit):
         verbs(["report", *map(str, runs), "--out", str(tmp_path / "r"), "--bundle", str(tmp_path / "x.zip")])
+        ("docs/report.tex", "--out: docs/report.tex is no file of a report and would be replaced; choose"),
+        ("docs/report.html", "--out: docs/report.html is no file of a report and would be replaced; choose"),
     assert f"two runs or sweeps are named {RUN}" in capsys.readouterr().err

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fake_runs import predictions
-from fake_sweeps import EXPERIMENT, fake_sweep, kill
+from fake_runs import predicted_run, predictions
+from fake_sweeps import EXPERIMENT, add_to_config, fake_sweep, kill
 from gffpn.__main__ import main
 from gffpn.report.collect import collect
 from gffpn.report.parts import parts_of
@@ -167,6 +167,18 @@ def test_an_arm_that_is_there_twice_adds_no_seeds(tmp_path: Path) -> None:
     once, twice = found
     assert once.arms.keys() < twice.arms.keys()
     assert once.arms["fpn"]["early"].interval() == twice.arms["fpn"]["early"].interval()
+
+
+@pytest.mark.parametrize("words", [["luck", "--objects", "9", "--sets", "2"], ["parts", "--part", "all=."]])
+def test_the_name_of_a_data_set_leads_out_of_no_folder(tmp_path: Path, words: list[str]) -> None:
+    fake_sweep(tmp_path / "runs", skills={"fpn": 0.4})
+    for seed in (0, 1):
+        run = predicted_run(tmp_path / "runs", "panet", skill=0.5, seed=seed)
+        add_to_config(run, choice={"neck": "panet", "data": "../../mine"})
+    out = tmp_path / "a" / "b" / "out"
+    main([words[0], str(tmp_path / "runs"), *words[1:], "--out", str(out)])
+    pages = {path.parent for path in tmp_path.rglob(f"{words[0]}.md")}
+    assert pages == {out / "necks", out / "runs-on-..-..-mine"}
 
 
 def test_a_fault_names_its_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

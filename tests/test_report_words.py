@@ -40,6 +40,7 @@ from gffpn.stats.runs import Arm, Run
 from gffpn.stats.study import Contrast, Study, study
 from gffpn.stats.verdicts import Verdict, Word
 from gffpn.verbs.plan import seed_words
+from gffpn.verbs.report import PAGES
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -562,6 +563,10 @@ def test_the_scale_of_the_paper_is_named_if_ours_is_another(clear: Study) -> Non
     large = replace(own, image_size=(640, 640), cost=replace(own.cost, params_m=42.0))
     assert scale_words([asked([], (arm("fpn", made=large),))]) == ""
     assert scale_words([]) == ""
+
+
+def test_a_page_is_recognised_before_another_one_replaces_it(clear: Study) -> None:
+    assert page([clear], pictures=False).encode().startswith(PAGES["report.html"])
 
 
 def test_the_page_explains_its_words() -> None:

@@ -45,6 +45,7 @@ def act(arguments: argparse.Namespace) -> None:
     from gffpn.files.writing import check_writable
     from gffpn.report.collect import collect
     from gffpn.report.luck import caption, luck_cells, luck_of, write_luck
+    from gffpn.report.page.document import folder_names
     from gffpn.report.seeds import data_line, naming, with_seeds
     from gffpn.report.table import print_cells
 
@@ -54,12 +55,12 @@ def act(arguments: argparse.Namespace) -> None:
     check_writable(arguments.out, setting="--out FOLDER")
     studies = [source.study() for source in collect(arguments.runs)]
     able = with_seeds(studies)
-    for study in able:
+    for study, name in zip(able, folder_names(able), strict=True):
         with naming(study):
             found = luck_of(study, objects=arguments.objects, sets=arguments.sets)
         print_cells(*luck_cells(found, marks), title=study.name, left=1)
         print(caption(arguments.objects, arguments.sets), data_line(study))
-        folder = arguments.out / study.name if len(able) > 1 else arguments.out
+        folder = arguments.out / name if len(able) > 1 else arguments.out
         files = write_luck(folder, study, found, objects=arguments.objects, sets=arguments.sets, marks=marks)
         print(f"Table and figure: {', '.join(map(str, files))}")
 

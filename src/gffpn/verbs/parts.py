@@ -33,6 +33,7 @@ def act(arguments: argparse.Namespace) -> None:
     """Print the tables of each study, and write them with their figure."""
     from gffpn.files.writing import check_writable
     from gffpn.report.collect import collect
+    from gffpn.report.page.document import folder_names
     from gffpn.report.parts import caption, part_cells, parts_of, write_parts
     from gffpn.report.seeds import data_line, naming, with_seeds
     from gffpn.report.table import print_cells
@@ -40,13 +41,13 @@ def act(arguments: argparse.Namespace) -> None:
     patterns = _patterns(arguments.part)
     check_writable(arguments.out, setting="--out FOLDER")
     studies = with_seeds([source.study() for source in collect(arguments.runs)])
-    for study in studies:
+    for study, name in zip(studies, folder_names(studies), strict=True):
         with naming(study):
             found = parts_of(study, patterns)
         for title, cells in zip(("arms", "contrasts"), part_cells(found), strict=True):
             print_cells(*cells, title=f"{study.name}: {title}", left=1)
         print(caption(found), data_line(study))
-        folder = arguments.out / study.name if len(studies) > 1 else arguments.out
+        folder = arguments.out / name if len(studies) > 1 else arguments.out
         print(f"Tables and figure: {', '.join(map(str, write_parts(folder, study, found)))}")
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,15 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 _CSV = (b"study,", b"\n")  # without a row, there are no headers
-BEGINNINGS = {"report.md": (b"# Report\n",), "arms.csv": _CSV, "contrasts.csv": _CSV, "runs.csv": _CSV}
-"""Beginnings of files by which an earlier report is recognised."""
+TEXTS = {"report.md": (b"# Report\n",), "arms.csv": _CSV, "contrasts.csv": _CSV, "runs.csv": _CSV}
+PAGES = {
+    "report.tex": (b"% needs \\usepackage{booktabs}\n",),
+    "report.html": (
+        b'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" '
+        b'content="width=device-width, initial-scale=1">\n<meta http-equiv="Content-Security-Policy"',
+    ),
+}
+"""Beginnings of files by which an earlier report is recognised; `--text` writes no `PAGES`."""
 
 
 def add(verbs: "Verbs[argparse.ArgumentParser]") -> None:
@@ -58,7 +66,7 @@ def act(arguments: argparse.Namespace) -> None:
     """Write the report; exit with 1 if something in a bundle does not follow from its predictions."""
     if arguments.text and arguments.no_pictures:
         raise ValueError("--no-pictures: --text writes no pictures of test images; leave one of them out")
-    _check_outputs(arguments.out, arguments.bundle)
+    _check_outputs(arguments.out, arguments.bundle, TEXTS if arguments.text else TEXTS | PAGES)
     paths: list[Path] = arguments.paths or [RUNS]
     zipped = [path for path in paths if path.suffix == ".zip" and not path.is_dir()]
     if zipped and (len(paths) > 1 or arguments.bundle):
@@ -73,13 +81,13 @@ def act(arguments: argparse.Namespace) -> None:
         raise ValueError(f"{error.filename}: {error.strerror}" if error.filename else error) from error
 
 
-def _check_outputs(out: Path, bundle: Path | None) -> None:
+def _check_outputs(out: Path, bundle: Path | None, known: Mapping[str, tuple[bytes, ...]]) -> None:
     """Raise ValueError, before the work, if the results cannot be written where they are wanted."""
     from gffpn.files.writing import check_writable
     from gffpn.report.bundle import is_bundle
 
     check_writable(out, setting="--out FOLDER")
-    for name, beginnings in BEGINNINGS.items():
+    for name, beginnings in known.items():
         path = out / name
         if path.is_file() and not path.read_bytes().startswith(beginnings):
             raise ValueError(
