@@ -322,7 +322,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.C
     (tmp_path / "report" / "report.md").mkdir(parents=True)
     with pytest.raises(SystemExit) as leaving:
         verbs(["report", str(run), "--out", str(tmp_path / "report")])
-    assert leaving.value.code == 2
+    assert leaving.value.code == 4
     assert "report.md" in capsys.readouterr().err
 
 
@@ -339,6 +339,22 @@ def test_a_bundle_keeps_that_another_sweep_had_verdicts(tmp_path: Path) -> None:
         notes = [note for source in collect([alone], alone=alone) for note in source.notes]
         assert notes == list(sources[-1].notes)
         assert notes[0].startswith("the sweep early has verdicts on 2 of these seeds; ")
+def test_a_report_into_a_closed_pipe_ends_as_other_commands_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = predicted_run(tmp_path / "runs", "fpn", skill=0.5)
+
+    def print_to_nobody(*_: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr("gffpn.verbs.report._report", print_to_nobody)
+    monkeypatch.setattr("os.dup2", lambda *_: None)  # pytest keeps its own
+    with pytest.raises(SystemExit) as leaving:
+        verbs(["report", str(run), "--out", str(tmp_path / "report")])
+    assert leaving.value.code == 141
+    assert capfd.readouterr().err == ""
+
+
 
 
 @pytest.mark.parametrize(

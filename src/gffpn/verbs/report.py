@@ -71,14 +71,11 @@ def act(arguments: argparse.Namespace) -> None:
     zipped = [path for path in paths if path.suffix == ".zip" and not path.is_dir()]
     if zipped and (len(paths) > 1 or arguments.bundle):
         raise ValueError("got a bundle and other arguments, expected one bundle alone")
-    try:
-        if zipped:
-            with tempfile.TemporaryDirectory(prefix="gffpn-") as folder:
-                _report_bundle(zipped[0], Path(folder), arguments)
-        else:
-            _report(paths, arguments)
-    except OSError as error:  # such as a full disk
-        raise ValueError(f"{error.filename}: {error.strerror}" if error.filename else error) from error
+    if zipped:
+        with tempfile.TemporaryDirectory(prefix="gffpn-") as folder:
+            _report_bundle(zipped[0], Path(folder), arguments)
+    else:
+        _report(paths, arguments)
 
 
 def _check_outputs(out: Path, bundle: Path | None, known: Mapping[str, tuple[bytes, ...]]) -> None:
