@@ -1,5 +1,6 @@
 """Does a bundle carry all that verdicts follow from, and is a changed or unsafe one refused?"""
 
+import errno
 import hashlib
 import json
 import re
@@ -105,6 +106,7 @@ PREDICTIONS = f"{RUN}/predictions.npz"
         (lambda files: files.pop(PREDICTIONS), f"{PREDICTIONS} is missing"),
         (lambda files: files.update({"more.txt": b"x"}), "more.txt is not in the manifest"),
         (lambda files: files.pop("manifest.json"), "holds no manifest.json"),
+        (lambda files: files.update({"manifest.json": b"[" * 2000}), "manifest.json: nested too deeply"),
         (edited("manifest.json", lambda one: one.update(format=2)), "got format 2, expected 1"),
         (edited("manifest.json", lambda one: one.pop("files")), "manifest.json: files: missing"),
         (
@@ -190,6 +192,17 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_text("no archive")
     with pytest.raises(ValueError, match=r"x\.zip: damaged"):
         open_bundle(tmp_path / "x.zip", tmp_path / "open")
+
+
+def test_a_full_disk_is_no_damage_of_a_bundle(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ValueError, match=r"all\.zip: no space is left to unpack it in .*; TMPDIR=FOLDER"):
+        open_bundle(bundle, tmp_path / "opened")
 
 
 def test_a_wrong_verdict_shows(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -326,19 +339,6 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.C
     assert "report.md" in capsys.readouterr().err
 
 
-def test_a_bundle_keeps_that_another_sweep_had_verdicts(tmp_path: Path) -> None:
-    skills = {"fpn": 0.4, "gffpn": 0.9}
-    early = fake_sweep(tmp_path / "runs", "early", skills=skills, seeds=(0, 1))
-    late = fake_sweep(tmp_path / "runs", "late", skills=skills)
-    (early / "jobs" / "._0000.json").write_bytes(b"\0")  # as macOS adds to copies
-    for number, given in enumerate(([late], [early, late])):
-        sources = collect(given)
-        write_bundle(tmp_path / f"{number}.zip", sources, [source.study() for source in sources])
-        open_bundle(tmp_path / f"{number}.zip", tmp_path / str(number))
-        alone = tmp_path / str(number)
-        notes = [note for source in collect([alone], alone=alone) for note in source.notes]
-        assert notes == list(sources[-1].notes)
-        assert notes[0].startswith("the sweep early has verdicts on 2 of these seeds; ")
 def test_a_report_into_a_closed_pipe_ends_as_other_commands_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -355,6 +355,19 @@ def test_a_report_into_a_closed_pipe_ends_as_other_commands_do(
     assert capfd.readouterr().err == ""
 
 
+def test_a_bundle_keeps_that_another_sweep_had_verdicts(tmp_path: Path) -> None:
+    skills = {"fpn": 0.4, "gffpn": 0.9}
+    early = fake_sweep(tmp_path / "runs", "early", skills=skills, seeds=(0, 1))
+    late = fake_sweep(tmp_path / "runs", "late", skills=skills)
+    (early / "jobs" / "._0000.json").write_bytes(b"\0")  # as macOS adds to copies
+    for number, given in enumerate(([late], [early, late])):
+        sources = collect(given)
+        write_bundle(tmp_path / f"{number}.zip", sources, [source.study() for source in sources])
+        open_bundle(tmp_path / f"{number}.zip", tmp_path / str(number))
+        alone = tmp_path / str(number)
+        notes = [note for source in collect([alone], alone=alone) for note in source.notes]
+        assert notes == list(sources[-1].notes)
+        assert notes[0].startswith("the sweep early has verdicts on 2 of these seeds; ")
 
 
 @pytest.mark.parametrize(
@@ -363,6 +376,8 @@ def test_a_report_into_a_closed_pipe_ends_as_other_commands_do(
         ("mine.zip", "--bundle: mine.zip exists and is no bundle; remove it, or choose another name"),
         ("docs/report.md", "--out: docs/report.md is no file of a report and would be replaced; choose"),
         ("docs/runs.csv", "--out: docs/runs.csv is no file of a report and would be replaced; choose"),
+        ("docs/report.tex", "--out: docs/report.tex is no file of a report and would be replaced; choose"),
+        ("docs/report.html", "--out: docs/report.html is no file of a report and would be replaced; choose"),
     ],
 )
 def test_a_file_of_someone_else_is_not_replaced(
@@ -392,6 +407,4 @@ def test_two_runs_of_one_name_are_refused(tmp_path: Path, capsys: pytest.Capture
     add_to_config(runs[1], optim={"lr": 0.1})
     with pytest.raises(SystemExit):
         verbs(["report", *map(str, runs), "--out", str(tmp_path / "r"), "--bundle", str(tmp_path / "x.zip")])
-        ("docs/report.tex", "--out: docs/report.tex is no file of a report and would be replaced; choose"),
-        ("docs/report.html", "--out: docs/report.html is no file of a report and would be replaced; choose"),
     assert f"two runs or sweeps are named {RUN}" in capsys.readouterr().err

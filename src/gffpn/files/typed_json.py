@@ -1,6 +1,7 @@
 """Frozen dataclasses as JSON, and back with their types checked."""
 
 import dataclasses
+import json
 import types
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -9,6 +10,14 @@ T = TypeVar("T")
 
 class UnknownFieldError(ValueError):
     """Raised for a field that the dataclass does not have: the file may be newer than this code."""
+
+
+def parsed(text: str | bytes) -> Any:
+    """Return the value of a JSON text. Raises ValueError, also if it is nested too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def from_json(kind: type[T], value: Any, where: str = "") -> T:

@@ -16,6 +16,8 @@ LONGEST_NAME = 220
 
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 """Error numbers of writing where this process may not, or below a path that is not a folder."""
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Error numbers of writing where no space is left, or none that this user may have."""
 MEANWHILE_S = 5.0
 """Time between two calls while `alone` waits for a lock."""
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 
-from gffpn.files.typed_json import from_json
-from gffpn.files.writing import whole_file
+from gffpn.files.typed_json import from_json, parsed
+from gffpn.files.writing import DISK_FULL, whole_file
 from gffpn.report.collect import Source
 from gffpn.report.looks import others_beside
 from gffpn.runs.sweeps import PLAN, is_sweep, plan_text, read_jobs, read_plan
@@ -94,7 +94,7 @@ def is_bundle(path: Path) -> bool:
     """Return whether a file is a bundle, though it may be damaged or of another version."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return {"gffpn", "verdicts"} <= set(json.loads(archive.read(MANIFEST)))
+            return {"gffpn", "verdicts"} <= set(parsed(archive.read(MANIFEST)))
     except (zipfile.BadZipFile, zlib.error, OSError, LookupError, ValueError, TypeError):
         return False
 
@@ -115,7 +115,7 @@ def _content_of(file: Path) -> bytes:
                 content = plan_text(dataclasses.replace(plan, earlier=(*plan.earlier, *others))).encode()
     if file.parent.name == "jobs":
         with contextlib.suppress(ValueError, AttributeError, TypeError):  # a damaged one, as it is
-            job = json.loads(content)
+            job = parsed(content)
             content = json.dumps(job | {"run": Path(job["run"]).name}).encode()
     return content
 
@@ -174,6 +174,9 @@ def open_bundle(path: Path, folder: Path) -> Manifest:
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such file") from error
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            place = f"{path}: no space is left to unpack it in {folder.parent}"
+            raise ValueError(f"{place}; TMPDIR=FOLDER chooses another one") from error
         raise ValueError(f"{path}: damaged: {error}") from error
     return manifest
 
@@ -183,7 +186,7 @@ def _manifest(path: Path, archive: zipfile.ZipFile, entries: dict[str, zipfile.Z
     if MANIFEST not in entries:
         raise ValueError(f"{path}: holds no {MANIFEST}; expected a file that gffpn report --bundle wrote")
     try:
-        content = json.loads(_content(path, archive, entries[MANIFEST], MANIFEST_BYTES))
+        content = parsed(_content(path, archive, entries[MANIFEST], MANIFEST_BYTES))
         if isinstance(content, dict) and content.get("format") != FORMAT:
             raise ValueError(f"got format {content.get('format')}, expected {FORMAT}")
         manifest = from_json(Manifest, content)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gffpn.figures import Figures, Rates
-from gffpn.files.typed_json import from_json
+from gffpn.files.typed_json import from_json, parsed
 from gffpn.files.writing import write_atomically
 from gffpn.runs.provenance import Provenance
 
@@ -76,7 +76,7 @@ def write_evaluation(run: Path, evaluation: Evaluation) -> Path:
 def read_evaluation(path: Path) -> Evaluation:
     """Read a record. Raises ValueError with one line for a damaged one or one of another version."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parsed(path.read_text(encoding="utf-8"))
         version = content.get("version") if isinstance(content, dict) else None
         if version != VERSION:
             raise ValueError(f"got version {version}, expected {VERSION}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from gffpn.figures import Cost, Figures, OperatingPoint, Speed
 from gffpn.files.sources import code_digest
-from gffpn.files.typed_json import UnknownFieldError, from_json
+from gffpn.files.typed_json import UnknownFieldError, from_json, parsed
 from gffpn.files.writing import write_atomically
 from gffpn.runs.provenance import Provenance
 
@@ -219,7 +219,7 @@ def read_record(path: Path) -> Record:
     FileNotFoundError.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parsed(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path}: damaged: {error}") from error
     version = content.get("version") if isinstance(content, dict) else None

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gffpn.files.typed_json import from_json
+from gffpn.files.typed_json import from_json, parsed
 from gffpn.files.writing import write_atomically
 
 PLAN = "sweep.json"
@@ -70,7 +70,7 @@ def read_plan(folder: Path) -> SweepPlan | None:
     """
     path = folder / PLAN
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parsed(path.read_text(encoding="utf-8"))
         return SweepPlan(
             tuple(map(str, content["command"])),
             dict(content["experiment"]),
@@ -110,7 +110,7 @@ def read_jobs(folder: Path, planned: Sequence[Sequence[str]] = ()) -> list[dict[
         if not path.stem.isdecimal():  # such as ._0001.json, which another system adds to a copy
             continue
         try:
-            records[int(path.stem)] = _checked(json.loads(path.read_text(encoding="utf-8")))
+            records[int(path.stem)] = _checked(parsed(path.read_text(encoding="utf-8")))
         except ValueError as error:
             raise ValueError(f"{path}: damaged: {error}; {CURE}") from error
     return [records[number] for number in sorted(records)]

@@ -1,6 +1,5 @@
 """One run, alone or as a job of a sweep: its execution, its record in the sweep, and its failure."""
 
-import errno
 import gc
 import logging
 import math
@@ -19,7 +18,7 @@ from gffpn.config.overrides import unwrapped
 from gffpn.config.remembered import edited_files
 from gffpn.config.resolve import starts_processes
 from gffpn.data.index import DataError
-from gffpn.files.writing import UNWRITABLE, check_writable, write_atomically
+from gffpn.files.writing import DISK_FULL, UNWRITABLE, check_writable, write_atomically
 from gffpn.machine.cores import usable_cores
 from gffpn.machine.devices import device
 from gffpn.machine.processes import is_lead
@@ -38,8 +37,6 @@ from gffpn.suite.plan import DATA_CHANGED, Plan
 from gffpn.suite.speeds import time_runs
 from gffpn.suite.sweep import config_dirs
 from gffpn.weights import WeightsError
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run(config: DictConfig) -> str | float:
