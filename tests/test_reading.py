@@ -2,21 +2,23 @@
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import yaml
 
-from fake_runs import finished_run, write_log
-from gffpn.report.state import unfinished
+from fake_runs import finished_run, record, write_log
+from gffpn.report.state import damage, unfinished
 from gffpn.runs.folder import RunFolder
+from gffpn.runs.provenance import Start
 from gffpn.runs.reading import (
     curves,
     finished_runs,
     logged_rows,
+    of_other_epochs,
     other_versions,
     still_improving,
-    unfinished_runs,
 )
 
 
@@ -29,12 +31,10 @@ def test_finished_runs_are_those_with_metrics(tmp_path: Path) -> None:
     rows = finished_runs(tmp_path)
     assert [row.run for row in rows] == ["fpn_plain_tinyindus_sim_s0", "panet_plain_tinyindus_sim_s0"]
     assert rows[1].record.test.mAP50 == 0.25
-    assert unfinished_runs(tmp_path) == ["gffpn_s0"]
 
 
 def test_a_missing_folder_holds_no_runs(tmp_path: Path) -> None:
     assert finished_runs(tmp_path / "none") == []
-    assert unfinished_runs(tmp_path / "none") == []
     assert curves(tmp_path / "none") == {}
 
 
@@ -97,6 +97,24 @@ def test_a_last_row_that_is_no_numbers_is_left_out(tmp_path: Path, torn: str) ->
         curves(tmp_path)
 
 
+def test_another_runs_damaged_configuration_stops_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, other = finished_run(tmp_path, "fpn", epochs=2), finished_run(tmp_path, "panet")
+    (other / "config.yaml").write_text("a: [")
+    assert [row.run for row in finished_runs(tmp_path)] == [run.name]
+    assert caplog.messages == [f"left out: {damage(RunFolder(other))}"]
+    provenance = record("fpn").provenance
+    (run / "start.json").write_text(json.dumps(asdict(Start(provenance, "f"))))
+    (run / "config.yaml").write_text("trainer: {max_epochs: 2, check_val_every_n_epoch: 1}")
+    asked = {"trainer": {"max_epochs": 5, "check_val_every_n_epoch": 1}}
+    new = tmp_path / f"{run.name.rpartition('_')[0]}_new"
+    assert of_other_epochs(new, asked, "f") == [(2, run)]
+    for content in ("a: [", "{}"):
+        (run / "config.yaml").write_text(content)
+        assert of_other_epochs(new, asked, "f") == []
+
+
 def test_runs_of_another_version_are_named_and_not_finished(tmp_path: Path) -> None:
     finished_run(tmp_path, "fpn")
     for neck, content in (("panet", {"test/mAP50": 0.5}), ("bifpn", {"version": 99})):
@@ -106,7 +124,6 @@ def test_runs_of_another_version_are_named_and_not_finished(tmp_path: Path) -> N
     newer, older = other_versions(tmp_path)
     assert "got version 99, expected 2; a newer gffpn wrote it" in newer
     assert "got version none, expected 2; an older gffpn wrote it" in older
-    assert len(unfinished_runs(tmp_path)) == 2
 
 
 @pytest.mark.parametrize(

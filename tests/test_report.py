@@ -325,7 +325,11 @@ def test_paths_without_runs_are_refused(
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", ["", "a: [", "word", "\x00"])
+DEEP = pytest.param("[" * 2000 + "]" * 2000, id="deep")
+OF_OTHERS = ("data: a.yaml", "trainer:", "trainer: [1]", "choice: a", "seed: [1]", "when: 2026-11-30")
+
+
+@pytest.mark.parametrize("content", ["", "a: [", "word", "\x00", DEEP, *OF_OTHERS])
 def test_a_run_with_a_damaged_configuration_is_a_gap(tmp_path: Path, content: str) -> None:
     sweep = fake_sweep(tmp_path / "swept", skills={"fpn": 0.4, "gffpn": 0.9}, seeds=(0, 1))
     for neck in ("panet", "bifpn"):
@@ -366,6 +370,7 @@ def test_nothing_but_damaged_runs_is_a_report_of_gaps(tmp_path: Path) -> None:
     "content",
     [
         '{"command": [',
+        DEEP,
         *("", "{}", "null", "[]", "3"),
         '{"overrides": null, "run": "", "fault": ""}',
         '{"overrides": [null], "run": "", "fault": ""}',

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from gffpn.files.typed_json import from_json
+from gffpn.files.typed_json import from_json, parsed
 from gffpn.runs.provenance import Start
 from gffpn.runs.record import OtherVersionError, Record, read_record, write_record
 
@@ -16,6 +16,8 @@ from gffpn.runs.record import OtherVersionError, Record, read_record, write_reco
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+_KINDS: dict[str, type] = {"seed": int, "choice": dict, "data": dict, "trainer": dict}
+"""Entries of config.yaml on whose kind something relies."""
 OWN_FOLDERS = ("checkpoints", "evaluations", "logs", "pictures", "wandb")
 """Folders in that of a run that hold what gffpn alone has written."""
 
@@ -106,26 +108,34 @@ class RunFolder:
     def read_start(self) -> Start | None:
         """Return the contents of start.json, or None if it is missing or damaged."""
         try:
-            return from_json(Start, json.loads(self.start.read_text(encoding="utf-8")))
+            return from_json(Start, parsed(self.start.read_text(encoding="utf-8")))
         except (FileNotFoundError, ValueError):
             return None
 
     def read_config(self) -> dict[str, Any]:
-        """Return the contents of config.yaml; empty if it is missing. Raises ValueError if it is damaged."""
+        """Return the contents of config.yaml; empty if it is missing.
+
+        Raises ValueError if it is damaged, or another program's.
+        """
         try:
             content = yaml.load(self.config.read_bytes(), Loader=_LOADER)
+            json.dumps(content)  # what a hash takes: no date, for instance
         except FileNotFoundError:
             return {}
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"{self.config}: damaged: {' '.join(str(error).split())}") from error
         if not isinstance(content, dict):
             raise ValueError(f"{self.config}: damaged: got {content!r:.60}, expected settings")
+        for key, kind in _KINDS.items():
+            if not isinstance(content.get(key, kind()), kind):
+                words = f"got {content[key]!r:.60}, expected {'a number' if kind is int else 'settings'}"
+                raise ValueError(f"{self.config}: damaged: {key}: {words}")
         return content
 
     def read_command(self) -> list[str]:
         """Return the words of the command that repeats the run; empty if it is not recorded."""
         try:
-            return [str(word) for word in json.loads(self.command.read_text(encoding="utf-8"))]
+            return [str(word) for word in parsed(self.command.read_text(encoding="utf-8"))]
         except (FileNotFoundError, ValueError, TypeError):
             return []
 

@@ -3,8 +3,10 @@
 import csv
 import hashlib
 import json
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +14,7 @@ from gffpn.runs.folder import RunFolder
 from gffpn.runs.identity import EPOCHS, determining
 from gffpn.runs.record import Record
 
+_log = logging.getLogger(__name__)
 Curves = dict[str, list[tuple[int, float]]]
 
 # not curves over epochs: logged once, at epoch 0 of a separate trainer
@@ -31,16 +34,20 @@ class FinishedRow(NamedTuple):
 
 
 def finished_runs(runs: Path) -> list[FinishedRow]:
-    """Return the finished runs below `runs`, sorted by name; none for a missing folder."""
-    folders = [path.parent for path in sorted(runs.glob("*/metrics.json"))]
-    records = [(folder, RunFolder(folder).read()) for folder in folders]
-    return [
-        FinishedRow(
-            folder.name, arm_of(folder, record.training.processes, data=record.data.fingerprint), record
-        )
-        for folder, record in records
-        if record
-    ]
+    """Return the finished runs below `runs`, sorted by name; none for a missing folder.
+
+    One whose configuration is damaged is left out, with a warning.
+    """
+    found = []
+    for folder in sorted(path.parent for path in runs.glob("*/metrics.json")):
+        if record := RunFolder(folder).read():
+            try:
+                arm = arm_of(folder, record.training.processes, data=record.data.fingerprint)
+            except ValueError as error:
+                _log.warning("left out: %s", error)
+            else:
+                found.append(FinishedRow(folder.name, arm, record))
+    return found
 
 
 def arm_of(run: Path, processes: int, *, data: str = "") -> str:
@@ -55,12 +62,6 @@ def arm_of(run: Path, processes: int, *, data: str = "") -> str:
     if processes > 1:  # part of a run's name, see `run_name`
         config["processes"] = processes
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:6]
-
-
-def unfinished_runs(runs: Path) -> list[str]:
-    """Return the sorted folder names of the runs below `runs` without a readable metrics.json."""
-    folders = {path.parent for path in runs.glob("*/config.yaml")}
-    return sorted(folder.name for folder in folders if RunFolder(folder).read() is None)
 
 
 def other_versions(runs: Path) -> list[str]:
@@ -113,9 +114,10 @@ def of_other_epochs(run: Path, config: Mapping[str, Any], data_fingerprint: str)
     for path in run.parent.glob(f"{run.name.rpartition('_')[0]}_*/metrics.json"):
         start = RunFolder(path.parent).read_start()
         if start is not None and start.data == data_fingerprint:
-            other = RunFolder(path.parent).read_config()
-            if without_epochs(other) == asked:
-                found.append((other["trainer"]["max_epochs"], path.parent))
+            with suppress(ValueError, KeyError):  # damaged, which is no concern of this run
+                other = RunFolder(path.parent).read_config()
+                if without_epochs(other) == asked:
+                    found.append((other["trainer"]["max_epochs"], path.parent))
     return sorted(found)
 
 
