@@ -81,7 +81,8 @@ def collect(paths: Sequence[Path], *, alone: Path | None = None) -> list[Source]
     if damaged and not made + others:
         raise ValueError(damaged[0])
     # the runs of a damaged sweep are among the others
-    made = [*made, *_noted(others, damaged)] if others else [*_noted(made[:1], damaged), *made[1:]]
+    noted = [_noted(source, damaged) for source in others or made[:1]]
+    made = [*made, *noted] if others else [*noted, *made[1:]]
     every = [run for source in made for run in source.runs]
     if not any(run.record for run in every):
         for run in every:
@@ -91,9 +92,9 @@ def collect(paths: Sequence[Path], *, alone: Path | None = None) -> list[Source]
     return [replace(source, name=name) for source, name in zip(made, names, strict=True)]
 
 
-def _noted(sources: Sequence[Source], notes: Sequence[str]) -> list[Source]:
-    """Return sources with further notes."""
-    return [replace(source, notes=(*source.notes, *notes)) for source in sources]
+def _noted(source: Source, notes: Sequence[str]) -> Source:
+    """Return a source with further notes."""
+    return replace(source, notes=(*source.notes, *notes))
 
 
 def _sweeps(path: Path) -> list[Path]:
@@ -145,13 +146,13 @@ def _each_once(sources: Sequence[Source]) -> list[Source]:
             first = kept[at][2]
             copy = source.folder if source.name == first.name else f"the sweep {source.name}"
             note = f"{copy} asks the same of the same runs, and is left out"
-            kept[at] = members, asked, *_noted([first], [note])
+            kept[at] = members, asked, _noted(first, [note])
         if not repeated:
             others = [kept[at][2].name for at in alike]
             notes = [
                 f"the sweep {name} asks something else of these runs; each may err in 5 %" for name in others
             ]
-            kept.append((members, asked, *_noted([source], notes)))
+            kept.append((members, asked, _noted(source, notes)))
     return [source for _, _, source in kept]
 
 

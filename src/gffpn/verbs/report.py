@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 _CSV = (b"study,", b"\n")  # without a row, there are no headers
-TEXTS = {"report.md": (b"# Report\n",), "arms.csv": _CSV, "contrasts.csv": _CSV, "runs.csv": _CSV}
-PAGES = {
+TEXTS: Mapping[str, tuple[bytes, ...]] = {
+    "report.md": (b"# Report\n",),
+    **dict.fromkeys(("arms.csv", "contrasts.csv", "runs.csv"), _CSV),
+}
+PAGES: Mapping[str, tuple[bytes, ...]] = {
     "report.tex": (b"% needs \\usepackage{booktabs}\n",),
     "report.html": (
         b'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" '
@@ -66,7 +69,7 @@ def act(arguments: argparse.Namespace) -> None:
     """Write the report; exit with 1 if something in a bundle does not follow from its predictions."""
     if arguments.text and arguments.no_pictures:
         raise ValueError("--no-pictures: --text writes no pictures of test images; leave one of them out")
-    _check_outputs(arguments.out, arguments.bundle, TEXTS if arguments.text else TEXTS | PAGES)
+    _check_outputs(arguments.out, arguments.bundle, TEXTS if arguments.text else {**TEXTS, **PAGES})
     paths: list[Path] = arguments.paths or [RUNS]
     zipped = [path for path in paths if path.suffix == ".zip" and not path.is_dir()]
     if zipped and (len(paths) > 1 or arguments.bundle):
